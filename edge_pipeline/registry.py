@@ -1,0 +1,83 @@
+"""The registries: literal tables, name -> module, loaded lazily.
+
+To add a model, a backend, a runtime, a device or a dataset, write its file and add one line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from edge_pipeline.errors import UnknownNameError
+
+__all__ = ["BACKENDS", "DATASETS", "DEVICES", "MODELS", "RUNTIMES", "Registry"]
+
+
+class Registry:
+    """A fixed table of names, each standing for a module that is imported when first asked for.
+
+    Args:
+        kind: what an entry is, for messages ("model", "backend", ...).
+        entries: (name, module path) pairs.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+
+    def __init__(self, kind: str, entries: tuple[tuple[str, str], ...]) -> None:
+        self.kind = kind
+        self._modules = dict(entries)
+        if len(self._modules) != len(entries):
+            names = [name for name, _ in entries]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ValueError(f"{kind} registry: {', '.join(twice)} is registered twice")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._modules)
+
+    def load(self, name: str) -> ModuleType:
+        """Import and return the module registered as `name`.
+
+        Raises:
+            UnknownNameError: no such name; the message lists those there are.
+        """
+        if name not in self._modules:
+            raise UnknownNameError(
+                f"no {self.kind} is called {name!r}; there is {', '.join(self.names())}"
+            )
+        return importlib.import_module(self._modules[name])
+
+
+MODELS = Registry(
+    "model",
+    (("hyperconv_unet", "edge_pipeline.models.hyperconv_unet"),),
+)
+BACKENDS = Registry(
+    "backend",
+    (
+        ("executorch", "edge_pipeline.compiler.backends.executorch"),
+        ("onnx", "edge_pipeline.compiler.backends.onnx"),
+    ),
+)
+RUNTIMES = Registry(
+    "runtime",
+    (
+        ("executorch", "edge_pipeline.runtime.executorch"),
+        ("onnx", "edge_pipeline.runtime.onnx"),
+    ),
+)
+DEVICES = Registry(
+    "device",
+    (("host", "edge_pipeline.harness.devices.host"),),
+)
+DATASETS = Registry(
+    "dataset",
+    (
+        ("photographs", "edge_pipeline.data.photographs"),
+        ("procedural", "edge_pipeline.data.procedural"),
+    ),
+)
