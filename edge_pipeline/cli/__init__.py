@@ -1,0 +1,3 @@
+"""The command line: one file a verb, no logic of its own."""
+
+__all__: list[str] = []

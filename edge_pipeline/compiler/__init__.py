@@ -1,0 +1,3 @@
+"""From a network to an artifact: passes, lowering, backends."""
+
+__all__: list[str] = []

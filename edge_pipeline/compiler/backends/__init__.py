@@ -1,0 +1,3 @@
+"""One file a runtime that is compiled for."""
+
+__all__: list[str] = []

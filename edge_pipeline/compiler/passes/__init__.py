@@ -1,0 +1,3 @@
+"""Passes over exported programs, one file each."""
+
+__all__: list[str] = []

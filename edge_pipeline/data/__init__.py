@@ -1,0 +1,3 @@
+"""Data sets for training, one file each."""
+
+__all__: list[str] = []

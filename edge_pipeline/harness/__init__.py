@@ -1,0 +1,3 @@
+"""Measuring artifacts on devices."""
+
+__all__: list[str] = []

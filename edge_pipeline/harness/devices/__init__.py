@@ -1,0 +1,3 @@
+"""Devices that the harness measures on."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Developing captures with an artifact."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The networks of the papers, one file each."""
+
+__all__: list[str] = []

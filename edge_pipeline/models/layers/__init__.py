@@ -1,0 +1,3 @@
+"""Layers that several networks share."""
+
+__all__: list[str] = []

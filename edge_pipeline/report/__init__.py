@@ -1,0 +1,3 @@
+"""Pages and tables made from measurement records."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Training: loop, losses, recipes."""
+
+__all__: list[str] = []
