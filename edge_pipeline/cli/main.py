@@ -1,0 +1,146 @@
+"""`edge-pipeline`: a table of verbs, each loaded when it is asked for, and one place for errors.
+
+To add a verb, write `edge_pipeline/cli/VERB.py` with a Typer function named `command` and add one
+line to `VERBS`. The summaries stand here so that `--help` imports no verb.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from edge_pipeline import __version__
+from edge_pipeline.errors import EdgePipelineError
+
+__all__ = ["VERBS", "Verb", "app", "main"]
+
+
+class Verb(NamedTuple):
+    """A verb of the command line: its name, its module and the line that `--help` shows."""
+
+    name: str
+    module: str
+    summary: str
+
+
+VERBS = (
+    Verb("develop", "edge_pipeline.cli.develop", "Develop RAW captures into pictures."),
+    Verb("compile", "edge_pipeline.cli.compile", "Compile a network into an artifact."),
+    Verb("verify", "edge_pipeline.cli.verify", "Check an artifact against its reference."),
+    Verb("bench", "edge_pipeline.cli.bench", "Measure the latency and memory of artifacts."),
+    Verb("inspect", "edge_pipeline.cli.inspect", "Show the parameters and cost of a network."),
+    Verb("train", "edge_pipeline.cli.train", "Train a network by a recipe."),
+)
+
+
+def _load(verb: Verb) -> Any:
+    """The verb's command, in the form that Typer runs."""
+    loader = typer.Typer(add_completion=False)
+    loader.command(verb.name)(importlib.import_module(verb.module).command)
+    return typer.main.get_command(loader)
+
+
+class _VerbGroup(TyperGroup):
+    """Lists verbs by their summaries; imports only the one that is run.
+
+    The types of Typer's parser are `Any` here, since they moved between its versions.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        for verb in VERBS:
+            if verb.name == name:
+                return name, _load(verb), rest
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=_VerbGroup,
+    help="Develop RAW captures; compile, check and measure the networks that do it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"edge-pipeline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Develop RAW captures; compile, check and measure the networks that do it."""
+
+
+def _stand_in() -> None:
+    """Stands for a verb in the list of commands; `_VerbGroup` runs the real one."""
+
+
+for _verb in VERBS:
+    app.command(_verb.name, help=_verb.summary)(_stand_in)
+
+
+def _say(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - the error's way out
+
+
+def _unexpected(error: Exception) -> None:
+    """Say in one sentence that the program is at fault; keep the traceback for its report."""
+    handle, name = tempfile.mkstemp(prefix="edge-pipeline-error-", suffix=".txt")
+    os.close(handle)
+    Path(name).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    _say(f"unexpected {type(error).__name__}: {error} – a fault of this program; see {name}")
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        app(None if arguments is None else list(arguments), prog_name="edge-pipeline")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except EdgePipelineError as error:
+        _say(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last place where a failure can be told
+        _unexpected(error)
+        return 1
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0: done. 1: the work failed. 2: the input or the usage was wrong. 130: interrupted. A reader
+    that goes away (`| head`) ends it quietly.
+
+    Args:
+        arguments: the words after the program's name; those of the process when left out.
+    """
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
