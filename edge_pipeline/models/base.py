@@ -1,0 +1,77 @@
+"""Networks by name: parse options, build with a seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+from torch import nn
+
+from edge_pipeline.errors import InputError
+from edge_pipeline.registry import MODELS
+
+__all__ = ["build_model", "options_of"]
+
+Value = str | int | float | bool
+
+
+def build_model(
+    name: str, options: Mapping[str, Value] | None = None, *, seed: int = 0
+) -> nn.Module:
+    """A registered network with fresh weights, in eval mode.
+
+    Args:
+        name: as in the registry.
+        options: some or all of the network's options; strings are parsed.
+        seed: two builds with the same seed have the same weights; torch's own generator is left
+            as it was.
+
+    Raises:
+        UnknownNameError: no such network.
+        InputError: no such option, or a value that it cannot take.
+    """
+    module = MODELS.load(name)
+    chosen = module.Options(**options_of(name, options or {}))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = module.build(chosen)
+    return model.eval()
+
+
+def options_of(name: str, options: Mapping[str, Value]) -> dict[str, Any]:
+    """All options of a network, with types and defaults filled in; ready for JSON.
+
+    Raises:
+        UnknownNameError: no such network.
+        InputError: no such option, or a value that it cannot take.
+    """
+    module: types.ModuleType = MODELS.load(name)
+    hints = get_type_hints(module.Options)
+    unknown = sorted(set(options) - set(hints))
+    if unknown:
+        raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join(sorted(hints))}")
+    typed = {key: _parse(key, value, hints[key]) for key, value in options.items()}
+    return dataclasses.asdict(module.Options(**typed))
+
+
+def _parse(key: str, value: Value, hint: Any) -> Value:
+    """`value` as the type that `hint` says, or an InputError."""
+    if get_origin(hint) is Literal:
+        allowed = get_args(hint)
+        if value not in allowed:
+            raise InputError(f"{key}={value} must be one of {', '.join(map(str, allowed))}")
+        return value
+    text = str(value).lower()
+    if hint is bool:
+        if text not in ("true", "false"):
+            raise InputError(f"{key}={value} must be true or false")
+        return text == "true"
+    try:
+        parsed: Value = hint(text)
+    except ValueError as error:
+        kind = {int: "a whole number", float: "a number"}[hint]
+        raise InputError(f"{key}={value} must be {kind}") from error
+    return parsed

@@ -1,0 +1,113 @@
+"""Checkpoints: one safetensors file with the network's name, options and model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from edge_pipeline.errors import CheckpointError, EdgePipelineError
+from edge_pipeline.files import atomic_file, sha256_of
+from edge_pipeline.models.base import build_model, options_of
+
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network at rest.
+
+    Attributes:
+        model: its registered name.
+        options: all of its options.
+        state: parameters by name.
+        card: what the model is and gives, ready for JSON (see artifact.manifest.ModelCard).
+        sha256: of the file.
+    """
+
+    model: str
+    options: dict[str, Any]
+    state: dict[str, Tensor]
+    card: dict[str, Any]
+    sha256: str
+
+    def build(self) -> nn.Module:
+        """The network with these weights, in eval mode.
+
+        Raises:
+            CheckpointError: the weights are those of another network.
+        """
+        model = build_model(self.model, self.options)
+        try:
+            model.load_state_dict(self.state)
+        except RuntimeError as error:
+            first = next((line for line in str(error).splitlines()[1:] if line.strip()), str(error))
+            raise CheckpointError(
+                f"the weights do not fit {self.model} with its options: {first.strip()}"
+            ) from error
+        return model
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    model: str,
+    options: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    card: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        path: ends in `.safetensors`.
+        model: registered name.
+        options: all or some options of the network.
+        state: parameters by name, as `state_dict` gives them.
+        card: the model card, ready for JSON.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    metadata = {
+        "edge_pipeline.checkpoint": _VERSION,
+        "model": model,
+        "options": json.dumps(options_of(model, options)),
+        "card": json.dumps(dict(card)),
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    with atomic_file(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata=metadata)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: there is no such file, it is damaged, or it is not one of ours.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file; give a checkpoint (.safetensors)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error
+    if metadata.get("edge_pipeline.checkpoint") != _VERSION:
+        raise CheckpointError(
+            f"{path} holds weights but no edge-pipeline description; save it with save_checkpoint"
+        )
+    try:
+        options = options_of(metadata["model"], json.loads(metadata["options"]))
+        card = json.loads(metadata["card"])
+    except (KeyError, ValueError, EdgePipelineError) as error:
+        raise CheckpointError(f"{path} describes its network wrongly: {error}") from error
+    return Checkpoint(metadata["model"], options, state, card, sha256_of(path))

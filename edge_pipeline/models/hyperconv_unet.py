@@ -1,0 +1,205 @@
+"""The HyperConv UNet: packed Bayer in, RGB of twice the size out (papers/002, Table 6)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+
+from edge_pipeline.errors import InputError
+from edge_pipeline.models.layers.convolution import ReflectConv
+from edge_pipeline.models.layers.hyperconv import Filters, HyperConv
+from edge_pipeline.models.layers.shuffle_head import ShuffleHead, compress
+
+__all__ = ["HyperConvUNet", "Options", "build"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the network can be built with.
+
+    Attributes:
+        in_channels: channels of the packed capture; 4 for Bayer.
+        out_channels: channels of the picture.
+        n_fwd: feature maps of the forward network, even.
+        n_embed: feature maps of the first layer of an embedding network, even.
+        n_hid: hidden width of the filter predictors at full scale, even.
+        hyper: False gives the ablation with ordinary convolutions.
+        head: `published` samples up bilinearly, then convolves; `shuffle` convolves at packed
+            resolution to four times the channels and moves them to space.
+    """
+
+    in_channels: int = 4
+    out_channels: int = 3
+    n_fwd: int = 32
+    n_embed: int = 16
+    n_hid: int = 256
+    hyper: bool = True
+    head: Literal["published", "shuffle"] = "published"
+
+    def __post_init__(self) -> None:
+        for name in ("in_channels", "out_channels"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("n_fwd", "n_embed", "n_hid"):
+            value = getattr(self, name)
+            if value < 2 or value % 2:
+                raise InputError(f"{name}={value} must be even and at least 2")
+
+
+def build(options: Options) -> HyperConvUNet:
+    """The network for `options`, with fresh weights from torch's generator."""
+    return HyperConvUNet(options)
+
+
+def _embedding(channels: list[int], pools: list[int], *, stride: int = 1) -> nn.Sequential:
+    """3x3 convolutions with max pooling and GELU between them; `stride` is the first one's."""
+    layers: list[nn.Module] = []
+    for i, (n_in, n_out) in enumerate(itertools.pairwise(channels)):
+        if i:
+            layers += [nn.MaxPool2d(pools[i - 1]), nn.GELU()]
+        layers.append(nn.Conv2d(n_in, n_out, 3, padding=1, stride=stride if i == 0 else 1))
+    return nn.Sequential(*layers)
+
+
+class HyperConvUNet(nn.Module):
+    """A UNet all of whose convolutions are HyperConvs, fed by four embedding networks.
+
+    Args:
+        options: see Options.
+
+    Attributes:
+        stride: height and width of the input must be multiples of this.
+        min_size: and at least this, so that the coarsest embedding is not empty.
+        scale: output pixels per input pixel along an axis.
+        halo: how far, in input pixels, an output pixel sees when the filters are given; None for
+            the published head, whose aligned corners make every pixel depend on the whole size.
+
+    Source: papers/002, Table 6 and figures 7 and 8.
+    """
+
+    stride = 16
+    min_size = 32
+    scale = 2
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        n, e, h = options.n_fwd, options.n_embed, options.n_hid
+        shuffle = options.head == "shuffle"
+        self.halo: int | None = 96 if shuffle else None
+        if options.hyper:
+            c = options.in_channels
+            self.embed = _embedding([c, e, 2 * e, 4 * e, 8 * e, 16 * e], [2, 2, 2, 4])
+            self.embed2 = _embedding([n, e, 2 * e, 4 * e, 8 * e], [2, 2, 4], stride=2)
+            self.embed4 = _embedding([n // 2, e // 2, 2 * e, 4 * e], [2, 4])
+            self.embed8 = _embedding([n // 2, e // 2, 2 * e], [4])
+
+        def conv(n_in: int, n_hyper: int, n_out: int, n_hid: int) -> nn.Module:
+            if not options.hyper:
+                return ReflectConv(n_in, n_out)
+            return HyperConv(n_in, n_hyper, n_out, bias=True, n_hid=n_hid)
+
+        self.hyper_conv0 = conv(options.in_channels, 16 * e, n, h)
+        self.hyper_conv1 = conv(n, 16 * e, n, h)
+        self.hyper_conv1_2 = conv(n, 8 * e, n // 2, h // 2)
+        self.hyper_conv1_4 = conv(n // 2, 4 * e, n // 2, h // 2)
+        self.hyper_conv1_8 = conv(n // 2, 2 * e, n // 2, h // 2)
+        self.hyper_conv1_16 = conv(n // 2, 2 * e, n // 2, h // 2)
+        self.hyper_conv2_8 = conv(n // 2, 2 * e, n // 2, h // 2)
+        self.hyper_conv2_4 = conv(n // 2, 4 * e, n // 2, h // 2)
+        self.hyper_conv2_2 = conv(n // 2, 8 * e, n, h // 2)
+        self.hyper_conv2 = conv(n, 16 * e, n, h)
+        n_last = options.out_channels * (4 if shuffle else 1)
+        self.hyper_conv4 = conv(n, 16 * e, n_last, h)
+        self.head = ShuffleHead(options.in_channels, options.out_channels) if shuffle else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predict the filters of every sample and apply them.
+
+        Args:
+            x: [N, in_channels, H, W], normalised packed Bayer, about 0..1; H and W multiples of 16
+                and at least 32.
+
+        Returns:
+            [N, out_channels, 2H, 2W].
+        """
+        return self._run(x, None, {})
+
+    def predict_filters(self, x: Tensor) -> dict[str, Tensor]:
+        """The filters alone, by name: `LAYER.weight` [N, out, in, 3, 3], `LAYER.bias` [N, out].
+
+        Args:
+            x: as for forward.
+
+        Returns:
+            In call order; empty for the ablation, which has none.
+        """
+        taken: dict[str, Tensor] = {}
+        self._run(x, None, taken)
+        return taken
+
+    def apply_filters(self, x: Tensor, filters: Mapping[str, Tensor]) -> Tensor:
+        """Forward with given filters; the embedding networks and predictors do not run.
+
+        Args:
+            x: as for forward.
+            filters: as predict_filters gives them, for as many samples.
+        """
+        return self._run(x, filters, {})
+
+    def _run(
+        self, x: Tensor, given: Mapping[str, Tensor] | None, taken: dict[str, Tensor]
+    ) -> Tensor:
+        """Forward; filters come from `given` or are predicted, and are put into `taken`."""
+        predicting = given is None and self.options.hyper
+
+        def embed(name: str, maps: Tensor) -> Tensor:
+            features: Tensor = getattr(self, name)(maps) if predicting else maps
+            return features
+
+        def conv(name: str, features: Tensor, y: Tensor) -> Tensor:
+            layer = getattr(self, name)
+            if isinstance(layer, HyperConv):
+                filters = (
+                    layer.predict(features) if given is None else Filters.from_named(name, given)
+                )
+                taken.update(filters.named(name))
+                result: Tensor = layer(y, filters)
+            else:
+                result = layer(y)
+            return result
+
+        def up(y: Tensor) -> Tensor:
+            return F.interpolate(
+                y, scale_factor=2.0, mode="bilinear", align_corners=self.head is None
+            )
+
+        if self.head is not None:
+            x = compress(x)
+        # x: [N, in_channels, H, W]; y0: [N, n_fwd, H, W]
+        e = embed("embed", x)
+        y0 = conv("hyper_conv0", e, x).clamp(0, 1)
+        y0 = (conv("hyper_conv1", e, y0) + y0).clamp(0, 1)
+        # y2: [N, n_fwd/2, H/2, W/2], and so on by scale
+        e2 = embed("embed2", y0)
+        y2 = F.gelu(conv("hyper_conv1_2", e2, F.max_pool2d(y0, 2)))
+        e4 = embed("embed4", F.max_pool2d(y2, 2))
+        y4 = F.gelu(conv("hyper_conv1_4", e4, F.max_pool2d(y2, 2)))
+        e8 = embed("embed8", F.max_pool2d(y4, 2))
+        y8 = F.gelu(conv("hyper_conv1_8", e8, F.max_pool2d(y4, 2)))
+        y16 = F.gelu(conv("hyper_conv1_16", e8, F.max_pool2d(y8, 2)))
+        y8 = F.gelu(conv("hyper_conv2_8", e8, y8 + up(y16 * 0.25)) + y8)
+        y4 = F.gelu(conv("hyper_conv2_4", e4, y4 + up(y8 * 0.25)) + y4)
+        y2 = F.gelu(conv("hyper_conv2_2", e2, y2 + up(y4 * 0.25)) + y2.mean(1, keepdim=True))
+        y = F.gelu(conv("hyper_conv2", e, y0 + up(y2 * 0.25)) + y0)
+        y = y + x.mean(1, keepdim=True)
+        if self.head is None:
+            return torch.sigmoid(conv("hyper_conv4", e, up(y)))
+        rgb: Tensor = self.head(x, conv("hyper_conv4", e, y))
+        return rgb

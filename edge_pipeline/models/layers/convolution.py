@@ -1,0 +1,28 @@
+"""The ordinary convolution that stands in for a HyperConv in the paper's ablation."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+
+__all__ = ["ReflectConv"]
+
+
+class ReflectConv(nn.Conv2d):
+    """A convolution that pads by reflection and keeps height and width.
+
+    Args:
+        n_in: channels in.
+        n_out: channels out.
+        f_size: height and width of a filter, odd.
+
+    Source: papers/002, section 5.2 ("no HC" of Table 1).
+    """
+
+    def __init__(self, n_in: int, n_out: int, f_size: int = 3) -> None:
+        super().__init__(n_in, n_out, f_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, n_in, H, W] -> [N, n_out, H, W]."""
+        pad = self.kernel_size[0] // 2
+        return super().forward(F.pad(x, (pad, pad, pad, pad), mode="reflect"))
