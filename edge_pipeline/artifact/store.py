@@ -1,0 +1,298 @@
+"""Artifacts on disk: written whole or not at all, and opened only if every byte is as written.
+
+An artifact is a folder with `manifest.json`, the seal `manifest.sha256` (in the form `sha256sum`
+checks), and the files that the manifest lists with their hashes; nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+from edge_pipeline.artifact.manifest import (
+    FORMAT,
+    MANIFEST_FILE,
+    SCHEMA_VERSION,
+    SEAL_FILE,
+    Manifest,
+    ProgramSpec,
+    TensorSpec,
+    check_file_name,
+)
+from edge_pipeline.errors import ArtifactError, OutputError
+from edge_pipeline.files import atomic_folder, sha256_of
+
+__all__ = ["Artifact", "reference_bytes", "write_artifact"]
+
+# File managers drop these into any folder they show; nothing reads them.
+_IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder whose manifest and files have been checked.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it says about itself.
+        digest: SHA-256 of `manifest.json`, which stands for the whole since that holds the rest.
+    """
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Artifact:
+        """Check the schema and every byte of the artifact in `folder`.
+
+        Raises:
+            ArtifactError: it is no artifact, of a newer schema, or damaged; the file is named.
+        """
+        folder = Path(folder)
+        try:
+            present = _list_files(folder)
+            content = _read_manifest(folder, present)
+            manifest = _parse(content, folder)
+            _check_files(folder, manifest, present)
+        except OSError as error:
+            where = error.filename or folder
+            raise ArtifactError(f"cannot read {where}: {error.strerror or error}") from error
+        return cls(folder, manifest, hashlib.sha256(content).hexdigest())
+
+    def program(self, name: str) -> ProgramSpec:
+        """The program called `name`.
+
+        Raises:
+            ArtifactError: the artifact has none of that name.
+        """
+        for program in self.manifest.programs:
+            if program.name == name:
+                return program
+        names = ", ".join(program.name for program in self.manifest.programs)
+        raise ArtifactError(f"{self.folder} has no program {name!r}; it has {names}")
+
+    def path(self, file: str) -> Path:
+        """Where the listed `file` lies.
+
+        Raises:
+            ArtifactError: the manifest does not list it.
+        """
+        if file not in self.manifest.files:
+            raise ArtifactError(f"{self.folder} lists no file {file!r}")
+        return self.folder / file
+
+    def reference(self, program: str) -> tuple[Arrays, Arrays]:
+        """The reference input and the eager output of a program, by tensor name.
+
+        Raises:
+            ArtifactError: the file is no safetensors file, or its tensors are not the program's.
+        """
+        spec = self.program(program)
+        path = self.path(spec.reference)
+        try:
+            tensors = safetensors.numpy.load_file(path)
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            raise ArtifactError(f"{path} is not a readable safetensors file: {error}") from error
+        names = [f"input.{t.name}" for t in spec.inputs] + [
+            f"output.{t.name}" for t in spec.outputs
+        ]
+        if sorted(names) != sorted(tensors):
+            raise ArtifactError(f"{path} holds {sorted(tensors)}, and {sorted(names)} are wanted")
+        sizes: dict[str, int] = {}
+        inputs = {t.name: _fitting(tensors[f"input.{t.name}"], t, sizes, path) for t in spec.inputs}
+        outputs = {
+            t.name: _fitting(tensors[f"output.{t.name}"], t, sizes, path) for t in spec.outputs
+        }
+        return inputs, outputs
+
+
+def reference_bytes(
+    inputs: Mapping[str, NDArray[np.float32]], outputs: Mapping[str, NDArray[np.float32]]
+) -> bytes:
+    """A reference file's bytes, in the form that `Artifact.reference` reads.
+
+    Args:
+        inputs: the program's inputs by tensor name.
+        outputs: what eager makes of them, by tensor name.
+    """
+    tensors = {f"input.{name}": value for name, value in inputs.items()}
+    tensors |= {f"output.{name}": value for name, value in outputs.items()}
+    # safetensors writes the memory as it lies, so a transposed view has to be laid out first.
+    return safetensors.numpy.save(
+        {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    )
+
+
+def write_artifact(
+    folder: Path | str, manifest: Manifest, files: Mapping[str, bytes | Path], *, force: bool
+) -> Artifact:
+    """Write an artifact, whole or not at all.
+
+    Args:
+        folder: where to; it must not exist, or be an artifact or empty if `force`.
+        manifest: all but `files`, which is filled in here.
+        files: content, or a file to copy, by the name in the artifact.
+        force: whether an artifact that stands there may be replaced.
+
+    Raises:
+        OutputError: `folder` may not be replaced, or cannot be written.
+        ArtifactError: the manifest names a file that is not given, or a name leaves the folder.
+    """
+    folder = Path(folder)
+    if force:
+        _refuse_to_replace_other(folder)
+    for name in files:
+        try:
+            check_file_name(name)
+        except ValueError as error:
+            raise ArtifactError(str(error)) from error
+    with atomic_folder(folder, replace=force) as temporary:
+        for name, content in files.items():
+            target = temporary / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                target.write_bytes(content)
+            else:
+                shutil.copyfile(content, target)
+        hashes = {name: sha256_of(temporary / name) for name in sorted(files)}
+        sealed = manifest.model_copy(update={"files": hashes})
+        text = (sealed.model_dump_json(indent=2) + "\n").encode()
+        (temporary / MANIFEST_FILE).write_bytes(text)
+        (temporary / SEAL_FILE).write_bytes(_seal(text))
+        # Opened here, so that what could not be opened later never gets its name.
+        written = Artifact.open(temporary)
+        for program in written.manifest.programs:
+            written.reference(program.name)
+    return Artifact(folder, written.manifest, written.digest)
+
+
+def _seal(manifest: bytes) -> bytes:
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
+
+
+def _refuse_to_replace_other(folder: Path) -> None:
+    """`--force` replaces artifacts; it must not delete somebody's photographs."""
+    try:
+        other = folder.is_dir() and any(folder.iterdir()) and not (folder / SEAL_FILE).is_file()
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+    if other:
+        raise OutputError(
+            f"{folder} holds something other than an artifact and is not replaced; "
+            "give another name"
+        )
+
+
+def _list_files(folder: Path) -> set[str]:
+    """Names of all files under `folder`, which must be plain files in plain folders."""
+    if not folder.exists():
+        raise ArtifactError(f"{folder} does not exist; an artifact is a folder with a manifest")
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder} is not a folder; an artifact is a folder with a manifest")
+    if not (folder / MANIFEST_FILE).exists():
+        raise ArtifactError(f"{folder} is not an artifact: it has no {MANIFEST_FILE}")
+    names: set[str] = set()
+    for parent, folders, files in os.walk(folder, onerror=_reraise):
+        for name in folders + files:
+            path = Path(parent, name)
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise ArtifactError(f"{path} is a link; an artifact holds plain files only")
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise ArtifactError(f"{path} is not a plain file, as all in an artifact must be")
+        names.update(
+            Path(parent, name).relative_to(folder).as_posix()
+            for name in files
+            if name not in _IGNORED
+        )
+    return names
+
+
+def _reraise(error: OSError) -> None:
+    raise error
+
+
+def _read_manifest(folder: Path, present: set[str]) -> bytes:
+    """The manifest's bytes, checked against the seal."""
+    path = folder / MANIFEST_FILE
+    if MANIFEST_FILE not in present:
+        raise ArtifactError(f"{path} is not a file")
+    content = path.read_bytes()
+    if SEAL_FILE not in present:
+        _parse(content, folder)
+        raise ArtifactError(
+            f"{folder / SEAL_FILE} is missing, so {MANIFEST_FILE} cannot be trusted"
+        )
+    if (folder / SEAL_FILE).read_bytes() != _seal(content):
+        raise ArtifactError(
+            f"{path} and its hash in {SEAL_FILE} disagree: one of them was changed after it was "
+            "written; compile the artifact again"
+        )
+    return content
+
+
+def _parse(content: bytes, folder: Path) -> Manifest:
+    path = folder / MANIFEST_FILE
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is not JSON: {error}") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ArtifactError(f"{folder} is not an artifact: {MANIFEST_FILE} is of another format")
+    version = data.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{path} has schema version {version} and this program reads up to {SCHEMA_VERSION}; "
+            "update edge-pipeline"
+        )
+    try:
+        return Manifest.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the manifest"
+        raise ArtifactError(f"{path} breaks the schema at {where}: {first['msg']}") from error
+
+
+def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:
+    unlisted = present - manifest.files.keys() - {MANIFEST_FILE, SEAL_FILE}
+    if unlisted:
+        raise ArtifactError(f"{folder / min(unlisted)} is not listed in {MANIFEST_FILE}; remove it")
+    for name in manifest.program_files():
+        if name not in manifest.files:
+            raise ArtifactError(f"{folder / MANIFEST_FILE} names {name} without giving its hash")
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if name not in present:
+            raise ArtifactError(f"{path} is missing; compile the artifact again")
+        found = sha256_of(path)
+        if found != expected:
+            raise ArtifactError(
+                f"{path} was changed after it was written: its SHA-256 is {found[:12]}..., "
+                f"and {expected[:12]}... is listed; compile the artifact again"
+            )
+
+
+def _fitting(
+    value: NDArray[np.float32], spec: TensorSpec, sizes: dict[str, int], path: Path
+) -> NDArray[np.float32]:
+    if value.dtype != np.float32 or not spec.fits(value.shape, sizes):
+        raise ArtifactError(
+            f"{path} holds {spec.name} as {value.dtype} {'x'.join(map(str, value.shape))}, "
+            f"and float32 {spec.shape_text()} is wanted"
+        )
+    return value

@@ -1,0 +1,117 @@
+"""Opening a program of an artifact in the runtime that its backend is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import InputError, RuntimeFailure
+from edge_pipeline.registry import RUNTIMES
+
+__all__ = ["Session", "check_inputs", "check_outputs", "open_session"]
+
+
+class Session(Protocol):
+    """A loaded program. It prints nothing, and is closed by `close` or by leaving its block."""
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """Outputs by name for inputs by name; the arrays given back belong to the caller.
+
+        Raises:
+            InputError: a name, type or shape is not what the program takes.
+            RuntimeFailure: the runtime failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the program and its memory go; closing twice is allowed."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def open_session(artifact: Artifact, program: str, *, threads: int) -> Session:
+    """Load a program of an artifact.
+
+    Args:
+        artifact: a checked artifact.
+        program: `forward`, `predict_filters` or `apply_filters`.
+        threads: how many threads compute, at least 1, the caller's among them.
+
+    Raises:
+        InputError: `threads` is below 1, or the artifact has no such program.
+        UnknownNameError: no runtime is registered for the artifact's backend.
+        MissingExtraError: the runtime is not installed.
+        RuntimeFailure: the runtime cannot load the program.
+    """
+    if threads < 1:
+        raise InputError(f"threads is {threads}; at least 1 is needed")
+    spec = artifact.program(program)
+    module = RUNTIMES.load(artifact.manifest.backend)
+    return cast(Session, module.open_session(artifact.path(spec.file), spec, threads))
+
+
+def check_inputs(
+    spec: ProgramSpec, inputs: Mapping[str, NDArray[np.float32]]
+) -> tuple[list[NDArray[np.float32]], dict[str, int]]:
+    """The inputs in the program's order, each contiguous, and what its free sizes stand for.
+
+    Raises:
+        InputError: a name, type or shape is not what the program takes.
+    """
+    names = [tensor.name for tensor in spec.inputs]
+    if sorted(names) != sorted(inputs):
+        raise InputError(f"{spec.name} takes {', '.join(names)}, not {', '.join(inputs) or 'none'}")
+    sizes: dict[str, int] = {}
+    ordered = []
+    for tensor in spec.inputs:
+        value = inputs[tensor.name]
+        if value.dtype != np.float32:
+            raise InputError(f"{spec.name} takes {tensor.name} as float32, not {value.dtype}")
+        if not tensor.fits(value.shape, sizes):
+            raise InputError(
+                f"{spec.name} takes {tensor.name} as {tensor.shape_text()}, "
+                f"not {'x'.join(map(str, value.shape))}"
+            )
+        ordered.append(np.ascontiguousarray(value))
+    return ordered, sizes
+
+
+def check_outputs(
+    spec: ProgramSpec, values: list[NDArray[np.float32]], sizes: dict[str, int]
+) -> dict[str, NDArray[np.float32]]:
+    """The outputs by name.
+
+    Args:
+        spec: the program.
+        values: its outputs in order.
+        sizes: what `check_inputs` found the free sizes to be.
+
+    Raises:
+        RuntimeFailure: the runtime gave back something else than the manifest says.
+    """
+    if len(values) != len(spec.outputs):
+        raise RuntimeFailure(
+            f"{spec.name} gave {len(values)} outputs, and the manifest lists {len(spec.outputs)}"
+        )
+    for tensor, value in zip(spec.outputs, values, strict=True):
+        if value.dtype != np.float32 or not tensor.fits(value.shape, sizes):
+            raise RuntimeFailure(
+                f"{spec.name} gave {tensor.name} as {value.dtype} "
+                f"{'x'.join(map(str, value.shape))}, "
+                f"and the manifest says float32 {tensor.shape_text()}"
+            )
+    return {tensor.name: value for tensor, value in zip(spec.outputs, values, strict=True)}
