@@ -1,0 +1,154 @@
+"""Colour filter arrays: the four Bayer orders, alignment to RGGB, packing into four planes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.errors import InputError
+
+__all__ = ["PATTERNS", "Aligned", "align", "pack", "per_pixel", "unpack"]
+
+PATTERNS: tuple[str, ...] = ("RGGB", "BGGR", "GRBG", "GBRG")
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A mosaic that starts on red, and where the picture lies in it.
+
+    Attributes:
+        mosaic: [H', W'], RGGB, even sizes; what surrounds the picture is its reflection.
+        top: rows above the picture, 0 or 1.
+        left: columns left of the picture, 0 or 1.
+        height: the picture's rows.
+        width: the picture's columns.
+    """
+
+    mosaic: NDArray[Any]
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture, in full-resolution pixels of the aligned mosaic."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+
+def _red_at(pattern: str) -> tuple[int, int]:
+    """Row and column of red in the 2 x 2 pattern, each 0 or 1."""
+    if pattern not in PATTERNS:
+        raise InputError(f"no Bayer order is called {pattern!r}; there is {', '.join(PATTERNS)}")
+    return divmod(pattern.index("R"), 2)
+
+
+def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
+    """Make a mosaic start on red without losing or moving a pixel of it.
+
+    Where red is not at the corner, one row above or one column to the left is added; rows below
+    and columns to the right fill the sizes up. They are filled by reflection about the edge pixel,
+    which is not repeated: the pixel at distance d outside is the one at distance d inside, two
+    steps of parity away, so every added pixel has the colour that its place asks for. Reflecting
+    to and fro, this also fills from a mosaic smaller than what is added.
+
+        GRBG  G R G R        R G R G R . .       . = reflection, to the next multiple
+              B G B G   ->   G B G B G . .
+        The picture stands at top 0, left 1.
+
+    Args:
+        mosaic: [H, W], H and W at least 2, any dtype.
+        pattern: one of `PATTERNS`, the colours of the top left 2 x 2 pixels.
+        multiple: the aligned sizes divide by it, and by 2.
+
+    Returns:
+        The aligned mosaic, in the dtype of `mosaic`, and the picture's place in it.
+
+    Raises:
+        InputError: no such pattern, or fewer than 2 rows or columns.
+    """
+    top, left = _red_at(pattern)
+    if mosaic.ndim != 2 or min(mosaic.shape) < 2:
+        raise InputError(
+            f"a mosaic of shape {mosaic.shape} has no whole Bayer cell; give [H, W] >= 2"
+        )
+    if multiple < 1:
+        raise InputError(f"sizes cannot be multiples of {multiple}; give 1 or more")
+    step = math.lcm(2, multiple)
+    height, width = mosaic.shape
+    bottom = -(top + height) % step
+    right = -(left + width) % step
+    # [H, W] -> [top + H + bottom, left + W + right]
+    padded = np.pad(mosaic, ((top, bottom), (left, right)), mode="reflect")
+    return Aligned(padded, top, left, height, width)
+
+
+def pack(mosaic: NDArray[Any]) -> NDArray[Any]:
+    """Gather an RGGB mosaic into four planes: R, G on red rows, G on blue rows, B.
+
+    Args:
+        mosaic: [..., H, W], H and W even, starting on red.
+
+    Returns:
+        [..., 4, H/2, W/2], a copy in the same dtype.
+
+    Raises:
+        InputError: an odd size.
+    """
+    if mosaic.ndim < 2 or mosaic.shape[-1] % 2 or mosaic.shape[-2] % 2:
+        raise InputError(f"a mosaic of shape {mosaic.shape} cannot be packed; sizes must be even")
+    planes = [mosaic[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    return np.stack(planes, axis=-3)
+
+
+def unpack(packed: NDArray[Any]) -> NDArray[Any]:
+    """Undo `pack`.
+
+    Args:
+        packed: [..., 4, h, w].
+
+    Returns:
+        The RGGB mosaic, [..., 2h, 2w], a copy in the same dtype.
+
+    Raises:
+        InputError: not four planes.
+    """
+    if packed.ndim < 3 or packed.shape[-3] != 4:
+        raise InputError(f"shape {packed.shape} is not packed Bayer; give [..., 4, h, w]")
+    *batch, _, height, width = packed.shape
+    mosaic = np.empty((*batch, 2 * height, 2 * width), packed.dtype)
+    for plane in range(4):
+        row, column = divmod(plane, 2)
+        mosaic[..., row::2, column::2] = packed[..., plane, :, :]
+    return mosaic
+
+
+def per_pixel(
+    values: tuple[float, float, float, float], pattern: str, shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Spread one value for each CFA position over a mosaic's pixels.
+
+    Args:
+        values: for R, G on red rows, G on blue rows, B.
+        pattern: one of `PATTERNS`.
+        shape: (H, W).
+
+    Returns:
+        float32 [H, W].
+
+    Raises:
+        InputError: no such pattern.
+    """
+    red_row, red_column = _red_at(pattern)
+    cell = np.array(values, np.float32).reshape(2, 2)
+    # Rolled, the cell that starts on red becomes the cell that `pattern` names.
+    cell = np.roll(cell, (red_row, red_column), axis=(0, 1))
+    height, width = shape
+    return np.tile(cell, (-(-height // 2), -(-width // 2)))[:height, :width]

@@ -1,0 +1,206 @@
+"""Colour: camera RGB to sRGB, the sRGB curve, white balance."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.errors import InputError
+
+__all__ = [
+    "SRGB_TO_XYZ",
+    "RGBGains",
+    "camera_to_srgb_matrix",
+    "parse_gains",
+    "srgb_decode",
+    "srgb_encode",
+    "to_srgb",
+    "unit_gains",
+    "wb_gains",
+    "xyz_to_camera_from_srgb",
+]
+
+RGBGains = tuple[float, float, float]
+
+# Source: IEC 61966-2-1, linear sRGB to CIE XYZ with white D65; LibRaw's `xyz_rgb` has the same.
+SRGB_TO_XYZ: NDArray[np.float64] = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
+SRGB_TO_XYZ.setflags(write=False)
+
+_SMALLEST_DETERMINANT = 1e-6
+
+
+def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.float64]:
+    """The matrix from white-balanced linear camera RGB to linear sRGB.
+
+    The sRGB primaries are seen through the camera, each row is scaled so that white gives 1 (that
+    scale is what white balance does), and the result is inverted. So white stays white.
+
+    Args:
+        xyz_to_camera: [3, 3], CIE XYZ to camera RGB at any scale of its rows; None where the
+            camera's colours are unknown.
+
+    Returns:
+        float64 [3, 3], rows sum to 1. For None the identity: camera primaries are taken for
+        those of sRGB, so neutrals are right and colours come out paler than they were.
+
+    Raises:
+        InputError: the matrix is not 3 x 3, not finite, or cannot be inverted.
+
+    Source: dcraw and LibRaw, `cam_xyz_coeff`.
+    """
+    if xyz_to_camera is None:
+        return np.eye(3)
+    matrix = np.asarray(xyz_to_camera, np.float64)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+        raise InputError(f"the colour matrix {matrix.tolist()} must be 3 x 3 finite numbers")
+    srgb_to_camera = matrix @ SRGB_TO_XYZ
+    white = srgb_to_camera.sum(axis=1, keepdims=True)
+    if (white <= 0).any():
+        raise InputError(f"the colour matrix {matrix.tolist()} gives no light for white")
+    srgb_to_camera = srgb_to_camera / white
+    if abs(np.linalg.det(srgb_to_camera)) < _SMALLEST_DETERMINANT:
+        raise InputError(f"the colour matrix {matrix.tolist()} cannot be inverted")
+    return np.linalg.inv(srgb_to_camera)
+
+
+def xyz_to_camera_from_srgb(camera_to_srgb: NDArray[Any]) -> NDArray[np.float64]:
+    """Undo `camera_to_srgb_matrix`, with rows scaled so that D65 white gives 1 in each channel.
+
+    Args:
+        camera_to_srgb: [3, 3], white-balanced camera RGB to linear sRGB.
+
+    Raises:
+        InputError: the matrix cannot be inverted.
+    """
+    matrix = np.asarray(camera_to_srgb, np.float64)
+    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < _SMALLEST_DETERMINANT:
+        raise InputError(f"the colour matrix {matrix.tolist()} cannot be inverted")
+    return np.linalg.inv(matrix) @ np.linalg.inv(SRGB_TO_XYZ)
+
+
+def srgb_encode(linear: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Linear light to the sRGB curve.
+
+    Args:
+        linear: any shape; values outside 0..1 are clipped.
+
+    Returns:
+        0..1, in the floating dtype of `linear`.
+
+    Source: IEC 61966-2-1, section 5.2.
+    """
+    x = np.clip(linear, 0, 1)
+    curve = 1.055 * np.power(x, 1 / 2.4) - 0.055
+    return np.asarray(np.where(x <= 0.0031308, 12.92 * x, curve), x.dtype)
+
+
+def srgb_decode(encoded: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """The sRGB curve to linear light.
+
+    Args:
+        encoded: any shape; values outside 0..1 are clipped.
+
+    Returns:
+        0..1, in the floating dtype of `encoded`.
+
+    Source: IEC 61966-2-1, section 5.2.
+    """
+    x = np.clip(encoded, 0, 1)
+    curve = np.power((x + 0.055) / 1.055, 2.4)
+    return np.asarray(np.where(x <= 0.04045, x / 12.92, curve), x.dtype)
+
+
+def to_srgb(
+    rgb_linear_camera: NDArray[np.floating[Any]],
+    matrix: NDArray[np.floating[Any]],
+    exposure_ev: float = 0.0,
+) -> NDArray[np.float32]:
+    """White-balanced linear camera RGB to encoded sRGB.
+
+    Args:
+        rgb_linear_camera: [..., 3, H, W], 1 = white.
+        matrix: [3, 3], from `camera_to_srgb_matrix`.
+        exposure_ev: stops of light to add; the signal is scaled by 2^exposure_ev.
+
+    Returns:
+        float32 [..., 3, H, W], 0..1.
+    """
+    scaled = np.asarray(matrix * 2.0**exposure_ev, np.float32)
+    # [3, 3] x [..., 3, H, W] -> [..., 3, H, W]
+    planes = np.asarray(rgb_linear_camera, np.float32)
+    linear = np.einsum("oc,...chw->...ohw", scaled, planes)
+    return np.asarray(srgb_encode(linear), np.float32)
+
+
+def parse_gains(text: str) -> RGBGains:
+    """Read white balance multipliers "R,G,B" and scale them so that G is 1.
+
+    Raises:
+        InputError: not three positive finite numbers.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 3 or not all(math.isfinite(v) and v > 0 for v in values):
+        raise InputError(
+            f"white balance {text!r} is not three positive multipliers; give R,G,B as in 2.1,1,1.6"
+        )
+    red, green, blue = values
+    return red / green, 1.0, blue / green
+
+
+def wb_gains(choice: str, as_shot: RGBGains, daylight: RGBGains | None) -> RGBGains:
+    """The multipliers that a white balance option asks for.
+
+    Args:
+        choice: "as-shot", "daylight", or multipliers "R,G,B".
+        as_shot: the capture's own, G = 1.
+        daylight: the camera's for daylight, G = 1; None where it is not known.
+
+    Returns:
+        (r, g, b) with g = 1. `unit_gains` makes of them what the signal is multiplied with.
+
+    Raises:
+        InputError: the choice is none of these, or the camera's daylight balance is not known.
+    """
+    name = choice.strip().lower().replace("_", "-").replace(" ", "-")
+    if name == "as-shot":
+        return as_shot
+    if name == "daylight":
+        if daylight is None:
+            raise InputError(
+                "the daylight white balance of this camera is not known; "
+                "give as-shot or multipliers R,G,B"
+            )
+        return daylight
+    if "," not in choice:
+        raise InputError(
+            f"white balance {choice!r} is not known; give as-shot, daylight or multipliers R,G,B"
+        )
+    return parse_gains(choice)
+
+
+def unit_gains(wb: RGBGains) -> RGBGains:
+    """Scale multipliers so that the smallest is 1.
+
+    Ratios stay, so the meaning of G = 1 stays; but no channel is darkened, and a clipped pixel is
+    at 1 in all three channels: it develops to white, not to a tint.
+
+    Raises:
+        InputError: a multiplier is not a positive finite number.
+    """
+    if len(wb) != 3 or not all(math.isfinite(v) and v > 0 for v in wb):
+        raise InputError(f"white balance {wb} must be three positive finite multipliers")
+    least = min(wb)
+    red, green, blue = wb
+    return red / least, green / least, blue / least
