@@ -1,0 +1,224 @@
+"""Parameters and multiply-accumulates of a network, layer by layer, without computing anything.
+
+The network runs on meta tensors, which have a shape and no memory, so the cost of a picture of
+any size is had in milliseconds. What is counted are convolutions and matrix products as torch
+dispatches them, so a convolution whose weights are computed at run time counts like any other.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from edge_pipeline.errors import InputError
+from edge_pipeline.models.base import build_model, options_of
+from edge_pipeline.record import Cost, CostRecord, LayerCost
+
+__all__ = ["cost_of", "cost_of_name"]
+
+_ATEN = torch.ops.aten
+
+
+def cost_of_name(
+    name: str, options: Mapping[str, str | int | float | bool], input_shape: tuple[int, ...]
+) -> CostRecord:
+    """The cost of a registered network; it is never given memory for its weights.
+
+    Args:
+        name: as in the registry.
+        options: some or all of its options.
+        input_shape: channels, height, width.
+
+    Raises:
+        UnknownNameError: no such network.
+        InputError: an option or the shape is not what the network takes.
+    """
+    complete = options_of(name, options)
+    with torch.device("meta"):
+        model = build_model(name, complete)
+    cost = cost_of(model, (1, *input_shape))
+    return CostRecord.build(cost, model=name, options=complete, input=input_shape)
+
+
+def cost_of(model: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+    """The cost of one forward pass.
+
+    A layer belongs to the `predictor` if the network has `predict_filters` and `apply_filters`,
+    and the layer does not run in the latter. A HyperConv's constant filter counts with the
+    convolution that it is part of.
+
+    Args:
+        model: on any device; it is left as it is.
+        input_shape: batch 1, channels, height, width.
+
+    Raises:
+        InputError: the network does not take this shape.
+    """
+    _check_shape(model, input_shape)
+    # Every parameter and buffer becomes a shape, so that a copy of the network costs nothing.
+    memo: dict[int, Any] = {id(p): nn.Parameter(p.to("meta")) for p in model.parameters()}
+    memo |= {id(b): b.to("meta") for b in model.buffers()}
+    shapes = copy.deepcopy(model, memo)
+    x = torch.empty(input_shape, device="meta")
+    try:
+        with torch.no_grad():
+            counts = _count(shapes, lambda: shapes(x))
+            on_path = set(counts)
+            if hasattr(shapes, "predict_filters") and hasattr(shapes, "apply_filters"):
+                filters = shapes.predict_filters(x)
+                on_path = set(_count(shapes, lambda: shapes.apply_filters(x, filters)))
+    except RuntimeError as error:
+        raise InputError(
+            f"{type(model).__name__} does not take an input of {_text(input_shape)}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return Cost.of(_rows(shapes, counts, on_path))
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Refuse what the network says it does not take, before torch puts it in its words."""
+    if len(input_shape) != 4 or input_shape[0] != 1:
+        raise InputError(f"the shape {_text(input_shape)} must be 1 x channels x height x width")
+    channels = getattr(getattr(model, "options", None), "in_channels", input_shape[1])
+    if input_shape[1] != channels:
+        raise InputError(
+            f"the network takes {channels} channels and the input {_text(input_shape[1:])} has "
+            f"{input_shape[1]}"
+        )
+    stride, minimum = getattr(model, "stride", 1), getattr(model, "min_size", 1)
+    for size in input_shape[2:]:
+        if size % stride or size < minimum:
+            raise InputError(
+                f"the input {_text(input_shape[1:])} has a side of {size}; the network takes "
+                f"multiples of {stride} from {minimum}"
+            )
+
+
+@dataclass
+class _Count:
+    """What one module did itself, its children apart."""
+
+    op: str
+    macs: int
+    output_shape: tuple[int, ...]
+
+
+def _count(model: nn.Module, run: Callable[[], object]) -> dict[str, _Count]:
+    """Call `run` and count what each module of `model` multiplies, in order of first use."""
+    counts: dict[str, _Count] = {}
+    with _tracked(model) as stack, _Counter(model, stack, counts):
+        run()
+    return counts
+
+
+@contextmanager
+def _tracked(model: nn.Module) -> Iterator[list[str]]:
+    """A stack of the names of the modules that are running, innermost last."""
+    stack: list[str] = [""]
+    handles = []
+    for name, module in model.named_modules():
+        if name:
+            handles.append(
+                module.register_forward_pre_hook(lambda *_args, name=name: stack.append(name))
+            )
+            handles.append(
+                module.register_forward_hook(lambda *_args: _drop(stack), always_call=True)
+            )
+    try:
+        yield stack
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _drop(stack: list[str]) -> None:
+    stack.pop()
+
+
+class _Counter(TorchDispatchMode):
+    """Sees every operator as it is dispatched and books its cost to the running module."""
+
+    def __init__(self, model: nn.Module, stack: list[str], counts: dict[str, _Count]) -> None:
+        super().__init__()
+        self._modules = dict(model.named_modules())
+        self._stack = stack
+        self._counts = counts
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        macs = _macs(func.overloadpacket, args, result)
+        if macs:
+            name = self._stack[-1]
+            op = self._op(name, func.overloadpacket, args)
+            count = self._counts.setdefault(name, _Count(op, 0, ()))
+            count.macs += macs
+            count.output_shape = tuple(result.shape)
+        return result
+
+    def _op(self, name: str, packet: Any, args: tuple[Any, ...]) -> str:
+        if packet is _ATEN.convolution:
+            constant = isinstance(args[1], nn.Parameter)
+            rank = args[1].dim() - 2
+            return f"conv{rank}d" if constant else f"dynamic_conv{rank}d"
+        return "linear" if isinstance(self._modules[name], nn.Linear) else "matmul"
+
+
+def _macs(packet: Any, args: tuple[Any, ...], result: Any) -> int:
+    """Multiply-accumulates of one operator, 0 for those that are not counted."""
+    if packet is _ATEN.convolution:
+        weight: Tensor = args[1]
+        transposed: bool = args[6]
+        # A forward convolution does a filter a value of its output, [N, out, ...] with
+        # [out, in/groups, ...]; a transposed one does [in, out/groups, ...] a value of its input.
+        places = args[0].numel() if transposed else result.numel()
+        return int(places * math.prod(weight.shape[1:]))
+    first = {_ATEN.mm: 0, _ATEN.bmm: 0, _ATEN.addmm: 1, _ATEN.baddbmm: 1}.get(packet)
+    if first is None:
+        return 0
+    return int(result.numel() * args[first].shape[-1])
+
+
+def _rows(model: nn.Module, counts: dict[str, _Count], on_path: set[str]) -> list[LayerCost]:
+    """A row a module that multiplies or holds parameters; a shared parameter counts once."""
+    params: dict[str, int] = {}
+    seen: set[int] = set()
+    for name, module in model.named_modules():
+        own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
+        seen |= {id(p) for p in own}
+        if own:
+            params[name] = sum(p.numel() for p in own)
+    idle = {
+        name: _Count(type(model.get_submodule(name)).__name__, 0, ())
+        for name in params
+        if name not in counts
+    }
+    return [
+        LayerCost(
+            name=name or type(model).__name__,
+            op=count.op,
+            params=params.get(name, 0),
+            macs=count.macs,
+            flops=2 * count.macs,
+            output_shape=count.output_shape,
+            part="path" if name in on_path or name in idle else "predictor",
+        )
+        for name, count in (counts | idle).items()
+    ]
