@@ -216,7 +216,7 @@ class CostRecord(Cost):
         *,
         model: str,
         options: dict[str, str | int | float | bool],
-        input: tuple[int, ...],  # noqa: A002 - the JSON key
+        input: tuple[int, ...],
     ) -> CostRecord:
         """Say what `cost` is the cost of.
 

@@ -64,17 +64,20 @@ def cost_of(model: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """
     _check_shape(model, input_shape)
     # Every parameter and buffer becomes a shape, so that a copy of the network costs nothing.
-    memo: dict[int, Any] = {id(p): nn.Parameter(p.to("meta")) for p in model.parameters()}
-    memo |= {id(b): b.to("meta") for b in model.buffers()}
+    memo: dict[int, Any] = {
+        id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in model.parameters()
+    }
+    memo |= {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
     shapes = copy.deepcopy(model, memo)
     x = torch.empty(input_shape, device="meta")
     try:
         with torch.no_grad():
             counts = _count(shapes, lambda: shapes(x))
             on_path = set(counts)
-            if hasattr(shapes, "predict_filters") and hasattr(shapes, "apply_filters"):
-                filters = shapes.predict_filters(x)
-                on_path = set(_count(shapes, lambda: shapes.apply_filters(x, filters)))
+            split: Any = shapes
+            if hasattr(split, "predict_filters") and hasattr(split, "apply_filters"):
+                filters = split.predict_filters(x)
+                on_path = set(_count(shapes, lambda: split.apply_filters(x, filters)))
     except RuntimeError as error:
         raise InputError(
             f"{type(model).__name__} does not take an input of {_text(input_shape)}: "
@@ -147,11 +150,11 @@ def _drop(stack: list[str]) -> None:
     stack.pop()
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator as it is dispatched and books its cost to the running module."""
 
     def __init__(self, model: nn.Module, stack: list[str], counts: dict[str, _Count]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._modules = dict(model.named_modules())
         self._stack = stack
         self._counts = counts
