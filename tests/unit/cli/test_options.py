@@ -1,0 +1,42 @@
+"""Settings and sizes: what is written is read back, anything else is refused by value."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.errors import InputError
+
+KEYS = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
+VALUES = st.from_regex(r"[a-zA-Z0-9=.,]{0,8}", fullmatch=True)
+SIDES = st.integers(min_value=1, max_value=10**6)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=5))
+def test_settings_are_read_as_written(settings: dict[str, str]) -> None:
+    assert parse_settings(f"{key}={value}" for key, value in settings.items()) == settings
+
+
+@pytest.mark.parametrize("text", ["", "n_hid", "=64", " =64"])
+def test_what_is_no_setting_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="write key=value"):
+        parse_settings([text])
+
+
+def test_a_setting_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="n_hid stands twice"):
+        parse_settings(["n_hid=64", "n_hid=32"])
+
+
+@given(SIDES, SIDES, SIDES)
+def test_sizes_are_read_as_written(channels: int, height: int, width: int) -> None:
+    assert parse_size(f"{height}x{width}", "HxW") == (height, width)
+    assert parse_size(f"{channels}X{height}x{width}", "CxHxW") == (channels, height, width)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "256", "256x", "0x256", "-1x256", "1.5x2", "4x256x256", "²x3"]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="write HxW, such as 256x256"):
+        parse_size(text, "HxW")
