@@ -1,0 +1,153 @@
+"""The process that a measured program runs in; it takes orders on stdin, a JSON line each.
+
+One process a program keeps each runtime's libraries, threads and memory to itself, and a crash of
+one from taking the others along. The time of a run is taken here, around the runtime's call, so
+the pipe is not part of it.
+
+Orders: `load`, `run`, `memory`. Answers are JSON lines on what was stdout when the process began;
+after that stdout is stderr, so that a runtime that prints does not garble them.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import EdgePipelineError
+from edge_pipeline.harness.job import Job, inputs_of
+from edge_pipeline.harness.resident import METHODS, peak_bytes, reset_peak, resident_bytes
+from edge_pipeline.record import MemoryDetail
+from edge_pipeline.registry import RUNTIMES
+from edge_pipeline.runtime.base import Session, open_session
+
+__all__ = ["Server", "main"]
+
+# The first run grows a runtime's arena and the second settles it; nothing is freed after that.
+_RUNS_TO_PEAK = 3
+
+
+class Server:
+    """Carries out orders for one job.
+
+    Args:
+        request: `artifact`, `program`, `size` (packed height and width, or None), `threads`.
+
+    Raises:
+        EdgePipelineError: the artifact cannot be opened or does not take that size.
+    """
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        artifact = Artifact.open(Path(request["artifact"]))
+        size = request["size"]
+        self._job = Job(artifact, request["program"], None if size is None else (size[0], size[1]))
+        self._threads: int = request["threads"]
+        self._inputs = inputs_of(self._job)
+        self._session: Session | None = None
+
+    def answer(self, order: str) -> dict[str, Any]:
+        """Do what `order` says and tell the result.
+
+        Raises:
+            EdgePipelineError: the runtime is missing, or failed.
+        """
+        if order == "load":
+            return self._load()
+        if order == "run":
+            return {"run_ns": self._run()}
+        return {"memory": self._memory().model_dump()}
+
+    def _import(self) -> int:
+        """Load the runtime's libraries without a program; the time it took, in ns."""
+        start = time.perf_counter_ns()
+        module = RUNTIMES.load(self._job.artifact.manifest.backend)
+        if hasattr(module, "preload"):
+            module.preload()
+        return time.perf_counter_ns() - start
+
+    def _load(self) -> dict[str, Any]:
+        import_ns = self._import()
+        start = time.perf_counter_ns()
+        self._session = open_session(self._job.artifact, self._job.program, threads=self._threads)
+        init_ns = time.perf_counter_ns() - start
+        # Python's collector would strike in the middle of a run, and none of its work is ours.
+        gc.collect()
+        gc.disable()
+        return {"import_ns": import_ns, "init_ns": init_ns, "versions": _versions()}
+
+    def _run(self) -> int:
+        if self._session is None:
+            raise RuntimeError("run before load")
+        start = time.perf_counter_ns()
+        self._session.run(self._inputs)
+        return time.perf_counter_ns() - start
+
+    def _memory(self) -> MemoryDetail:
+        gc.collect()
+        baseline = resident_bytes()
+        self._import()
+        imported = resident_bytes()
+        reset = reset_peak()
+        self._load()
+        for _ in range(_RUNS_TO_PEAK):
+            self._run()
+        peak = peak_bytes()
+        return MemoryDetail(
+            baseline_bytes=baseline,
+            runtime_bytes=max(imported - baseline, 0),
+            program_bytes=max(peak - max(imported, baseline), 0),
+            peak_rss_bytes=peak,
+            method=METHODS[reset],
+        )
+
+
+def _versions() -> dict[str, str]:
+    """Python's, and of each distribution that is known to matter and was loaded."""
+    versions = {"python": platform.python_version()}
+    for module in ("numpy", "onnxruntime", "executorch", "torch"):
+        if module in sys.modules:
+            versions[module] = importlib.metadata.version(module)
+    return versions
+
+
+def _pin(cpus: list[int] | None) -> None:
+    if cpus is not None and sys.platform == "linux":
+        os.sched_setaffinity(0, cpus)
+
+
+def _serve(orders: Iterator[str], answers: TextIO) -> None:
+    def tell(answer: Mapping[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    try:
+        request = json.loads(next(orders))
+        # Threads inherit the mask, so it is set before any library has made one.
+        _pin(request["cpus"])
+        server = Server(request)
+        tell({"ready": True})
+        for order in orders:
+            tell(server.answer(order.strip()))
+    except EdgePipelineError as error:
+        tell({"error": type(error).__name__, "message": str(error)})
+    except StopIteration:
+        return
+
+
+def main() -> None:
+    """Serve orders until stdin ends."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        _serve(iter(sys.stdin), answers)
+
+
+if __name__ == "__main__":
+    main()
