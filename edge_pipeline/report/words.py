@@ -1,0 +1,47 @@
+"""Figures as a reader wants them: few digits, a unit, thousands apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge_pipeline.record import Record
+
+__all__ = ["count", "mib", "ms", "setting_of", "shape"]
+
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def ms(value: float) -> str:
+    """Milliseconds with three significant digits or the whole number, without the unit."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def mib(size: int) -> str:
+    """Bytes as mebibytes, without the unit."""
+    return f"{size / 2**20:.1f}"
+
+
+def count(value: int) -> str:
+    """A number of operations with an SI prefix, `1.73 G`."""
+    for factor, prefix in _PREFIXES:
+        if value >= factor:
+            return f"{value / factor:.2f} {prefix}"
+    return str(value)
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """`4x256x256`."""
+    return "x".join(map(str, sizes))
+
+
+def setting_of(record: Record) -> str:
+    """What a measurement's figures hold for: machine, threads, pinning, number of runs."""
+    cpus = record.host.pinned_cpus
+    where = "not pinned" if cpus is None else f"pinned to CPU {', '.join(map(str, cpus))}"
+    threads = f"{record.threads} thread{'s' if record.threads > 1 else ''}"
+    return (
+        f"{record.device}, {record.host.cpu}, {threads}, {where}; {record.runs} runs in "
+        f"interleaved rounds after {record.warmup} to warm up"
+    )
