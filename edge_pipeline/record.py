@@ -228,6 +228,12 @@ class CostRecord(Cost):
         """
         return cls(model=model, options=options, input=input, **dict(cost))
 
+    def json_text(self) -> str:
+        """As JSON, what it is the cost of first and the long list last."""
+        data = self.model_dump(mode="json")
+        first = {key: data.pop(key) for key in ("model", "options", "input")}
+        return json.dumps(first | data, indent=2) + "\n"
+
 
 _RECORDS = TypeAdapter(list[Record])
 

@@ -52,7 +52,7 @@ def command(
     size = None if input_size is None else parse_size(input_size, "CxHxW")
     cost = _cost(source, parse_settings(settings or []), size)
     if as_json:
-        typer.echo(cost.model_dump_json(indent=2))
+        typer.echo(cost.json_text(), nl=False)
     else:
         console().print(cost_table(cost))
 
