@@ -79,5 +79,6 @@ DATASETS = Registry(
     (
         ("photographs", "edge_pipeline.data.photographs"),
         ("procedural", "edge_pipeline.data.procedural"),
+        ("skimage_samples", "edge_pipeline.data.skimage_samples"),
     ),
 )

@@ -13,6 +13,9 @@ __all__ = ["ShuffleHead", "compress", "expand"]
 # Below black by more than this, a sample is clipped: about four sigma of a noisy base-ISO capture.
 _OFFSET = 1 / 64
 
+# Predicted filters have a fixed norm, so the correction would start far larger than the picture.
+_CORRECTION = 1 / 8
+
 # Malvar, He and Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned
 # color images", ICASSP 2004, figure 2; all times 8.
 _GREEN = (
@@ -108,5 +111,5 @@ class ShuffleHead(nn.Module):
         Returns:
             [N, out_channels, 2H, 2W], linear.
         """
-        z = self.linear(compressed) + correction
+        z = self.linear(compressed) + _CORRECTION * correction
         return F.pixel_shuffle(expand(z), 2)

@@ -1,0 +1,76 @@
+"""`edge-pipeline train`: a recipe in, a checkpoint out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+__all__ = ["command"]
+
+
+class Accelerator(StrEnum):
+    """Where to train."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def command(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe that comes with the package, or a YAML file.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the run: checkpoint, state and log.")
+    ],
+    *,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the state in the folder.")
+    ] = False,
+    accelerator: Annotated[Accelerator, typer.Option(help="Where to train.")] = Accelerator.AUTO,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
+    every: Annotated[
+        int, typer.Option(min=1, help="Steps between validations, each with a checkpoint.")
+    ] = 1000,
+) -> None:
+    """Train a network from a recipe; Ctrl-C saves the state, --resume goes on from it."""
+    from edge_pipeline.optional import require
+
+    torch = require("torch", "train", "training")
+    require("lightning_fabric", "train", "training")
+    require("tensorboard", "train", "training")
+    from edge_pipeline.train.loop import Progress as Step
+    from edge_pipeline.train.loop import train
+    from edge_pipeline.train.recipe import load_recipe
+
+    chosen = load_recipe(recipe)
+    if threads:
+        torch.set_num_threads(threads)
+    columns = (
+        TextColumn("{task.completed}/{task.total}"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("loading", total=chosen.optimiser.steps)
+
+        def report(step: Step) -> None:
+            psnr = "  ".join(f"{level} {value:.2f} dB" for level, value in step.psnr.items())
+            bar.update(task, completed=step.step, description=f"loss {step.loss:.4f}  {psnr}")
+
+        checkpoint = train(
+            chosen,
+            output,
+            resume=resume,
+            accelerator=accelerator.value,
+            every=every,
+            report=report,
+        )
+    typer.echo(f"wrote {checkpoint}")

@@ -1,0 +1,215 @@
+"""The training loop: recipe in, checkpoint out; stops and goes on without a difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from edge_pipeline.data.pictures import Mixture, Pictures, load_mixture, load_pictures
+from edge_pipeline.errors import JobError, OutputError
+from edge_pipeline.models.base import build_model, options_of
+from edge_pipeline.models.checkpoint import save_checkpoint
+from edge_pipeline.raw.noise import NOISE_LEVELS
+from edge_pipeline.train.batches import Batch, batches
+from edge_pipeline.train.losses import encode, log_mse, ms_ssim
+from edge_pipeline.train.recipe import LossWeights, Recipe
+from edge_pipeline.train.state import TrainingState, load_state, save_state
+from edge_pipeline.train.validation import psnr_by_level
+
+__all__ = ["Progress", "learning_rate", "loss_of", "train"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the caller may show after a step.
+
+    Attributes:
+        step: steps done.
+        steps: in all.
+        loss: of the last step.
+        psnr: by noise level, of the last validation; empty before the first.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    psnr: dict[str, float]
+
+
+def loss_of(developed: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
+    """The weighted loss in encoded sRGB.
+
+    Args:
+        developed: [N, 3, H, W], linear camera RGB.
+        batch: what it was developed from.
+        weights: of the terms; MSE + (1 - MS-SSIM) is the paper's.
+    """
+    x = encode(developed, batch.camera_to_srgb)
+    y = encode(batch.target, batch.camera_to_srgb)
+    loss = weights.mse * (x - y).square().mean()
+    if weights.ms_ssim:
+        loss = loss + weights.ms_ssim * (1 - ms_ssim(x, y))
+    if weights.log_mse:
+        loss = loss + weights.log_mse * log_mse(x, y)
+    return loss
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The rate of step `step`: constant, then along a cosine to nothing; 200 steps of warm-up."""
+    optimiser = recipe.optimiser
+    start = optimiser.decay_from * optimiser.steps
+    factor = min(1.0, (step + 1) / 200)
+    if step > start:
+        factor *= 0.5 * (1 + math.cos(math.pi * (step - start) / (optimiser.steps - start)))
+    return optimiser.learning_rate * factor
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    accelerator: str = "auto",
+    every: int = 1000,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Path:
+    """Train, logging to TensorBoard, and write `checkpoint.safetensors`.
+
+    Args:
+        recipe: what and how.
+        folder: of the run; made if absent. It gets the state, the checkpoint and the log.
+        resume: go on from the state in `folder`; the result is that of a run without a stop, bit
+            for bit on one machine with one thread count.
+        accelerator: `cpu`, `cuda` or `auto`.
+        every: steps between a validation with a checkpoint, and the next.
+        report: called after each step.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        OutputError: `folder` holds a training and `resume` is off, or nothing to resume.
+        JobError: the loss is not finite.
+    """
+    state_file = folder / "state.safetensors"
+    if state_file.exists() != resume:
+        what = "holds no training to resume" if resume else "holds a training; resume it"
+        raise OutputError(f"{folder} {what}, or give another folder")
+    pictures = load_mixture([(part.dataset, part.share, part.options) for part in recipe.data])
+    validation = load_pictures(recipe.validation.dataset, recipe.validation.options)
+    fabric = Fabric(accelerator=accelerator, devices=1)
+    state = _fresh_state(recipe, fabric)
+    if resume:
+        load_state(state_file, state, recipe.model_dump_json())
+    with SummaryWriter(str(folder), purge_step=state.step) as log:
+        try:
+            _steps(recipe, folder, fabric, state, (pictures, validation), log, every, report)
+        except KeyboardInterrupt:
+            save_state(state_file, state, recipe.model_dump_json())
+            raise
+    return folder / "checkpoint.safetensors"
+
+
+def _fresh_state(recipe: Recipe, fabric: Fabric) -> TrainingState:
+    model = build_model(recipe.model, recipe.options, seed=recipe.seed).to(fabric.device).train()
+    optimizer = torch.optim.Adam(model.parameters(), betas=recipe.optimiser.betas)
+    average = {name: value.detach().clone() for name, value in model.named_parameters()}
+    return TrainingState(model, average, optimizer)
+
+
+def _steps(
+    recipe: Recipe,
+    folder: Path,
+    fabric: Fabric,
+    state: TrainingState,
+    pictures: tuple[Mixture, Pictures],
+    log: SummaryWriter,
+    every: int,
+    report: Callable[[Progress], None],
+) -> None:
+    """All steps from `state.step` on, with a validation and a checkpoint every `every`."""
+    optimiser = recipe.optimiser
+    psnr: dict[str, float] = {}
+    for batch in batches(
+        pictures[0],
+        size=optimiser.batch,
+        crop=recipe.crop,
+        seed=recipe.seed,
+        first=state.step,
+        last=optimiser.steps,
+    ):
+        loss = _one_step(recipe, fabric, state, Batch(*(x.to(fabric.device) for x in batch)))
+        if state.step % 50 == 0:
+            log.add_scalar("loss", loss, state.step)
+            log.add_scalar("learning_rate", learning_rate(recipe, state.step), state.step)
+        if state.step % every == 0 or state.step == optimiser.steps:
+            psnr = _checkpoint(recipe, folder, fabric, state, pictures)
+            for level, value in psnr.items():
+                log.add_scalar(f"psnr_db/{level}", value, state.step)
+        report(Progress(state.step, optimiser.steps, loss, psnr))
+
+
+def _one_step(recipe: Recipe, fabric: Fabric, state: TrainingState, batch: Batch) -> float:
+    """Loss, gradient, update, average; returns the loss."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, state.step)
+    loss = loss_of(state.model(batch.packed), batch, recipe.loss)
+    value = float(loss)
+    if not math.isfinite(value):
+        raise JobError(
+            f"the loss is {value} at step {state.step}; resume with a lower learning rate"
+        )
+    state.optimizer.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    state.optimizer.step()
+    state.step += 1
+    with torch.no_grad():
+        for name, parameter in state.model.named_parameters():
+            state.average[name].lerp_(parameter, 1 - recipe.optimiser.average)
+    return value
+
+
+def _checkpoint(
+    recipe: Recipe,
+    folder: Path,
+    fabric: Fabric,
+    state: TrainingState,
+    pictures: tuple[Mixture, Pictures],
+) -> dict[str, float]:
+    """Validate the averaged weights, write state and checkpoint; PSNR by noise level."""
+    model = build_model(recipe.model, recipe.options).to(fabric.device)
+    model.load_state_dict(state.average)
+    psnr = psnr_by_level(lambda x: model(x.to(fabric.device)), pictures[1], tuple(NOISE_LEVELS))
+    options = options_of(recipe.model, recipe.options)
+    save_state(folder / "state.safetensors", state, recipe.model_dump_json())
+    save_checkpoint(
+        folder / "checkpoint.safetensors",
+        model=recipe.model,
+        options=options,
+        state=state.average,
+        card=_card(recipe, pictures[0], psnr, state.step),
+    )
+    return psnr
+
+
+def _card(recipe: Recipe, mixture: Mixture, psnr: dict[str, float], step: int) -> dict[str, object]:
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "input_space": "packed_bayer_white_balanced",
+        "output_space": "camera_linear",
+        "training_data": [
+            f"{part.name} ({len(part.pictures)} pictures; {part.licence})" for part in mixture.parts
+        ],
+        "licence": recipe.licence,
+        "noise": "variance a x + b^2 on normalised raw, a up to 2.5e-2",
+        "metrics": {f"psnr_srgb_db_{level}": value for level, value in psnr.items()}
+        | {"training_steps": float(step)},
+    }
