@@ -101,7 +101,8 @@ class HostInfo(_Schema):
 class Record(_Schema):
     """One program of one artifact, measured on one device.
 
-    `samples_ms` are the timed runs in the order they were made. `macs` and `flops` are None where
+    `samples_ms` are the timed runs in the order they were made, and `preempted_runs` says how many
+    of them lost the processor to another process. `macs` and `flops` are None where
     the input's size is not the one that the artifact's cost was counted at.
     """
 
@@ -127,6 +128,7 @@ class Record(_Schema):
     memory: Memory
     memory_detail: MemoryDetail
     samples_ms: tuple[Milliseconds, ...]
+    preempted_runs: NonNegativeInt
     host: HostInfo
     versions: dict[str, str]
     warnings: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.record import Record, records_json
 from edge_pipeline.registry import DEVICES
 from edge_pipeline.report.terminal import console, latency_table
+from edge_pipeline.report.words import warnings_of
 
 __all__ = ["command"]
 
@@ -57,7 +58,7 @@ def _show(records: list[Record], json_to: str | None) -> None:
     """The table, on stderr if JSON goes to stdout; then the JSON."""
     out = console(stderr=json_to == "-")
     out.print(latency_table(records))
-    for warning in records[0].warnings:
+    for warning in warnings_of(records):
         out.print(f"warning: {warning}", style="yellow", markup=False)
     if json_to == "-":
         typer.echo(records_json(records), nl=False)

@@ -118,6 +118,7 @@ def _record(
         samples_ms=timing.samples_ms,
         host=setting.host,
         versions=versions,
+        preempted_runs=timing.preempted_runs,
         warnings=setting.warnings,
         measured=started,
     )

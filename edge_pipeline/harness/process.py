@@ -12,7 +12,7 @@ from typing import Any
 import edge_pipeline.errors as errors_module
 from edge_pipeline.errors import EdgePipelineError, RuntimeFailure
 from edge_pipeline.harness.job import Job
-from edge_pipeline.harness.protocol import Loaded
+from edge_pipeline.harness.protocol import Loaded, Sample
 
 __all__ = ["ProcessWorker"]
 
@@ -73,9 +73,10 @@ class ProcessWorker:
         self.versions = answer["versions"]
         return Loaded(answer["import_ns"], answer["init_ns"])
 
-    def run(self) -> int:
-        """Run the program once; nanoseconds."""
-        return int(self.ask("run")["run_ns"])
+    def run(self) -> Sample:
+        """Run the program once."""
+        answer = self.ask("run")
+        return Sample(answer["run_ns"], answer["preemptions"])
 
     def ask(self, order: str) -> dict[str, Any]:
         """Send an order and wait for its answer.

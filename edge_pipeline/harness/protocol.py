@@ -15,7 +15,7 @@ import numpy as np
 from edge_pipeline.errors import InputError
 from edge_pipeline.record import Latency
 
-__all__ = ["MIN_RUNS", "Loaded", "Plan", "Subject", "Timing", "measure", "summarise"]
+__all__ = ["MIN_RUNS", "Loaded", "Plan", "Sample", "Subject", "Timing", "measure", "summarise"]
 
 MIN_RUNS = 30
 """Fewer samples leave the median's spread unknown and make a p90 of three values."""
@@ -29,6 +29,14 @@ class Loaded:
     init_ns: int
 
 
+@dataclass(frozen=True)
+class Sample:
+    """One run: its time, and how often the system took the processor away meanwhile."""
+
+    elapsed_ns: int
+    preemptions: int = 0
+
+
 class Subject(Protocol):
     """Something that can be loaded once and run many times, and times itself."""
 
@@ -36,8 +44,8 @@ class Subject(Protocol):
         """Load it; called once, before any run."""
         ...
 
-    def run(self) -> int:
-        """Run it once; how long it took, in nanoseconds."""
+    def run(self) -> Sample:
+        """Run it once."""
         ...
 
 
@@ -65,12 +73,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured of one subject; `samples_ms` in the order of the runs."""
+    """What was measured of one subject.
+
+    Attributes:
+        import_ms: loading the runtime's libraries.
+        init_ms: loading the program.
+        first_run_ms: the first run.
+        samples_ms: the timed runs, in their order.
+        preempted_runs: how many of them lost the processor to another process.
+    """
 
     import_ms: float
     init_ms: float
     first_run_ms: float
     samples_ms: tuple[float, ...]
+    preempted_runs: int
 
 
 def measure(
@@ -93,19 +110,25 @@ def measure(
     loaded = [subject.load() for subject in subjects]
     on_step("first run")
     first = [subject.run() for subject in subjects]
-    samples: list[list[float]] = [[] for _ in subjects]
+    samples: list[list[Sample]] = [[] for _ in subjects]
     order = list(range(len(subjects)))
     for turn in range(plan.warmup + plan.runs):
         timed = turn >= plan.warmup
         done, of = (turn - plan.warmup, plan.runs) if timed else (turn, plan.warmup)
         on_step(f"{'run' if timed else 'warm-up'} {done + 1} of {of}")
         for index in order:
-            elapsed = subjects[index].run()
+            sample = subjects[index].run()
             if timed:
-                samples[index].append(elapsed / 1e6)
+                samples[index].append(sample)
         order.append(order.pop(0))
     return [
-        Timing(load.import_ns / 1e6, load.init_ns / 1e6, start / 1e6, tuple(runs))
+        Timing(
+            load.import_ns / 1e6,
+            load.init_ns / 1e6,
+            start.elapsed_ns / 1e6,
+            tuple(sample.elapsed_ns / 1e6 for sample in runs),
+            sum(sample.preemptions > 0 for sample in runs),
+        )
         for load, start, runs in zip(loaded, first, samples, strict=True)
     ]
 

@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -62,7 +63,9 @@ class Server:
         if order == "load":
             return self._load()
         if order == "run":
-            return {"run_ns": self._run()}
+            before = _preemptions()
+            elapsed = self._run()
+            return {"run_ns": elapsed, "preemptions": _preemptions() - before}
         return {"memory": self._memory().model_dump()}
 
     def _import(self) -> int:
@@ -107,6 +110,11 @@ class Server:
             peak_rss_bytes=peak,
             method=METHODS[reset],
         )
+
+
+def _preemptions() -> int:
+    """How often the system has taken the processor from this process against its will."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _versions() -> dict[str, str]:

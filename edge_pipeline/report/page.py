@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edge_pipeline.record import Record
-from edge_pipeline.report.words import count, mib, ms, setting_of, shape
+from edge_pipeline.report.words import count, mib, ms, setting_of, shape, warnings_of
 
 __all__ = ["Accuracy", "DemoPage", "Picture", "Step", "render"]
 
@@ -119,7 +119,7 @@ def render(page: DemoPage) -> str:
         page=page,
         axis_ms=_round_up(longest),
         setting=setting_of(page.records[0]),
-        warnings=page.records[0].warnings,
+        warnings=warnings_of(page.records),
         versions=_versions(page.records),
     )
 

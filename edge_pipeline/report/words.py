@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edge_pipeline.record import Record
 
-__all__ = ["count", "mib", "ms", "setting_of", "shape"]
+__all__ = ["count", "mib", "ms", "setting_of", "shape", "warnings_of"]
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -45,3 +45,13 @@ def setting_of(record: Record) -> str:
         f"{record.device}, {record.host.cpu}, {threads}, {where}; {record.runs} runs in "
         f"interleaved rounds after {record.warmup} to warm up"
     )
+
+
+def warnings_of(records: Sequence[Record]) -> list[str]:
+    """What may have disturbed a measurement, each thing once."""
+    found = {warning: None for record in records for warning in record.warnings}
+    hit = sum(record.preempted_runs for record in records)
+    if hit:
+        runs = sum(record.runs for record in records)
+        found[f"{hit} of {runs} timed runs lost the processor to another process"] = None
+    return list(found)
