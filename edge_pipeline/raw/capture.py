@@ -1,0 +1,153 @@
+"""Read a capture: a camera's RAW file through LibRaw, or a headerless one by its profile."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.errors import CaptureError
+from edge_pipeline.raw.colour import RGBGains, xyz_to_camera_from_srgb
+from edge_pipeline.raw.exif import exif_from_json
+from edge_pipeline.raw.headerless import read_headerless
+from edge_pipeline.raw.image import (
+    Capture,
+    CaptureExif,
+    check_file,
+    grey_world,
+    libraw_exposure_ev,
+    normalise,
+)
+
+__all__ = [
+    "Capture",
+    "CaptureExif",
+    "grey_world",
+    "libraw_exposure_ev",
+    "normalise",
+    "read_capture",
+    "read_headerless",
+]
+
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+_READER = "edge_pipeline.raw.reader"
+
+
+def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
+    """Read a Bayer RAW file that LibRaw knows, in a process of its own.
+
+    Args:
+        path: the file.
+        timeout_s: seconds after which LibRaw counts as hanging.
+
+    Returns:
+        The active area and what is needed to develop it. Where the file has no as-shot white
+        balance, the camera's for daylight stands in, or else that of a grey world, and
+        `notes` says so.
+
+    Raises:
+        CaptureError: the file cannot be read, is damaged, is no RAW capture or not a Bayer one,
+            or LibRaw crashed or hung on it.
+    """
+    path = Path(path)
+    check_file(path)
+    with tempfile.TemporaryDirectory(prefix="edge-pipeline-") as name:
+        folder = Path(name)
+        facts = _run_reader(path, folder, timeout_s)
+        if "refused" in facts:
+            raise CaptureError(f"{path} {facts['refused']}")
+        mosaic: NDArray[np.uint16] = np.load(folder / "mosaic.npy", allow_pickle=False)
+    return _capture(path, mosaic, facts)
+
+
+def _run_reader(path: Path, folder: Path, timeout_s: float) -> dict[str, Any]:
+    """What the child process found.
+
+    Raises:
+        CaptureError: it crashed, hung or ended without a word.
+    """
+    # -P and the path set here: nothing that lies in the current folder is imported.
+    paths = [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+    command = [sys.executable, "-P", "-m", _READER, str(path.absolute()), str(folder)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
+            command, env=environment, capture_output=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CaptureError(
+            f"{path} was not read within {timeout_s:g} s; the file is damaged, or the machine is "
+            "too busy"
+        ) from error
+    except OSError as error:
+        raise CaptureError(f"{path}: LibRaw's process cannot start: {error.strerror}") from error
+    report = folder / "facts.json"
+    if done.returncode == 0 and report.exists():
+        facts: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        return facts
+    raise CaptureError(f"{path} cannot be read: {_ending(done)}; the file is probably damaged")
+
+
+def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
+    """How the child process ended, in words."""
+    if done.returncode < 0:
+        try:
+            name = signal.Signals(-done.returncode).name
+        except ValueError:
+            name = f"signal {-done.returncode}"
+        return f"LibRaw crashed ({name})"
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return f"LibRaw's process failed ({lines[-1] if lines else f'status {done.returncode}'})"
+
+
+def _capture(path: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> Capture:
+    first, second, third, fourth = facts["black"]
+    black = (first, second, third, fourth)
+    daylight = _gains(facts["daylight_wb"])
+    notes = list(facts["notes"])
+    wb = _gains(facts["wb"])
+    if wb is None and daylight is not None:
+        notes.append("no as-shot white balance in the file; daylight is used")
+        wb = daylight
+    if wb is None:
+        notes.append("no white balance in the file; the mean of the picture is taken for grey")
+        wb = grey_world(mosaic, facts["pattern"], black, facts["white"])
+    matrix = _matrix(facts["matrix_kind"], facts["matrix"])
+    if matrix is None:
+        notes.append("the camera's colours are not known; they are taken for those of sRGB")
+    return Capture(
+        mosaic=mosaic,
+        pattern=facts["pattern"],
+        black=black,
+        white=facts["white"],
+        wb=wb,
+        daylight_wb=daylight,
+        xyz_to_camera=matrix,
+        orientation=facts["orientation"],
+        exif=exif_from_json(facts["exif"]),
+        source=path,
+        notes=tuple(notes),
+    )
+
+
+def _gains(values: list[float] | None) -> RGBGains | None:
+    if values is None or not all(math.isfinite(value) for value in values):
+        return None
+    red, green, blue = values
+    return red, green, blue
+
+
+def _matrix(kind: str, values: list[list[float]] | None) -> NDArray[np.float64] | None:
+    if values is None:
+        return None
+    matrix = np.array(values, np.float64)
+    return xyz_to_camera_from_srgb(matrix) if kind == "camera_to_srgb" else matrix

@@ -1,0 +1,78 @@
+"""Camera, lens and exposure of a RAW file, from its own tags or else from what LibRaw found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from edge_pipeline.raw.image import CaptureExif
+from edge_pipeline.raw.tiff import Directory
+
+__all__ = ["exif_from_json", "exif_to_json", "read_exif"]
+
+_MAKE, _MODEL, _DATE = 271, 272, 306
+_EXPOSURE, _F_NUMBER, _ISO, _DATE_ORIGINAL, _FOCAL = 33434, 33437, 34855, 36867, 37386
+_RECOMMENDED_INDEX, _LENS_MODEL = 34866, 42036
+_ISO_IN_ANOTHER_TAG = 65535
+_DATE_FORMAT = "%Y:%m:%d %H:%M:%S"
+
+
+def _text(directories: Iterable[Directory], tag: int) -> str | None:
+    return next((text for d in directories if (text := d.text(tag))), None)
+
+
+def _number(directories: Iterable[Directory], tag: int, fallback: float | None) -> float | None:
+    """The tag's first number where the tag is there, else the fallback; None unless positive."""
+    value = fallback or 0.0
+    for directory in directories:
+        numbers = directory.numbers(tag)
+        if numbers:
+            value = float(numbers[0])
+            break
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def _time(text: str | None, fallback: datetime | None) -> datetime | None:
+    """The time as the camera wrote it; cameras without a set clock write zeros or blanks."""
+    try:
+        return datetime.strptime((text or "")[:19], _DATE_FORMAT)
+    except ValueError:
+        return fallback
+
+
+def read_exif(directories: list[Directory], fallback: CaptureExif) -> CaptureExif:
+    """Gather what a file's tags say; a tag that is there but zero means not known.
+
+    Args:
+        directories: the file's directories, from `tiff.read_directories`.
+        fallback: what LibRaw found, for what has no tag.
+    """
+    ordered = sorted(directories, key=lambda directory: not directory.is_exif)
+    iso = _number(ordered, _ISO, fallback.iso)
+    if iso == _ISO_IN_ANOTHER_TAG:  # Exif 2.3: too large for the tag
+        iso = _number(ordered, _RECOMMENDED_INDEX, fallback.iso)
+    return CaptureExif(
+        make=_text(ordered, _MAKE) or fallback.make,
+        model=_text(ordered, _MODEL) or fallback.model,
+        lens=_text(ordered, _LENS_MODEL) or fallback.lens,
+        exposure_s=_number(ordered, _EXPOSURE, fallback.exposure_s),
+        f_number=_number(ordered, _F_NUMBER, fallback.f_number),
+        focal_mm=_number(ordered, _FOCAL, fallback.focal_mm),
+        iso=round(iso) if iso else None,
+        time=_time(_text(ordered, _DATE_ORIGINAL) or _text(ordered, _DATE), fallback.time),
+    )
+
+
+def exif_to_json(exif: CaptureExif) -> dict[str, Any]:
+    """The fields as JSON has them; the time as ISO 8601 text."""
+    return {**asdict(exif), "time": exif.time.isoformat() if exif.time else None}
+
+
+def exif_from_json(fields: Mapping[str, Any]) -> CaptureExif:
+    """Undo `exif_to_json`."""
+    time = fields["time"]
+    known = {name: value for name, value in fields.items() if name != "time"}
+    return CaptureExif(**known, time=datetime.fromisoformat(time) if time else None)

@@ -1,0 +1,81 @@
+"""What a file is that is not a RAW capture, for a message that helps."""
+
+from __future__ import annotations
+
+import mmap
+
+from edge_pipeline.raw.tiff import Directory
+
+__all__ = ["HEADERLESS_HINT", "describe_foreign", "measured_from_end", "names_a_camera"]
+
+HEADERLESS_HINT = "for a headerless capture give --width, --height, --bits, --packing and --cfa"
+_MAKE, _PHOTOMETRIC, _CFA, _DNG_VERSION = 271, 262, 32803, 50706
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"\x89PNG\r\n", "a PNG picture"),
+    (0, b"GIF8", "a GIF picture"),
+    (0, b"BM", "a BMP picture"),
+    (8, b"WEBP", "a WebP picture"),
+    (4, b"ftypheic", "a HEIC picture"),
+    (4, b"ftypmif1", "a HEIC picture"),
+    (4, b"ftypavif", "an AVIF picture"),
+    (4, b"ftypcrx", "a CR3 capture of a kind that LibRaw does not know"),
+    (4, b"ftyp", "a video or another ISO media file"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+    (0, b"FUJIFILM", "a RAF capture of a kind that LibRaw does not know"),
+    (0, b"FOVb", "a Foveon capture; only Bayer sensors are supported"),
+    (0, b"II*\0", "a TIFF file without a Bayer capture"),
+    (0, b"MM\0*", "a TIFF file without a Bayer capture"),
+)
+# Formats whose directory is found from the end of the file: Canon CRW, Sigma X3F.
+_FROM_END: tuple[tuple[int, bytes], ...] = ((6, b"HEAPCCDR"), (0, b"FOVb"))
+
+
+def _has(head: bytes, offset: int, signature: bytes) -> bool:
+    return head[offset : offset + len(signature)] == signature
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # A character may be cut in two where the head ends.
+        text = head[: error.start].decode("utf-8") if len(head) - error.start < 4 else ""
+    return bool(text) and all(c.isprintable() or c in "\r\n\t\f" for c in text)
+
+
+def describe_foreign(data: bytes | mmap.mmap) -> str:
+    """Say what a file is and what would be right; the text completes `FILE ...`.
+
+    Args:
+        data: the file's bytes.
+    """
+    head = bytes(data[:512])
+    for offset, signature, name in _SIGNATURES:
+        if _has(head, offset, signature):
+            return f"is {name}, not a RAW capture; give the camera's own RAW file"
+    if _is_text(head):
+        return "is a text file, not a RAW capture; give the camera's own RAW file"
+    return (
+        "is not a RAW capture that LibRaw knows; give the camera's own RAW file, "
+        f"or {HEADERLESS_HINT}"
+    )
+
+
+def names_a_camera(directories: list[Directory]) -> bool:
+    """Whether a file's own tags say that it is a camera's: a maker, DNG, or a colour filter."""
+    return any(
+        directory.text(_MAKE)
+        or _DNG_VERSION in directory.tags
+        or _CFA in directory.numbers(_PHOTOMETRIC)
+        for directory in directories
+    )
+
+
+def measured_from_end(data: bytes | mmap.mmap) -> bool:
+    """Whether a byte added to the file would hide its contents."""
+    return any(_has(bytes(data[:16]), offset, signature) for offset, signature in _FROM_END)
