@@ -1,0 +1,204 @@
+"""`edge-pipeline develop`: RAW captures to pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from edge_pipeline.isp.develop import Developer, Settings
+from edge_pipeline.isp.folder import Job, Outcome, develop_all, exit_code, plan
+from edge_pipeline.raw.profile import CameraProfile, load_profile, parse_profile
+from edge_pipeline.report.terminal import console
+
+__all__ = ["command"]
+
+_HEADERLESS = "Headerless captures"
+
+
+def command(
+    captures: Annotated[
+        list[Path], typer.Argument(metavar="CAPTURE...", help="RAW files.", show_default=False)
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|FOLDER",
+            help="A picture (.jpg .png .tiff), or a folder.",
+            show_default=False,
+        ),
+    ],
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", help="Pictures in a folder: jpg, png or tiff; jpg by default."),
+    ] = None,
+    exposure: Annotated[
+        float, typer.Option("--exposure", metavar="EV", help="Stops of light to add.")
+    ] = 0.0,
+    wb: Annotated[
+        str,
+        typer.Option(
+            "--wb", metavar="as-shot|daylight|R,G,B", help="White balance, or its multipliers."
+        ),
+    ] = "as-shot",
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="full|half", help="Half is the mean of 2x2 pixels, taken in linear light."
+        ),
+    ] = "full",
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="ARTIFACT", help="A compiled model; the shipped one by default."),
+    ] = None,
+    sidecar: Annotated[
+        bool, typer.Option("--sidecar", help="Also write PICTURE.json: model, levels, versions.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace pictures that exist.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads that compute; all cores by default.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long reading one capture may take.")
+    ] = 60.0,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A camera's profile; the options below change it.",
+            rich_help_panel=_HEADERLESS,
+        ),
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="Columns.", rich_help_panel=_HEADERLESS)] = None,
+    height: Annotated[int | None, typer.Option(help="Rows.", rich_help_panel=_HEADERLESS)] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Bits of a value.", rich_help_panel=_HEADERLESS)
+    ] = None,
+    packing: Annotated[
+        str | None,
+        typer.Option(
+            help="u8, u16le, u16be, mipi10, mipi12 or packed12le.", rich_help_panel=_HEADERLESS
+        ),
+    ] = None,
+    cfa: Annotated[
+        str | None,
+        typer.Option(help="rggb, bggr, grbg or gbrg.", rich_help_panel=_HEADERLESS),
+    ] = None,
+    black: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL|R,G,G,B", help="Black level.", rich_help_panel=_HEADERLESS),
+    ] = None,
+    white: Annotated[
+        float | None, typer.Option(help="White level.", rich_help_panel=_HEADERLESS)
+    ] = None,
+) -> None:
+    """Develop RAW captures into pictures.
+
+    Every Bayer capture that LibRaw opens, or headerless ones by options or a profile. Exits with
+    0 if every picture stands, 2 if captures could not be used, 1 if the work failed.
+    """
+    given = {
+        "width": width,
+        "height": height,
+        "bits": bits,
+        "packing": packing,
+        "cfa": cfa,
+        "black": black,
+        "white": white,
+    }
+    settings = Settings(
+        exposure_ev=exposure,
+        white_balance=wb,
+        size=cast(Literal["full", "half"], size),
+        profile=_profile(profile, given),
+    )
+    jobs = plan(captures, output, format_name=format_name)
+    with Developer(model, threads=threads, timeout_s=timeout) as developer:
+        outcomes = _run(jobs, developer, settings, sidecar=sidecar, force=force)
+    _tell(outcomes)
+
+
+def _profile(name: str | None, given: Mapping[str, object]) -> CameraProfile | None:
+    """How to read headerless captures; None where no option asks for it."""
+    changed = {field: value for field, value in given.items() if value is not None}
+    if name is None:
+        return parse_profile(changed, "the options") if changed else None
+    known = load_profile(name)
+    return parse_profile({**known.model_dump(), **changed}, f"{name} and the options")
+
+
+def _run(
+    jobs: Sequence[Job], developer: Developer, settings: Settings, *, sidecar: bool, force: bool
+) -> list[Outcome]:
+    """Develop with a progress bar, which is seen on a terminal only."""
+    screen = console(stderr=True)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    )
+    outcomes: list[Outcome] = []
+    with progress:
+        captures = progress.add_task("captures", total=len(jobs), visible=len(jobs) > 1)
+        tiles = progress.add_task(jobs[0].capture.name, total=None)
+
+        def on_tile(number: int, done: int, total: int) -> None:
+            name = jobs[number].capture.name
+            progress.update(tiles, description=name, completed=done, total=total)
+
+        for outcome in develop_all(
+            jobs, developer, settings, sidecar=sidecar, force=force, on_tile=on_tile
+        ):
+            outcomes.append(outcome)
+            progress.advance(captures)
+            for note in outcome.notes:
+                progress.console.print(f"note: {outcome.job.capture}: {note}", markup=False)
+    return outcomes
+
+
+def _tell(outcomes: Sequence[Outcome]) -> None:
+    """Say how it ended.
+
+    Raises:
+        EdgePipelineError: the one capture there was failed.
+        typer.Exit: some of several failed.
+    """
+    if len(outcomes) == 1:
+        if outcomes[0].error is not None:
+            raise outcomes[0].error
+        typer.echo(f"developed {outcomes[0].job.capture} -> {outcomes[0].job.picture}")
+        return
+    console().print(_summary(outcomes))
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    typer.echo(f"{len(outcomes) - failed} developed, {failed} failed")
+    if failed:
+        raise typer.Exit(exit_code(outcomes))
+
+
+def _summary(outcomes: Sequence[Outcome]) -> Table:
+    """A row a capture: how it ended, and its picture or the reason."""
+    table = Table()
+    table.add_column("capture", overflow="fold")
+    table.add_column("result", no_wrap=True)
+    table.add_column("picture, or why not", overflow="fold")
+    for outcome in outcomes:
+        failed = outcome.error is not None
+        said = str(outcome.error) if failed else str(outcome.job.picture)
+        result = "[red]failed[/red]" if failed else "developed"
+        table.add_row(_plain(outcome.job.capture), result, _plain(said))
+    return table
+
+
+def _plain(value: object) -> str:
+    """`value` with nothing that the table would take for markup."""
+    return str(value).replace("[", r"\[")

@@ -1,0 +1,201 @@
+"""Where the tiles of a picture are put: coloured, quantised and upright at once.
+
+So that memory stays small, a full-size picture exists only in the integers that are written; half
+size keeps its linear sums, which take as much, until all tiles are there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.errors import InputError
+from edge_pipeline.raw.colour import srgb_decode, to_srgb
+
+__all__ = ["Canvas", "FullCanvas", "HalfCanvas", "sensor_view"]
+
+_FLIPS_ROWS = frozenset({3, 4, 6, 7})
+_FLIPS_COLS = frozenset({2, 3, 7, 8})
+_TRANSPOSES = frozenset({5, 6, 7, 8})
+_BAND_ROWS = 256
+
+Integers = NDArray[np.unsignedinteger[Any]]
+
+
+def sensor_view(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The picture as the sensor saw it, as a writable view of the upright one.
+
+    Args:
+        upright: [H, W, ...], or [W, H, ...] of the sensor where the orientation turns.
+        orientation: EXIF's, 1..8.
+
+    Source: EXIF 2.32, section 4.6.4, Orientation.
+    """
+    view = upright.swapaxes(0, 1) if orientation in _TRANSPOSES else upright
+    if orientation in _FLIPS_ROWS:
+        view = view[::-1]
+    if orientation in _FLIPS_COLS:
+        view = view[:, ::-1]
+    return view
+
+
+class Canvas(Protocol):
+    """Takes a picture in parts, in the sensor's orientation."""
+
+    def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
+        """Add a part.
+
+        Args:
+            top: its first row; rows outside the picture are dropped.
+            left: its first column, likewise.
+            rgb: [3, h, w], as the network gave it.
+        """
+        ...
+
+    def finish(self) -> Integers:
+        """The upright picture, [H, W, 3]."""
+        ...
+
+
+class _Ink:
+    """From the network's values to quantised sRGB."""
+
+    def __init__(
+        self, matrix: NDArray[np.float64], exposure_ev: float, *, encoded: bool, bits: int
+    ) -> None:
+        self._matrix = matrix
+        self._exposure_ev = exposure_ev
+        self._encoded = encoded
+        self.dtype: type[np.uint8] | type[np.uint16] = np.uint8 if bits == 8 else np.uint16
+        self._top = float(np.iinfo(self.dtype).max)
+
+    def linear(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(srgb_decode(rgb), np.float32) if self._encoded else rgb
+
+    def quantised(self, linear: NDArray[np.float32]) -> Integers:
+        """[3, h, w] linear to [h, w, 3] integers."""
+        encoded = to_srgb(linear, self._matrix, self._exposure_ev)
+        encoded *= self._top
+        encoded += 0.5
+        integers: Integers = encoded.astype(self.dtype)
+        return integers.transpose(1, 2, 0)
+
+
+def _upright_shape(size: tuple[int, int], orientation: int) -> tuple[int, int, int]:
+    height, width = size[::-1] if orientation in _TRANSPOSES else size
+    return height, width, 3
+
+
+def _inside(start: int, length: int, size: int) -> tuple[slice, slice]:
+    """Which part of [start, start + length) lies in [0, size), there and in the part itself."""
+    low, high = max(start, 0), min(start + length, size)
+    return slice(low, high), slice(low - start, max(high, low) - start)
+
+
+class FullCanvas:
+    """A picture of the capture's size.
+
+    Args:
+        size: the sensor's height and width.
+        matrix: [3, 3], to linear sRGB.
+        exposure_ev: stops to add.
+        encoded: whether the network gives encoded sRGB rather than linear light.
+        orientation: EXIF's, 1..8.
+        bits: 8 or 16.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        matrix: NDArray[np.float64],
+        exposure_ev: float,
+        encoded: bool,
+        orientation: int,
+        bits: int,
+    ) -> None:
+        self._ink = _Ink(matrix, exposure_ev, encoded=encoded, bits=bits)
+        self._upright = np.zeros(_upright_shape(size, orientation), self._ink.dtype)
+        self._sensor = sensor_view(self._upright, orientation)
+
+    def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
+        """Add a part; see Canvas."""
+        rows, from_rows = _inside(top, rgb.shape[1], self._sensor.shape[0])
+        cols, from_cols = _inside(left, rgb.shape[2], self._sensor.shape[1])
+        part = rgb[:, from_rows, from_cols]
+        if part.size:
+            self._sensor[rows, cols] = self._ink.quantised(self._ink.linear(part))
+
+    def finish(self) -> Integers:
+        """The upright picture, [H, W, 3]."""
+        return self._upright
+
+
+class HalfCanvas:
+    """A picture of half the capture's size: each pixel the mean of 2 x 2, in linear light.
+
+    An odd last row or column is dropped. Parts may begin on odd pixels.
+
+    Args:
+        size: the sensor's height and width, at least 2.
+        matrix: [3, 3], to linear sRGB.
+        exposure_ev: stops to add.
+        encoded: whether the network gives encoded sRGB rather than linear light.
+        orientation: EXIF's, 1..8.
+        bits: 8 or 16.
+
+    Raises:
+        InputError: the capture has fewer than 2 rows or columns.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        matrix: NDArray[np.float64],
+        exposure_ev: float,
+        encoded: bool,
+        orientation: int,
+        bits: int,
+    ) -> None:
+        height, width = size[0] // 2, size[1] // 2
+        if not height or not width:
+            raise InputError(f"{size[1]} x {size[0]} pixels have no half size; give --size full")
+        self._ink = _Ink(matrix, exposure_ev, encoded=encoded, bits=bits)
+        self._orientation = orientation
+        self._means = np.zeros((3, height, width), np.float32)
+
+    def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
+        """Add a part; see Canvas."""
+        _, height, width = self._means.shape
+        rows, from_rows = _inside(top, rgb.shape[1], 2 * height)
+        cols, from_cols = _inside(left, rgb.shape[2], 2 * width)
+        part = self._ink.linear(rgb[:, from_rows, from_cols])
+        if not part.size:
+            return
+        sums = _pair_sums(_pair_sums(part, rows.start, axis=1), cols.start, axis=2)
+        place = self._means[
+            :,
+            rows.start // 2 : rows.start // 2 + sums.shape[1],
+            cols.start // 2 : cols.start // 2 + sums.shape[2],
+        ]
+        place += sums / 4
+
+    def finish(self) -> Integers:
+        """The upright picture, [H, W, 3]."""
+        _, height, width = self._means.shape
+        upright = np.zeros(_upright_shape((height, width), self._orientation), self._ink.dtype)
+        sensor = sensor_view(upright, self._orientation)
+        for row in range(0, height, _BAND_ROWS):
+            band = slice(row, row + _BAND_ROWS)
+            sensor[band] = self._ink.quantised(self._means[:, band])
+        return upright
+
+
+def _pair_sums(values: NDArray[np.float32], start: int, axis: int) -> NDArray[np.float32]:
+    """Sums of the pixels 2i and 2i + 1 of an axis that begins at pixel `start`."""
+    length = values.shape[axis]
+    begins = [0, *range(2 - start % 2, length, 2)]
+    return np.asarray(np.add.reduceat(values, begins, axis=axis), np.float32)

@@ -1,0 +1,254 @@
+"""A capture to a picture: normalise, run the network, colour, orient."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import CaptureError, InputError, JobError
+from edge_pipeline.files import packaged, sha256_of
+from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas
+from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.sidecar import describe
+from edge_pipeline.raw.capture import (
+    Capture,
+    CaptureExif,
+    libraw_exposure_ev,
+    normalise,
+    read_capture,
+    read_headerless,
+)
+from edge_pipeline.raw.cfa import align
+from edge_pipeline.raw.colour import camera_to_srgb_matrix, wb_gains
+from edge_pipeline.raw.profile import CameraProfile
+
+__all__ = ["DEFAULT_MODEL", "Developer", "Picture", "Settings", "develop"]
+
+DEFAULT_MODEL = "pretrained/isp_default/artifact"
+
+_LARGEST_EXPOSURE_EV = 16.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a photographer chooses.
+
+    Attributes:
+        exposure_ev: stops of light to add, -16..16. They are counted from LibRaw's brightness: a
+            brightest pixel in the top quarter of the sensor's range is white.
+        white_balance: `as-shot`, `daylight` or multipliers `R,G,B`.
+        size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
+        profile: how to read a headerless capture; None for files that LibRaw opens.
+        bits: bits a channel of the picture, 8 or 16.
+    """
+
+    exposure_ev: float = 0.0
+    white_balance: str = "as-shot"
+    size: Literal["full", "half"] = "full"
+    profile: CameraProfile | None = None
+    bits: Literal[8, 16] = 8
+
+    def __post_init__(self) -> None:
+        ev = self.exposure_ev
+        if not math.isfinite(ev) or abs(ev) > _LARGEST_EXPOSURE_EV:
+            raise InputError(f"the exposure is {ev} EV; give -16 to 16")
+        if self.size not in ("full", "half"):
+            raise InputError(f"the size is {self.size!r}; give full or half")
+        if self.bits not in (8, 16):
+            raise InputError(f"the picture has {self.bits} bits a channel; give 8 or 16")
+
+
+class Picture(NamedTuple):
+    """A developed capture.
+
+    Attributes:
+        rgb: uint8 or uint16 [H, W, 3], encoded sRGB, upright.
+        exif: the capture's.
+        info: what the sidecar says, ready for JSON.
+    """
+
+    rgb: NDArray[np.unsignedinteger[Any]]
+    exif: CaptureExif
+    info: dict[str, Any]
+
+
+@dataclass
+class _Clock:
+    """Milliseconds by phase."""
+
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        begun = perf_counter_ns()
+        yield
+        self.timings_ms[name] = round((perf_counter_ns() - begun) / 1e6, 3)
+
+
+class Developer:
+    """Develops captures with one artifact, which is opened once; used as a context manager.
+
+    Args:
+        model: the artifact's folder; None for the one that is shipped.
+        threads: how many threads compute; None for as many as this process may use.
+        timeout_s: how long reading one capture may take.
+
+    Raises:
+        ArtifactError: the folder is no artifact, or damaged.
+        InputError: threads or timeout are not positive.
+        RuntimeFailure: the runtime cannot load the network.
+    """
+
+    def __init__(
+        self, model: Path | str | None = None, *, threads: int | None = None, timeout_s: float = 60
+    ) -> None:
+        if not timeout_s > 0:
+            raise InputError(f"the timeout is {timeout_s} s; give more than 0")
+        self.threads = _usable_cores() if threads is None else threads
+        self.timeout_s = timeout_s
+        folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)
+        self.artifact = Artifact.open(folder)
+        self._network = Network(self.artifact, threads=self.threads)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._network.__exit__(kind, error, trace)
+
+    def develop(
+        self, source: Path | str, settings: Settings, *, on_tile: Progress | None = None
+    ) -> Picture:
+        """Develop one capture.
+
+        Args:
+            source: the capture's file.
+            settings: what the photographer chooses.
+            on_tile: called after each tile with how many are done and how many there are.
+
+        Raises:
+            CaptureError: the capture cannot be read.
+            InputError: the settings do not fit the capture, or it does not fit the artifact.
+            JobError: the runtime failed, or memory ran out.
+        """
+        source = Path(source)
+        try:
+            return self._develop(source, settings, on_tile)
+        except MemoryError as error:
+            raise JobError(
+                f"not enough memory to develop {source}; close other programs or give --size half"
+            ) from error
+
+    def _develop(self, source: Path, settings: Settings, on_tile: Progress | None) -> Picture:
+        clock = _Clock()
+        with clock.phase("read"):
+            capture = self._read(source, settings.profile)
+            digest = _hash(source)
+        with clock.phase("normalise"):
+            gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
+            mosaic = normalise(capture, gains)
+            aligned = align(mosaic, capture.pattern, self._network.multiple)
+            del mosaic  # a quarter of a large capture's memory
+        with clock.phase("filters"):
+            filters = self._network.filters(aligned.mosaic)
+        space = self.artifact.manifest.card.output_space
+        if space == "camera_linear":
+            matrix = camera_to_srgb_matrix(capture.xyz_to_camera)
+            base_ev = libraw_exposure_ev(capture)
+        else:
+            matrix, base_ev = np.eye(3), 0.0
+        kind = FullCanvas if settings.size == "full" else HalfCanvas
+        canvas: Canvas = kind(
+            (aligned.height, aligned.width),
+            matrix=matrix,
+            exposure_ev=base_ev + settings.exposure_ev,
+            encoded=space == "srgb",
+            orientation=capture.orientation,
+            bits=settings.bits,
+        )
+        with clock.phase("network"):
+            for core in self._network.cores(aligned.mosaic, filters):
+                canvas.put(core.top - aligned.top, core.left - aligned.left, core.rgb)
+                if on_tile is not None:
+                    on_tile(core.done, core.total)
+        with clock.phase("finish"):
+            rgb = canvas.finish()
+        info = describe(
+            capture,
+            artifact=self.artifact,
+            sha256=digest,
+            gains=gains,
+            matrix=matrix,
+            base_exposure_ev=base_ev,
+            choices={
+                "white_balance": settings.white_balance,
+                "exposure_ev": settings.exposure_ev,
+                "size": settings.size,
+                "bits": settings.bits,
+                "profile": None if settings.profile is None else settings.profile.name,
+                "threads": self.threads,
+            },
+            picture_size=(rgb.shape[1], rgb.shape[0]),
+            timings_ms=clock.timings_ms,
+        )
+        return Picture(rgb, capture.exif, info)
+
+    def _read(self, source: Path, profile: CameraProfile | None) -> Capture:
+        if profile is not None:
+            return read_headerless(source, profile)
+        return read_capture(source, timeout_s=self.timeout_s)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _hash(source: Path) -> str:
+    try:
+        return sha256_of(source)
+    except OSError as error:
+        raise CaptureError(f"cannot read {source}: {error.strerror or error}") from error
+
+
+def develop(
+    capture_path: Path | str,
+    *,
+    model: Path | str | None = None,
+    settings: Settings | None = None,
+    threads: int | None = None,
+    timeout_s: float = 60,
+) -> Picture:
+    """Develop one capture in this process.
+
+    Args:
+        capture_path: a RAW file, or a headerless one if `settings` has a profile.
+        model: an artifact's folder; None for the one that is shipped.
+        settings: what the photographer chooses; None for all as shot at full size.
+        threads: how many threads compute; None for as many as this process may use.
+        timeout_s: how long reading the capture may take.
+
+    Raises:
+        EdgePipelineError: as `Developer` and `Developer.develop` say.
+    """
+    with Developer(model, threads=threads, timeout_s=timeout_s) as developer:
+        return developer.develop(capture_path, settings or Settings())

@@ -1,0 +1,134 @@
+"""The capture's EXIF, written into pictures: camera, lens, exposure, time, and upright pixels."""
+
+from __future__ import annotations
+
+import struct
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from edge_pipeline.raw.capture import CaptureExif
+
+__all__ = ["TIFF_EXIF_PLACEHOLDER", "add_tiff_exif", "ascii_text", "base_tags", "picture_exif"]
+
+# tifffile refuses to write the pointer to an EXIF directory, so a picture is written with this
+# unassigned tag in its place in the order, which add_tiff_exif then renames.
+TIFF_EXIF_PLACEHOLDER = ExifTags.IFD.Exif + 1
+
+_SRGB = 1
+_RECOMMENDED_EXPOSURE_INDEX = 2
+_LARGEST_SHORT = 0xFFFF
+_ENTRY_BYTES = 12
+
+
+def ascii_text(text: str) -> str:
+    """`text` as EXIF can hold it: ASCII without control characters, others as question marks."""
+    plain = text.encode("ascii", "replace").decode("ascii")
+    return "".join(letter for letter in plain if letter.isprintable()).strip()
+
+
+def _rational(value: float) -> TiffImagePlugin.IFDRational:
+    """The simplest fraction within a millionth of `value`; 0.004 is 1/250."""
+    limit = 10
+    fraction = Fraction(value).limit_denominator(limit)
+    while abs(fraction - Fraction(value)) > abs(value) * 1e-6 and limit < 10**6:
+        limit *= 10
+        fraction = Fraction(value).limit_denominator(limit)
+    return TiffImagePlugin.IFDRational(fraction.numerator, fraction.denominator)
+
+
+def base_tags(exif: CaptureExif, software: str) -> dict[int, Any]:
+    """Tags of the picture's own directory: camera, Orientation 1 and the program.
+
+    Args:
+        exif: the capture's.
+        software: the program's name and version.
+    """
+    tags: dict[int, Any] = {
+        ExifTags.Base.Make: ascii_text(exif.make or ""),
+        ExifTags.Base.Model: ascii_text(exif.model or ""),
+        ExifTags.Base.Orientation: 1,
+        ExifTags.Base.Software: ascii_text(software),
+    }
+    return {tag: value for tag, value in tags.items() if value != ""}
+
+
+def _time(time: datetime | None) -> str:
+    return "" if time is None else time.strftime("%Y:%m:%d %H:%M:%S")
+
+
+def _photo_tags(exif: CaptureExif, width: int, height: int) -> dict[int, Any]:
+    """Tags of the EXIF directory."""
+    tags: dict[int, Any] = {
+        ExifTags.Base.ExifVersion: b"0232",
+        ExifTags.Base.ColorSpace: _SRGB,
+        ExifTags.Base.ExifImageWidth: width,
+        ExifTags.Base.ExifImageHeight: height,
+    }
+    for tag, number in (
+        (ExifTags.Base.ExposureTime, exif.exposure_s),
+        (ExifTags.Base.FNumber, exif.f_number),
+        (ExifTags.Base.FocalLength, exif.focal_mm),
+    ):
+        if number:
+            tags[tag] = _rational(number)
+    if exif.iso:
+        iso = round(exif.iso)
+        tags[ExifTags.Base.ISOSpeedRatings] = min(iso, _LARGEST_SHORT)
+        if iso > _LARGEST_SHORT:  # Source: EXIF 2.32, section 4.6.5, PhotographicSensitivity
+            tags[ExifTags.Base.SensitivityType] = _RECOMMENDED_EXPOSURE_INDEX
+            tags[ExifTags.Base.RecommendedExposureIndex] = iso
+    if time := _time(exif.time):
+        tags[ExifTags.Base.DateTimeOriginal] = time
+        tags[ExifTags.Base.DateTimeDigitized] = time
+    if lens := ascii_text(exif.lens or ""):
+        tags[ExifTags.Base.LensModel] = lens
+    return tags
+
+
+def picture_exif(exif: CaptureExif, *, width: int, height: int, software: str) -> Image.Exif:
+    """EXIF for a JPEG or PNG.
+
+    Args:
+        exif: the capture's.
+        width: the picture's, upright.
+        height: the picture's, upright.
+        software: the program's name and version.
+    """
+    block = Image.Exif()
+    block.update(base_tags(exif, software))
+    block.get_ifd(ExifTags.IFD.Exif).update(_photo_tags(exif, width, height))
+    return block
+
+
+def add_tiff_exif(path: Path, exif: CaptureExif, *, width: int, height: int) -> None:
+    """Append an EXIF directory to a little-endian TIFF that has the placeholder tag.
+
+    Args:
+        path: the file, changed in place (it is a temporary one).
+        exif: the capture's.
+        width: the picture's, upright.
+        height: the picture's, upright.
+
+    Raises:
+        ValueError: the file has no placeholder.
+    """
+    directory = TiffImagePlugin.ImageFileDirectory_v2(b"II\x2a\x00\x08\x00\x00\x00")
+    directory.update(_photo_tags(exif, width, height))
+    with path.open("r+b") as file:
+        file.seek(4)
+        (start,) = struct.unpack("<I", file.read(4))
+        file.seek(start)
+        (count,) = struct.unpack("<H", file.read(2))
+        entries = file.read(count * _ENTRY_BYTES)
+        tags = [struct.unpack_from("<H", entries, i * _ENTRY_BYTES)[0] for i in range(count)]
+        place = start + 2 + tags.index(TIFF_EXIF_PLACEHOLDER) * _ENTRY_BYTES
+        end = file.seek(0, 2)
+        file.write(b"\x00" * (end % 2))
+        end += end % 2
+        file.write(directory.tobytes(end))
+        file.seek(place)
+        file.write(struct.pack("<HHII", ExifTags.IFD.Exif, 4, 1, end))

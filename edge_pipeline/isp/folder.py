@@ -1,0 +1,192 @@
+"""Several captures: where each picture goes, refused before any work if two would meet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_pipeline.errors import EdgePipelineError, InputError, JobError, OutputError
+from edge_pipeline.isp.develop import Developer, Settings
+from edge_pipeline.isp.output import (
+    FORMATS,
+    bits_of,
+    format_of,
+    refuse_existing,
+    sidecar_path,
+    write_picture,
+)
+from edge_pipeline.isp.sidecar import software
+
+__all__ = ["Job", "Outcome", "develop_all", "exit_code", "plan"]
+
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A capture and the picture that is made of it."""
+
+    capture: Path
+    picture: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        job: the job.
+        error: why there is no picture; None where it stands.
+        notes: what had to be assumed about the capture, a sentence each.
+    """
+
+    job: Job
+    error: EdgePipelineError | None = None
+    notes: tuple[str, ...] = ()
+
+
+def plan(captures: Sequence[Path], output: str, *, format_name: str | None = None) -> list[Job]:
+    """Say where the picture of each capture goes.
+
+    `output` is a folder if it is one, ends with a slash, or has no extension.
+
+    Args:
+        captures: the captures' files.
+        output: a picture's file, for one capture, or a folder.
+        format_name: what a folder's pictures are: `jpg` (if None), `png` or `tiff`.
+
+    Raises:
+        InputError: there is no capture, or the format is not known or is not the file's.
+        OutputError: several captures and one file, an unknown extension, two captures that would
+            have the same picture, or a picture that would replace a capture.
+    """
+    if not captures:
+        raise InputError("there is no capture to develop; name one file or more")
+    if format_name is not None and format_name not in FORMATS.values():
+        known = ", ".join(sorted(set(FORMATS.values())))
+        raise InputError(f"no picture format is called {format_name!r}; there is {known}")
+    target = Path(output)
+    if output.endswith(_SEPARATORS) or target.is_dir() or not target.suffix:
+        jobs = _into_folder(captures, target, format_name or "jpg")
+    else:
+        jobs = [_into_file(captures, target, format_name)]
+    _refuse_to_replace_captures(jobs)
+    return jobs
+
+
+def _into_file(captures: Sequence[Path], target: Path, format_name: str | None) -> Job:
+    if len(captures) > 1:
+        raise OutputError(
+            f"{len(captures)} captures cannot go into the one file {target}; "
+            f"give a folder, with a slash after it if it does not exist"
+        )
+    found = format_of(target)
+    if format_name is not None and format_name != found:
+        raise InputError(
+            f"{target} is a {found} by its extension and --format says {format_name}; give one"
+        )
+    return Job(captures[0], target)
+
+
+def _into_folder(captures: Sequence[Path], folder: Path, format_name: str) -> list[Job]:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, not a folder; give another name, or an extension")
+    suffix = next(suffix for suffix, name in FORMATS.items() if name == format_name)
+    jobs = [Job(capture, folder / f"{capture.stem}{suffix}") for capture in captures]
+    first: dict[str, Job] = {}
+    for job in jobs:
+        # Case is folded since on some file systems X.jpg and x.jpg are one file.
+        other = first.setdefault(job.picture.name.casefold(), job)
+        if other is not job:
+            raise OutputError(
+                f"{other.capture} and {job.capture} would both become {job.picture}; "
+                f"develop them into different folders"
+            )
+    return jobs
+
+
+def _refuse_to_replace_captures(jobs: Sequence[Job]) -> None:
+    captures = {job.capture.resolve(): job.capture for job in jobs}
+    for job in jobs:
+        for written in (job.picture, sidecar_path(job.picture)):
+            if written.resolve() in captures:
+                raise OutputError(
+                    f"{written} is a capture to develop and cannot be written; give another -o"
+                )
+
+
+def develop_all(
+    jobs: Sequence[Job],
+    developer: Developer,
+    settings: Settings,
+    *,
+    sidecar: bool,
+    force: bool,
+    on_tile: Callable[[int, int, int], None] | None = None,
+) -> Iterator[Outcome]:
+    """Develop captures one after the other; a failure of one does not stop the rest.
+
+    Args:
+        jobs: from `plan`.
+        developer: the opened network.
+        settings: for all of them; bits a channel follow each picture's format.
+        sidecar: whether a JSON is written beside each picture.
+        force: whether files that stand there may be replaced.
+        on_tile: called after each tile with the job's number from 0, tiles done, and all tiles.
+
+    Yields:
+        An outcome a job, in order, as each ends.
+    """
+    for number, job in enumerate(jobs):
+
+        def on_tile_of_job(done: int, total: int, number: int = number) -> None:
+            if on_tile is not None:
+                on_tile(number, done, total)
+
+        try:
+            notes = _develop_one(
+                job, developer, settings, sidecar=sidecar, force=force, on_tile=on_tile_of_job
+            )
+        except EdgePipelineError as error:
+            yield Outcome(job, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other captures go on
+            failure = JobError(f"unexpected {type(error).__name__} at {job.capture}: {error}")
+            failure.__cause__ = error
+            yield Outcome(job, failure)
+        else:
+            yield Outcome(job, notes=notes)
+
+
+def _develop_one(
+    job: Job,
+    developer: Developer,
+    settings: Settings,
+    *,
+    sidecar: bool,
+    force: bool,
+    on_tile: Callable[[int, int], None],
+) -> tuple[str, ...]:
+    refuse_existing(job.picture, force=force)
+    if sidecar:
+        refuse_existing(sidecar_path(job.picture), force=force)
+    bits = bits_of(format_of(job.picture))
+    picture = developer.develop(job.capture, replace(settings, bits=bits), on_tile=on_tile)
+    write_picture(
+        job.picture,
+        picture.rgb,
+        exif=picture.exif,
+        software=software(),
+        sidecar=picture.info if sidecar else None,
+        force=force,
+    )
+    return tuple(picture.info["notes"])
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """0 if every picture stands, 1 if some job failed, 2 if only inputs were bad."""
+    codes = {outcome.error.exit_code for outcome in outcomes if outcome.error is not None}
+    if not codes:
+        return 0
+    return 1 if 1 in codes else 2

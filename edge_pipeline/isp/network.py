@@ -1,0 +1,193 @@
+"""An artifact's network, run over a whole mosaic of any size, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
+from edge_pipeline.isp.filters import average_filters, fixed_size
+from edge_pipeline.isp.tiles import Span, Tile, fixed_spans, flexible_spans, grow, tiles
+from edge_pipeline.raw.cfa import pack
+from edge_pipeline.runtime.base import open_session
+
+__all__ = ["LARGEST_WINDOW", "Core", "Network"]
+
+# Packed pixels along an axis: at 1024 x 1024 the shipped network needs under 1 GB, and its halo
+# of 96 makes it compute 1.5 times what it keeps.
+LARGEST_WINDOW = 1024
+
+_COLOURS = 3
+_SCALE = 2
+
+
+class Core(NamedTuple):
+    """The part that one tile contributes.
+
+    Attributes:
+        top: its first row in the mosaic.
+        left: its first column in the mosaic.
+        rgb: float32 [3, h, w], what the network gives for it.
+        done: tiles finished, this one among them.
+        total: tiles of the mosaic.
+    """
+
+    top: int
+    left: int
+    rgb: NDArray[np.float32]
+    done: int
+    total: int
+
+
+class Network:
+    """An artifact opened for developing; used as a context manager.
+
+    Args:
+        artifact: a checked artifact.
+        threads: how many threads compute.
+        largest: longest tile, in packed pixels, where the artifact leaves the size free.
+
+    Raises:
+        ArtifactError: the network does not give two RGB pixels for a packed one.
+        RuntimeFailure: the runtime cannot load it.
+    """
+
+    def __init__(self, artifact: Artifact, *, threads: int, largest: int = LARGEST_WINDOW) -> None:
+        self.artifact = artifact
+        self._tile = artifact.manifest.tile
+        self._largest = largest
+        if self._tile.scale != _SCALE:
+            raise ArtifactError(
+                f"{artifact.folder} gives {self._tile.scale} pixels for a packed one; "
+                f"developing needs a network that gives {_SCALE}"
+            )
+        self._split = artifact.manifest.filters == "split"
+        self._path = artifact.program("apply_filters" if self._split else "forward")
+        self._fixed = fixed_size(self._path)
+        with ExitStack() as stack:
+            self._run = stack.enter_context(
+                open_session(artifact, self._path.name, threads=threads)
+            )
+            if self._split:
+                self._predict = stack.enter_context(
+                    open_session(artifact, "predict_filters", threads=threads)
+                )
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    @property
+    def multiple(self) -> int:
+        """Sizes of a mosaic must divide by this, in mosaic pixels."""
+        return 2 * self._tile.stride
+
+    def filters(self, mosaic: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """The filters for a mosaic; none where the artifact has them inside.
+
+        Args:
+            mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
+
+        Raises:
+            RuntimeFailure: the runtime failed.
+        """
+        if not self._split:
+            return {}
+        mosaic = grow(mosaic, *self._least())
+        spec = self.artifact.program("predict_filters")
+        return average_filters(self._predict, spec, mosaic, self._tile)
+
+    def cores(
+        self, mosaic: NDArray[np.float32], filters: dict[str, NDArray[np.float32]]
+    ) -> Iterator[Core]:
+        """Run the network over a mosaic.
+
+        Args:
+            mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
+            filters: those of `filters` for it.
+
+        Yields:
+            Cores that cover the mosaic (and what it is grown by, where it is smaller than the
+            network's input), each pixel once.
+
+        Raises:
+            InputError: the mosaic is larger than an artifact takes that cannot be tiled.
+            RuntimeFailure: the runtime failed, or gave values that are not finite.
+        """
+        mosaic = grow(mosaic, *self._least())
+        rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
+        total = len(rows) * len(cols)
+        for i, tile in enumerate(tiles(rows, cols)):
+            rgb = self._run_tile(mosaic, filters, tile)
+            yield Core(2 * tile.rows.core_start, 2 * tile.cols.core_start, rgb, i + 1, total)
+
+    def _run_tile(
+        self, mosaic: NDArray[np.float32], filters: dict[str, NDArray[np.float32]], tile: Tile
+    ) -> NDArray[np.float32]:
+        rows, cols = tile.rows, tile.cols
+        packed = pack(mosaic[2 * rows.start : 2 * rows.stop, 2 * cols.start : 2 * cols.stop])
+        rgb = self._run.run({"packed": packed[None], **filters})["rgb"]
+        # rgb: [1, 3, 2h, 2w] -> [3, 2h, 2w] of the core
+        top, left = rows.core_start - rows.start, cols.core_start - cols.start
+        high, wide = rows.core_stop - rows.core_start, cols.core_stop - cols.core_start
+        core = rgb[0, :_COLOURS, 2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
+        if not np.isfinite(core).all():
+            raise RuntimeFailure(
+                f"{self.artifact.folder} gave values that are not finite; verify the artifact"
+            )
+        return core
+
+    def _least(self) -> tuple[int, int]:
+        """Smallest mosaic that the network takes, in mosaic pixels."""
+        if self._fixed is not None:
+            return 2 * self._fixed[0], 2 * self._fixed[1]
+        stride = self._tile.stride
+        least = 2 * stride * -(-self._tile.minimum // stride)
+        return least, least
+
+    def _spans(self, size: tuple[int, int]) -> tuple[list[Span], list[Span]]:
+        """Rows and columns of tiles for a packed size."""
+        stride, halo = self._tile.stride, self._tile.halo
+        whole = [Span(0, size[0], 0, size[0])], [Span(0, size[1], 0, size[1])]
+        if self._fixed is None:
+            if halo is None or self.artifact.manifest.filters == "dynamic":
+                return whole
+            rows, cols = (
+                flexible_spans(n, stride=stride, halo=halo, largest=self._largest) for n in size
+            )
+            return rows, cols
+        if size == self._fixed:
+            return whole
+        if halo is None or self.artifact.manifest.filters == "dynamic":
+            raise InputError(self._too_large(size))
+        rows, cols = (
+            fixed_spans(n, stride=stride, halo=halo, window=window)
+            for n, window in zip(size, self._fixed, strict=True)
+        )
+        return rows, cols
+
+    def _too_large(self, size: tuple[int, int]) -> str:
+        height, width = self._fixed or size
+        remedy = (
+            "its head cannot be tiled, so compile for ONNX with free sizes, or with head=shuffle"
+            if self._tile.halo is None
+            else "with --filters dynamic it cannot be tiled, so compile with split or folded"
+        )
+        return (
+            f"{self.artifact.folder} takes {2 * height} x {2 * width} pixels and the capture has "
+            f"{2 * size[0]} x {2 * size[1]}; {remedy}"
+        )

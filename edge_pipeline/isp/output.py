@@ -1,0 +1,173 @@
+"""Pictures on disk: JPEG, PNG or 16-bit TIFF with an sRGB profile and EXIF, and the sidecar."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms
+
+from edge_pipeline.errors import OutputError
+from edge_pipeline.files import atomic_file
+from edge_pipeline.isp.exif import TIFF_EXIF_PLACEHOLDER, add_tiff_exif, base_tags, picture_exif
+from edge_pipeline.raw.capture import CaptureExif
+
+__all__ = [
+    "FORMATS",
+    "bits_of",
+    "format_of",
+    "refuse_existing",
+    "sidecar_path",
+    "srgb_profile",
+    "write_picture",
+]
+
+# Format by extension; the first extension of a format is the one that a folder's files get.
+FORMATS = {".jpg": "jpg", ".png": "png", ".tiff": "tiff", ".jpeg": "jpg", ".tif": "tiff"}
+
+_JPEG_QUALITY = 95
+_JPEG_LONGEST_SIDE = 65535
+_ROWS_PER_STRIP = 256
+
+
+def format_of(path: Path) -> str:
+    """`jpg`, `png` or `tiff` by the extension of `path`, in either case of letters.
+
+    Raises:
+        OutputError: it has another extension, or none.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        said = f"the extension {path.suffix!r}" if path.suffix else "no extension"
+        raise OutputError(f"{path} has {said}; name a picture {', '.join(FORMATS)}")
+    return FORMATS[suffix]
+
+
+def bits_of(format_name: str) -> Literal[8, 16]:
+    """Bits a channel that a format is written with: 16 for TIFF, otherwise 8."""
+    return 16 if format_name == "tiff" else 8
+
+
+def sidecar_path(picture: Path) -> Path:
+    """Where the sidecar of a picture stands: its name with `.json` after it."""
+    return picture.with_name(picture.name + ".json")
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """The ICC profile that is embedded: Little CMS's sRGB, with the time of making set fixed.
+
+    Equal captures so give equal files.
+    """
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    # Source: ICC.1:2022, table 17: six 16-bit numbers, year to second, at byte 24.
+    profile[24:36] = np.array([2000, 1, 1, 0, 0, 0], ">u2").tobytes()
+    return bytes(profile)
+
+
+def write_picture(
+    path: Path,
+    rgb: NDArray[np.unsignedinteger[Any]],
+    *,
+    exif: CaptureExif,
+    software: str,
+    sidecar: Mapping[str, Any] | None,
+    force: bool,
+) -> None:
+    """Write a picture, and its sidecar if there is one; both are complete before either stands.
+
+    Args:
+        path: the picture's; its extension gives the format.
+        rgb: [H, W, 3], encoded sRGB, upright; uint16 for TIFF, uint8 for the others.
+        exif: the capture's.
+        software: the program's name and version.
+        sidecar: what the JSON beside the picture says; None for no such file.
+        force: whether files that stand there may be replaced.
+
+    Raises:
+        OutputError: a file exists and `force` is not given, the format cannot hold the picture,
+            or the place cannot be written.
+    """
+    wanted = [path] if sidecar is None else [path, sidecar_path(path)]
+    for file in wanted:
+        refuse_existing(file, force=force)
+    write = {"jpg": _write_jpeg, "png": _write_png, "tiff": _write_tiff}[format_of(path)]
+    with ExitStack() as stack:
+        temporary = [stack.enter_context(atomic_file(file)) for file in wanted]
+        write(temporary[0], rgb, exif, software)
+        if sidecar is not None:
+            text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
+            temporary[1].write_text(text + "\n", encoding="utf-8")
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Do nothing if `path` may be written.
+
+    Raises:
+        OutputError: it is a folder, or exists and `force` is not given.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a picture")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists; give --force to replace it, or another name")
+
+
+def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
+    height, width, _ = rgb.shape
+    if max(height, width) > _JPEG_LONGEST_SIDE:
+        raise OutputError(
+            f"a JPEG cannot hold {width} x {height} pixels; write PNG or TIFF, or half the size"
+        )
+    Image.fromarray(rgb).save(
+        path,
+        format="JPEG",
+        quality=_JPEG_QUALITY,
+        subsampling="4:4:4",
+        icc_profile=srgb_profile(),
+        exif=picture_exif(exif, width=width, height=height, software=software),
+    )
+
+
+def _write_png(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
+    height, width, _ = rgb.shape
+    Image.fromarray(rgb).save(
+        path,
+        format="PNG",
+        icc_profile=srgb_profile(),
+        exif=picture_exif(exif, width=width, height=height, software=software),
+    )
+
+
+def _write_tiff(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
+    height, width, _ = rgb.shape
+    tags = base_tags(exif, software)
+    extra: list[tuple[int, str, int, str | int, bool]] = [
+        (tag, "s", 0, tags[tag], True)
+        for tag in (ExifTags.Base.Make, ExifTags.Base.Model)
+        if tag in tags
+    ]
+    extra += [
+        (ExifTags.Base.Orientation, "H", 1, tags[ExifTags.Base.Orientation], True),
+        (TIFF_EXIF_PLACEHOLDER, "I", 1, 0, True),
+    ]
+    tifffile.imwrite(
+        path,
+        rgb,
+        byteorder="<",
+        photometric="rgb",
+        compression="zlib",
+        predictor=True,
+        rowsperstrip=_ROWS_PER_STRIP,
+        metadata=None,
+        software=tags[ExifTags.Base.Software],
+        iccprofile=srgb_profile(),
+        extratags=extra,
+    )
+    add_tiff_exif(path, exif, width=width, height=height)

@@ -1,0 +1,100 @@
+"""What a sidecar says: everything that a picture's pixels depend on, ready for JSON."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline import __version__
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.raw.capture import Capture
+
+__all__ = ["SIDECAR_VERSION", "describe", "software"]
+
+SIDECAR_VERSION = 1
+
+_PACKAGES = ("numpy", "onnxruntime", "executorch", "pillow", "rawpy", "tifffile")
+
+
+def software() -> str:
+    """This program's name and version, as pictures carry it."""
+    return f"edge-pipeline {__version__}"
+
+
+def _versions() -> dict[str, str]:
+    versions = {"edge_pipeline": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def describe(
+    capture: Capture,
+    *,
+    artifact: Artifact,
+    sha256: str,
+    gains: tuple[float, float, float],
+    matrix: NDArray[np.float64],
+    base_exposure_ev: float,
+    choices: Mapping[str, Any],
+    picture_size: tuple[int, int],
+    timings_ms: Mapping[str, float],
+) -> dict[str, Any]:
+    """The sidecar of one picture.
+
+    Args:
+        capture: what was developed.
+        artifact: with which network.
+        sha256: of the capture's file.
+        gains: white balance used, R, G, B with G = 1.
+        matrix: [3, 3], from the network's colours to linear sRGB.
+        base_exposure_ev: stops added before those that were asked for.
+        choices: the settings, by name.
+        picture_size: width and height of the picture.
+        timings_ms: milliseconds by phase.
+
+    Returns:
+        Numbers, texts, lists and dictionaries only; nothing in it is infinite.
+    """
+    manifest = artifact.manifest
+    height, width = capture.mosaic.shape
+    return {
+        "sidecar": SIDECAR_VERSION,
+        "capture": {
+            "file": capture.source.name,
+            "sha256": sha256,
+            "width": width,
+            "height": height,
+            "cfa": capture.pattern,
+            "orientation": capture.orientation,
+        },
+        "model": {
+            "name": manifest.card.name,
+            "sha256": artifact.digest,
+            "network": manifest.source.model,
+            "checkpoint_sha256": manifest.source.checkpoint_sha256,
+            "backend": manifest.backend,
+            "filters": manifest.filters,
+            "output_space": manifest.card.output_space,
+        },
+        "levels": {"black": [float(b) for b in capture.black], "white": float(capture.white)},
+        "white_balance": {
+            "used": [float(g) for g in gains],
+            "as_shot": [float(g) for g in capture.wb],
+        },
+        "colour_matrix": [[float(value) for value in row] for row in matrix],
+        "base_exposure_ev": base_exposure_ev,
+        "notes": list(capture.notes),
+        "settings": dict(choices),
+        "picture": {"width": picture_size[0], "height": picture_size[1]},
+        "timings_ms": dict(timings_ms),
+        "versions": _versions(),
+    }

@@ -1,0 +1,109 @@
+"""Canvases: orientation, quantisation, half size from parts that begin anywhere."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from edge_pipeline.errors import InputError
+from edge_pipeline.isp.canvas import FullCanvas, HalfCanvas, sensor_view
+from edge_pipeline.raw.colour import srgb_decode, srgb_encode, to_srgb
+
+PLAIN = {
+    "matrix": np.eye(3),
+    "exposure_ev": 0.0,
+    "encoded": False,
+    "orientation": 1,
+    "bits": 16,
+}
+MATRIX = np.array([[1.6, -0.5, -0.1], [-0.2, 1.5, -0.3], [0.05, -0.55, 1.5]])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_is_what_pillow_makes_of_the_orientation(orientation):
+    sensor = np.random.default_rng(0).integers(0, 255, (4, 7, 3), dtype=np.uint8)
+    tagged = Image.fromarray(sensor)
+    tagged.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(tagged))
+    upright = np.zeros_like(expected)
+    sensor_view(upright, orientation)[:] = sensor
+    np.testing.assert_array_equal(upright, expected)
+
+
+def cuts(size):
+    """Borders of parts along an axis, some of them outside of it."""
+    inner = st.lists(st.integers(0, size), max_size=4)
+    return inner.map(lambda values: sorted({-3, size + 2, *values}))
+
+
+@st.composite
+def pictures(draw):
+    height, width = draw(st.integers(2, 17)), draw(st.integers(2, 17))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    large = rng.uniform(-0.1, 1.2, (3, height + 5, width + 5)).astype(np.float32)
+    return large, draw(cuts(height)), draw(cuts(width)), (height, width)
+
+
+def put_parts(canvas, large, rows, cols):
+    """Put a picture that begins at (-3, -3) part by part."""
+    for a, b in pairwise(rows):
+        for c, d in pairwise(cols):
+            canvas.put(a, c, large[:, a + 3 : b + 3, c + 3 : d + 3])
+    return canvas.finish()
+
+
+@given(picture=pictures(), orientation=st.integers(1, 8))
+def test_full_size_is_each_pixel_coloured_and_rounded(picture, orientation):
+    large, rows, cols, (height, width) = picture
+    options = PLAIN | {"matrix": MATRIX, "exposure_ev": 0.5, "orientation": orientation}
+    got = put_parts(FullCanvas((height, width), **options), large, rows, cols)
+    inside = large[:, 3 : 3 + height, 3 : 3 + width]
+    expected = to_srgb(inside, MATRIX, 0.5).transpose(1, 2, 0) * 65535
+    assert got.dtype == np.uint16
+    assert np.abs(sensor_view(got, orientation) - expected).max() <= 0.51
+
+
+@given(picture=pictures())
+def test_half_size_is_the_mean_of_linear_light(picture):
+    large, rows, cols, (height, width) = picture
+    got = put_parts(HalfCanvas((height, width), **PLAIN), large, rows, cols)
+    high, wide = height // 2, width // 2
+    inside = large[:, 3 : 3 + 2 * high, 3 : 3 + 2 * wide].astype(np.float64)
+    means = inside.reshape(3, high, 2, wide, 2).mean(axis=(2, 4))
+    expected = srgb_encode(means).transpose(1, 2, 0) * 65535
+    assert got.shape == (high, wide, 3)
+    assert np.abs(got - expected).max() <= 1.0  # half a step, and float32 under a steep curve
+
+
+def test_half_size_is_not_the_mean_of_the_encoded_picture():
+    """The planted fault for the tolerance above: averaging after the curve is far off."""
+    checks = np.indices((4, 4)).sum(0) % 2
+    canvas = HalfCanvas((4, 4), **PLAIN)
+    canvas.put(0, 0, np.repeat(checks[None], 3, 0).astype(np.float32))
+    assert abs(int(canvas.finish()[0, 0, 0]) - 65535 / 2) > 10000
+    assert abs(int(canvas.finish()[0, 0, 0]) - srgb_encode(np.array(0.5)) * 65535) <= 1
+
+
+def test_encoded_networks_get_exposure_in_linear_light_only():
+    encoded = np.random.default_rng(1).uniform(0, 1, (3, 6, 6)).astype(np.float32)
+    as_it_is = FullCanvas((6, 6), **(PLAIN | {"encoded": True}))
+    as_it_is.put(0, 0, encoded)
+    assert np.abs(as_it_is.finish() - encoded.transpose(1, 2, 0) * 65535).max() <= 0.6
+    darker = FullCanvas((6, 6), **(PLAIN | {"encoded": True, "exposure_ev": -1.0}))
+    darker.put(0, 0, encoded)
+    expected = srgb_encode(srgb_decode(encoded) / 2).transpose(1, 2, 0) * 65535
+    assert np.abs(darker.finish() - expected).max() <= 0.6
+
+
+def test_white_is_white_at_8_bits_and_overshoot_does_not_wrap():
+    canvas = FullCanvas((2, 2), **(PLAIN | {"bits": 8}))
+    canvas.put(0, 0, np.full((3, 2, 2), 1.7, np.float32))
+    assert (canvas.finish() == 255).all()
+
+
+def test_half_size_of_one_row_is_refused():
+    with pytest.raises(InputError, match="no half size"):
+        HalfCanvas((1, 9), **PLAIN)
