@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_pipeline.errors import OutputError
@@ -18,17 +18,21 @@ __all__ = ["atomic_file", "atomic_folder", "packaged", "safe_name", "sha256_of"]
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
+def _failure(path: Path, temporary: Path, error: OSError) -> OutputError:
+    """Says what could not be written, and which other file was in the way if one was."""
+    reason = error.strerror or str(error)
+    other = None if error.filename is None else Path(os.fsdecode(error.filename))
+    if other is not None and other != path and not other.is_relative_to(temporary):
+        reason = f"{reason}: {other}"
+    return OutputError(f"cannot write {path}: {reason}")
 
 
 def _make_parent(path: Path) -> None:
@@ -36,6 +40,11 @@ def _make_parent(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create the folder {path.parent}: {error.strerror}") from error
+
+
+def _beside(path: Path, suffix: str = "") -> Path:
+    """A new hidden name in the folder of `path`, no longer than file systems allow."""
+    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{suffix}")
 
 
 @contextmanager
@@ -49,31 +58,33 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path: the file to write; its folder is created.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is full.
+        OutputError: the folder cannot be written, the disk is full, or a folder or a device stands
+            at `path`.
     """
     _make_parent(path)
-    temporary: Path | None = None
+    temporary = _beside(path, path.suffix)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        if path.exists() and not path.is_file():
+            # A rename would put a file in the place of, say, /dev/null.
+            raise OutputError(f"{path} is not a file; give another name")
+        # Created here, so that a folder that cannot be written is known before the work is done.
+        temporary.touch(exist_ok=False)
         yield temporary
-        _sync_file(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        _sync(temporary)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        _sync(path.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise _failure(path, temporary, error) from error
     finally:
-        if temporary is not None:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     """Give a temporary folder beside `path`; move it into place when the block ends well.
+
+    When the block raises, nothing is left and whatever stood at `path` is as it was.
 
     Args:
         path: the folder to create.
@@ -82,33 +93,39 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     Raises:
         OutputError: `path` exists and may not be replaced, or the place cannot be written.
     """
-    if path.exists() and not replace:
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link at the end
+    if os.path.lexists(path) and not replace:
         raise OutputError(f"{path} exists; give --force to replace it, or another name")
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file, not a folder; give another name")
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
+        raise OutputError(f"{path} is not a folder; give another name")
     _make_parent(path)
+    temporary = _beside(path)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    try:
+        temporary.mkdir()
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _sync_file(file)
-        temporary.chmod(0o755)
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-            path.replace(old / path.name)
-            temporary.replace(path)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(path)
-        _sync_folder(path.parent)
+        for entry in (temporary, *temporary.rglob("*")):
+            _sync(entry)
+        _swap(temporary, path)
+        _sync(path.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise _failure(path, temporary, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`; a folder there goes, but comes back if that fails."""
+    if not os.path.lexists(path):
+        temporary.replace(path)
+        return
+    old = _beside(path)
+    path.replace(old)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        old.replace(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -1,0 +1,154 @@
+"""How far one set of outputs is from another, and how far it may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.errors import VerificationError
+
+__all__ = ["TOLERANCES", "Difference", "Tolerance", "compare"]
+
+Array = NDArray[np.float32]
+PictureSpace = Literal["camera_linear", "srgb"]
+
+# Below this share of the largest magnitude an element's own relative error says nothing.
+_FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Error figures of one output against its reference.
+
+    Attributes:
+        max_abs: largest absolute difference, in the output's unit.
+        max_rel: `max_abs` over the reference's largest magnitude (over 1 if that is 0).
+        max_rel_elementwise: largest difference over the magnitude of the reference's same element,
+            where that is taken as at least a thousandth of the largest.
+        rmse: root of the mean squared difference, in the output's unit.
+        psnr_db: 20 log10(range / rmse), the range being the declared one or else the reference's;
+            None where nothing differs.
+        max_abs_srgb: for pictures, largest difference after clipping to [0, 1] and sRGB encoding.
+    """
+
+    max_abs: float
+    max_rel: float
+    max_rel_elementwise: float
+    rmse: float
+    psnr_db: float | None
+    max_abs_srgb: float | None
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a `Difference` must stay below.
+
+    Attributes:
+        max_rel: for every output. It sees what the picture's clipping hides.
+        max_abs_srgb: for pictures. It sees shadows, where sRGB is 12.92 times as steep.
+    """
+
+    max_rel: float
+    max_abs_srgb: float
+
+    def complaint(self, difference: Difference) -> str | None:
+        """What is out of tolerance, as a clause, or None."""
+        if not difference.max_rel < self.max_rel:
+            return f"relative error {difference.max_rel:.2g} is not under {self.max_rel:.2g}"
+        srgb = difference.max_abs_srgb
+        if srgb is not None and not srgb < self.max_abs_srgb:
+            return f"error in sRGB {srgb:.2g} is not under {self.max_abs_srgb:.2g}"
+        return None
+
+
+# fp32: backends that reorder sums stay under 5e-6 relative; half precision is off by up to 4.9e-4
+# and bfloat16 or TF32 by more, so 1e-4 tells a reordering from a loss of digits with room on both
+# sides. 1e-4 in sRGB is a fortieth of a step of an 8-bit picture.
+TOLERANCES: Mapping[str, Tolerance] = {"fp32": Tolerance(max_rel=1e-4, max_abs_srgb=1e-4)}
+
+
+def compare(
+    reference: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+    *,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    pictures: Mapping[str, PictureSpace] | None = None,
+) -> dict[str, Difference]:
+    """Error figures of every output, computed in double precision.
+
+    Args:
+        reference: what should come out, by name.
+        outputs: what came out, by name.
+        ranges: lowest and highest usual value of outputs, for PSNR.
+        pictures: which outputs are RGB pictures, and whether their values are linear light or
+            already sRGB. Camera RGB is encoded as it is, without a colour matrix.
+
+    Raises:
+        VerificationError: names or shapes differ, an output is empty, or a value is not finite.
+    """
+    if sorted(reference) != sorted(outputs):
+        raise VerificationError(
+            f"outputs are {', '.join(outputs) or 'none'}, and {', '.join(reference)} are wanted"
+        )
+    ranges, pictures = ranges or {}, pictures or {}
+    for name, wanted in reference.items():
+        _check_comparable(name, wanted, outputs[name])
+    return {
+        name: _difference(wanted, outputs[name], ranges.get(name), pictures.get(name))
+        for name, wanted in reference.items()
+    }
+
+
+def _check_comparable(name: str, wanted: Array, found: Array) -> None:
+    if wanted.shape != found.shape:
+        raise VerificationError(f"{name} has shape {found.shape}, and {wanted.shape} is wanted")
+    if wanted.size == 0:
+        raise VerificationError(f"{name} is empty, so nothing can be compared")
+    for what, value in (("the reference of ", wanted), ("", found)):
+        bad = int(value.size - np.isfinite(value).sum())
+        if bad:
+            raise VerificationError(f"{what}{name} has {bad} values that are not finite")
+
+
+def _difference(
+    wanted: Array, found: Array, span: tuple[float, float] | None, space: PictureSpace | None
+) -> Difference:
+    reference, output = wanted.astype(np.float64), found.astype(np.float64)
+    error = np.abs(output - reference)
+    magnitude = np.abs(reference)
+    scale = float(magnitude.max()) or 1.0
+    rmse = math.sqrt(float(np.mean(error**2)))
+    low, high = span or (float(reference.min()), float(reference.max()))
+    peak = (high - low) or scale  # a constant reference has no range
+    return Difference(
+        max_abs=float(error.max()),
+        max_rel=float(error.max()) / scale,
+        max_rel_elementwise=float((error / np.maximum(magnitude, _FLOOR * scale)).max()),
+        rmse=rmse,
+        psnr_db=20 * math.log10(peak / rmse) if rmse > 0 else None,
+        max_abs_srgb=None if space is None else _max_abs_srgb(reference, output, space),
+    )
+
+
+def _max_abs_srgb(
+    reference: NDArray[np.float64], output: NDArray[np.float64], space: PictureSpace
+) -> float:
+    first, second = reference.clip(0, 1), output.clip(0, 1)
+    if space == "camera_linear":
+        first, second = _srgb_encode(first), _srgb_encode(second)
+    return float(np.abs(second - first).max())
+
+
+def _srgb_encode(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Linear light in [0, 1] to sRGB in [0, 1]. Source: IEC 61966-2-1.
+
+    `raw.colour` has it too, but lies beside this module, and the device's picture should not
+    depend on how errors are told.
+    """
+    curve: NDArray[np.float64] = 1.055 * np.power(linear, 1 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, 12.92 * linear, curve)

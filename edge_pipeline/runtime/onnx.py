@@ -1,0 +1,115 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.errors import RuntimeFailure
+from edge_pipeline.optional import require
+from edge_pipeline.runtime.base import check_inputs, check_outputs
+
+__all__ = ["OnnxSession", "open_session"]
+
+_FATAL = 4
+
+
+class OnnxSession:
+    """A program in ONNX Runtime; made by `open_session`."""
+
+    def __init__(self, session: Any, spec: ProgramSpec) -> None:
+        self._session = session
+        self._spec = spec
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """See `edge_pipeline.runtime.base.Session.run`."""
+        if self._session is None:
+            raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
+        values, sizes = check_inputs(self._spec, inputs)
+        feed = {t.name: value for t, value in zip(self._spec.inputs, values, strict=True)}
+        try:
+            outputs = self._session.run([t.name for t in self._spec.outputs], feed)
+        except Exception as error:  # ONNX Runtime's errors share no base class but this
+            raise RuntimeFailure(
+                f"ONNX Runtime could not run {self._spec.name}: {_first_line(error)}"
+            ) from error
+        return check_outputs(self._spec, outputs, sizes)
+
+    def close(self) -> None:
+        """Let the program and its memory go."""
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_session(path: Path, spec: ProgramSpec, threads: int) -> OnnxSession:
+    """Load an ONNX file.
+
+    Args:
+        path: the file; weights beside it are found by their relative names.
+        spec: what the manifest says of it.
+        threads: how many threads compute one operator; operators run one after another.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+        RuntimeFailure: the file cannot be loaded, or its tensors are not the manifest's.
+    """
+    # onnxruntime is in the base install, where no extra is to be named; `onnx` requires it too.
+    runtime = require("onnxruntime", "onnx", "running ONNX artifacts")
+    # Process-wide, since some of its messages come from no session (thread affinity, devices).
+    runtime.set_default_logger_severity(_FATAL)
+    try:
+        session = runtime.InferenceSession(
+            str(path), _options(runtime, threads), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's errors share no base class but this
+        raise RuntimeFailure(f"ONNX Runtime could not load {path}: {_first_line(error)}") from error
+    _check_names(session, spec, path)
+    return OnnxSession(session, spec)
+
+
+def _options(runtime: Any, threads: int) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _FATAL
+    # Threads spin between the operators of a run, which is fast, but not between runs, where they
+    # would take the cores from whatever comes next (tiling, colour, encoding).
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _check_names(session: Any, spec: ProgramSpec, path: Path) -> None:
+    for kind, tensors, found in (
+        ("inputs", spec.inputs, session.get_inputs()),
+        ("outputs", spec.outputs, session.get_outputs()),
+    ):
+        listed = sorted(tensor.name for tensor in tensors)
+        names = sorted(value.name for value in found)
+        if names != listed:
+            raise RuntimeFailure(
+                f"{path} has the {kind} {', '.join(names)}, and the manifest lists "
+                f"{', '.join(listed)}"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]
