@@ -92,7 +92,7 @@ class HyperConvUNet(nn.Module):
         self.options = options
         n, e, h = options.n_fwd, options.n_embed, options.n_hid
         shuffle = options.head == "shuffle"
-        self.halo: int | None = 96 if shuffle else None
+        self.halo: int | None = 80 if shuffle else None
         if options.hyper:
             c = options.in_channels
             self.embed = _embedding([c, e, 2 * e, 4 * e, 8 * e, 16 * e], [2, 2, 2, 4])

@@ -1,0 +1,109 @@
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from edge_pipeline.artifact.manifest import ModelCard
+from edge_pipeline.errors import CheckpointError, InputError, JobError, OutputError
+from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.train.loop import learning_rate, train
+from edge_pipeline.train.recipe import Recipe, load_recipe, recipe_names
+
+PROCEDURAL = {"dataset": "procedural", "options": {"count": 6, "size": 200}}
+
+
+def recipe(**changes):
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "options": {"n_fwd": 2, "n_embed": 2, "n_hid": 2, "head": "shuffle"},
+            "data": [PROCEDURAL],
+            "validation": {"dataset": "procedural", "options": {"count": 1, "size": 64}},
+            "optimiser": {"learning_rate": 1e-3, "batch": 1, "steps": 6, "average": 0.5},
+        }
+        | changes
+    )
+
+
+def test_stopped_and_resumed_training_equals_one_without_a_stop(tmp_path):
+    whole = train(recipe(), tmp_path / "whole", accelerator="cpu", every=100)
+
+    def stop(progress):
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), tmp_path / "parts", accelerator="cpu", every=100, report=stop)
+    seen = []
+    parts = train(recipe(), tmp_path / "parts", resume=True, accelerator="cpu", report=seen.append)
+    assert [progress.step for progress in seen] == [4, 5, 6]
+    first, second = (safetensors.torch.load_file(path) for path in (whole, parts))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_checkpoint_builds_and_its_card_is_a_model_card(tmp_path):
+    checkpoint = load_checkpoint(train(recipe(), tmp_path / "run", accelerator="cpu"))
+    card = ModelCard.model_validate(checkpoint.card)
+    assert card.metrics["training_steps"] == 6
+    assert set(card.metrics) >= {f"psnr_srgb_db_{k}" for k in ("none", "low", "medium", "high")}
+    assert checkpoint.build()(torch.rand(1, 4, 32, 32)).isfinite().all()
+    assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+
+
+def test_a_training_is_not_overwritten_nor_mixed_with_another(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(OutputError, match="no training to resume"):
+        train(recipe(), folder, resume=True)
+    train(recipe(), folder, accelerator="cpu")
+    with pytest.raises(OutputError, match="holds a training"):
+        train(recipe(), folder)
+    with pytest.raises(CheckpointError, match="another recipe"):
+        train(recipe(seed=1), folder, resume=True)
+    (folder / "state.safetensors").write_bytes(b"cut")
+    with pytest.raises(CheckpointError, match="cannot be read as a training state"):
+        train(recipe(), folder, resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
+    wild = {"learning_rate": 1e30, "batch": 1, "steps": 300}
+    with pytest.raises(JobError, match=r"the loss is (nan|inf) at step"):
+        train(recipe(optimiser=wild), tmp_path / "run", accelerator="cpu", every=1000)
+
+
+def test_rate_is_constant_then_falls_to_nothing():
+    chosen = recipe(optimiser={"learning_rate": 1.0, "steps": 1000, "decay_from": 0.5})
+    assert learning_rate(chosen, 0) == pytest.approx(1 / 200)
+    assert learning_rate(chosen, 400) == 1
+    assert learning_rate(chosen, 750) == pytest.approx(0.5)
+    assert learning_rate(chosen, 1000) == pytest.approx(0)
+
+
+def test_recipes_of_the_package_are_valid_and_the_papers_defaults_are_the_papers():
+    for name in recipe_names():
+        assert load_recipe(name).name == name
+    optimiser = Recipe.model_fields["optimiser"].default
+    assert (optimiser.learning_rate, optimiser.betas, optimiser.batch) == (5e-6, (0.7, 0.95), 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", "is not YAML"),
+        ("name: x", "data: Field required"),
+        ("- 1", "the recipe: Input should be a valid dictionary"),
+        ("", "the recipe: Input should be a valid dictionary"),
+    ],
+)
+def test_wrong_recipe_is_one_sentence(tmp_path, text, message):
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_recipe(str(path))
+    with pytest.raises(InputError, match="no recipe 'unheard'"):
+        load_recipe("unheard")
+
+
+def test_a_picture_smaller_than_a_crop_is_extended(tmp_path):
+    Image.new("RGB", (40, 30), (90, 80, 70)).save(tmp_path / "a.png")
+    part = {"dataset": "photographs", "options": {"folder": str(tmp_path), "licence": "x"}}
+    train(recipe(data=[part]), tmp_path / "run", accelerator="cpu")
