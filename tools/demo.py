@@ -1,0 +1,184 @@
+"""What `make demo` runs: develop a capture, compile, check and measure the model, write a page.
+
+Every step is a command that a user can type; it is printed, run, and listed on the page.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import rawpy
+from PIL import Image
+
+from edge_pipeline.errors import EdgePipelineError, JobError
+from edge_pipeline.files import atomic_file, packaged
+from edge_pipeline.record import Record, read_records
+from edge_pipeline.report.page import Accuracy, DemoPage, Picture, Step, render
+
+__all__ = ["main"]
+
+OUTPUT = Path("demo_output")
+CAPTURE = packaged("calibration/captures/colorchart.dng")
+CHECKPOINT = packaged("calibration/pretrained/isp_default/checkpoint.safetensors")
+BACKENDS = ("onnx", "executorch")
+FORMS = ("dynamic", "folded")
+SIZE = "256x256"
+# Left, top, right, bottom of a part of the capture that shows edges, colours and flat patches.
+CROP = (700, 380, 1020, 620)
+
+
+class Steps:
+    """Runs commands and remembers them."""
+
+    def __init__(self) -> None:
+        self.done: list[Step] = []
+
+    def run(self, *words: str | Path) -> None:
+        """Run `edge-pipeline WORDS`, showing it and what it says.
+
+        Raises:
+            JobError: it did not end well.
+        """
+        arguments = [_short(word) for word in words]
+        command = shlex.join(["edge-pipeline", *arguments])
+        print(f"\n$ {command}", flush=True)
+        start = time.perf_counter_ns()
+        code = subprocess.run([sys.executable, "-m", "edge_pipeline", *arguments]).returncode  # noqa: S603
+        if code:
+            raise JobError(f"the command above ended with code {code}, so the demo stops here")
+        self.done.append(Step(command, (time.perf_counter_ns() - start) / 1e9))
+
+
+def _short(word: str | Path) -> str:
+    """A path as seen from here, if it lies below."""
+    if isinstance(word, Path) and word.is_relative_to(Path.cwd()):
+        return str(word.relative_to(Path.cwd()))
+    return str(word)
+
+
+def compile_all(steps: Steps) -> list[Path]:
+    """Compile the default model in every form for every backend; the artifacts' folders."""
+    folders = []
+    for backend in BACKENDS:
+        for form in FORMS:
+            folder = OUTPUT / f"{backend}_{form}"
+            calibration = ("--calibration", CAPTURE) if form == "folded" else ()
+            steps.run(
+                *("compile", CHECKPOINT, "-o", folder, "--backend", backend, "--filters", form),
+                *(*calibration, "--input", SIZE, "--force"),
+            )
+            folders.append(folder)
+    return folders
+
+
+def render_with_libraw(path: Path) -> Image.Image:
+    """LibRaw's own rendering: AHD, as-shot white balance, sRGB, no brightening of its own."""
+    with rawpy.imread(str(path)) as raw:
+        pixels = raw.postprocess(
+            demosaic_algorithm=rawpy.DemosaicAlgorithm.AHD,
+            use_camera_wb=True,
+            no_auto_bright=True,
+            output_color=rawpy.ColorSpace.sRGB,
+            gamma=(2.4, 12.92),
+            output_bps=8,
+        )
+    return Image.fromarray(pixels)
+
+
+def picture_of(image: Image.Image, kind: str, title: str, note: str) -> Picture:
+    """An image as a page wants it.
+
+    Args:
+        image: RGB.
+        kind: PNG or JPEG.
+        title: what it is.
+        note: how it was made.
+    """
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}))
+    return Picture(buffer.getvalue(), image.width, image.height, title, note)
+
+
+def crops_of(developed: Image.Image, libraw: Image.Image) -> list[Picture]:
+    """The same crop of both; where LibRaw kept a wider border, both are centred."""
+    dx, dy = (libraw.width - developed.width) // 2, (libraw.height - developed.height) // 2
+    moved = (CROP[0] + dx, CROP[1] + dy, CROP[2] + dx, CROP[3] + dy)
+    return [
+        picture_of(developed.crop(CROP), "PNG", "edge-pipeline", "the default model"),
+        picture_of(libraw.crop(moved), "PNG", "LibRaw", "AHD, same white balance, sRGB curve"),
+    ]
+
+
+def accuracies_of(path: Path) -> list[Accuracy]:
+    """The figures that `edge-pipeline verify --json` wrote, the worst output of each program."""
+    rows = []
+    for report in json.loads(path.read_bytes()):
+        for program in report["programs"]:
+            worst = max(program["outputs"], key=lambda output: output["difference"]["max_rel"])
+            difference, tolerance = worst["difference"], worst["tolerance"]
+            srgb = difference["max_abs_srgb"]
+            rows.append(
+                Accuracy(
+                    artifact=_title(report["artifact"]),
+                    program=program["program"],
+                    max_abs=difference["max_abs"] if srgb is None else srgb,
+                    psnr_db=difference["psnr_db"] or float("inf"),
+                    tolerance=tolerance["max_rel" if srgb is None else "max_abs_srgb"],
+                )
+            )
+    return rows
+
+
+def _title(folder: str) -> str:
+    return Path(folder).name.replace("_", " ")
+
+
+def _titled(records: Sequence[Record]) -> list[Record]:
+    return [record.model_copy(update={"artifact": _title(record.artifact)}) for record in records]
+
+
+def write_page(steps: Steps, picture: Path) -> Path:
+    """Put everything on one page; where it is."""
+    with Image.open(picture) as opened:
+        developed = opened.convert("RGB")
+    page = DemoPage(
+        capture=CAPTURE.name,
+        picture=picture_of(developed, "JPEG", "The whole picture.", f"In full: {picture.name}."),
+        crops=crops_of(developed, render_with_libraw(CAPTURE)),
+        records=_titled(read_records(OUTPUT / "bench.json")),
+        accuracies=accuracies_of(OUTPUT / "verify.json"),
+        steps=steps.done,
+    )
+    target = OUTPUT / "index.html"
+    with atomic_file(target) as temporary:
+        temporary.write_text(render(page), encoding="utf-8")
+    return target
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    steps = Steps()
+    picture = OUTPUT / f"{CAPTURE.stem}.png"
+    try:
+        OUTPUT.mkdir(exist_ok=True)
+        steps.run("develop", CAPTURE, "-o", picture, "--sidecar", "--force")
+        folders = compile_all(steps)
+        steps.run("verify", *folders, "--json", OUTPUT / "verify.json")
+        steps.run("bench", *folders, "--json", OUTPUT / "bench.json")
+        page = write_page(steps, picture)
+    except EdgePipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"\nThe page is {page.resolve().as_uri()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
