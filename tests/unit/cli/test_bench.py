@@ -1,0 +1,69 @@
+"""`bench` as it is typed."""
+
+import json
+
+import pytest
+
+from edge_pipeline.cli.main import main
+from tests.fakes.artifacts import make_artifact
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    return [
+        str(make_artifact(folder / form, filters=form).folder) for form in ("folded", "dynamic")
+    ]
+
+
+def test_several_artifacts_give_a_table_and_a_list(artifacts, tmp_path, capsys):
+    target = tmp_path / "bench.json"
+    assert main(["bench", *artifacts, "--json", str(target), "--warmup", "1"]) == 0
+    table = capsys.readouterr().out
+    records = json.loads(target.read_text())
+    assert [record["artifact"] for record in records] == artifacts
+    for record in records:
+        assert record["backend"] == "onnx"
+        assert record["device"] == "host"
+        assert record["threads"] == 1
+        assert record["memory"]["peak_bytes"] > 0
+        latency = record["latency"]
+        assert latency["min_ms"] <= latency["median_ms"] <= latency["max_ms"]
+        assert sorted(record["samples_ms"])[-1] == latency["max_ms"]
+    assert "1 thread, pinned to CPU" in table
+
+
+def test_json_alone_goes_to_stdout(artifacts, capsys):
+    assert main(["bench", artifacts[0], "--json", "-", "--warmup", "0", "--runs", "31"]) == 0
+    captured = capsys.readouterr()
+    (record,) = json.loads(captured.out)
+    assert len(record["samples_ms"]) == record["runs"] == 31
+    assert "median" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--runs", "29"], "29 timed runs are too few"),
+        (["--threads", "0"], "0 threads"),
+        (["--input", "33x64"], "33x64"),
+        (["--input", "64"], "HxW"),
+        (["--device", "toaster"], "toaster"),
+    ],
+)
+def test_wrong_options_end_with_two_and_one_sentence(artifacts, capsys, words, message):
+    assert main(["bench", artifacts[0], *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("error:") == 1
+
+
+def test_a_foreign_folder_and_a_damaged_artifact_are_refused(tmp_path, capsys):
+    assert main(["bench", str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+    artifact = make_artifact(tmp_path / "a")
+    model = artifact.path("forward.onnx")
+    model.write_bytes(model.read_bytes()[:-1] + b"\0")
+    assert main(["bench", str(artifact.folder)]) == 2
+    assert "forward.onnx" in capsys.readouterr().err
