@@ -52,7 +52,7 @@ slow: $(VENV)/dev
 	$(PYTEST) -m 'slow and not gpu and not device'
 
 bench: $(VENV)/dev
-	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output

@@ -7,20 +7,47 @@ neither torch nor any runtime.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_pipeline.artifact.store import Artifact
+    from edge_pipeline.isp.develop import Settings, develop
+    from edge_pipeline.models.base import build_model
+    from edge_pipeline.models.checkpoint import load_checkpoint
+    from edge_pipeline.raw.capture import read_capture
+    from edge_pipeline.runtime.base import open_session
+    from edge_pipeline.runtime.verify import verify_artifact
+
+__all__ = [
+    "Artifact",
+    "Settings",
+    "build_model",
+    "develop",
+    "load_checkpoint",
+    "open_session",
+    "read_capture",
+    "verify_artifact",
+]
 
 __version__ = "0.1.0"
 
-_NAMES: dict[str, str] = {}
-
-__all__ = ["__version__"]
+_MODULES = {
+    "Artifact": "edge_pipeline.artifact.store",
+    "Settings": "edge_pipeline.isp.develop",
+    "build_model": "edge_pipeline.models.base",
+    "develop": "edge_pipeline.isp.develop",
+    "load_checkpoint": "edge_pipeline.models.checkpoint",
+    "open_session": "edge_pipeline.runtime.base",
+    "read_capture": "edge_pipeline.raw.capture",
+    "verify_artifact": "edge_pipeline.runtime.verify",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_NAMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*globals(), *__all__])

@@ -1,13 +1,15 @@
 """A registry is a fixed table: no name twice, no unknown name in silence, nothing loaded early."""
 
+import itertools
 import sys
 
+import grimp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import UnknownNameError
-from edge_pipeline.registry import Registry
+from edge_pipeline.registry import BACKENDS, DATASETS, DEVICES, MODELS, RUNTIMES, Registry
 
 NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=6)
 
@@ -41,3 +43,11 @@ def test_a_module_is_imported_when_asked_for() -> None:
     registry = Registry("thing", (("dom", name),))
     assert name not in sys.modules
     assert registry.load("dom").__name__ == name
+
+
+def test_entries_do_not_import_each_other() -> None:
+    graph = grimp.build_graph("edge_pipeline")
+    for registry in (BACKENDS, DATASETS, DEVICES, MODELS, RUNTIMES):
+        modules = [registry.load(name).__name__ for name in registry.names()]
+        for one, other in itertools.permutations(modules, 2):
+            assert not graph.chain_exists(importer=one, imported=other), f"{one} reaches {other}"
