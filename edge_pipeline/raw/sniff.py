@@ -6,7 +6,13 @@ import mmap
 
 from edge_pipeline.raw.tiff import Directory
 
-__all__ = ["HEADERLESS_HINT", "describe_foreign", "measured_from_end", "names_a_camera"]
+__all__ = [
+    "BEGINNINGS",
+    "HEADERLESS_HINT",
+    "describe_foreign",
+    "measured_from_end",
+    "names_a_camera",
+]
 
 HEADERLESS_HINT = "for a headerless capture give --width, --height, --bits, --packing and --cfa"
 _MAKE, _PHOTOMETRIC, _CFA, _DNG_VERSION = 271, 262, 32803, 50706
@@ -31,6 +37,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"II*\0", "a TIFF file without a Bayer capture"),
     (0, b"MM\0*", "a TIFF file without a Bayer capture"),
 )
+# What RAW files begin with; TIFF, RAF, X3F, MRW and whatever else LibRaw can half open.
+BEGINNINGS = (b"II", b"MM", b"FUJIFILM", b"FOVb", b"\0MRM", b"RIFF", b"\0\0\0\x18ftypcrx")
 # Formats whose directory is found from the end of the file: Canon CRW, Sigma X3F.
 _FROM_END: tuple[tuple[int, bytes], ...] = ((6, b"HEAPCCDR"), (0, b"FOVb"))
 
