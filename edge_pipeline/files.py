@@ -26,6 +26,12 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _sync_parent(path: Path) -> None:
+    """Make a rename last. It is done by now, so a file system that cannot do this is no failure."""
+    with suppress(OSError):
+        _sync(path.parent)
+
+
 def _failure(path: Path, temporary: Path, error: OSError) -> OutputError:
     """Says what could not be written, and which other file was in the way if one was."""
     reason = error.strerror or str(error)
@@ -33,6 +39,13 @@ def _failure(path: Path, temporary: Path, error: OSError) -> OutputError:
     if other is not None and other != path and not other.is_relative_to(temporary):
         reason = f"{reason}: {other}"
     return OutputError(f"cannot write {path}: {reason}")
+
+
+def _absolute(path: Path) -> Path:
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link at the end
+    if not whole.name:
+        raise OutputError(f"{path} is the root of the file system; give another name")
+    return whole
 
 
 def _make_parent(path: Path) -> None:
@@ -61,6 +74,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         OutputError: the folder cannot be written, the disk is full, or a folder or a device stands
             at `path`.
     """
+    path = _absolute(path)
     _make_parent(path)
     temporary = _beside(path, path.suffix)
     try:
@@ -72,12 +86,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
     except OSError as error:
         raise _failure(path, temporary, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+    _sync_parent(path)
 
 
 @contextmanager
@@ -93,7 +107,7 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     Raises:
         OutputError: `path` exists and may not be replaced, or the place cannot be written.
     """
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link at the end
+    path = _absolute(path)
     if os.path.lexists(path) and not replace:
         raise OutputError(f"{path} exists; give --force to replace it, or another name")
     if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
@@ -106,11 +120,11 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
         for entry in (temporary, *temporary.rglob("*")):
             _sync(entry)
         _swap(temporary, path)
-        _sync(path.parent)
     except OSError as error:
         raise _failure(path, temporary, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    _sync_parent(path)
 
 
 def _swap(temporary: Path, path: Path) -> None:

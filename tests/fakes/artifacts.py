@@ -34,6 +34,7 @@ from edge_pipeline.artifact.store import Artifact, reference_bytes, write_artifa
 __all__ = [
     "FILTER",
     "apply_filters",
+    "demosaic_weight",
     "make_artifact",
     "make_files",
     "predict_filters",
@@ -46,7 +47,7 @@ Form = Literal["dynamic", "folded", "split"]
 FILTER = "hyper_conv0.weight"
 
 
-def _demosaic_weight(kernel: int) -> Array:
+def demosaic_weight(kernel: int) -> Array:
     """[12, 4, kernel, kernel]: twelve outputs are colour x row x column, as PixelShuffle reads."""
     weight = np.zeros((12, 4, kernel, kernel), np.float32)
     for colour, sources in enumerate(((0,), (1, 2), (3,))):
@@ -59,7 +60,7 @@ def _demosaic_weight(kernel: int) -> Array:
 def predict_filters(packed: Array) -> Array:
     """What the predictor gives for packed [1, 4, h, w]: filters [1, 12, 4, 3, 3]."""
     gain = np.float32(1) + np.float32(0.1) * packed.mean(dtype=np.float32)
-    return np.asarray(_demosaic_weight(3)[None] * gain, np.float32)
+    return np.asarray(demosaic_weight(3)[None] * gain, np.float32)
 
 
 def apply_filters(packed: Array, filters: Array) -> Array:
@@ -105,7 +106,7 @@ def _predictor_nodes(constants: dict[str, NDArray[np.generic]]) -> list[onnx.Nod
     constants |= {
         "tenth": np.array(0.1, np.float32),
         "one": np.array(1, np.float32),
-        "base": _demosaic_weight(3)[None],
+        "base": demosaic_weight(3)[None],
     }
     return [
         helper.make_node("ReduceMean", ["packed"], ["mean"], keepdims=0),
@@ -125,7 +126,7 @@ def _path_nodes(constants: dict[str, NDArray[np.generic]]) -> list[onnx.NodeProt
 
 
 def _folded_nodes(constants: dict[str, NDArray[np.generic]]) -> list[onnx.NodeProto]:
-    constants["kernel"] = _demosaic_weight(1)
+    constants["kernel"] = demosaic_weight(1)
     return [
         helper.make_node("Conv", ["packed", "kernel"], ["twelve"]),
         helper.make_node("DepthToSpace", ["twelve"], ["rgb"], blocksize=2, mode="CRD"),
@@ -166,7 +167,7 @@ def _programs(
     constants: dict[str, NDArray[np.generic]] = {}
     if filters == "folded":
         spec = _spec("forward", (packed,), (rgb,), 48 * pixels)
-        plain = apply_filters(sample, _demosaic_weight(1)[None])
+        plain = apply_filters(sample, demosaic_weight(1)[None])
         model = _model(_folded_nodes(constants), spec, constants)
         return ((spec, model, reference_bytes({"packed": sample}, {"rgb": plain})),)
     if filters == "dynamic":

@@ -1,0 +1,391 @@
+"""An artifact opens only as it was written, and is written whole or not at all."""
+
+import errno
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_pipeline.artifact import store
+from edge_pipeline.artifact.manifest import Manifest
+from edge_pipeline.artifact.store import Artifact, reference_bytes, write_artifact
+from edge_pipeline.errors import ArtifactError, InputError, OutputError
+from tests.fakes.artifacts import FILTER, make_artifact, make_files
+
+FILES = (
+    "apply_filters.onnx",
+    "apply_filters.safetensors",
+    "manifest.json",
+    "manifest.sha256",
+    "predict_filters.onnx",
+    "predict_filters.safetensors",
+)
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_artifact(tmp_path_factory.mktemp("pristine") / "artifact", filters="split").folder
+
+
+@pytest.fixture
+def folder(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "artifact"))
+
+
+def _refused(folder: Path) -> str:
+    """The message with which `folder` is refused: one line that names it."""
+    with pytest.raises(ArtifactError) as caught:
+        Artifact.open(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    assert isinstance(caught.value, InputError)
+    return message
+
+
+def _reseal(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the manifest and its seal together, as somebody with a purpose would."""
+    data = json.loads((folder / "manifest.json").read_text())
+    change(data)
+    text = json.dumps(data).encode()
+    (folder / "manifest.json").write_bytes(text)
+    seal = f"{hashlib.sha256(text).hexdigest()}  manifest.json\n"
+    (folder / "manifest.sha256").write_text(seal)
+
+
+def _snapshot(folder: Path) -> dict[str, bytes]:
+    return {p.as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+class TestOpen:
+    def test_as_written(self, pristine: Path) -> None:
+        artifact = Artifact.open(str(pristine))
+        assert artifact.manifest.backend == "onnx"
+        assert sorted({*artifact.manifest.files, "manifest.json", "manifest.sha256"}) == list(FILES)
+        manifest = (pristine / "manifest.json").read_bytes()
+        assert artifact.digest == hashlib.sha256(manifest).hexdigest()
+
+    @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="no sha256sum here")
+    def test_seal_is_what_sha256sum_checks(self, pristine: Path) -> None:
+        subprocess.run(["sha256sum", "-c", "manifest.sha256"], cwd=pristine, check=True)
+
+    def test_moved_folder_and_link_to_it(self, folder: Path, tmp_path: Path) -> None:
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+        assert Artifact.open(folder).reference("predict_filters")
+
+    @given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+    def test_any_changed_byte(self, pristine: Path, name: str, place: float, mask: int) -> None:
+        path = pristine / name
+        content = path.read_bytes()
+        changed = bytearray(content)
+        changed[int(place * len(content))] ^= mask
+        path.write_bytes(changed)
+        try:
+            assert name in _refused(pristine)
+        finally:
+            path.write_bytes(content)
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_first_and_last_byte_one_less_and_one_more(self, folder: Path, name: str) -> None:
+        path = folder / name
+        content = path.read_bytes()
+        first = bytes([content[0] ^ 1]) + content[1:]
+        last = content[:-1] + bytes([content[-1] ^ 1])
+        for changed in (first, last, content[:-1], content[1:], content + b"\n", b""):
+            path.write_bytes(changed)
+            assert name in _refused(folder)
+
+    def test_every_byte_of_the_seal(self, folder: Path) -> None:
+        path = folder / "manifest.sha256"
+        content = path.read_bytes()
+        for index in range(len(content)):
+            path.write_bytes(content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :])
+            assert "manifest.sha256" in _refused(folder)
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_missing_file(self, folder: Path, name: str) -> None:
+        (folder / name).unlink()
+        assert name in _refused(folder)
+
+    @pytest.mark.parametrize("name", ["weights.bin", "deep/weights.bin", ".hidden"])
+    def test_unlisted_file(self, folder: Path, name: str) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+        message = _refused(folder)
+        assert name in message
+        assert "not listed" in message
+
+    def test_what_a_file_manager_drops(self, folder: Path) -> None:
+        (folder / ".DS_Store").write_bytes(b"x")
+        Artifact.open(folder)
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_link_instead_of_a_file(self, folder: Path, tmp_path: Path, name: str) -> None:
+        (folder / name).rename(tmp_path / "same")
+        (folder / name).symlink_to(tmp_path / "same")
+        message = _refused(folder)
+        assert name in message
+        assert "link" in message
+
+    def test_linked_folder(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "other").mkdir()
+        (folder / "deep").symlink_to(tmp_path / "other")
+        assert "deep is a link" in _refused(folder)
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_pipe_instead_of_a_file_does_not_hang(self, folder: Path, name: str) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        assert name in _refused(folder)
+
+    def test_folder_instead_of_the_manifest(self, folder: Path) -> None:
+        (folder / "manifest.json").unlink()
+        (folder / "manifest.json").mkdir()
+        assert "manifest.json" in _refused(folder)
+
+    def test_unreadable(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def deny(path: Path) -> str:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr(store, "sha256_of", deny)
+        assert "Permission denied" in _refused(folder)
+
+
+class TestForeign:
+    def test_absent(self, tmp_path: Path) -> None:
+        assert "does not exist" in _refused(tmp_path / "none")
+
+    @pytest.mark.parametrize("content", [b"", b"{}", os.urandom(100)])
+    def test_file(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "file").write_bytes(content)
+        assert "is not a folder" in _refused(tmp_path / "file")
+
+    def test_below_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        assert "does not exist" in _refused(tmp_path / "file" / "artifact")
+
+    def test_empty_folder_and_folder_of_other_things(self, tmp_path: Path) -> None:
+        assert "it has no manifest.json" in _refused(tmp_path)
+        (tmp_path / "photo.jpg").write_bytes(b"x")
+        assert "it has no manifest.json" in _refused(tmp_path)
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"not json", bytes(range(256))]
+    )
+    def test_manifest_that_is_not_json(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "manifest.json").write_bytes(content)
+        assert "is not JSON" in _refused(tmp_path)
+
+    @pytest.mark.parametrize("content", [b"{}", b"[]", b"3", b'{"name": "web app", "icons": []}'])
+    def test_manifest_of_another_format(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "manifest.json").write_bytes(content)
+        assert "of another format" in _refused(tmp_path)
+
+    def test_newer_schema(self, folder: Path) -> None:
+        _reseal(folder, lambda data: data.update(schema_version=2, novelty=True))
+        message = _refused(folder)
+        assert "schema version 2" in message
+        assert "update edge-pipeline" in message
+
+    @pytest.mark.parametrize("version", [0, -1, "1", None, 1.5])
+    def test_impossible_schema_version(self, folder: Path, version: object) -> None:
+        _reseal(folder, lambda data: data.update(schema_version=version))
+        assert "schema_version" in _refused(folder)
+
+    @pytest.mark.parametrize("name", ["../x", "/etc/hostname", "a/../../x"])
+    def test_names_that_leave_the_folder(self, folder: Path, name: str) -> None:
+        _reseal(folder, lambda data: data["files"].update({name: "0" * 64}))
+        assert name in _refused(folder)
+
+    def test_program_whose_file_is_not_listed(self, folder: Path) -> None:
+        (folder / "apply_filters.onnx").unlink()
+        _reseal(folder, lambda data: data["files"].pop("apply_filters.onnx"))
+        assert "names apply_filters.onnx without giving its hash" in _refused(folder)
+
+    def test_types_are_not_guessed(self, folder: Path) -> None:
+        _reseal(folder, lambda data: data["tile"].update(stride="16"))
+        assert "tile.stride" in _refused(folder)
+
+
+class TestParts:
+    def test_program_and_path(self, pristine: Path) -> None:
+        artifact = Artifact.open(pristine)
+        spec = artifact.program("apply_filters")
+        assert artifact.path(spec.file) == pristine / "apply_filters.onnx"
+        with pytest.raises(ArtifactError, match="it has predict_filters, apply_filters"):
+            artifact.program("forward")
+        with pytest.raises(ArtifactError, match="lists no file"):
+            artifact.path("../manifest.json")
+
+    def test_reference(self, pristine: Path) -> None:
+        inputs, outputs = Artifact.open(pristine).reference("apply_filters")
+        assert {name: value.shape for name, value in inputs.items()} == {
+            "packed": (1, 4, 32, 32),
+            FILTER: (1, 12, 4, 3, 3),
+        }
+        assert {name: value.shape for name, value in outputs.items()} == {"rgb": (1, 3, 64, 64)}
+
+    def test_reference_bytes_take_views(self) -> None:
+        value = np.arange(6, dtype=np.float32).reshape(2, 3).T
+        tensors = safetensors.numpy.load(reference_bytes({"a": value}, {"b": value[::-1]}))
+        np.testing.assert_array_equal(tensors["input.a"], value)
+        np.testing.assert_array_equal(tensors["output.b"], value[::-1])
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "not a readable safetensors file"),
+            (os.urandom(64), "not a readable safetensors file"),
+            (reference_bytes({}, {}), "are wanted"),
+            (
+                reference_bytes({"packed": np.zeros((1, 4, 32, 32), np.float32)}, {}),
+                "are wanted",
+            ),
+            (
+                safetensors.numpy.save(
+                    {
+                        "input.packed": np.zeros((1, 4, 32, 32)),
+                        "output.rgb": np.zeros((1, 3, 64, 64), np.float32),
+                    }
+                ),
+                "packed as float64",
+            ),
+            (
+                reference_bytes(
+                    {"packed": np.zeros((1, 4, 32, 32), np.float32)},
+                    {"rgb": np.zeros((1, 3, 64, 32), np.float32)},
+                ),
+                r"1x3x64x32, and float32 1x3x32\*hx32\*w",
+            ),
+        ],
+    )
+    def test_reference_of_another_program_is_not_written(
+        self, tmp_path: Path, content: bytes, message: str
+    ) -> None:
+        manifest, files = make_files(filters="folded")
+        changed = {**files, "forward.safetensors": content}
+        with pytest.raises(ArtifactError, match=message):
+            write_artifact(tmp_path / "artifact", manifest, changed, force=False)
+        assert not (tmp_path / "artifact").exists()
+
+
+class TestWrite:
+    def test_copies_files_given_by_path(self, tmp_path: Path) -> None:
+        manifest, files = make_files()
+        (tmp_path / "model").write_bytes(files["forward.onnx"])
+        given_files: dict[str, bytes | Path] = {
+            **files,
+            "forward.onnx": tmp_path / "model",
+            "extra/data.bin": b"123",
+        }
+        artifact = write_artifact(tmp_path / "a", manifest, given_files, force=False)
+        assert artifact == Artifact.open(tmp_path / "a")
+        assert artifact.path("extra/data.bin").read_bytes() == b"123"
+        assert (tmp_path / "model").read_bytes() == files["forward.onnx"]
+
+    def test_same_content_same_digest(self, tmp_path: Path) -> None:
+        assert make_artifact(tmp_path / "a").digest == make_artifact(tmp_path / "b").digest
+
+    @pytest.mark.parametrize("name", ["../x", "/tmp/x", "manifest.json", "a/../b"])  # noqa: S108
+    def test_names_that_leave_the_folder(self, tmp_path: Path, name: str) -> None:
+        manifest, files = make_files()
+        with pytest.raises(ArtifactError, match="the file name"):
+            write_artifact(tmp_path / "a", manifest, {**files, name: b""}, force=False)
+        assert _snapshot(tmp_path) == {}
+
+    def test_file_that_is_not_given(self, tmp_path: Path) -> None:
+        manifest, files = make_files()
+        del files["forward.onnx"]
+        with pytest.raises(ArtifactError, match=r"names forward\.onnx"):
+            write_artifact(tmp_path / "a", manifest, files, force=False)
+        assert _snapshot(tmp_path) == {}
+
+    def test_force(self, folder: Path) -> None:
+        before = _snapshot(folder)
+        with pytest.raises(OutputError, match="--force"):
+            make_artifact(folder, filters="dynamic")
+        assert _snapshot(folder) == before
+        made = make_artifact(folder, filters="dynamic", force=True)
+        assert made == Artifact.open(folder)
+
+    def test_force_replaces_a_damaged_artifact(self, folder: Path) -> None:
+        (folder / "apply_filters.onnx").unlink()
+        make_artifact(folder, force=True)
+
+    def test_force_does_not_replace_photographs(self, tmp_path: Path) -> None:
+        (tmp_path / "photo.jpg").write_bytes(b"x")
+        with pytest.raises(OutputError, match="something other than an artifact"):
+            make_artifact(tmp_path, force=True)
+        assert (tmp_path / "photo.jpg").read_bytes() == b"x"
+
+    @pytest.mark.parametrize("failure", [FULL, KeyboardInterrupt()])
+    @pytest.mark.parametrize("exists", [False, True])
+    @pytest.mark.parametrize(
+        ("owner", "step", "call"),
+        [(Path, "write_bytes", call) for call in (1, 2, 3, 4)]
+        + [(shutil, "copyfile", 1), (store, "sha256_of", 1), (store, "sha256_of", 2)]
+        + [(os, "fsync", call) for call in (1, 3, 5)]
+        + [(Manifest, "model_validate_json", 1), (Path, "replace", 1)],
+    )
+    def test_interrupt_or_full_disk_leaves_what_was(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        failure: BaseException,
+        exists: bool,
+        owner: Any,
+        step: str,
+        call: int,
+    ) -> None:
+        manifest, files = make_files()
+        (tmp_path / "model").write_bytes(files["forward.onnx"])
+        sources: dict[str, bytes | Path] = {**files, "copied": tmp_path / "model", "small": b"x"}
+        if exists:
+            make_artifact(tmp_path / "a", filters="split")
+        before = _snapshot(tmp_path)
+        with monkeypatch.context() as patch:
+            _fail(patch, owner, step, call, failure)
+            with pytest.raises((OutputError, ArtifactError, KeyboardInterrupt)):
+                write_artifact(tmp_path / "a", manifest, sources, force=True)
+        assert _snapshot(tmp_path) == before
+        assert {p.name for p in tmp_path.iterdir()} == ({"model", "a"} if exists else {"model"})
+
+    def test_a_disk_that_refuses_leaves_nothing(self, tmp_path: Path) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+        try:
+            with pytest.raises(OutputError, match="File too large"):
+                make_artifact(tmp_path / "a")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert list(tmp_path.iterdir()) == []
+
+
+def _fail(
+    patch: pytest.MonkeyPatch, owner: Any, step: str, call: int, failure: BaseException
+) -> None:
+    """Let the `call`-th call of a step fail, and no other."""
+    true = getattr(owner, step)
+    calls = 0
+
+    def faulty(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise failure
+        return true(*arguments, **options)
+
+    patch.setattr(owner, step, faulty)
