@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.text import Text
 
 from edge_pipeline.isp.develop import Developer, Settings
 from edge_pipeline.isp.folder import Job, Outcome, develop_all, exit_code, plan
@@ -116,7 +116,7 @@ def command(
         exposure_ev=exposure,
         white_balance=wb,
         size=cast(Literal["full", "half"], size),
-        profile=_profile(profile, given),
+        profile=_profile(profile, given, wb),
     )
     jobs = plan(captures, output, format_name=format_name)
     with Developer(model, threads=threads, timeout_s=timeout) as developer:
@@ -124,11 +124,15 @@ def command(
     _tell(outcomes)
 
 
-def _profile(name: str | None, given: Mapping[str, object]) -> CameraProfile | None:
+def _profile(name: str | None, given: Mapping[str, object], wb: str) -> CameraProfile | None:
     """How to read headerless captures; None where no option asks for it."""
     changed = {field: value for field, value in given.items() if value is not None}
+    if name is None and not changed:
+        return None
+    if "," in wb:
+        changed["wb"] = wb
     if name is None:
-        return parse_profile(changed, "the options") if changed else None
+        return parse_profile(changed, "the options")
     known = load_profile(name)
     return parse_profile({**known.model_dump(), **changed}, f"{name} and the options")
 
@@ -178,27 +182,18 @@ def _tell(outcomes: Sequence[Outcome]) -> None:
             raise outcomes[0].error
         typer.echo(f"developed {outcomes[0].job.capture} -> {outcomes[0].job.picture}")
         return
-    console().print(_summary(outcomes))
+    screen = console()
+    for outcome in outcomes:
+        screen.print(_line(outcome), soft_wrap=True)
     failed = sum(outcome.error is not None for outcome in outcomes)
     typer.echo(f"{len(outcomes) - failed} developed, {failed} failed")
     if failed:
         raise typer.Exit(exit_code(outcomes))
 
 
-def _summary(outcomes: Sequence[Outcome]) -> Table:
-    """A row a capture: how it ended, and its picture or the reason."""
-    table = Table()
-    table.add_column("capture", overflow="fold")
-    table.add_column("result", no_wrap=True)
-    table.add_column("picture, or why not", overflow="fold")
-    for outcome in outcomes:
-        failed = outcome.error is not None
-        said = str(outcome.error) if failed else str(outcome.job.picture)
-        result = "[red]failed[/red]" if failed else "developed"
-        table.add_row(_plain(outcome.job.capture), result, _plain(said))
-    return table
-
-
-def _plain(value: object) -> str:
-    """`value` with nothing that the table would take for markup."""
-    return str(value).replace("[", r"\[")
+def _line(outcome: Outcome) -> Text:
+    """A row of the summary; a failure's sentence stays on one line, so that it can be searched."""
+    job = outcome.job
+    if outcome.error is None:
+        return Text.assemble(("developed  ", "green"), f"{job.capture} -> {job.picture}")
+    return Text.assemble(("failed     ", "red"), f"{job.capture}: {outcome.error}")

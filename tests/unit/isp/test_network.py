@@ -1,0 +1,246 @@
+"""A network over a mosaic of any size: tiles change nothing, filters are the whole capture's."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_pipeline.artifact.manifest import Tile
+from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
+from edge_pipeline.isp import network as network_module
+from edge_pipeline.isp.filters import average_filters, windows
+from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.tiles import grow
+from edge_pipeline.raw.cfa import align, pack
+from tests.fakes.artifacts import FILTER, make_artifact, predict_filters
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="module")
+def free(folder):
+    return {form: make_artifact(folder / form, filters=form) for form in ("split", "folded")}
+
+
+@pytest.fixture(scope="module")
+def fixed(folder):
+    return {
+        form: make_artifact(folder / f"fixed_{form}", filters=form, size=(64, 80))
+        for form in ("split", "folded", "dynamic")
+    }
+
+
+def some_mosaic(height, width, seed=0):
+    mosaic = np.random.default_rng(seed).random((height, width), dtype=np.float32)
+    return align(mosaic, "RGGB", 32).mosaic
+
+
+def assemble(opened, mosaic, filters=None):
+    """The whole picture from its cores; each pixel must come once."""
+    filters = opened.filters(mosaic) if filters is None else filters
+    cores = list(opened.cores(mosaic, filters))
+    high = max(core.top + core.rgb.shape[1] for core in cores)
+    wide = max(core.left + core.rgb.shape[2] for core in cores)
+    out = np.full((3, high, wide), np.nan, np.float32)
+    for core in cores:
+        place = out[:, core.top : core.top + core.rgb.shape[1], core.left :][
+            ..., : core.rgb.shape[2]
+        ]
+        assert np.isnan(place).all()
+        place[:] = core.rgb
+    assert not np.isnan(out).any()
+    assert [core.done for core in cores] == list(range(1, cores[0].total + 1))
+    return out
+
+
+sizes = st.integers(2, 420)
+
+
+@settings(deadline=None, max_examples=20)
+@given(height=sizes, width=sizes, form=st.sampled_from(["split", "folded"]))
+def test_tiles_give_what_the_whole_picture_gives(free, height, width, form):
+    mosaic = some_mosaic(height, width)
+    with (
+        Network(free[form], threads=1) as whole,
+        Network(free[form], threads=1, largest=48) as tiled,
+    ):
+        filters = whole.filters(mosaic)
+        expected = assemble(whole, mosaic, filters)
+        np.testing.assert_allclose(assemble(tiled, mosaic, filters), expected, rtol=0, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(height=sizes, width=sizes, form=st.sampled_from(["split", "folded"]))
+def test_a_compiled_size_gives_what_free_sizes_give(free, fixed, height, width, form):
+    mosaic = some_mosaic(height, width)
+    with Network(free[form], threads=1) as whole, Network(fixed[form], threads=1) as tiled:
+        filters = whole.filters(mosaic)
+        got = assemble(tiled, mosaic, filters)
+        expected = assemble(whole, grow(mosaic, 128, 160), filters)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+
+
+class EagerSession:
+    """A session over a torch network, standing for a compiled one."""
+
+    def __init__(self, apply):
+        self.apply = apply
+
+    def run(self, inputs):
+        return self.apply(inputs)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_ending):
+        return None
+
+
+@pytest.fixture(scope="module")
+def unet():
+    torch = pytest.importorskip("torch")
+    from edge_pipeline.models.base import build_model
+
+    options = {"n_fwd": 8, "n_embed": 4, "n_hid": 8, "head": "shuffle"}
+    model = build_model("hyperconv_unet", options, seed=3)
+    torch.manual_seed(4)
+    with torch.no_grad():
+        # A fresh network adds next to nothing to its head's start; this wakes all its layers.
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    return torch, model
+
+
+def eager_program(torch, model, program):
+    def run(inputs):
+        given = {name: torch.from_numpy(value) for name, value in inputs.items()}
+        packed = given.pop("packed")
+        with torch.no_grad():
+            if program == "predict_filters":
+                made = model.predict_filters(packed)
+                return {name: value.numpy() for name, value in made.items()}
+            return {"rgb": model.apply_filters(packed, given).numpy()}
+
+    return EagerSession(run)
+
+
+@settings(
+    deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(height=st.integers(300, 620), width=st.integers(2, 700), seed=st.integers(0, 9))
+def test_tiles_of_the_true_network_are_exact(monkeypatch, folder, unet, height, width, seed):
+    """With the registered network and its own halo: float rounding is all that differs."""
+    torch, model = unet
+    artifact = make_artifact(
+        folder / "eager", filters="split", stride=model.stride, halo=model.halo, force=True
+    )
+    monkeypatch.setattr(
+        network_module, "open_session", lambda _a, program, threads: eager_program(*unet, program)
+    )
+    torch.set_num_threads(1)
+    mosaic = some_mosaic(height, width, seed)
+    with Network(artifact, threads=1) as whole, Network(artifact, threads=1, largest=224) as tiled:
+        filters = whole.filters(mosaic)
+        expected = assemble(whole, mosaic, filters)
+        got = assemble(tiled, mosaic, filters)
+    scale = np.abs(expected).max()
+    assert np.abs(got - expected).max() <= 5e-6 * scale
+
+
+def test_a_halo_too_small_for_the_true_network_is_seen(monkeypatch, folder, unet):
+    """The planted fault for the tolerance above."""
+    artifact = make_artifact(folder / "small", filters="split", halo=16, force=True)
+    monkeypatch.setattr(
+        network_module, "open_session", lambda _a, program, threads: eager_program(*unet, program)
+    )
+    mosaic = some_mosaic(600, 64)
+    with Network(artifact, threads=1) as whole, Network(artifact, threads=1, largest=64) as tiled:
+        filters = whole.filters(mosaic)
+        expected = assemble(whole, mosaic, filters)
+        got = assemble(tiled, mosaic, filters)
+    assert np.abs(got - expected).max() > 1e-3 * np.abs(expected).max()
+
+
+def test_filters_are_the_mean_over_windows_from_all_of_the_capture():
+    mosaic = some_mosaic(1000, 1400)
+    mosaic[:500] += 1
+    spread = list(windows(mosaic, (128, 128), 16))
+    assert len(spread) == 16
+    assert all(window.shape == (1, 4, 128, 128) for window in spread)
+    np.testing.assert_array_equal(spread[0], pack(mosaic[:256, :256])[None])
+    np.testing.assert_array_equal(spread[-1], pack(mosaic[-256:, -256:])[None])
+
+
+def test_averaged_filters_are_the_linear_mean(free):
+    mosaic = some_mosaic(700, 300)
+    with Network(free["split"], threads=1) as opened:
+        got = opened.filters(mosaic)[FILTER]
+    expected = np.mean([predict_filters(w) for w in windows(mosaic, (128, 128), 16)], axis=0)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_a_predictor_for_one_size_sees_windows_of_that_size(free, fixed):
+    for mosaic in (some_mosaic(30, 20), some_mosaic(500, 500)):
+        with Network(fixed["split"], threads=1) as opened:
+            got = opened.filters(mosaic)[FILTER]
+        grown = grow(mosaic, 128, 160)
+        expected = np.mean([predict_filters(w) for w in windows(grown, (64, 80), 16)], axis=0)
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_dynamic_filters_run_a_picture_that_fits_in_one_piece(fixed):
+    with Network(fixed["dynamic"], threads=1) as opened:
+        assert assemble(opened, some_mosaic(100, 160)).shape == (3, 128, 160)
+
+
+def test_dynamic_filters_refuse_a_picture_that_does_not_fit(fixed):
+    with (
+        Network(fixed["dynamic"], threads=1) as opened,
+        pytest.raises(InputError, match=r"128 x 160 pixels .* 160 x 160; .*split or folded"),
+    ):
+        assemble(opened, some_mosaic(130, 160))
+
+
+def test_dynamic_filters_of_free_size_take_the_whole_picture_in_one_run(folder):
+    artifact = make_artifact(folder / "dynamic", filters="dynamic")
+    with Network(artifact, threads=1, largest=48) as opened:
+        assert len(list(opened.cores(some_mosaic(400, 500), {}))) == 1
+
+
+def test_windows_without_room_between_halos_are_refused(folder):
+    artifact = make_artifact(folder / "narrow", filters="folded", size=(32, 32))
+    with (
+        Network(artifact, threads=1) as opened,
+        pytest.raises(InputError, match="leaves none of it"),
+    ):
+        assemble(opened, some_mosaic(200, 200))
+
+
+def test_a_network_of_another_scale_is_refused(free):
+    manifest = free["folded"].manifest
+    scaled = manifest.model_copy(update={"tile": Tile(stride=16, halo=16, scale=1)})
+    artifact = type(free["folded"])(free["folded"].folder, scaled, "0" * 64)
+    with pytest.raises(ArtifactError, match="gives 1 pixels for a packed one"):
+        Network(artifact, threads=1)
+
+
+@pytest.mark.parametrize("form", ["split", "folded"])
+def test_values_that_are_not_finite_stop_the_work(free, form):
+    mosaic = np.full((64, 64), np.nan, np.float32)
+    with Network(free[form], threads=1) as opened, pytest.raises(RuntimeFailure, match="finite"):
+        assemble(opened, mosaic)
+
+
+def test_average_filters_takes_captures_smaller_than_its_window(free):
+    class Seen:
+        def run(self, inputs):
+            self.shape = inputs["packed"].shape
+            return {FILTER: np.ones((1, 12, 4, 3, 3), np.float32)}
+
+    seen = Seen()
+    spec = free["split"].program("predict_filters")
+    average_filters(seen, spec, some_mosaic(64, 96), Tile(stride=16, halo=16, scale=2))
+    assert seen.shape == (1, 4, 32, 48)
