@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from edge_pipeline.record import CostRecord, Record, Subtotal
+from edge_pipeline.record import Cost, CostRecord, LayerCost, Record, Subtotal
 from edge_pipeline.report.words import count, mib, ms, setting_of, shape
 
 __all__ = ["console", "cost_table", "latency_table"]
@@ -30,12 +32,13 @@ def latency_table(records: Sequence[Record]) -> Table:
     Args:
         records: of one measurement, at least one.
     """
-    first = records[0]
     table = Table(
-        caption=f"{setting_of(first)}. Times in ms, memory in MiB.", caption_justify="left"
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption=f"{setting_of(records[0])}. Times in ms, memory in MiB.",
+        caption_justify="left",
     )
-    for heading in ("artifact", "program", "backend", "input"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("artifact, program, input", overflow="fold")
     for heading in ("init", "first", "median", "p90", "p99", "min", "max", "mean", "memory"):
         table.add_column(heading, justify="right", no_wrap=True)
     for record in records:
@@ -51,10 +54,8 @@ def latency_table(records: Sequence[Record]) -> Table:
             latency.mean_ms,
         )
         table.add_row(
-            record.artifact,
-            record.program,
-            f"{record.backend} {record.filters}",
-            shape(record.input_shapes["packed"][1:]),
+            f"{escape(record.artifact)}\n{record.backend} {record.filters} {record.program} "
+            f"{shape(record.input_shapes['packed'][1:])}",
             *(ms(value) for value in figures),
             mib(record.memory.peak_bytes),
         )
@@ -62,30 +63,33 @@ def latency_table(records: Sequence[Record]) -> Table:
 
 
 def cost_table(cost: CostRecord) -> Table:
-    """A row a layer, then the filter predictors, the full-resolution path, and both."""
-    options = " ".join(f"{key}={value}" for key, value in cost.options.items())
-    table = Table(title=f"{cost.model} {options}", title_justify="left", show_footer=False)
-    for heading in ("layer", "part", "op", "output"):
+    """A row a layer: the filter predictors and their sum, the full-resolution path, and all."""
+    options = ", ".join(f"{key}={value}" for key, value in cost.options.items())
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=f"{cost.model}: {options}",
+        title_justify="left",
+    )
+    for heading in ("layer", "op", "output"):
         table.add_column(heading, overflow="fold")
     for heading in ("parameters", "MACs", "FLOPs"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for layer in cost.layers:
-        table.add_row(
-            layer.name,
-            layer.part,
-            layer.op,
-            shape(layer.output_shape),
-            f"{layer.params:,}",
-            count(layer.macs),
-            count(layer.flops),
-        )
-    table.add_section()
-    whole = Subtotal(params=cost.params, macs=cost.macs, flops=cost.flops)
-    for name, part in (
-        ("filter predictors", cost.predictor),
-        ("full-resolution path", cost.path),
-        (f"all, input {shape(cost.input)}", whole),
-    ):
-        figures = (f"{part.params:,}", count(part.macs), count(part.flops))
-        table.add_row(name, "", "", "", *figures, style="bold")
+    parts = (
+        ("predictor", "filter predictors", cost.predictor),
+        ("path", "full-resolution path", cost.path),
+    )
+    for part, title, subtotal in parts:
+        for layer in cost.layers:
+            if layer.part == part:
+                # Without the batch, which is 1.
+                words = (layer.name, layer.op, shape(layer.output_shape[1:]))
+                table.add_row(*words, *_figures(layer))
+        table.add_section()
+        table.add_row(title, "", "", *_figures(subtotal), style="bold", end_section=True)
+    table.add_row("all", "", f"input {shape(cost.input)}", *_figures(cost), style="bold")
     return table
+
+
+def _figures(cost: LayerCost | Subtotal | Cost) -> tuple[str, str, str]:
+    return f"{cost.params:,}", count(cost.macs), count(cost.flops)
