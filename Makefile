@@ -3,14 +3,15 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The first of these that is Python 3.11; another can be named: make PYTHON=/opt/python3.11 test
+IS_3_11 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null
+# The first of these that is Python 3.11; another can be named: make PYTHON=/opt/bin/python3.11 test
 PYTHON ?= $(shell for name in python3.11 python3 python; do \
-	"$$name" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
-	&& command -v "$$name" && break; done)
+	"$$name" $(IS_3_11) && command -v "$$name" && break; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 PYTEST := $(BIN)/python -m pytest -q
 FREE := not slow and not docs and not gpu and not device
 
+.NOTPARALLEL:
 .PHONY: help demo test lint unit parity bare docs slow bench clean
 
 help:
@@ -58,8 +59,10 @@ clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output
 
 $(BIN)/python:
-	@test -n '$(PYTHON)' || { echo 'error: Python 3.11 is not here under the names python3.11, python3 or python; install it, or name it: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
-	@'$(PYTHON)' -m venv --clear $(VENV) || { echo 'error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3.11-venv' >&2; rm -rf $(VENV); exit 1; }
+	@'$(PYTHON)' $(IS_3_11) || { echo 'error: no Python 3.11 here$(if $(PYTHON),: $(PYTHON) is another,' \
+	'under the names python3.11 python3 python); install it, or name it: make PYTHON=...' >&2; exit 1; }
+	@'$(PYTHON)' -m venv --clear $(VENV) || { rm -rf $(VENV); echo 'error: $(PYTHON) cannot make a' \
+	'virtual environment; on Debian and Ubuntu: apt-get install python3.11-venv' >&2; exit 1; }
 
 # Enough to develop, compile and measure.
 $(VENV)/demo: pyproject.toml constraints.txt | $(BIN)/python
