@@ -56,7 +56,7 @@ bench: $(VENV)/dev
 	set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo_output
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache demo_output
 
 $(BIN)/python:
 	@'$(PYTHON)' $(IS_3_11) || { echo 'error: no Python 3.11 here$(if $(PYTHON),: $(PYTHON) is another,' \
