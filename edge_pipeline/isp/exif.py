@@ -12,7 +12,14 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from edge_pipeline.raw.capture import CaptureExif
 
-__all__ = ["TIFF_EXIF_PLACEHOLDER", "add_tiff_exif", "ascii_text", "base_tags", "picture_exif"]
+__all__ = [
+    "TIFF_EXIF_PLACEHOLDER",
+    "add_tiff_exif",
+    "ascii_text",
+    "base_tags",
+    "jpeg_exif",
+    "picture_exif",
+]
 
 # tifffile refuses to write the pointer to an EXIF directory, so a picture is written with this
 # unassigned tag in its place in the order, which add_tiff_exif then renames.
@@ -22,6 +29,9 @@ _SRGB = 1
 _RECOMMENDED_EXPOSURE_INDEX = 2
 _LARGEST_SHORT = 0xFFFF
 _ENTRY_BYTES = 12
+_INCH = 2
+_CENTRED = 1
+_Y_CB_CR = b"\x01\x02\x03\x00"
 
 
 def ascii_text(text: str) -> str:
@@ -60,13 +70,12 @@ def _time(time: datetime | None) -> str:
     return "" if time is None else time.strftime("%Y:%m:%d %H:%M:%S")
 
 
-def _photo_tags(exif: CaptureExif, width: int, height: int) -> dict[int, Any]:
+def _photo_tags(exif: CaptureExif) -> dict[int, Any]:
     """Tags of the EXIF directory."""
     tags: dict[int, Any] = {
         ExifTags.Base.ExifVersion: b"0232",
+        ExifTags.Base.FlashPixVersion: b"0100",
         ExifTags.Base.ColorSpace: _SRGB,
-        ExifTags.Base.ExifImageWidth: width,
-        ExifTags.Base.ExifImageHeight: height,
     }
     for tag, number in (
         (ExifTags.Base.ExposureTime, exif.exposure_s),
@@ -100,24 +109,38 @@ def picture_exif(exif: CaptureExif, *, width: int, height: int, software: str) -
     """
     block = Image.Exif()
     block.update(base_tags(exif, software))
-    block.get_ifd(ExifTags.IFD.Exif).update(_photo_tags(exif, width, height))
+    photo = block.get_ifd(ExifTags.IFD.Exif)
+    photo.update(_photo_tags(exif))
+    photo[ExifTags.Base.ExifImageWidth] = width
+    photo[ExifTags.Base.ExifImageHeight] = height
     return block
 
 
-def add_tiff_exif(path: Path, exif: CaptureExif, *, width: int, height: int) -> None:
+def jpeg_exif(exif: CaptureExif, *, width: int, height: int, software: str) -> Image.Exif:
+    """EXIF for a JPEG: as `picture_exif`, with what the standard asks of JPEG alone.
+
+    Source: EXIF 2.32, table 15, support levels for compressed pictures.
+    """
+    block = picture_exif(exif, width=width, height=height, software=software)
+    block[ExifTags.Base.XResolution] = block[ExifTags.Base.YResolution] = 72.0
+    block[ExifTags.Base.ResolutionUnit] = _INCH
+    block[ExifTags.Base.YCbCrPositioning] = _CENTRED
+    block.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ComponentsConfiguration] = _Y_CB_CR
+    return block
+
+
+def add_tiff_exif(path: Path, exif: CaptureExif) -> None:
     """Append an EXIF directory to a little-endian TIFF that has the placeholder tag.
 
     Args:
         path: the file, changed in place (it is a temporary one).
         exif: the capture's.
-        width: the picture's, upright.
-        height: the picture's, upright.
 
     Raises:
         ValueError: the file has no placeholder.
     """
     directory = TiffImagePlugin.ImageFileDirectory_v2(b"II\x2a\x00\x08\x00\x00\x00")
-    directory.update(_photo_tags(exif, width, height))
+    directory.update(_photo_tags(exif))
     with path.open("r+b") as file:
         file.seek(4)
         (start,) = struct.unpack("<I", file.read(4))

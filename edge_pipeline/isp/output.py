@@ -16,7 +16,13 @@ from PIL import ExifTags, Image, ImageCms
 
 from edge_pipeline.errors import OutputError
 from edge_pipeline.files import atomic_file
-from edge_pipeline.isp.exif import TIFF_EXIF_PLACEHOLDER, add_tiff_exif, base_tags, picture_exif
+from edge_pipeline.isp.exif import (
+    TIFF_EXIF_PLACEHOLDER,
+    add_tiff_exif,
+    base_tags,
+    jpeg_exif,
+    picture_exif,
+)
 from edge_pipeline.raw.capture import CaptureExif
 
 __all__ = [
@@ -35,6 +41,7 @@ FORMATS = {".jpg": "jpg", ".png": "png", ".tiff": "tiff", ".jpeg": "jpg", ".tif"
 _JPEG_QUALITY = 95
 _JPEG_LONGEST_SIDE = 65535
 _ROWS_PER_STRIP = 256
+_TIFF_LEVEL = 1  # noise hardly packs at any level, and higher ones take five times as long
 
 
 def format_of(path: Path) -> str:
@@ -131,7 +138,7 @@ def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str)
         quality=_JPEG_QUALITY,
         subsampling="4:4:4",
         icc_profile=srgb_profile(),
-        exif=picture_exif(exif, width=width, height=height, software=software),
+        exif=jpeg_exif(exif, width=width, height=height, software=software),
     )
 
 
@@ -146,7 +153,6 @@ def _write_png(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) 
 
 
 def _write_tiff(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
-    height, width, _ = rgb.shape
     tags = base_tags(exif, software)
     extra: list[tuple[int, str, int, str | int, bool]] = [
         (tag, "s", 0, tags[tag], True)
@@ -164,10 +170,11 @@ def _write_tiff(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str)
         photometric="rgb",
         compression="zlib",
         predictor=True,
+        compressionargs={"level": _TIFF_LEVEL},
         rowsperstrip=_ROWS_PER_STRIP,
         metadata=None,
         software=tags[ExifTags.Base.Software],
         iccprofile=srgb_profile(),
         extratags=extra,
     )
-    add_tiff_exif(path, exif, width=width, height=height)
+    add_tiff_exif(path, exif)
