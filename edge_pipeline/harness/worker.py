@@ -71,9 +71,7 @@ class Server:
     def _import(self) -> int:
         """Load the runtime's libraries without a program; the time it took, in ns."""
         start = time.perf_counter_ns()
-        module = RUNTIMES.load(self._job.artifact.manifest.backend)
-        if hasattr(module, "preload"):
-            module.preload()
+        RUNTIMES.load(self._job.artifact.manifest.backend).preload()
         return time.perf_counter_ns() - start
 
     def _load(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
@@ -34,7 +34,7 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ExecutorchSession", "open_session"]
+__all__ = ["ExecutorchSession", "open_session", "preload"]
 
 _LOCK = threading.RLock()
 
@@ -109,14 +109,9 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> ExecutorchSessi
         RuntimeFailure: the file cannot be loaded, its tensors are not the manifest's, or another
             session is open with another number of threads.
     """
-    require("torch", "executorch", "running ExecuTorch artifacts")
     _check_identifier(path)
     with _LOCK, _listening() as heard:
-        binding = require(
-            "executorch.extension.pybindings._portable_lib",
-            "executorch",
-            "running ExecuTorch artifacts",
-        )
+        binding = preload()
         _pin_threads(binding, threads)
         try:
             program = binding._load_program(
@@ -131,6 +126,20 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> ExecutorchSessi
         _check_tensors(method.method_meta(), spec, path)
         _OPEN.add(session)
     return session
+
+
+def preload() -> ModuleType:
+    """Import what the runtime needs, and give the binding back; a program then loads alone.
+
+    Raises:
+        MissingExtraError: torch or executorch is not installed.
+    """
+    require("torch", "executorch", "running ExecuTorch artifacts")
+    return require(
+        "executorch.extension.pybindings._portable_lib",
+        "executorch",
+        "running ExecuTorch artifacts",
+    )
 
 
 def _check_identifier(path: Path) -> None:

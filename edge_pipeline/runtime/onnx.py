@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +15,7 @@ from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 
-__all__ = ["OnnxSession", "open_session"]
+__all__ = ["OnnxSession", "open_session", "preload"]
 
 _FATAL = 4
 
@@ -69,8 +69,7 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> OnnxSession:
         MissingExtraError: onnxruntime is not installed.
         RuntimeFailure: the file cannot be loaded, or its tensors are not the manifest's.
     """
-    # onnxruntime is in the base install, where no extra is to be named; `onnx` requires it too.
-    runtime = require("onnxruntime", "onnx", "running ONNX artifacts")
+    runtime = preload()
     # Process-wide, since some of its messages come from no session (thread affinity, devices).
     runtime.set_default_logger_severity(_FATAL)
     try:
@@ -81,6 +80,16 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> OnnxSession:
         raise RuntimeFailure(f"ONNX Runtime could not load {path}: {_first_line(error)}") from error
     _check_names(session, spec, path)
     return OnnxSession(session, spec)
+
+
+def preload() -> ModuleType:
+    """Import what the runtime needs, and give it back; a program then loads alone.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+    """
+    # onnxruntime is in the base install, where no extra is to be named; `onnx` requires it too.
+    return require("onnxruntime", "onnx", "running ONNX artifacts")
 
 
 def _options(runtime: Any, threads: int) -> Any:
