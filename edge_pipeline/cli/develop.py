@@ -39,7 +39,10 @@ def command(
         typer.Option("--format", help="Pictures in a folder: jpg, png or tiff; jpg by default."),
     ] = None,
     exposure: Annotated[
-        float, typer.Option("--exposure", metavar="EV", help="Stops of light to add.")
+        float,
+        typer.Option(
+            "--exposure", metavar="EV", help="Stops of light to add to LibRaw's brightness."
+        ),
     ] = 0.0,
     wb: Annotated[
         str,
@@ -100,8 +103,9 @@ def command(
 ) -> None:
     """Develop RAW captures into pictures.
 
-    Every Bayer capture that LibRaw opens, or headerless ones by options or a profile. Exits with
-    0 if every picture stands, 2 if captures could not be used, 1 if the work failed.
+    Takes every Bayer capture that LibRaw opens, and headerless ones by options or a profile.
+
+    Exits with 0 if every picture stands, 2 if captures could not be used, 1 if the work failed.
     """
     given = {
         "width": width,
@@ -196,4 +200,7 @@ def _line(outcome: Outcome) -> Text:
     job = outcome.job
     if outcome.error is None:
         return Text.assemble(("developed  ", "green"), f"{job.capture} -> {job.picture}")
-    return Text.assemble(("failed     ", "red"), f"{job.capture}: {outcome.error}")
+    said = str(outcome.error)
+    return Text.assemble(
+        ("failed     ", "red"), said if str(job.capture) in said else f"{job.capture}: {said}"
+    )

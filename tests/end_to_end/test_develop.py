@@ -12,9 +12,11 @@ import rawpy
 import tifffile
 from PIL import ExifTags, Image
 
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.main import main
 from edge_pipeline.files import packaged
 from edge_pipeline.isp.develop import DEFAULT_MODEL
+from edge_pipeline.isp.network import Network
 from edge_pipeline.raw import capture as capture_module
 from tests.fakes.artifacts import make_artifact
 from tests.shared_data import shared
@@ -271,3 +273,21 @@ def test_the_default_model_develops_one_scene_in_four_orders_alike(develop, tmp_
         means.append(blocks.mean(axis=(1, 3)))
     for other in means[1:]:
         assert np.abs(other - means[0]).mean() < 2
+
+
+def test_tiles_of_the_default_model_are_exact():
+    """Through the runtime, with the halo that the artifact states: float rounding is all."""
+    artifact = Artifact.open(_shipped())
+    mosaic = np.random.default_rng(0).random((736, 544), dtype=np.float32)
+
+    def run(largest):
+        out = np.zeros((3, *mosaic.shape), np.float32)
+        with Network(artifact, threads=1, largest=largest) as opened:
+            filters = opened.filters(mosaic)
+            for core in opened.cores(mosaic, filters):
+                _, high, wide = core.rgb.shape
+                out[:, core.top : core.top + high, core.left : core.left + wide] = core.rgb
+        return out
+
+    whole = run(1024)
+    assert np.abs(run(256) - whole).max() <= 5e-6 * max(1, np.abs(whole).max())

@@ -196,23 +196,42 @@ def test_tiles_are_told(developer, folder):
     assert seen == [(1, 1)]
 
 
+def stand_in(monkeypatch, **fields):
+    """Make the reader of RAW files give a capture with these fields."""
+    usual = {
+        "mosaic": np.full((8, 8), 9, np.uint16),
+        "pattern": "RGGB",
+        "black": (0, 0, 0, 0),
+        "white": 4095,
+        "wb": (1, 1, 1),
+        "daylight_wb": None,
+        "xyz_to_camera": None,
+        "orientation": 1,
+        "exif": CaptureExif(),
+        "source": Path("a.dng"),
+    }
+    capture = Capture(**(usual | fields))
+    monkeypatch.setattr(develop_module, "read_capture", lambda *_args, **_options: capture)
+    monkeypatch.setattr(develop_module, "sha256_of", lambda _path: "0" * 64)
+
+
+@pytest.mark.parametrize("size", ["full", "half"])
+@pytest.mark.parametrize(("orientation", "turns"), [(3, 2), (6, -1), (8, 1)])
+def test_turned_captures_come_out_upright(developer, monkeypatch, size, orientation, turns):
+    mosaic = noise(22, 31).astype(np.uint16)
+    stand_in(monkeypatch, mosaic=mosaic)
+    as_it_lay = developer.develop("a.dng", Settings(size=size)).rgb
+    stand_in(monkeypatch, mosaic=mosaic, orientation=orientation)
+    upright = developer.develop("a.dng", Settings(size=size))
+    np.testing.assert_array_equal(upright.rgb, np.rot90(as_it_lay, turns))
+    size = upright.info["picture"]
+    assert (size["height"], size["width"]) == upright.rgb.shape[:2]
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1)])
 def test_captures_under_a_bayer_cell_are_refused(developer, monkeypatch, shape):
     """No profile describes one, so a reader that finds one stands in."""
-    capture = Capture(
-        mosaic=np.full(shape, 9, np.uint16),
-        pattern="RGGB",
-        black=(0, 0, 0, 0),
-        white=15,
-        wb=(1, 1, 1),
-        daylight_wb=None,
-        xyz_to_camera=None,
-        orientation=1,
-        exif=CaptureExif(),
-        source=Path("a.dng"),
-    )
-    monkeypatch.setattr(develop_module, "read_capture", lambda *_args, **_options: capture)
-    monkeypatch.setattr(develop_module, "sha256_of", lambda _path: "0" * 64)
+    stand_in(monkeypatch, mosaic=np.full(shape, 9, np.uint16))
     with pytest.raises(InputError, match="no whole Bayer cell"):
         developer.develop("a.dng", Settings())
 
