@@ -29,7 +29,7 @@ from edge_pipeline.raw.capture import (
     read_capture,
     read_headerless,
 )
-from edge_pipeline.raw.cfa import align
+from edge_pipeline.raw.cfa import Aligned, align
 from edge_pipeline.raw.colour import camera_to_srgb_matrix, wb_gains
 from edge_pipeline.raw.profile import CameraProfile
 
@@ -96,6 +96,14 @@ class _Clock:
         begun = perf_counter_ns()
         yield
         self.timings_ms[name] = round((perf_counter_ns() - begun) / 1e6, 3)
+
+
+class _Colour(NamedTuple):
+    """From the network's values to linear sRGB: a matrix [3, 3], and stops to add."""
+
+    matrix: NDArray[np.float64]
+    base_ev: float
+    encoded: bool
 
 
 class Developer:
@@ -169,21 +177,8 @@ class Developer:
             del mosaic  # a quarter of a large capture's memory
         with clock.phase("filters"):
             filters = self._network.filters(aligned.mosaic)
-        space = self.artifact.manifest.card.output_space
-        if space == "camera_linear":
-            matrix = camera_to_srgb_matrix(capture.xyz_to_camera)
-            base_ev = libraw_exposure_ev(capture)
-        else:
-            matrix, base_ev = np.eye(3), 0.0
-        kind = FullCanvas if settings.size == "full" else HalfCanvas
-        canvas: Canvas = kind(
-            (aligned.height, aligned.width),
-            matrix=matrix,
-            exposure_ev=base_ev + settings.exposure_ev,
-            encoded=space == "srgb",
-            orientation=capture.orientation,
-            bits=settings.bits,
-        )
+        colour = self._colour(capture)
+        canvas = _canvas(capture, aligned, settings, colour)
         with clock.phase("network"):
             for core in self._network.cores(aligned.mosaic, filters):
                 canvas.put(core.top - aligned.top, core.left - aligned.left, core.rgb)
@@ -196,25 +191,48 @@ class Developer:
             artifact=self.artifact,
             sha256=digest,
             gains=gains,
-            matrix=matrix,
-            base_exposure_ev=base_ev,
-            choices={
-                "white_balance": settings.white_balance,
-                "exposure_ev": settings.exposure_ev,
-                "size": settings.size,
-                "bits": settings.bits,
-                "profile": None if settings.profile is None else settings.profile.name,
-                "threads": self.threads,
-            },
+            matrix=colour.matrix,
+            base_exposure_ev=colour.base_ev,
+            choices={**_choices(settings), "threads": self.threads},
             picture_size=(rgb.shape[1], rgb.shape[0]),
             timings_ms=clock.timings_ms,
         )
         return Picture(rgb, capture.exif, info)
 
+    def _colour(self, capture: Capture) -> _Colour:
+        """How the network's values become linear sRGB; encoded ones are taken as they are."""
+        if self.artifact.manifest.card.output_space == "srgb":
+            return _Colour(np.eye(3), 0.0, encoded=True)
+        matrix = camera_to_srgb_matrix(capture.xyz_to_camera)
+        return _Colour(matrix, libraw_exposure_ev(capture), encoded=False)
+
     def _read(self, source: Path, profile: CameraProfile | None) -> Capture:
         if profile is not None:
             return read_headerless(source, profile)
         return read_capture(source, timeout_s=self.timeout_s)
+
+
+def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour) -> Canvas:
+    kind = FullCanvas if settings.size == "full" else HalfCanvas
+    return kind(
+        (aligned.height, aligned.width),
+        matrix=colour.matrix,
+        exposure_ev=colour.base_ev + settings.exposure_ev,
+        encoded=colour.encoded,
+        orientation=capture.orientation,
+        bits=settings.bits,
+    )
+
+
+def _choices(settings: Settings) -> dict[str, Any]:
+    """The settings as the sidecar tells them."""
+    return {
+        "white_balance": settings.white_balance,
+        "exposure_ev": settings.exposure_ev,
+        "size": settings.size,
+        "bits": settings.bits,
+        "profile": None if settings.profile is None else settings.profile.name,
+    }
 
 
 def _usable_cores() -> int:
