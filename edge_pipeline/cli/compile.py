@@ -1,0 +1,112 @@
+"""`edge-pipeline compile`: a network in, an artifact out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.optional import require
+from edge_pipeline.registry import BACKENDS
+from edge_pipeline.report.terminal import console
+
+if TYPE_CHECKING:
+    from edge_pipeline.artifact.store import Artifact
+
+__all__ = ["command"]
+
+
+class Filters(StrEnum):
+    """Where the filters of the convolutions come from."""
+
+    DYNAMIC = "dynamic"
+    FOLDED = "folded"
+    SPLIT = "split"
+
+
+def command(
+    source: Annotated[
+        str, typer.Argument(help="A checkpoint (.safetensors), or a registered network's name.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
+    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
+    *,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of a registered network."),
+    ] = None,
+    filters: Annotated[
+        Filters,
+        typer.Option(
+            help="dynamic: predicted in the graph; folded: constants, predicted once on the "
+            "calibration captures; split: two programs, predict_filters and apply_filters."
+        ),
+    ] = Filters.DYNAMIC,
+    calibration: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CAPTURE", help="For folded; repeatable. Else the bundled captures."),
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="HxW",
+            help="Packed height and width, half the mosaic's. ExecuTorch is compiled for it "
+            "(256x256 if left out); ONNX takes any size and makes its reference of it (64x96).",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of fresh weights; 0 if left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an artifact.")] = False,
+) -> None:
+    """Compile a network into an artifact."""
+    if backend not in BACKENDS:
+        BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
+    require("torch", backend, "compiling")
+    from edge_pipeline.compiler.compile import CompileRequest, compile_model
+
+    size = None if input_size is None else parse_size(input_size, "HxW")
+    request = CompileRequest(
+        source=source,
+        output=output,
+        backend=backend,
+        options=parse_settings(settings or []),
+        filters=filters.value,
+        calibration=tuple(calibration or ()),
+        size=None if size is None else (size[0], size[1]),
+        seed=seed,
+        force=force,
+    )
+    start = perf_counter_ns()
+    with console(stderr=True).status("starting") as status:
+        artifact = compile_model(request, on_step=status.update)
+    seconds = (perf_counter_ns() - start) / 1e9
+    out = console()
+    out.print(_summary(artifact))
+    out.print(f"wrote {artifact.folder} in {seconds:.1f} s", markup=False, highlight=False)
+
+
+def _summary(artifact: Artifact) -> Table:
+    """What went where, a row a program."""
+    table = Table()
+    table.add_column("program")
+    table.add_column("runs in")
+    for heading in ("operators inside", "outside", "GMAC", "size"):
+        table.add_column(heading, justify="right")
+    for program in artifact.manifest.programs:
+        size = artifact.path(program.file).stat().st_size
+        table.add_row(
+            program.name,
+            program.delegation.delegate,
+            str(sum(program.delegation.delegated.values())),
+            str(sum(program.delegation.outside.values())),
+            f"{program.macs / 1e9:.3f}",
+            f"{size / 1024:.0f} KiB",
+        )
+    return table

@@ -1,0 +1,112 @@
+"""Filters for folding: predicted on windows of calibration captures, and averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edge_pipeline.artifact.manifest import Calibration, CalibrationFile
+from edge_pipeline.compiler.entries import Geometry, as_filter_network
+from edge_pipeline.errors import CompileError, InputError
+from edge_pipeline.files import packaged, sha256_of
+from edge_pipeline.raw.capture import read_capture
+from edge_pipeline.raw.cfa import align, pack
+from edge_pipeline.raw.image import normalise
+
+__all__ = ["METHOD", "bundled_captures", "calibrated_filters"]
+
+# As the ISP predicts filters for a capture, so that folding changes nothing but the capture.
+_WINDOW = 128
+_PER_AXIS = 4
+
+METHOD = (
+    f"filters predicted on up to {_PER_AXIS} x {_PER_AXIS} evenly spread windows of {_WINDOW} x "
+    f"{_WINDOW} packed pixels of each capture, as-shot white balance; averaged over windows, then "
+    "over captures"
+)
+
+
+def bundled_captures() -> list[Path]:
+    """The calibration captures that come with the project, by name.
+
+    Raises:
+        InputError: there are none.
+    """
+    folder = packaged("calibration") / "captures"
+    found = sorted(folder.glob("*.dng"))
+    if not found:
+        raise InputError(f"{folder} holds no capture; name some with --calibration")
+    return found
+
+
+def _starts(size: int, window: int, stride: int) -> list[int]:
+    """Where evenly spread windows begin on an axis, on the grid of `stride`."""
+    count = min(_PER_AXIS, -(-size // window))
+    if count == 1:
+        return [(size - window) // 2 // stride * stride]
+    return [(size - window) * i // (count - 1) // stride * stride for i in range(count)]
+
+
+def _windows(packed: NDArray[np.float32], stride: int) -> Iterator[Tensor]:
+    """Windows [1, 4, h, w] of a packed capture [4, H, W]."""
+    high, wide = (min(_WINDOW, size) for size in packed.shape[1:])
+    for top in _starts(packed.shape[1], high, stride):
+        for left in _starts(packed.shape[2], wide, stride):
+            part = packed[:, top : top + high, left : left + wide]
+            yield torch.from_numpy(np.ascontiguousarray(part))[None]
+
+
+def _mean(sets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([one[name] for one in sets]).mean(0) for name in sets[0]}
+
+
+def calibrated_filters(
+    model: nn.Module, captures: Sequence[Path]
+) -> tuple[dict[str, Tensor], Calibration]:
+    """The filters to fold, and the record of where they came from.
+
+    Args:
+        model: predicts filters; in eval mode.
+        captures: RAW files, at least one.
+
+    Returns:
+        Filters by name, each [1, ...], float32.
+
+    Raises:
+        InputError: there is no capture, or the network predicts no filters or takes no Bayer.
+        CaptureError: a capture cannot be read.
+        CompileError: a predicted filter is not finite.
+    """
+    network, geometry = as_filter_network(model), Geometry.of(model)
+    if not captures:
+        raise InputError("the calibration set is empty; name at least one capture")
+    if geometry.channels != 4:
+        raise InputError(
+            f"the network takes {geometry.channels} channels, and calibration captures are packed "
+            "Bayer with 4; compile with --filters dynamic or split"
+        )
+    grid = max(geometry.stride, geometry.minimum)
+    sets: list[dict[str, Tensor]] = []
+    files: list[CalibrationFile] = []
+    for path in captures:
+        capture = read_capture(path)
+        aligned = align(normalise(capture, capture.wb), capture.pattern, 2 * grid)
+        with torch.no_grad():
+            windows = _windows(pack(aligned.mosaic), geometry.stride)
+            # In double precision, so that the mean does not depend on the windows' order.
+            predicted = [
+                {name: value.double() for name, value in network.predict_filters(window).items()}
+                for window in windows
+            ]
+        sets.append(_mean(predicted))
+        files.append(CalibrationFile(name=path.name, sha256=sha256_of(path)))
+    filters = {name: value.float() for name, value in _mean(sets).items()} if sets[0] else {}
+    for name, value in filters.items():
+        if not torch.isfinite(value).all():
+            raise CompileError(f"the filter {name} predicted for calibration is not finite")
+    return filters, Calibration(files=tuple(files), method=METHOD)

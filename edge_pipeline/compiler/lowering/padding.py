@@ -1,0 +1,84 @@
+"""Padding as slices and concatenation, which every delegate takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Padding", "padded", "window"]
+
+
+@dataclass(frozen=True)
+class Padding:
+    """What lies around a map.
+
+    Attributes:
+        rows: how many rows above and below, at least 0.
+        columns: how many columns left and right, at least 0.
+        mode: `reflect` about the edge pixel, which is not repeated, or `zeros`.
+    """
+
+    rows: int
+    columns: int
+    mode: Literal["reflect", "zeros"]
+
+    def along(self, dim: int) -> int:
+        """The amount along dimension 2 (rows) or 3 (columns)."""
+        return self.rows if dim == 2 else self.columns
+
+
+def _slice(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """x[start : start + length] along `dim`; x itself where that is all of it."""
+    if start == 0 and length == x.shape[dim]:
+        return x
+    sliced: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
+    return sliced
+
+
+def window(x: Tensor, dim: int, start: int, length: int, padding: Padding) -> Tensor:
+    """A stretch of the padded map, without making the padded map.
+
+    Args:
+        x: [N, C, H, W].
+        dim: 2 for rows, 3 for columns.
+        start: first row or column, counted in the padded map.
+        length: how many, at least 1; they lie inside the padded map.
+        padding: by reflection, less than the size along `dim`.
+
+    Returns:
+        x with `length` in the place of its size along `dim`.
+    """
+    size, amount = x.shape[dim], padding.along(dim)
+    first, last = start - amount, start - amount + length - 1  # in the map's own coordinates
+    inner_first, inner_last = max(first, 0), min(last, size - 1)
+    if padding.mode == "zeros":
+        inner = _slice(x, dim, inner_first, inner_last - inner_first + 1)
+        before, after = inner_first - first, last - inner_last
+        if before == after == 0:
+            return inner
+        edges = [0, 0, before, after] if dim == 2 else [before, after]
+        zeroed: Tensor = torch.ops.aten.constant_pad_nd.default(inner, edges, 0.0)
+        return zeroed
+    parts = [_slice(x, dim, -i, 1) for i in range(first, min(last + 1, 0))]
+    if inner_first <= inner_last:
+        parts.append(_slice(x, dim, inner_first, inner_last - inner_first + 1))
+    parts += [_slice(x, dim, 2 * (size - 1) - i, 1) for i in range(max(first, size), last + 1)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+
+
+def padded(x: Tensor, padding: Padding) -> Tensor:
+    """The padded map.
+
+    Args:
+        x: [N, C, H, W].
+        padding: by reflection, less than H and W.
+
+    Returns:
+        [N, C, H + 2 * rows, W + 2 * columns].
+    """
+    for dim in (2, 3):
+        x = window(x, dim, 0, x.shape[dim] + 2 * padding.along(dim), padding)
+    return x

@@ -1,0 +1,108 @@
+"""Which passes a backend's programs go through, in order, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.passes.drop_sample_groups import DropSampleGroups
+from edge_pipeline.compiler.passes.float_scalars import FloatScalars
+from edge_pipeline.compiler.passes.fold_bias import FoldBias
+from edge_pipeline.compiler.passes.fold_constants import FoldConstants
+from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
+from edge_pipeline.compiler.passes.lower_padding import LowerPadding
+from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
+from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
+from edge_pipeline.compiler.program import Pass, Result, run_program
+from edge_pipeline.errors import CompileError, UnknownNameError
+
+__all__ = ["PIPELINES", "TOLERANCE", "passes_for", "run_passes"]
+
+PIPELINES: dict[str, tuple[Pass, ...]] = {
+    "onnx": (
+        DropSampleGroups(),  # so that each convolution is a plain one
+        FoldConstants(),  # after the reshapes are gone: folded filters become constants
+        FoldBias(),  # after constants are: it looks for constant addends
+        MergeDuplicates(),  # last: passes above may make equal operators
+    ),
+    "executorch": (
+        DropSampleGroups(),  # so that each convolution is a plain one
+        FoldConstants(),  # before lowering: a weight that folds is not dynamic
+        FoldBias(),  # after constants are: it looks for constant addends
+        LowerConvolution(),  # before padding: it takes the padding in
+        FoldConstants(),  # again: the arranging of constant weights for matrix products
+        LowerPadding(),  # what is left: constant convolutions'
+        LowerReductions(),  # after folding: a folded predictor has no reductions left
+        FloatScalars(),  # after all that may write scalars
+        MergeDuplicates(),  # last: lowerings of one map slice it alike
+    ),
+}
+
+# Every pass computes the same function, so outputs may differ by rounding alone: about 50 units in
+# the last place of the largest value, after eleven layers of sums in another order.
+TOLERANCE = 2e-5
+
+
+def passes_for(backend: str) -> tuple[Pass, ...]:
+    """The passes of a backend, in order.
+
+    Raises:
+        UnknownNameError: no pipeline is listed for it.
+    """
+    if backend not in PIPELINES:
+        raise UnknownNameError(
+            f"no passes are listed for {backend!r}; there are for {', '.join(sorted(PIPELINES))}"
+        )
+    return PIPELINES[backend]
+
+
+def run_passes(
+    program: ExportedProgram,
+    passes: Sequence[Pass],
+    inputs: Sequence[Tensor],
+    *,
+    on_result: Callable[[Pass, Result], None] | None = None,
+) -> ExportedProgram:
+    """Run passes in order; after each that changed anything, check that the outputs are the same.
+
+    Args:
+        program: as exported.
+        passes: in order.
+        inputs: an example, on which outputs are compared.
+        on_result: called after each pass, once its result has been checked.
+
+    Raises:
+        CompileError: a pass changed what the program computes, or could not do its work; the
+            pass is named.
+    """
+    expected = run_program(program, inputs)
+    for step in passes:
+        result = step.run(program)
+        if result.modified:
+            _check(step, run_program(result.program, inputs), expected)
+        program = result.program
+        if on_result is not None:
+            on_result(step, result)
+    return program
+
+
+def _check(step: Pass, found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    if len(found) != len(expected):
+        raise CompileError(f"the pass {step.name} made {len(found)} outputs of {len(expected)}")
+    for i, (new, old) in enumerate(zip(found, expected, strict=True)):
+        if new.shape != old.shape:
+            raise CompileError(
+                f"the pass {step.name} made output {i} {tuple(new.shape)} from {tuple(old.shape)}"
+            )
+        scale = max(1.0, float(old.abs().max()))
+        error = float((new - old).abs().max())
+        if not error <= TOLERANCE * scale:
+            raise CompileError(
+                f"the pass {step.name} changed output {i} by {error:.3g}, and rounding explains "
+                f"{TOLERANCE * scale:.3g}; this is a fault of the compiler"
+            )
+        if not torch.isfinite(new).all():
+            raise CompileError(f"the pass {step.name} made output {i} infinite or undefined")

@@ -1,0 +1,61 @@
+"""Symbolic sizes as the manifest writes them: `h` and `w`, and multiples such as `16*h`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+__all__ = ["Letters", "tensors_of"]
+
+_LETTERS = {2: "h", 3: "w"}
+
+
+def tensors_of(program: ExportedProgram) -> tuple[list[Tensor], list[Tensor]]:
+    """Shape-only tensors of a program's inputs and outputs, in order."""
+    signature = program.graph_signature
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    inputs = [
+        values[spec.arg.name] for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT
+    ]
+    outputs = [values[spec.arg.name] for spec in signature.output_specs]
+    return inputs, outputs
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Which letter stands for which of torch's symbols.
+
+    Attributes:
+        by_symbol: the height's symbol to `h`, the width's to `w`; empty where sizes are fixed.
+    """
+
+    by_symbol: dict[str, str]
+
+    @classmethod
+    def of(cls, program: ExportedProgram) -> Letters:
+        """The letters of a program whose first input is [N, C, H, W]."""
+        inputs, _ = tensors_of(program)
+        found: dict[str, str] = {}
+        for dim, letter in _LETTERS.items():
+            size = inputs[0].shape[dim]
+            if isinstance(size, torch.SymInt):
+                found |= {str(symbol): letter for symbol in size.node.expr.free_symbols}
+        return cls(found)
+
+    def shape(self, value: Tensor) -> tuple[int | str, ...]:
+        """A shape with letters, each free size as a multiple of one letter."""
+        return tuple(self._dimension(size) for size in value.shape)
+
+    def _dimension(self, size: int | torch.SymInt) -> int | str:
+        if isinstance(size, int):
+            return size
+        # A sympy expression; where sizes scale by whole numbers it is a multiple of one symbol.
+        expression = size.node.expr.expand()
+        text = str(expression)
+        for symbol in expression.free_symbols:
+            text = text.replace(str(symbol), self.by_symbol[str(symbol)])
+        return text if expression.free_symbols else int(expression)
