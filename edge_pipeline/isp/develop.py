@@ -162,7 +162,7 @@ class Developer:
             return self._develop(source, settings, on_tile)
         except MemoryError as error:
             raise JobError(
-                f"not enough memory to develop {source}; close other programs or give --size half"
+                f"not enough memory to develop {source}; close other programs and try again"
             ) from error
 
     def _develop(self, source: Path, settings: Settings, on_tile: Progress | None) -> Picture:
