@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
-__all__ = ["Padding", "padded", "window"]
+__all__ = ["PADS", "Padding", "Reflection", "padded", "reflection", "window"]
+
+_PAD = torch.ops.aten.pad.default
+_REFLECT = torch.ops.aten.reflection_pad2d.default
+# The operators that `reflection` looks at.
+PADS = (_PAD, _REFLECT)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,30 @@ class Padding:
     def along(self, dim: int) -> int:
         """The amount along dimension 2 (rows) or 3 (columns)."""
         return self.rows if dim == 2 else self.columns
+
+
+class Reflection(NamedTuple):
+    """What is padded, and by how much."""
+
+    source: fx.Node
+    padding: Padding
+
+
+def reflection(node: fx.Node) -> Reflection | None:
+    """What `node` reflects, if it pads both ends of rows and of columns alike by reflection."""
+    if node.target is _PAD:
+        mode: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
+    elif node.target is _REFLECT:
+        mode = "reflect"
+    else:
+        return None
+    amounts: Any = node.args[1]
+    if mode != "reflect" or len(amounts) != 4:
+        return None
+    left, right, top, bottom = amounts
+    if left != right or top != bottom or not isinstance(node.args[0], fx.Node):
+        return None
+    return Reflection(node.args[0], Padding(top, left, "reflect"))
 
 
 def _slice(x: Tensor, dim: int, start: int, length: int) -> Tensor:

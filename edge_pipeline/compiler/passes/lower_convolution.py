@@ -10,8 +10,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.lowering.convolution import convolve, is_narrow
-from edge_pipeline.compiler.lowering.padding import Padding
-from edge_pipeline.compiler.passes.lower_padding import reflection
+from edge_pipeline.compiler.lowering.padding import Padding, reflection
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
 from edge_pipeline.errors import CompileError
 

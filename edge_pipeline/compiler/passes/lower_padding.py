@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor, fx
+from torch import Tensor
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.lowering.padding import Padding, padded
+from edge_pipeline.compiler.lowering.padding import PADS, Padding, padded, reflection
 from edge_pipeline.compiler.program import Editor, Result
 
-__all__ = ["LowerPadding", "Reflection", "reflection"]
-
-_PAD = torch.ops.aten.pad.default
-_REFLECT = torch.ops.aten.reflection_pad2d.default
-
-
-class Reflection(NamedTuple):
-    """What is padded, and by how much."""
-
-    source: fx.Node
-    padding: Padding
-
-
-def reflection(node: fx.Node) -> Reflection | None:
-    """What `node` reflects, if it pads both ends of rows and of columns alike by reflection."""
-    if node.target is _PAD:
-        mode: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
-    elif node.target is _REFLECT:
-        mode = "reflect"
-    else:
-        return None
-    amounts: Any = node.args[1]
-    if mode != "reflect" or len(amounts) != 4:
-        return None
-    left, right, top, bottom = amounts
-    if left != right or top != bottom or not isinstance(node.args[0], fx.Node):
-        return None
-    return Reflection(node.args[0], Padding(top, left, "reflect"))
+__all__ = ["LowerPadding"]
 
 
 class LowerPadding:
@@ -55,7 +25,7 @@ class LowerPadding:
     def run(self, program: ExportedProgram) -> Result:
         """See the class; uneven padding and other modes stay."""
         editor = Editor(program)
-        for node in editor.calls(_PAD, _REFLECT):
+        for node in editor.calls(*PADS):
             found = reflection(node)
             if found is None:
                 continue
