@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_pipeline.artifact.store import Artifact
+    from edge_pipeline.compiler.compile import CompileRequest, compile_model
     from edge_pipeline.isp.develop import Settings, develop
     from edge_pipeline.models.base import build_model
     from edge_pipeline.models.checkpoint import load_checkpoint
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "CompileRequest",
     "Settings",
     "build_model",
+    "compile_model",
     "develop",
     "load_checkpoint",
     "open_session",
@@ -33,8 +36,10 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "Artifact": "edge_pipeline.artifact.store",
+    "CompileRequest": "edge_pipeline.compiler.compile",
     "Settings": "edge_pipeline.isp.develop",
     "build_model": "edge_pipeline.models.base",
+    "compile_model": "edge_pipeline.compiler.compile",
     "develop": "edge_pipeline.isp.develop",
     "load_checkpoint": "edge_pipeline.models.checkpoint",
     "open_session": "edge_pipeline.runtime.base",
