@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -133,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after the program's name; those of the process when left out.
     """
+    if not sys.warnoptions:  # libraries warn their developers; -W and PYTHONWARNINGS still show it
+        warnings.simplefilter("ignore")
     code = _run(arguments)
     try:
         sys.stdout.flush()
