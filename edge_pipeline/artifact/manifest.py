@@ -201,11 +201,12 @@ class Source(_Schema):
 class Tile(_Schema):
     """How a large picture is cut, in packed pixels; `scale` is RGB pixels per packed pixel.
 
-    Sizes are multiples of `stride` and at least `minimum`; beyond `halo` nothing reaches.
+    Sizes are multiples of `stride` and at least `minimum`; beyond `halo` nothing reaches;
+    where it is None, every pixel depends on the size of the whole, and there is no tiling.
     """
 
     stride: PositiveInt
-    halo: NonNegativeInt
+    halo: NonNegativeInt | None
     scale: PositiveInt
     minimum: PositiveInt = 1
 
