@@ -36,7 +36,7 @@ __all__ = [
 # The attribute under which a program's module holds the source network; layers' names omit it.
 NETWORK = "network"
 
-_TRACED_META = ("nn_module_stack", "stack_trace", "from_node")
+_TRACED_META = ("nn_module_stack", "stack_trace")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,11 @@ class Editor:
 
     def __init__(self, program: ExportedProgram) -> None:
         self._program = program
-        self._module = fx.GraphModule(program.graph_module, copy.deepcopy(program.graph))
+        graph = copy.deepcopy(program.graph)
+        # Copying renames what is called like a Python builtin, and the signature goes by name.
+        for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
+            new.name = old.name
+        self._module = fx.GraphModule(program.graph_module, graph)
         self._module.meta.update(program.graph_module.meta)
         self._signature = copy.deepcopy(program.graph_signature)
         self._state: dict[str, Any] = dict(program.state_dict)

@@ -28,19 +28,21 @@ def synthetic_capture(channels: int, height: int, width: int) -> NDArray[np.floa
     """
     rng = np.random.default_rng(20240301)
     y, x = np.mgrid[0:height, 0:width] / 64.0
+    exposure = np.ones_like(x)
+    exposure[: height // 8] = 0.01  # shadows, where noise goes below black
+    exposure[-(height // 8) :] = 2.0  # lights, where values clip
     planes = []
     for channel in range(channels):
         shading = 0.35 + 0.25 * np.sin(1.3 * x + 0.7 * channel) * np.cos(0.9 * y)
         edges = 0.3 * (np.sin(9 * x + 4 * y + channel) > 0.6)
         texture = 0.05 * np.sin(70 * x) * np.sin(55 * y + channel)
-        signal = shading + edges + texture
+        signal = exposure * (shading + edges + texture)
         noise = np.sqrt(4e-4 * np.maximum(signal, 0) + 0.002**2) * rng.standard_normal(x.shape)
         planes.append(signal + noise)
-    packed = np.stack(planes)
-    packed[:, : height // 8] *= 0.02  # shadows, where noise goes below black
-    packed[:, -(height // 8) :] *= 2.0  # lights, where values clip
+    # The batch is stacked, not indexed in: that would have stride 0, which ExecuTorch refuses.
+    packed = np.stack([np.stack(planes)])
     clipped: NDArray[np.float32] = np.minimum(packed, 1.0).astype(np.float32)
-    return clipped[None]
+    return clipped
 
 
 def _eager(entry: Entry) -> tuple[Tensor, ...]:

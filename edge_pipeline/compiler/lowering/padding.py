@@ -84,8 +84,12 @@ def window(x: Tensor, dim: int, start: int, length: int, padding: Padding) -> Te
     first, last = start - amount, start - amount + length - 1  # in the map's own coordinates
     inner_first, inner_last = max(first, 0), min(last, size - 1)
     if padding.mode == "zeros":
-        inner = _slice(x, dim, inner_first, inner_last - inner_first + 1)
-        before, after = inner_first - first, last - inner_last
+        if inner_first > inner_last:
+            # All of it is padding; made of the map, since no delegate makes a tensor of nothing.
+            inner, before, after = _slice(x, dim, 0, 1) * 0.0, 0, length - 1
+        else:
+            inner = _slice(x, dim, inner_first, inner_last - inner_first + 1)
+            before, after = inner_first - first, last - inner_last
         if before == after == 0:
             return inner
         edges = [0, 0, before, after] if dim == 2 else [before, after]

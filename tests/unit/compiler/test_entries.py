@@ -1,0 +1,94 @@
+import pytest
+import torch
+from torch import nn
+
+from edge_pipeline.compiler.entries import Geometry, as_filter_network, entries, export
+from edge_pipeline.compiler.shapes import Letters, tensors_of
+from edge_pipeline.errors import CompileError, InputError
+from edge_pipeline.models.base import build_model
+from tests.programs import lively
+
+SMALL = {"n_fwd": 4, "n_embed": 2, "n_hid": 4, "head": "shuffle"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return lively(build_model("hyperconv_unet", SMALL))
+
+
+@pytest.fixture(scope="module")
+def packed():
+    return torch.rand(1, 4, 32, 48, generator=torch.Generator().manual_seed(0))
+
+
+def outputs(entry):
+    first, *filters = entry.example
+    with torch.no_grad():
+        return dict(zip(entry.outputs, entry.module(first, filters), strict=True))
+
+
+def test_split_programs_put_together_are_the_network(model, packed):
+    predictor, path = entries(model, "split", packed)
+    filters = outputs(predictor)
+    assert path.inputs == ("packed", *filters)
+    with torch.no_grad():
+        expected = model(packed)
+        (found,) = path.module(packed, list(filters.values()))
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_folded_filters_do_not_follow_the_input(model, packed):
+    with torch.no_grad():
+        filters = model.predict_filters(packed)
+    (entry,) = entries(model, "folded", packed, filters)
+    other = packed * 0.2
+    with torch.no_grad():
+        (found,) = entry.module(other, [])
+        assert torch.allclose(found, model.apply_filters(other, filters))
+        assert not torch.allclose(found, model(other), atol=1e-3)
+
+
+def test_the_ablation_has_no_filters_to_fold_or_split(packed):
+    plain = build_model("hyperconv_unet", {**SMALL, "hyper": False})
+    for form in ("folded", "split"):
+        with pytest.raises(InputError, match="--filters dynamic"):
+            entries(plain, form, packed)
+
+
+def test_a_network_without_the_two_methods_is_refused():
+    with pytest.raises(InputError, match="Conv2d predicts no filters"):
+        as_filter_network(nn.Conv2d(4, 3, 3))
+
+
+@pytest.mark.parametrize(("height", "width"), [(33, 32), (32, 40), (16, 32), (0, 32)])
+def test_sizes_off_the_grid_are_refused(model, height, width):
+    with pytest.raises(InputError, match="multiples of 16 from 32"):
+        Geometry.of(model).check(height, width)
+
+
+def test_free_sizes_are_multiples_of_the_stride(model, packed):
+    (entry,) = entries(model, "folded", packed)
+    program = export(entry, Geometry.of(model), free_sizes=True)
+    (taken,), (given,) = tensors_of(program)
+    letters = Letters.of(program)
+    assert letters.shape(taken) == (1, 4, "16*h", "16*w")
+    assert letters.shape(given) == (1, 3, "32*h", "32*w")
+
+
+def test_fixed_sizes_are_numbers(model, packed):
+    (entry,) = entries(model, "folded", packed)
+    (taken,), (given,) = tensors_of(export(entry, Geometry.of(model), free_sizes=False))
+    assert (tuple(taken.shape), tuple(given.shape)) == ((1, 4, 32, 48), (1, 3, 64, 96))
+
+
+def test_what_torch_cannot_trace_is_said(packed):
+    class Branching(nn.Module):
+        stride = 16
+
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    model = Branching()
+    (entry,) = entries(model, "dynamic", packed)
+    with pytest.raises(CompileError, match="torch cannot trace forward"):
+        export(entry, Geometry.of(model), free_sizes=False)

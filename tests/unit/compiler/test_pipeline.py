@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from edge_pipeline.compiler.pipeline import PIPELINES, TOLERANCE, passes_for, run_passes
+from edge_pipeline.compiler.program import Editor
+from edge_pipeline.errors import CompileError, UnknownNameError
+from edge_pipeline.registry import BACKENDS
+from tests.programs import exported
+
+
+class Rewrite:
+    """A pass that puts something in the place of every relu."""
+
+    name = "rewrite"
+    why = "a test"
+
+    def __init__(self, function):
+        self.function = function
+
+    def run(self, program):
+        editor = Editor(program)
+        for node in editor.calls(torch.ops.aten.relu.default):
+            editor.replace(node, self.function, [node.args[0]], "rewritten")
+        return editor.finish()
+
+
+@pytest.fixture
+def case():
+    x = torch.randn(1, 3, 4, 4)
+    return exported(lambda x: x.relu() * 2, x), x
+
+
+def test_every_backend_has_its_passes_with_names_and_reasons():
+    assert sorted(PIPELINES) == BACKENDS.names()
+    for steps in PIPELINES.values():
+        assert all(step.name and step.why for step in steps)
+
+
+def test_an_unknown_backend_is_named():
+    with pytest.raises(UnknownNameError, match=r"'tpu'.*executorch, onnx"):
+        passes_for("tpu")
+
+
+def test_a_right_pass_goes_through(case):
+    program, x = case
+    seen = []
+    run_passes(
+        program,
+        [Rewrite(lambda x: x.clamp(min=0)), Rewrite(lambda x: x)],
+        [x],
+        on_result=lambda step, result: seen.append((step.name, result.modified)),
+    )
+    assert seen == [("rewrite", True), ("rewrite", False)]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x.relu() + 10 * TOLERANCE, "changed output 0 by"),
+        (lambda x: x.flip(3).relu(), "changed output 0 by"),
+        (lambda x: x.relu() / 0.0, "changed output 0 by"),
+    ],
+    ids=["a little off", "columns turned", "infinite"],
+)
+def test_a_wrong_pass_is_caught_and_named(case, function, words):
+    program, x = case
+    with pytest.raises(CompileError, match=f"the pass rewrite {words}"):
+        run_passes(program, [Rewrite(function)], [x])
+
+
+def test_rounding_goes_through(case):
+    program, x = case
+    run_passes(program, [Rewrite(lambda x: x.relu() + TOLERANCE / 10)], [x])
