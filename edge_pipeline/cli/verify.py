@@ -57,6 +57,7 @@ def command(
 
 
 def _table(report: VerifyReport) -> Table:
+    """A row for each output that fails; the worst output of a program where none does."""
     threads = f"{report.threads} thread{'s' if report.threads > 1 else ''}"
     table = Table(
         title=escape(f"{report.artifact}: {report.backend}, {report.precision}, {threads}"),
@@ -65,12 +66,15 @@ def _table(report: VerifyReport) -> Table:
     for column in ("program", "output", "rel. error", "sRGB error", "PSNR dB", "result"):
         table.add_column(column, overflow="fold")
     for program in report.programs:
-        for output in program.outputs:
+        failed = [output for output in program.outputs if not output.passed]
+        worst = max(program.outputs, key=lambda output: output.difference.max_rel)
+        count = len(program.outputs)
+        for output in failed or [worst]:
             figures = output.difference
             srgb = figures.max_abs_srgb
             table.add_row(
                 program.program,
-                escape(output.name),
+                escape(output.name) + (f" (worst of {count})" if count > 1 and not failed else ""),
                 f"{figures.max_rel:.1e}",
                 "–" if srgb is None else f"{srgb:.1e}",
                 "equal" if figures.psnr_db is None else f"{figures.psnr_db:.1f}",
