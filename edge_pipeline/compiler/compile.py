@@ -34,6 +34,8 @@ from edge_pipeline.compiler.shapes import Letters, tensors_of
 from edge_pipeline.errors import CheckpointError, InputError, OutputError
 from edge_pipeline.models.base import build_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.models.cost import cost_of_name
+from edge_pipeline.record import COST_FILE, CostRecord
 from edge_pipeline.registry import BACKENDS, MODELS
 
 __all__ = ["CompileRequest", "compile_model"]
@@ -117,6 +119,7 @@ def compile_model(
     for entry in entries(model.network, request.filters, packed, folded):
         spec = _program(entry, request.backend, backend, geometry, files, on_step)
         programs.append(spec)
+    files[COST_FILE] = _cost(model.source, request.filters, tuple(packed.shape[1:]))
     on_step("writing the artifact")
     manifest = _manifest(request, model, geometry, tuple(programs), calibration, tools)
     return write_artifact(request.output, manifest, files, force=request.force)
@@ -156,6 +159,16 @@ def _program(
         delegation=emitted.delegation,
         reference=reference,
     )
+
+
+def _cost(source: Source, filters: Form, shape: tuple[int, ...]) -> bytes:
+    """What the network costs at the reference input, for those who open the artifact without it."""
+    cost = cost_of_name(source.model, source.options, shape)
+    if filters == "folded":
+        cost = CostRecord.build(
+            cost.path_only(), model=cost.model, options=cost.options, input=cost.input
+        )
+    return cost.json_text().encode()
 
 
 def _tensor(name: str, shape: tuple[int | str, ...]) -> TensorSpec:
