@@ -63,8 +63,8 @@ def _table(report: VerifyReport) -> Table:
         title=escape(f"{report.artifact}: {report.backend}, {report.precision}, {threads}"),
         title_justify="left",
     )
-    for column in ("program", "output", "rel. error", "sRGB error", "PSNR dB", "result"):
-        table.add_column(column, overflow="fold")
+    for column in ("program", "output", "relative", "in sRGB", "dB", "result"):
+        table.add_column(column, overflow="fold", no_wrap=column == "program")
     for program in report.programs:
         failed = [output for output in program.outputs if not output.passed]
         worst = max(program.outputs, key=lambda output: output.difference.max_rel)
