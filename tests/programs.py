@@ -29,9 +29,7 @@ def exported(source: nn.Module | Callable[..., Tensor], *inputs: Tensor) -> Expo
 def targets(program: ExportedProgram) -> list[str]:
     """The operators of a program, in order, such as `conv2d`."""
     return [
-        str(node.target).split(".")[1]
-        for node in program.graph.nodes
-        if node.op == "call_function"
+        str(node.target).split(".")[1] for node in program.graph.nodes if node.op == "call_function"
     ]
 
 

@@ -25,6 +25,7 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # after the reshapes are gone: folded filters become constants
         FoldBias(),  # after constants are: it looks for constant addends
+        FloatScalars(),  # anywhere: no other pass here writes scalars
         MergeDuplicates(),  # last: passes above may make equal operators
     ),
     "executorch": (

@@ -72,9 +72,10 @@ def emit(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]
                 input_names=list(inputs),
                 output_names=list(outputs),
                 external_data=False,
-                optimize=True,
+                optimize=False,
                 verbose=False,
             )
+            _simplify(exported.model)
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise CompileError(f"the ONNX exporter cannot take the program: {first[0]}") from error
@@ -103,6 +104,29 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(previous)
+
+
+def _simplify(model: Any) -> None:
+    """Fold constants and drop what is unused or double, as the exporter's own optimizer does.
+
+    That one also applies rewriting rules, and takes a constant within 1e-8 of zero for zero: it
+    removes the `+ 1e-12` that keeps a HyperConv's normalisation from dividing zero by zero.
+    """
+    passes: Any = require_module("onnx_ir.passes.common", "onnx", "compiling to ONNX")
+    from onnxscript.optimizer import fold_constants
+
+    passes.InlinePass()(model)
+    fold_constants(model)
+    for step in (
+        passes.RemoveUnusedNodesPass(),
+        passes.RemoveUnusedFunctionsPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.DeduplicateInitializersPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.NameFixPass(),
+    ):
+        step(model)
 
 
 def _strip(model: Any) -> None:

@@ -41,9 +41,7 @@ def captures(tmp_path, monkeypatch):
     large.write_bytes(b"large")
     small.write_bytes(b"small")
     content = {large: (2000, 1200, 100), small: (90, 70, 500)}
-    monkeypatch.setattr(
-        calibrate, "read_capture", lambda path: fake_capture(path, *content[path])
-    )
+    monkeypatch.setattr(calibrate, "read_capture", lambda path: fake_capture(path, *content[path]))
     return [large, small]
 
 

@@ -23,7 +23,7 @@ class Outer(nn.Module):
         self.network.first = Inner()
 
     # `input` is also a Python builtin, which copying a graph renames.
-    def forward(self, input):  # noqa: A002
+    def forward(self, input):
         return (self.network.first(input) + 1).relu()
 
 

@@ -6,10 +6,11 @@ from tests.programs import exported, run_checked
 
 def test_whole_numbers_become_floats():
     x = torch.rand(1, 2)
-    result = run_checked(FloatScalars(), exported(lambda x: (x / 2 + 1) * 0.5, x), x, tolerance=0)
-    scalars = [n.args[1] for n in result.program.graph.nodes if n.op == "call_function"]
-    assert [type(s) for s in scalars] == [float] * 3
-    assert len(result.notes) == 2
+    program = exported(lambda x: ((x / 2 + 1) * 0.5).clamp(0, 1).clamp(min=0), x)
+    result = run_checked(FloatScalars(), program, x, tolerance=0)
+    scalars = [s for n in result.program.graph.nodes if n.op == "call_function" for s in n.args[1:]]
+    assert [type(s) for s in scalars] == [float] * 6
+    assert len(result.notes) == 5
 
 
 def test_integer_tensors_keep_integer_scalars():

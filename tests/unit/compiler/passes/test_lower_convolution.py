@@ -57,9 +57,7 @@ def test_a_computed_weight_leaves_no_convolution(n_in, n_out, kernel, size, bias
 @pytest.mark.parametrize(("n_out", "lowered"), [(2, True), (3, False)])
 def test_a_constant_one_is_lowered_only_where_it_is_narrow(n_out, lowered):
     x = torch.rand(1, 6, 8, 8)
-    result = run_checked(
-        LowerConvolution(), exported(nn.Conv2d(6, n_out, 3, padding=1), x), x
-    )
+    result = run_checked(LowerConvolution(), exported(nn.Conv2d(6, n_out, 3, padding=1), x), x)
     assert result.modified == lowered
 
 

@@ -1,0 +1,167 @@
+"""Compiled networks next to eager, through the runtimes, on inputs that nobody compiled for."""
+
+import pytest
+
+pytest.importorskip("torch", reason="compiling needs torch")
+
+import numpy as np
+import torch
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.compiler.compile import CompileRequest, compile_model
+from edge_pipeline.compiler.reference import synthetic_capture
+from edge_pipeline.models.base import build_model
+from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
+from edge_pipeline.raw.colour import srgb_encode
+from edge_pipeline.runtime.base import open_session
+from edge_pipeline.runtime.verify import verify_artifact
+from tests.programs import lively
+
+TINY = {"n_fwd": 4, "n_embed": 4, "n_hid": 8}
+SIZE = (32, 48)
+CARD = {"name": "tiny", "description": "test", "training_data": [], "licence": "CC0-1.0"}
+TOLERANCE = 1e-4
+
+slow = pytest.mark.slow
+CASES = [
+    pytest.param("onnx", "dynamic", "shuffle"),
+    pytest.param("onnx", "dynamic", "published", marks=slow),
+    pytest.param("onnx", "folded", "published"),
+    pytest.param("onnx", "split", "shuffle", marks=slow),
+    pytest.param("executorch", "dynamic", "shuffle", marks=slow),
+    pytest.param("executorch", "dynamic", "published", marks=slow),
+    pytest.param("executorch", "folded", "published"),
+    pytest.param("executorch", "folded", "shuffle", marks=slow),
+    pytest.param("executorch", "split", "published", marks=slow),
+    pytest.param("executorch", "split", "shuffle", marks=slow),
+]
+
+
+def srgb(values):
+    return srgb_encode(np.clip(values, 0, 1))
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """Checkpoints of both heads whose filters follow the capture."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    paths = {}
+    for head in ("published", "shuffle"):
+        options = TINY | {"head": head}
+        model = lively(build_model("hyperconv_unet", options))
+        paths[head] = folder / f"{head}.safetensors"
+        save_checkpoint(
+            paths[head],
+            model="hyperconv_unet",
+            options=options,
+            state=model.state_dict(),
+            card=CARD,
+        )
+    return paths
+
+
+@pytest.fixture(scope="module")
+def compiled(networks, tmp_path_factory):
+    """Artifacts by (backend, form, head), each compiled once."""
+    kept = {}
+
+    def get(backend, form, head):
+        pytest.importorskip({"onnx": "onnxscript", "executorch": "executorch.exir"}[backend])
+        key = (backend, form, head)
+        if key not in kept:
+            output = tmp_path_factory.mktemp("artifacts") / "-".join(key)
+            kept[key] = compile_model(
+                CompileRequest(
+                    source=networks[head], output=output, backend=backend, filters=form, size=SIZE
+                )
+            )
+        return kept[key], load_checkpoint(networks[head]).build()
+
+    return get
+
+
+def run(artifact, packed):
+    """The artifact's picture of a packed capture."""
+    inputs = {"packed": packed}
+    if artifact.manifest.filters == "split":
+        with open_session(artifact, "predict_filters", threads=1) as session:
+            inputs |= session.run({"packed": packed})
+        with open_session(artifact, "apply_filters", threads=1) as session:
+            return session.run(inputs)["rgb"]
+    with open_session(artifact, "forward", threads=1) as session:
+        return session.run(inputs)["rgb"]
+
+
+def eager(model, packed, filters=None):
+    x = torch.from_numpy(packed)
+    with torch.no_grad():
+        return (model(x) if filters is None else model.apply_filters(x, filters)).numpy()
+
+
+def folded_filters(artifact, model):
+    """For a folded artifact, the filters predicted anew on the bundled captures."""
+    if artifact.manifest.filters != "folded":
+        return None
+    from edge_pipeline.compiler.calibrate import bundled_captures, calibrated_filters
+
+    return calibrated_filters(model, bundled_captures())[0]
+
+
+@pytest.mark.parametrize(("backend", "form", "head"), CASES)
+def test_every_form_agrees_with_eager(compiled, backend, form, head):
+    artifact, model = compiled(backend, form, head)
+    assert verify_artifact(artifact).passed
+    filters = folded_filters(artifact, model)
+    sizes = [SIZE, (64, 32)] if backend == "onnx" else [SIZE]
+    for height, width in sizes:
+        for scale in (1.0, 0.1):
+            packed = scale * synthetic_capture(4, height, width)[..., ::-1].copy()
+            found, expected = run(artifact, packed), eager(model, packed, filters)
+            assert np.abs(srgb(found) - srgb(expected)).max() < TOLERANCE
+            assert np.abs(found - expected).max() < TOLERANCE
+
+
+@pytest.mark.parametrize(("backend", "form", "head"), CASES)
+def test_nothing_stays_outside_the_delegate(compiled, backend, form, head):
+    artifact, _ = compiled(backend, form, head)
+    for program in artifact.manifest.programs:
+        assert program.delegation.outside == {}
+        inside = program.delegation.delegated
+        convolutions = inside.get("Conv", 0) + inside.get("convolution", 0) + inside.get("bmm", 0)
+        assert convolutions > 0
+        if backend == "executorch" and program.name == "apply_filters":
+            # No convolution with constant weights is left but the heads' and the channel means'.
+            assert inside["bmm"] >= 11
+
+
+def test_folding_leaves_no_predictor(compiled):
+    artifact, _ = compiled("onnx", "folded", "published")
+    (program,) = artifact.manifest.programs
+    inside = program.delegation.delegated
+    assert inside["Conv"] == 11
+    assert not {"Gemm", "MatMul", "ReduceMax", "Abs", "Unsqueeze"} & set(inside)
+    assert artifact.path(program.file).stat().st_size < 64 * 1024
+
+
+def test_faults_the_tolerance_has_to_catch(networks):
+    model = load_checkpoint(networks["shuffle"]).build()
+    packed = synthetic_capture(4, *SIZE)
+    right = eager(model, packed)
+    with torch.no_grad():
+        filters = model.predict_filters(torch.from_numpy(packed))
+        other = model.predict_filters(torch.from_numpy(packed * 0.2))
+    turned = {k: v.mT if v.dim() == 5 else v for k, v in filters.items()}
+    without_bias = {k: v if v.dim() == 5 else v * 0 for k, v in filters.items()}
+    faults = {
+        "filters of another capture": other,
+        "kernels turned": turned,
+        "biases lost": without_bias,
+    }
+    for name, given in faults.items():
+        wrong = eager(model, packed, given)
+        assert np.abs(srgb(wrong) - srgb(right)).max() > 10 * TOLERANCE, name
+
+
+def test_an_artifact_reopened_is_the_one_written(compiled):
+    artifact, _ = compiled("onnx", "folded", "published")
+    assert Artifact.open(artifact.folder).digest == artifact.digest

@@ -1,0 +1,73 @@
+import builtins
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.cli.compile import command
+from edge_pipeline.compiler import pipeline
+from edge_pipeline.errors import InputError, MissingExtraError, UnknownNameError
+from edge_pipeline.registry import BACKENDS
+
+app = typer.Typer()
+app.command()(command)
+TINY = ["-s", "n_fwd=4", "-s", "n_embed=2", "-s", "n_hid=4", "--input", "32x48"]
+
+
+@pytest.fixture(autouse=True)
+def _fake_backend(monkeypatch):
+    monkeypatch.setitem(BACKENDS._modules, "fake", "tests.fakes.backend")
+    monkeypatch.setitem(pipeline.PIPELINES, "fake", ())
+
+
+def run(*words):
+    return CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": "100"})
+
+
+def test_it_writes_an_artifact_and_a_table(tmp_path):
+    folder = tmp_path / "a"
+    words = ["hyperconv_unet", *TINY, "--backend", "fake", "--filters", "split", "-o", folder]
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert "predict_filters" in result.stdout
+    assert "apply_filters" in result.stdout
+    assert f"wrote {folder}" in result.stdout
+    manifest = Artifact.open(folder).manifest
+    assert (manifest.filters, manifest.source.options["n_embed"]) == ("split", 2)
+    assert manifest.programs[0].inputs[0].shape == (1, 4, 32, 48)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["--backend", "tpu"], UnknownNameError),
+        (["--backend", "fake", "-s", "n_fwd"], InputError),
+        (["--backend", "fake", "--input", "32"], InputError),
+        (["--backend", "fake", "--input", "33x32"], InputError),
+    ],
+)
+def test_bad_words_are_input_errors(tmp_path, words, kind):
+    result = run("hyperconv_unet", "-o", tmp_path / "a", *words)
+    assert isinstance(result.exception, kind)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_form_that_is_not_known_is_refused_by_the_parser(tmp_path):
+    words = ["hyperconv_unet", "--backend", "fake", "--filters", "baked", "-o", tmp_path / "a"]
+    assert run(*words).exit_code == 2
+
+
+def test_without_torch_the_extra_is_named(tmp_path, monkeypatch):
+    real = builtins.__import__
+    import edge_pipeline.optional as optional
+
+    def missing(name):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        return real(name)
+
+    monkeypatch.setattr(optional.importlib, "import_module", missing)
+    result = run("hyperconv_unet", "--backend", "onnx", "-o", tmp_path / "a")
+    assert isinstance(result.exception, MissingExtraError)
+    assert "edge-pipeline[onnx]" in str(result.exception)

@@ -1,0 +1,191 @@
+import importlib
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.compiler import pipeline
+from edge_pipeline.compiler.compile import CompileRequest, compile_model
+from edge_pipeline.errors import (
+    CaptureError,
+    CheckpointError,
+    InputError,
+    OutputError,
+    UnknownNameError,
+)
+from edge_pipeline.files import packaged, sha256_of
+from edge_pipeline.models.base import build_model
+from edge_pipeline.models.checkpoint import save_checkpoint
+from edge_pipeline.registry import BACKENDS
+
+SMALL = {"n_fwd": 4, "n_embed": 2, "n_hid": 4, "head": "shuffle"}
+CARD = {
+    "name": "small",
+    "description": "for tests",
+    "training_data": ["none"],
+    "licence": "CC0-1.0",
+}
+
+
+@pytest.fixture(autouse=True)
+def fake_backend(monkeypatch):
+    """The registry with a backend that takes no time, without passes."""
+    monkeypatch.setitem(BACKENDS._modules, "fake", "tests.fakes.backend")
+    monkeypatch.setitem(pipeline.PIPELINES, "fake", ())
+    return importlib.import_module("tests.fakes.backend")
+
+
+def request(output, **changes):
+    given = {
+        "source": "hyperconv_unet",
+        "output": output,
+        "backend": "fake",
+        "options": SMALL,
+        "size": (32, 48),
+    }
+    return CompileRequest(**(given | changes))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    def save(card=CARD):
+        path = tmp_path / "small.safetensors"
+        state = build_model("hyperconv_unet", SMALL, seed=7).state_dict()
+        save_checkpoint(path, model="hyperconv_unet", options=SMALL, state=state, card=card)
+        return path
+
+    return save
+
+
+def test_fresh_weights_make_an_artifact_that_says_so(tmp_path):
+    before = datetime.now(UTC)
+    steps = []
+    artifact = compile_model(request(tmp_path / "a"), on_step=steps.append)
+    manifest = Artifact.open(artifact.folder).manifest
+    assert manifest.source.seed == 0
+    assert manifest.source.options == build_options()
+    assert "Untrained" in manifest.card.description
+    assert manifest.tools["fake"] == "1"
+    assert before <= manifest.created <= datetime.now(UTC)
+    assert (manifest.tile.stride, manifest.tile.scale, manifest.tile.minimum) == (16, 2, 32)
+    assert manifest.tile.halo == build_model("hyperconv_unet", SMALL).halo
+    (program,) = manifest.programs
+    assert program.inputs[0].shape == (1, 4, 32, 48)
+    assert program.outputs[0].shape == (1, 3, 64, 96)
+    assert program.flops == 2 * program.macs > 0
+    assert steps[0] == "building the network"
+    assert steps[-1] == "writing the artifact"
+
+
+def build_options():
+    from edge_pipeline.models.base import options_of
+
+    return options_of("hyperconv_unet", SMALL)
+
+
+def test_the_reference_is_what_eager_gives(tmp_path):
+    import torch
+
+    artifact = compile_model(request(tmp_path / "a", seed=3))
+    inputs, outputs = artifact.reference("forward")
+    model = build_model("hyperconv_unet", SMALL, seed=3)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(inputs["packed"]))
+    assert np.array_equal(outputs["rgb"], expected.numpy())
+
+
+def test_two_compilations_agree_to_the_bit_and_seeds_differ(tmp_path):
+    def reference(name, seed):
+        artifact = compile_model(request(tmp_path / name, seed=seed))
+        return sha256_of(artifact.path("forward.reference.safetensors"))
+
+    first = reference("a", 0)
+    assert reference("b", None) == first
+    assert reference("c", 1) != first
+
+
+def test_split_gives_two_programs_that_fit_together(tmp_path):
+    manifest = compile_model(request(tmp_path / "a", filters="split")).manifest
+    predictor, path = manifest.programs
+    assert [t.name for t in path.inputs] == ["packed", *(t.name for t in predictor.outputs)]
+    layouts = {t.layout for t in predictor.outputs}
+    assert layouts == {"NOIHW", "NO"}
+
+
+def test_folded_records_the_calibration_set_that_comes_with_the_project(tmp_path):
+    manifest = compile_model(request(tmp_path / "a", filters="folded")).manifest
+    captures = sorted((packaged("calibration") / "captures").glob("*.dng"))
+    assert [f.name for f in manifest.calibration.files] == [p.name for p in captures]
+    assert [f.sha256 for f in manifest.calibration.files] == [sha256_of(p) for p in captures]
+
+
+def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
+    path = checkpoint()
+    artifact = compile_model(request(tmp_path / "a", source=path, options={}))
+    source = artifact.manifest.source
+    assert (source.checkpoint_sha256, source.seed) == (sha256_of(path), None)
+    assert source.options["n_fwd"] == 4
+    assert artifact.manifest.card.licence == "CC0-1.0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"backend": "tpu"}, UnknownNameError, "'tpu'.*executorch"),
+        ({"source": "resnet"}, InputError, "'resnet' is neither .* hyperconv_unet"),
+        ({"source": "gone.safetensors"}, CheckpointError, r"gone\.safetensors"),
+        ({"options": {"n_fed": 4}}, InputError, "no option 'n_fed'"),
+        ({"options": {"n_fwd": "three"}}, InputError, "n_fwd=three"),
+        ({"size": (100, 96)}, InputError, "side of 100 .* multiples of 16 from 32"),
+        ({"size": (16, 96)}, InputError, "side of 16"),
+        ({"calibration": ("x.dng",)}, InputError, "needs no calibration"),
+        ({"filters": "folded", "options": SMALL | {"hyper": False}}, InputError, "no filters"),
+    ],
+)
+def test_bad_input_is_said_in_a_sentence_and_writes_nothing(tmp_path, changes, kind, words):
+    with pytest.raises(kind, match=words):
+        compile_model(request(tmp_path / "a", **changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_calibration_capture_that_cannot_be_read_is_named(tmp_path):
+    bad = tmp_path / "bad.dng"
+    bad.write_bytes(b"II*\0nonsense")
+    with pytest.raises(CaptureError, match=r"bad\.dng"):
+        compile_model(request(tmp_path / "a", filters="folded", calibration=(bad,)))
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.dng"]
+
+
+def test_a_checkpoint_takes_no_options_and_no_seed(tmp_path, checkpoint):
+    path = checkpoint()
+    for changes, words in [({"options": SMALL}, "option n_fwd"), ({"seed": 1}, "a seed")]:
+        with pytest.raises(InputError, match=f"leave out .*{words}"):
+            compile_model(request(tmp_path / "a", **({"source": path, "options": {}} | changes)))
+
+
+def test_a_card_that_says_nothing_usable_is_refused(tmp_path, checkpoint):
+    path = checkpoint({"name": "small"})
+    with pytest.raises(CheckpointError, match="wrong model card at description"):
+        compile_model(request(tmp_path / "a", source=path, options={}))
+
+
+def test_a_folder_that_stands_there_is_replaced_only_when_forced(tmp_path):
+    folder = tmp_path / "a"
+    compile_model(request(folder, seed=1))
+    with pytest.raises(OutputError, match="--force"):
+        compile_model(request(folder))
+    assert Artifact.open(folder).manifest.source.seed == 1
+    compile_model(request(folder, force=True))
+    assert Artifact.open(folder).manifest.source.seed == 0
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError("no space left on device")])
+def test_what_goes_wrong_midway_leaves_nothing_behind(tmp_path, monkeypatch, fake_backend, failure):
+    def fail(*_):
+        raise failure
+
+    monkeypatch.setattr(fake_backend, "emit", fail)
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        compile_model(request(tmp_path / "a"))
+    assert not list(tmp_path.iterdir())
