@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_pipeline.artifact.manifest import Calibration, CalibrationFile
-from edge_pipeline.compiler.entries import Geometry, as_filter_network
+from edge_pipeline.compiler.entries import WINDOW, Geometry, as_filter_network
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.raw.capture import read_capture
@@ -21,12 +21,11 @@ from edge_pipeline.raw.image import normalise
 __all__ = ["METHOD", "bundled_captures", "calibrated_filters"]
 
 # As the ISP predicts filters for a capture, so that folding changes nothing but the capture.
-_WINDOW = 128
 _PER_AXIS = 4
 
 METHOD = (
-    f"filters predicted on up to {_PER_AXIS} x {_PER_AXIS} evenly spread windows of {_WINDOW} x "
-    f"{_WINDOW} packed pixels of each capture, as-shot white balance; averaged over windows, then "
+    f"filters predicted on up to {_PER_AXIS} x {_PER_AXIS} evenly spread windows of {WINDOW} x "
+    f"{WINDOW} packed pixels of each capture, as-shot white balance; averaged over windows, then "
     "over captures"
 )
 
@@ -54,7 +53,7 @@ def _starts(size: int, window: int, stride: int) -> list[int]:
 
 def _windows(packed: NDArray[np.float32], stride: int) -> Iterator[Tensor]:
     """Windows [1, 4, h, w] of a packed capture [4, H, W]."""
-    high, wide = (min(_WINDOW, size) for size in packed.shape[1:])
+    high, wide = (min(WINDOW, size) for size in packed.shape[1:])
     for top in _starts(packed.shape[1], high, stride):
         for left in _starts(packed.shape[2], wide, stride):
             part = packed[:, top : top + high, left : left + wide]

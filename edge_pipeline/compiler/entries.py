@@ -13,9 +13,22 @@ from torch.export import Dim, ExportedProgram
 from edge_pipeline.artifact.manifest import ProgramName
 from edge_pipeline.errors import CompileError, InputError
 
-__all__ = ["Entry", "FilterNetwork", "Form", "Geometry", "as_filter_network", "entries", "export"]
+__all__ = [
+    "WINDOW",
+    "Entry",
+    "FilterNetwork",
+    "Form",
+    "Geometry",
+    "as_filter_network",
+    "entries",
+    "export",
+]
 
 Form = Literal["dynamic", "folded", "split"]
+
+# Filters are predicted on windows of this many packed pixels a side: a predictor takes the maximum
+# over all that it sees, so it has to see what it saw in training. As in isp/filters.py.
+WINDOW = 128
 
 # The widest picture side that a free size allows, in packed pixels.
 _WIDEST = 1 << 16
@@ -172,7 +185,8 @@ def entries(
     Args:
         model: in eval mode.
         form: `dynamic`, `folded` or `split`.
-        packed: [1, channels, H, W], the example.
+        packed: [1, channels, H, W], the example; of a split network's it is the path's, and
+            predict_filters has the first window of it.
         folded: for `folded`, the filters by name.
 
     Raises:
@@ -181,8 +195,9 @@ def entries(
     if form == "dynamic":
         return [Entry("forward", _Forward(model), (packed,), ("packed",), ("rgb",))]
     network = as_filter_network(model)
+    seen = packed[:, :, :WINDOW, :WINDOW].contiguous()
     with torch.no_grad():
-        predicted = network.predict_filters(packed) if folded is None else folded
+        predicted = network.predict_filters(seen) if folded is None else folded
     if not predicted:
         raise InputError(
             f"{type(model).__name__} with these options predicts no filters; "
@@ -194,7 +209,7 @@ def entries(
     names = tuple(predicted)
     given = (packed, *predicted.values())
     return [
-        Entry("predict_filters", _Predict(model), (packed,), ("packed",), names),
+        Entry("predict_filters", _Predict(model), (seen,), ("packed",), names),
         Entry("apply_filters", _Apply(model, names), given, ("packed", *names), ("rgb",)),
     ]
 

@@ -92,3 +92,9 @@ def test_what_torch_cannot_trace_is_said(packed):
     (entry,) = entries(model, "dynamic", packed)
     with pytest.raises(CompileError, match="torch cannot trace forward"):
         export(entry, Geometry.of(model), free_sizes=False)
+
+
+def test_a_split_predictor_sees_one_window(model):
+    predictor, path = entries(model, "split", torch.rand(1, 4, 144, 160))
+    assert predictor.example[0].shape == (1, 4, 128, 128)
+    assert path.example[0].shape == (1, 4, 144, 160)
