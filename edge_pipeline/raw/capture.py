@@ -9,14 +9,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.errors import CaptureError
-from edge_pipeline.raw.colour import RGBGains, xyz_to_camera_from_srgb
+from edge_pipeline.errors import CaptureError, InputError, JobError
+from edge_pipeline.raw.colour import RGBGains, camera_to_srgb_matrix, xyz_to_camera_from_srgb
 from edge_pipeline.raw.exif import exif_from_json
 from edge_pipeline.raw.headerless import read_headerless
 from edge_pipeline.raw.image import (
@@ -40,6 +42,7 @@ __all__ = [
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _READER = "edge_pipeline.raw.reader"
+_CANNOT_STORE = 3  # reader.CANNOT_STORE, which is not imported since rawpy comes with it
 
 
 def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
@@ -57,11 +60,11 @@ def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
     Raises:
         CaptureError: the file cannot be read, is damaged, is no RAW capture or not a Bayer one,
             or LibRaw crashed or hung on it.
+        JobError: there is no room for temporary files.
     """
     path = Path(path)
     check_file(path)
-    with tempfile.TemporaryDirectory(prefix="edge-pipeline-") as name:
-        folder = Path(name)
+    with _temporary_folder(path) as folder:
         facts = _run_reader(path, folder, timeout_s)
         if "refused" in facts:
             raise CaptureError(f"{path} {facts['refused']}")
@@ -69,11 +72,25 @@ def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
     return _capture(path, mosaic, facts)
 
 
+@contextmanager
+def _temporary_folder(path: Path) -> Iterator[Path]:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="edge-pipeline-")
+    except OSError as error:
+        raise JobError(
+            f"{path} cannot be read without a folder for temporary files: "
+            f"{error.strerror or error}; set TMPDIR to one that can be written"
+        ) from error
+    with made as name:
+        yield Path(name)
+
+
 def _run_reader(path: Path, folder: Path, timeout_s: float) -> dict[str, Any]:
     """What the child process found.
 
     Raises:
         CaptureError: it crashed, hung or ended without a word.
+        JobError: what it read does not fit into `folder`.
     """
     # -P and the path set here: nothing that lies in the current folder is imported.
     paths = [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
@@ -94,6 +111,11 @@ def _run_reader(path: Path, folder: Path, timeout_s: float) -> dict[str, Any]:
     if done.returncode == 0 and report.exists():
         facts: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
         return facts
+    if done.returncode == _CANNOT_STORE:
+        raise JobError(
+            f"{path} is read, but {folder.parent} cannot hold it: {_last_line(done)}; "
+            "make room there, or set TMPDIR to another folder"
+        )
     raise CaptureError(f"{path} cannot be read: {_ending(done)}; the file is probably damaged")
 
 
@@ -105,8 +127,12 @@ def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
         except ValueError:
             name = f"signal {-done.returncode}"
         return f"LibRaw crashed ({name})"
+    return f"LibRaw's process failed ({_last_line(done) or f'status {done.returncode}'})"
+
+
+def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return f"LibRaw's process failed ({lines[-1] if lines else f'status {done.returncode}'})"
+    return lines[-1] if lines else ""
 
 
 def _capture(path: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> Capture:
@@ -121,7 +147,11 @@ def _capture(path: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> C
     if wb is None:
         notes.append("no white balance in the file; the mean of the picture is taken for grey")
         wb = grey_world(mosaic, facts["pattern"], black, facts["white"])
-    matrix = _matrix(facts["matrix_kind"], facts["matrix"])
+    matrix = None
+    try:
+        matrix = _matrix(facts["matrix_kind"], facts["matrix"])
+    except InputError as error:
+        notes.append(f"{error}, so it is left out")
     if matrix is None:
         notes.append("the camera's colours are not known; they are taken for those of sRGB")
     return Capture(
@@ -147,7 +177,15 @@ def _gains(values: list[float] | None) -> RGBGains | None:
 
 
 def _matrix(kind: str, values: list[list[float]] | None) -> NDArray[np.float64] | None:
+    """XYZ to camera, whichever way the file says it.
+
+    Raises:
+        InputError: it cannot be inverted.
+    """
     if values is None:
         return None
     matrix = np.array(values, np.float64)
-    return xyz_to_camera_from_srgb(matrix) if kind == "camera_to_srgb" else matrix
+    if kind == "camera_to_srgb":
+        matrix = xyz_to_camera_from_srgb(matrix)
+    camera_to_srgb_matrix(matrix)
+    return matrix

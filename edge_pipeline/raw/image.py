@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -88,18 +89,20 @@ class Capture:
 
 def check_file(path: Path) -> None:
     """Raise CaptureError unless `path` is a file that can be read and is not empty."""
-    if path.is_dir():
-        raise CaptureError(f"{path} is a folder; give a RAW file in it")
-    if not path.exists():
-        raise CaptureError(f"{path} does not exist; give the path of a RAW file")
-    if not path.is_file():
-        raise CaptureError(f"{path} is not a regular file; give a RAW file")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise CaptureError(f"{path} is a folder; give a RAW file in it")
+        if not stat.S_ISREG(mode):
+            raise CaptureError(f"{path} is not a regular file; give a RAW file")
         with path.open("rb") as handle:
             first = handle.read(1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CaptureError(f"{path} does not exist; give the path of a RAW file") from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise CaptureError(f"{path} cannot be read: {reason}; check its permissions") from error
+        remedy = "check its permissions" if isinstance(error, PermissionError) else "check its name"
+        raise CaptureError(f"{path} cannot be read: {reason}; {remedy}") from error
     if not first:
         raise CaptureError(f"{path} is empty; copy the capture from the camera again")
 

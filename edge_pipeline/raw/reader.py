@@ -36,7 +36,10 @@ from edge_pipeline.raw.sniff import (
 )
 from edge_pipeline.raw.tiff import Directory, read_directories
 
-__all__ = ["main"]
+__all__ = ["CANNOT_STORE", "main"]
+
+# Exit status: the capture was read, but what it holds does not fit where it shall be put.
+CANNOT_STORE = 3
 
 _PHOTOMETRIC, _PHOTOMETRIC_CFA = 262, 32803
 _DNG_VERSION = 50706
@@ -49,6 +52,9 @@ _UNKNOWN = (
     "copy it from the camera again, or convert it to DNG"
 )
 _LARGEST_ASPECT_ERROR = 0.01
+_WIDTH, _HEIGHT = 256, 257
+# Source: LibRaw, identify.cpp: files of fewer rows or columns are "no RAW".
+_LEAST_SIDE = 22
 
 
 def _exif_of_libraw(raw: Any) -> CaptureExif:
@@ -132,17 +138,41 @@ def _known_by_size_alone(data: mmap.mmap) -> bool:
         return True
 
 
+def _imread(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
+    """Open with LibRaw; from memory where the name is not UTF-8, which rawpy cannot pass on."""
+    try:
+        str(capture).encode()
+    except UnicodeEncodeError:
+        return rawpy.imread(io.BytesIO(data[:]))
+    return rawpy.imread(str(capture))
+
+
+def _too_small(directories: list[Directory]) -> str | None:
+    """Why LibRaw refuses a sound file of a few pixels; None where that is not the reason."""
+    for directory in directories:
+        if _PHOTOMETRIC_CFA in directory.numbers(_PHOTOMETRIC):
+            sides = [int(n) for tag in (_WIDTH, _HEIGHT) for n in directory.numbers(tag)]
+            if len(sides) == 2 and 0 < min(sides) < _LEAST_SIDE:
+                return (
+                    f"has {sides[0]} x {sides[1]} pixels; LibRaw reads files "
+                    f"of at least {_LEAST_SIDE} rows and columns"
+                )
+    return None
+
+
 def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
     """Open what is a camera's own file.
 
     Raises:
         RefusedError: it is not.
     """
-    from_camera = names_a_camera(read_directories(data))
+    directories = read_directories(data)
+    from_camera = names_a_camera(directories)
     try:
-        raw = rawpy.imread(str(capture))
+        raw = _imread(capture, data)
     except rawpy.LibRawFileUnsupportedError as error:
-        raise RefusedError(_UNKNOWN if from_camera else describe_foreign(data)) from error
+        why = _too_small(directories) or _UNKNOWN if from_camera else describe_foreign(data)
+        raise RefusedError(why) from error
     except rawpy.LibRawIOError as error:
         begins = data[:64].startswith(BEGINNINGS) or from_camera
         raise RefusedError(_TRUNCATED if begins else describe_foreign(data)) from error
@@ -155,21 +185,29 @@ def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
     return raw
 
 
-def _run(capture: Path, folder: Path, data: mmap.mmap) -> dict[str, Any]:
+def _store(folder: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> None:
+    try:
+        np.save(folder / "mosaic.npy", mosaic, allow_pickle=False)
+        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"{error.strerror or error}\n")
+        sys.exit(CANNOT_STORE)
+
+
+def _run(capture: Path, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]]:
     try:
         with _open(capture, data) as raw:
-            mosaic, facts = _read(raw, data)
-            np.save(folder / "mosaic.npy", mosaic, allow_pickle=False)
-            return facts
+            return _read(raw, data)
     except RefusedError as refusal:
-        return {"refused": str(refusal)}
+        why = str(refusal)
     except (rawpy.LibRawIOError, rawpy.LibRawDataError):
-        return {"refused": _TRUNCATED}
+        why = _TRUNCATED
     except (rawpy.LibRawTooBigError, rawpy.LibRawUnsufficientMemoryError, MemoryError):
-        return {"refused": "states a size that does not fit into memory; the file is damaged"}
+        why = "states a size that does not fit into memory; the file is damaged"
     except (rawpy.LibRawError, NotImplementedError) as error:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
-        return {"refused": f"cannot be read by LibRaw: {str(reason).lower()}"}
+        why = f"cannot be read by LibRaw: {str(reason).lower()}"
+    return np.empty((0, 0), np.uint16), {"refused": why}
 
 
 def main(capture: Path, folder: Path) -> None:
@@ -178,13 +216,16 @@ def main(capture: Path, folder: Path) -> None:
     Args:
         capture: a file that is not empty.
         folder: an empty folder.
+
+    Raises:
+        SystemExit: with `CANNOT_STORE`, if they do not fit there; stderr says why.
     """
     with (
         capture.open("rb") as handle,
         mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
-        facts = _run(capture, folder, data)
-    (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        mosaic, facts = _run(capture, data)
+    _store(folder, mosaic, facts)
 
 
 if __name__ == "__main__":

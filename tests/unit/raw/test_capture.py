@@ -2,6 +2,8 @@
 
 import io
 import os
+import sys
+import tempfile
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +15,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_pipeline.errors import CaptureError
+from edge_pipeline.errors import CaptureError, JobError
 from edge_pipeline.raw import capture as capture_module
+from edge_pipeline.raw import reader
 from edge_pipeline.raw.capture import libraw_exposure_ev, normalise, read_capture
 from edge_pipeline.raw.cfa import PATTERNS, align, pack, per_pixel
 from edge_pipeline.raw.colour import camera_to_srgb_matrix
@@ -320,6 +323,57 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Path, "open", denied)
     assert refusal(path) == "cannot be read: permission denied; check its permissions"
+
+
+def test_paths_that_the_system_refuses_are_refused(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.dng"
+    loop.symlink_to(loop)
+    assert "check its name" in refusal(loop)
+    assert "file name too long; check its name" in refusal(tmp_path / f"{'a' * 300}.dng")
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names are always UTF-8 there")
+def test_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.dng")
+    write_dng(path, scene("RGGB", (32, 32)), Dng())
+    assert read_capture(path).mosaic.shape == (32, 32)
+
+
+@pytest.mark.parametrize("shape", [(21, 40), (40, 2), (1, 1)])
+def test_what_is_too_small_for_libraw_is_not_called_damaged(
+    shape: tuple[int, int], tmp_path: Path
+) -> None:
+    path = write_dng(tmp_path / "a.dng", np.full(shape, 1000, np.uint16), Dng())
+    said = f"has {shape[1]} x {shape[0]} pixels; LibRaw reads files of at least 22"
+    assert said in refusal(path)
+
+
+def test_a_matrix_that_cannot_be_inverted_is_left_out(tmp_path: Path) -> None:
+    path = write_dng(tmp_path / "a.dng", scene("RGGB", (32, 32)), Dng(matrix=(1.0,) * 9))
+    capture = read_capture(path)
+    assert capture.xyz_to_camera is None
+    assert any("cannot be inverted, so it is left out" in note for note in capture.notes)
+
+
+def test_a_full_temporary_folder_is_a_failed_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_dng(tmp_path / "b.dng", scene("RGGB", (32, 32)), Dng())
+    with pytest.raises(SystemExit) as caught:
+        reader.main(path, tmp_path / "absent")
+    assert caught.value.code == reader.CANNOT_STORE
+    body = f"import sys; sys.stderr.write('No space left'); sys.exit({reader.CANNOT_STORE})"
+    with pytest.raises(JobError, match=r"cannot hold it: No space left; make room"):
+        read_capture(stand_in(body, tmp_path, monkeypatch))
+
+
+def test_no_temporary_folder_is_a_failed_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_dng(tmp_path / "a.dng", scene("RGGB", (32, 32)), Dng())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(JobError, match="set TMPDIR"):
+        read_capture(path)
 
 
 # LibRaw misbehaving: stand-ins for the reader, run as real child processes.
