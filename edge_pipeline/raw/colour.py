@@ -36,6 +36,7 @@ SRGB_TO_XYZ: NDArray[np.float64] = np.array(
 SRGB_TO_XYZ.setflags(write=False)
 
 _SMALLEST_DETERMINANT = 1e-6
+_LARGEST_RATIO = 1000.0
 
 
 def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.float64]:
@@ -145,7 +146,7 @@ def parse_gains(text: str) -> RGBGains:
     """Read white balance multipliers "R,G,B" and scale them so that G is 1.
 
     Raises:
-        InputError: not three positive finite numbers.
+        InputError: not three positive finite numbers, or too far apart for any light.
     """
     try:
         values = [float(part) for part in text.split(",")]
@@ -156,6 +157,11 @@ def parse_gains(text: str) -> RGBGains:
             f"white balance {text!r} is not three positive multipliers; give R,G,B as in 2.1,1,1.6"
         )
     red, green, blue = values
+    if max(values) > _LARGEST_RATIO * min(values):
+        raise InputError(
+            f"white balance {text!r} has multipliers over {_LARGEST_RATIO:g} times apart; "
+            "give R,G,B as in 2.1,1,1.6"
+        )
     return red / green, 1.0, blue / green
 
 

@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.files import packaged
@@ -51,6 +59,8 @@ def _numbers(value: object) -> object:
 def _four(value: object) -> object:
     """One black level for all, or one each for R, G on red rows, G on blue rows, B."""
     numbers = _numbers(value)
+    if isinstance(numbers, list | tuple) and len(numbers) not in (1, 4):
+        raise ValueError("give one level, or four for R, G on red rows, G on blue rows, B")
     return numbers * 4 if isinstance(numbers, tuple) and len(numbers) == 1 else numbers
 
 
@@ -109,7 +119,7 @@ class CameraProfile(BaseModel):
     height: Annotated[int, Field(ge=2, le=_MOST_PIXELS)]
     bits: Annotated[int, Field(ge=1, le=16)]
     packing: PackingName = "u16le"
-    cfa: Annotated[str, BeforeValidator(_upper)]
+    cfa: Annotated[str, BeforeValidator(_upper), AfterValidator(_known_order)]
     black: Annotated[tuple[Level, Level, Level, Level], BeforeValidator(_four)] = (0, 0, 0, 0)
     white: Level = Field(default=math.nan, validate_default=False)
     wb: Annotated[Row | None, BeforeValidator(_gains)] = None
@@ -128,7 +138,6 @@ class CameraProfile(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _known_order(self.cfa)
         least, most = _BITS[self.packing]
         if not least <= self.bits <= most:
             wanted = f"{most}" if least == most else f"{least} to {most}"

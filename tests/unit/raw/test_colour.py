@@ -166,6 +166,12 @@ def test_wrong_multipliers_are_refused(text: str) -> None:
         wb_gains(text, (1, 1, 1), None)
 
 
+@pytest.mark.parametrize("text", ["1e39,1,1", "1,1,1e-39", "1e200,1e-200,1"])
+def test_multipliers_that_no_light_asks_for_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="over 1000 times apart"):
+        wb_gains(text, (1, 1, 1), None)
+
+
 def test_useless_gains_are_refused() -> None:
     with pytest.raises(InputError, match="three positive finite"):
         unit_gains((1.0, 0.0, 1.0))
