@@ -64,16 +64,34 @@ def plan(captures: Sequence[Path], output: str, *, format_name: str | None = Non
     """
     if not captures:
         raise InputError("there is no capture to develop; name one file or more")
+    if not output.strip():
+        raise OutputError("the output has no name; give -o a picture or a folder")
     if format_name is not None and format_name not in FORMATS.values():
         known = ", ".join(sorted(set(FORMATS.values())))
         raise InputError(f"no picture format is called {format_name!r}; there is {known}")
     target = Path(output)
-    if output.endswith(_SEPARATORS) or target.is_dir() or not target.suffix:
+    if output.endswith(_SEPARATORS) or _is_folder(target) or not target.suffix:
         jobs = _into_folder(captures, target, format_name or "jpg")
     else:
         jobs = [_into_file(captures, target, format_name)]
     _refuse_to_replace_captures(jobs)
     return jobs
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder stands there.
+
+    Raises:
+        OutputError: the name is only an extension, or the system refuses it.
+    """
+    try:
+        if path.is_dir():
+            return True
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    if path.name.lower() in FORMATS:
+        raise OutputError(f"{path} is an extension without a name; give picture{path.name}")
+    return False
 
 
 def _into_file(captures: Sequence[Path], target: Path, format_name: str | None) -> Job:
@@ -107,11 +125,15 @@ def _into_folder(captures: Sequence[Path], folder: Path, format_name: str) -> li
     return jobs
 
 
+def _real(path: Path) -> str:
+    return os.path.realpath(path)  # Path.resolve raises where links go in a circle
+
+
 def _refuse_to_replace_captures(jobs: Sequence[Job]) -> None:
-    captures = {job.capture.resolve(): job.capture for job in jobs}
+    captures = {_real(job.capture) for job in jobs}
     for job in jobs:
         for written in (job.picture, sidecar_path(job.picture)):
-            if written.resolve() in captures:
+            if _real(written) in captures:
                 raise OutputError(
                     f"{written} is a capture to develop and cannot be written; give another -o"
                 )

@@ -110,19 +110,30 @@ def write_picture(
         temporary = [stack.enter_context(atomic_file(file)) for file in wanted]
         write(temporary[0], rgb, exif, software)
         if sidecar is not None:
+            # What is left of a name that is not UTF-8 is written as JSON's own escapes.
             text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
-            temporary[1].write_text(text + "\n", encoding="utf-8")
+            temporary[1].write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        for file in wanted:  # another command may have been faster
+            refuse_existing(file, force=force)
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Do nothing if `path` may be written.
 
     Raises:
-        OutputError: it is a folder, or exists and `force` is not given.
+        OutputError: it is a folder, exists (as a link that leads nowhere does, too) and `force` is
+            not given, or the system refuses the name.
     """
-    if path.is_dir():
+    try:
+        path.lstat()
+        is_folder = path.is_dir()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    if is_folder:
         raise OutputError(f"{path} is a folder; give the name of a picture")
-    if path.exists() and not force:
+    if not force:
         raise OutputError(f"{path} exists; give --force to replace it, or another name")
 
 

@@ -146,6 +146,10 @@ def test_a_name_without_extension_or_with_a_slash_is_a_folder(tmp_path):
         (["a.dng"], "out", {"format_name": "gif"}, "no picture format is called 'gif'"),
         (["a.tiff"], "a.tiff", {}, "a.tiff is a capture to develop and cannot be written"),
         (["./d/../a.tiff", "b.dng"], ".", {"format_name": "tiff"}, "a.tiff is a capture"),
+        (["a.dng"], "", {}, "the output has no name"),
+        (["a.dng"], "d/.jpg", {}, "d/.jpg is an extension without a name; give picture.jpg"),
+        (["a.dng"], "a" * 300, {}, "File name too long"),
+        (["a.dng"], f"{'a' * 300}.jpg", {}, "File name too long"),
         ([], "out", {}, "no capture"),
     ],
 )
@@ -161,6 +165,14 @@ def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(OutputError, match="is a file, not a folder"):
         plan([Path("x.dng")], f"{tmp_path}/out")
+
+
+def test_links_in_a_circle_fail_alone(captures, developer, tmp_path):
+    loop = tmp_path / "loop.raw"
+    loop.symlink_to(loop)
+    outcomes = run(plan([loop, captures[0]], f"{tmp_path}/out"), developer)
+    assert isinstance(outcomes[0].error, CaptureError)
+    assert outcomes[1].error is None
 
 
 def test_a_link_to_a_capture_counts_as_the_capture(tmp_path):

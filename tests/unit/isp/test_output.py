@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 from datetime import datetime
 
 import numpy as np
@@ -13,7 +14,14 @@ from PIL import ExifTags, Image, ImageCms
 from edge_pipeline.errors import OutputError
 from edge_pipeline.isp import output
 from edge_pipeline.isp.exif import ascii_text
-from edge_pipeline.isp.output import bits_of, format_of, sidecar_path, srgb_profile, write_picture
+from edge_pipeline.isp.output import (
+    bits_of,
+    format_of,
+    refuse_existing,
+    sidecar_path,
+    srgb_profile,
+    write_picture,
+)
 from edge_pipeline.raw.capture import CaptureExif
 
 EXIF = CaptureExif(
@@ -114,6 +122,34 @@ def test_nothing_is_replaced_without_force(tmp_path):
     assert path.read_bytes() == b"precious"
     write_picture(path, some_picture(), **(PLAIN | {"force": True}))
     assert path.read_bytes() != b"precious"
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced_without_force(tmp_path):
+    link = tmp_path / "a.png"
+    link.symlink_to(tmp_path / "unmounted/a.png")
+    with pytest.raises(OutputError, match="exists; give --force"):
+        refuse_existing(link, force=False)
+    refuse_existing(link, force=True)
+
+
+def test_a_picture_that_appeared_meanwhile_is_kept(tmp_path, monkeypatch):
+    path, save = tmp_path / "a.png", output.Image.Image.save
+
+    def overtaken(self, file, **options):
+        save(self, file, **options)
+        path.write_bytes(b"another command's")
+
+    monkeypatch.setattr(output.Image.Image, "save", overtaken)
+    with pytest.raises(OutputError, match="exists; give --force"):
+        write_picture(path, some_picture(), **PLAIN)
+    assert path.read_bytes() == b"another command's"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_that_is_not_utf8_stands_in_the_sidecar(tmp_path):
+    name = os.fsdecode(b"caf\xe9.dng")
+    write_picture(tmp_path / "a.png", some_picture(), **(PLAIN | {"sidecar": {"file": name}}))
+    assert json.loads((tmp_path / "a.png.json").read_bytes()) == {"file": name}
 
 
 def test_an_existing_sidecar_is_kept_too_and_then_no_picture_is_written(tmp_path):
