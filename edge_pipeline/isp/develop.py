@@ -38,6 +38,7 @@ __all__ = ["DEFAULT_MODEL", "Developer", "Picture", "Settings", "develop"]
 DEFAULT_MODEL = "pretrained/isp_default/artifact"
 
 _LARGEST_EXPOSURE_EV = 16.0
+_LONGEST_TIMEOUT_S = 86400.0
 
 Progress = Callable[[int, int], None]
 
@@ -116,15 +117,15 @@ class Developer:
 
     Raises:
         ArtifactError: the folder is no artifact, or damaged.
-        InputError: threads or timeout are not positive.
+        InputError: threads or timeout are not positive, or absurdly large.
         RuntimeFailure: the runtime cannot load the network.
     """
 
     def __init__(
         self, model: Path | str | None = None, *, threads: int | None = None, timeout_s: float = 60
     ) -> None:
-        if not timeout_s > 0:
-            raise InputError(f"the timeout is {timeout_s} s; give more than 0")
+        if not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
+            raise InputError(f"the timeout is {timeout_s:g} s; give more than 0, 86400 at most")
         self.threads = _usable_cores() if threads is None else threads
         self.timeout_s = timeout_s
         folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)

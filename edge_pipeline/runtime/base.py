@@ -16,6 +16,9 @@ from edge_pipeline.registry import RUNTIMES
 
 __all__ = ["Session", "check_inputs", "check_outputs", "open_session"]
 
+# ONNX Runtime starts as many as it is told; with a hundred thousand it does not come back.
+_MOST_THREADS = 512
+
 
 class Session(Protocol):
     """A loaded program. It prints nothing, and is closed by `close` or by leaving its block."""
@@ -49,16 +52,16 @@ def open_session(artifact: Artifact, program: str, *, threads: int) -> Session:
     Args:
         artifact: a checked artifact.
         program: `forward`, `predict_filters` or `apply_filters`.
-        threads: how many threads compute, at least 1, the caller's among them.
+        threads: how many threads compute, 1 to 512, the caller's among them.
 
     Raises:
-        InputError: `threads` is below 1, or the artifact has no such program.
+        InputError: `threads` is outside 1 to 512, or the artifact has no such program.
         UnknownNameError: no runtime is registered for the artifact's backend.
         MissingExtraError: the runtime is not installed.
         RuntimeFailure: the runtime cannot load the program.
     """
-    if threads < 1:
-        raise InputError(f"threads is {threads}; at least 1 is needed")
+    if not 1 <= threads <= _MOST_THREADS:
+        raise InputError(f"threads is {threads}; give 1 to {_MOST_THREADS}")
     spec = artifact.program(program)
     module = RUNTIMES.load(artifact.manifest.backend)
     return cast(Session, module.open_session(artifact.path(spec.file), spec, threads))
