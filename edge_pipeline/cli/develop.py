@@ -22,7 +22,13 @@ _HEADERLESS = "Headerless captures"
 
 def command(
     captures: Annotated[
-        list[Path], typer.Argument(metavar="CAPTURE...", help="RAW files.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="CAPTURE...",
+            help="RAW files.",
+            show_default=False,
+            readable=False,  # checked one by one, so that one does not stop the rest
+        ),
     ],
     output: Annotated[
         str,
@@ -58,7 +64,11 @@ def command(
     ] = "full",
     model: Annotated[
         Path | None,
-        typer.Option(metavar="ARTIFACT", help="A compiled model; the shipped one by default."),
+        typer.Option(
+            metavar="ARTIFACT",
+            help="A compiled model; the shipped one by default.",
+            readable=False,  # the artifact's own check says what is wrong
+        ),
     ] = None,
     sidecar: Annotated[
         bool, typer.Option("--sidecar", help="Also write PICTURE.json: model, levels, versions.")
