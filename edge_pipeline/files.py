@@ -83,7 +83,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
             raise OutputError(f"{path} is not a file; give another name")
         # Created here, so that a folder that cannot be written is known before the work is done.
         temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # some writers (safetensors) make a new file that others cannot read
         _sync(temporary)
         temporary.replace(path)
     except OSError as error:

@@ -296,3 +296,13 @@ def test_safe_name_keeps_what_is_safe(name: str) -> None:
 
 def test_packaged_is_beside_the_package_in_a_checkout() -> None:
     assert packaged("calibration") == Path(__file__).resolve().parents[2] / "calibration"
+
+
+def test_a_writer_that_makes_a_private_file_leaves_one_that_others_can_read(tmp_path):
+    plain, private = tmp_path / "plain", tmp_path / "private"
+    plain.touch()
+    with atomic_file(private) as temporary:
+        temporary.unlink()
+        temporary.write_bytes(b"x")
+        temporary.chmod(0o600)
+    assert private.stat().st_mode == plain.stat().st_mode
