@@ -33,6 +33,8 @@ def require() -> dict[str, str]:
     Raises:
         MissingExtraError: ExecuTorch is not installed.
     """
+    # torchao, which comes with it, registers an enum in a way that torch warns its makers of.
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     require_module("executorch.exir", "executorch", "compiling for ExecuTorch")
     return {"executorch": version("executorch"), "torch": version("torch")}
 
