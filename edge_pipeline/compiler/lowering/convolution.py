@@ -3,7 +3,7 @@
 XNNPACK's convolution packs its weights ahead of time, so one whose weights are computed cannot be
 delegated, and ExecuTorch's portable kernel is a hundred times slower. A batched matrix product
 takes any operands. Both forms work on strips of rows, so that what they put beside each other stays
-in the cache: a third less time than over the whole map, see
+in the cache: a quarter less time for the whole dynamic network, see
 `docs/decisions/0003-lowering-dynamic-convolution.md`.
 """
 

@@ -73,8 +73,8 @@ class LowerConvolution:
     x -> strips: slices, concatenation, bmm, slices, additions -> concatenation
 
     A narrow one has a third of its input's channels or fewer. XNNPACK computes 16 or more output
-    channels at a time, so it wastes most of the work, and the form for narrow ones is faster even
-    where the weights are constants. Padding by reflection is taken in: no padded map is made.
+    channels at a time, so it wastes most of the work, and the form for narrow ones, in strips, is
+    faster even where the weights are constants. Padding by reflection is taken in: no padded map is made.
     """
 
     name = "lower_convolution"
