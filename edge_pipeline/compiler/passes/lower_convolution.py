@@ -74,7 +74,8 @@ class LowerConvolution:
 
     A narrow one has a third of its input's channels or fewer. XNNPACK computes 16 or more output
     channels at a time, so it wastes most of the work, and the form for narrow ones, in strips, is
-    faster even where the weights are constants. Padding by reflection is taken in: no padded map is made.
+    faster even where the weights are constants. Padding by reflection is taken in, so that no
+    padded map is made.
     """
 
     name = "lower_convolution"
