@@ -26,6 +26,7 @@ from edge_pipeline.data.photographs import Options, load
 from edge_pipeline.data.pictures import Pictures
 from edge_pipeline.data.raw_synthesis import Sample
 from edge_pipeline.files import atomic_file, packaged
+from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import Network
 from edge_pipeline.raw.cfa import unpack
 from edge_pipeline.raw.colour import SRGB_TO_XYZ, to_srgb
@@ -82,7 +83,7 @@ def shipped(network: Network) -> Method:
     def develop(sample: Sample) -> Rgb:
         mosaic = unpack(sample.packed)
         camera = np.zeros(sample.target.shape, np.float32)
-        for core in network.cores(mosaic, network.filters(mosaic)):
+        for core in network.cores(mosaic, network.filters(mosaic), grain=DEFAULT_GRAIN):
             height, width = core.rgb.shape[1:]
             camera[:, core.top : core.top + height, core.left : core.left + width] = core.rgb
         return to_srgb(camera, sample.camera_to_srgb)

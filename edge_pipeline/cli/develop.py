@@ -12,6 +12,7 @@ from rich.text import Text
 
 from edge_pipeline.isp.develop import Developer, Settings
 from edge_pipeline.isp.folder import Job, Outcome, develop_all, exit_code, plan
+from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.raw.profile import CameraProfile, load_profile, parse_profile
 from edge_pipeline.report.terminal import console
 
@@ -56,6 +57,9 @@ def command(
             "--wb", metavar="as-shot|daylight|R,G,B", help="White balance, or its multipliers."
         ),
     ] = "as-shot",
+    grain: Annotated[
+        float, typer.Option(metavar="0..1", help="Share of the sensor's noise that is kept.")
+    ] = DEFAULT_GRAIN,
     size: Annotated[
         str,
         typer.Option(
@@ -129,6 +133,7 @@ def command(
     settings = Settings(
         exposure_ev=exposure,
         white_balance=wb,
+        grain=grain,
         size=cast(Literal["full", "half"], size),
         profile=_profile(profile, given, wb),
     )

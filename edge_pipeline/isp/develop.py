@@ -19,6 +19,7 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas
+from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import Network
 from edge_pipeline.isp.sidecar import describe
 from edge_pipeline.raw.capture import (
@@ -51,6 +52,8 @@ class Settings:
         exposure_ev: stops of light to add, -16..16. They are counted from LibRaw's brightness: a
             brightest pixel in the top quarter of the sensor's range is white.
         white_balance: `as-shot`, `daylight` or multipliers `R,G,B`.
+        grain: share of the sensor's noise that is kept, 0..1; a network that gives final sRGB
+            keeps what it keeps.
         size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
         profile: how to read a headerless capture; None for files that LibRaw opens.
         bits: bits a channel of the picture, 8 or 16.
@@ -58,6 +61,7 @@ class Settings:
 
     exposure_ev: float = 0.0
     white_balance: str = "as-shot"
+    grain: float = DEFAULT_GRAIN
     size: Literal["full", "half"] = "full"
     profile: CameraProfile | None = None
     bits: Literal[8, 16] = 8
@@ -66,6 +70,8 @@ class Settings:
         ev = self.exposure_ev
         if not math.isfinite(ev) or abs(ev) > _LARGEST_EXPOSURE_EV:
             raise InputError(f"the exposure is {ev} EV; give -16 to 16")
+        if not 0 <= self.grain <= 1:
+            raise InputError(f"the grain is {self.grain}; give 0, for none, to 1, for all of it")
         if self.size not in ("full", "half"):
             raise InputError(f"the size is {self.size!r}; give full or half")
         if self.bits not in (8, 16):
@@ -181,7 +187,8 @@ class Developer:
         colour = self._colour(capture)
         canvas = _canvas(capture, aligned, settings, colour)
         with clock.phase("network"):
-            for core in self._network.cores(aligned.mosaic, filters):
+            grain = 0.0 if colour.encoded else settings.grain
+            for core in self._network.cores(aligned.mosaic, filters, grain=grain):
                 canvas.put(core.top - aligned.top, core.left - aligned.left, core.rgb)
                 if on_tile is not None:
                     on_tile(core.done, core.total)
@@ -230,6 +237,7 @@ def _choices(settings: Settings) -> dict[str, Any]:
     return {
         "white_balance": settings.white_balance,
         "exposure_ev": settings.exposure_ev,
+        "grain": settings.grain,
         "size": settings.size,
         "bits": settings.bits,
         "profile": None if settings.profile is None else settings.profile.name,

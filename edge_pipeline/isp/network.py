@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp.filters import average_filters, fixed_size
+from edge_pipeline.isp.grain import keep_grain
 from edge_pipeline.isp.tiles import Span, Tile, fixed_spans, flexible_spans, grow, tiles
 from edge_pipeline.raw.cfa import pack
 from edge_pipeline.runtime.base import open_session
@@ -112,13 +113,18 @@ class Network:
         return average_filters(self._predict, spec, mosaic, self._tile)
 
     def cores(
-        self, mosaic: NDArray[np.float32], filters: dict[str, NDArray[np.float32]]
+        self,
+        mosaic: NDArray[np.float32],
+        filters: dict[str, NDArray[np.float32]],
+        *,
+        grain: float = 0.0,
     ) -> Iterator[Core]:
         """Run the network over a mosaic.
 
         Args:
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
             filters: those of `filters` for it.
+            grain: share of the sensor's noise to keep, 0..1; for linear camera RGB only.
 
         Yields:
             Cores that cover the mosaic (and what it is grown by, where it is smaller than the
@@ -132,19 +138,24 @@ class Network:
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
         total = len(rows) * len(cols)
         for i, tile in enumerate(tiles(rows, cols)):
-            rgb = self._run_tile(mosaic, filters, tile)
+            rgb = self._run_tile(mosaic, filters, tile, grain)
             yield Core(2 * tile.rows.core_start, 2 * tile.cols.core_start, rgb, i + 1, total)
 
     def _run_tile(
-        self, mosaic: NDArray[np.float32], filters: dict[str, NDArray[np.float32]], tile: Tile
+        self,
+        mosaic: NDArray[np.float32],
+        filters: dict[str, NDArray[np.float32]],
+        tile: Tile,
+        grain: float,
     ) -> NDArray[np.float32]:
         rows, cols = tile.rows, tile.cols
         packed = pack(mosaic[2 * rows.start : 2 * rows.stop, 2 * cols.start : 2 * cols.stop])
-        rgb = self._run.run({"packed": packed[None], **filters})["rgb"]
-        # rgb: [1, 3, 2h, 2w] -> [3, 2h, 2w] of the core
+        # [1, 3, 2h, 2w] -> [3, 2h, 2w] of the window -> of the core
+        rgb = self._run.run({"packed": packed[None], **filters})["rgb"][0, :_COLOURS]
+        rgb = keep_grain(rgb, packed, grain)
         top, left = rows.core_start - rows.start, cols.core_start - cols.start
         high, wide = rows.core_stop - rows.core_start, cols.core_stop - cols.core_start
-        core = rgb[0, :_COLOURS, 2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
+        core = rgb[:, 2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
         if not np.isfinite(core).all():
             raise RuntimeFailure(
                 f"{self.artifact.folder} gave values that are not finite; verify the artifact"
