@@ -11,20 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_pipeline.artifact.manifest import Calibration, CalibrationFile
-from edge_pipeline.compiler.entries import WINDOW, Geometry, as_filter_network
+from edge_pipeline.compiler.entries import Geometry, as_filter_network
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.raw.capture import read_capture
-from edge_pipeline.raw.cfa import align, pack
+from edge_pipeline.raw.cfa import align
 from edge_pipeline.raw.image import normalise
+from edge_pipeline.raw.windows import PER_AXIS, WINDOW, windows
 
 __all__ = ["METHOD", "bundled_captures", "calibrated_filters"]
 
 # As the ISP predicts filters for a capture, so that folding changes nothing but the capture.
-_PER_AXIS = 4
-
 METHOD = (
-    f"filters predicted on up to {_PER_AXIS} x {_PER_AXIS} evenly spread windows of {WINDOW} x "
+    f"filters predicted on up to {PER_AXIS} x {PER_AXIS} evenly spread windows of {WINDOW} x "
     f"{WINDOW} packed pixels of each capture, as-shot white balance; averaged over windows, then "
     "over captures"
 )
@@ -43,21 +42,10 @@ def bundled_captures() -> list[Path]:
     return found
 
 
-def _starts(size: int, window: int, stride: int) -> list[int]:
-    """Where evenly spread windows begin on an axis, on the grid of `stride`."""
-    count = min(_PER_AXIS, -(-size // window))
-    if count == 1:
-        return [(size - window) // 2 // stride * stride]
-    return [(size - window) * i // (count - 1) // stride * stride for i in range(count)]
-
-
-def _windows(packed: NDArray[np.float32], stride: int) -> Iterator[Tensor]:
-    """Windows [1, 4, h, w] of a packed capture [4, H, W]."""
-    high, wide = (min(WINDOW, size) for size in packed.shape[1:])
-    for top in _starts(packed.shape[1], high, stride):
-        for left in _starts(packed.shape[2], wide, stride):
-            part = packed[:, top : top + high, left : left + wide]
-            yield torch.from_numpy(np.ascontiguousarray(part))[None]
+def _windows(mosaic: NDArray[np.float32], stride: int) -> Iterator[Tensor]:
+    """Windows [1, 4, h, w] of an aligned mosaic, no larger than it is."""
+    height, width = (min(WINDOW, side // 2) for side in mosaic.shape)
+    return map(torch.from_numpy, windows(mosaic, (height, width), stride))
 
 
 def _mean(sets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -96,11 +84,10 @@ def calibrated_filters(
         capture = read_capture(path)
         aligned = align(normalise(capture, capture.wb), capture.pattern, 2 * grid)
         with torch.no_grad():
-            windows = _windows(pack(aligned.mosaic), geometry.stride)
             # In double precision, so that the mean does not depend on the windows' order.
             predicted = [
                 {name: value.double() for name, value in network.predict_filters(window).items()}
-                for window in windows
+                for window in _windows(aligned.mosaic, geometry.stride)
             ]
         sets.append(_mean(predicted))
         files.append(CalibrationFile(name=path.name, sha256=sha256_of(path)))

@@ -12,9 +12,9 @@ from torch.export import Dim, ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramName
 from edge_pipeline.errors import CompileError, InputError
+from edge_pipeline.raw.windows import WINDOW
 
 __all__ = [
-    "WINDOW",
     "Entry",
     "FilterNetwork",
     "Form",
@@ -25,10 +25,6 @@ __all__ = [
 ]
 
 Form = Literal["dynamic", "folded", "split"]
-
-# Filters are predicted on windows of this many packed pixels a side: a predictor takes the maximum
-# over all that it sees, so it has to see what it saw in training. As in isp/filters.py.
-WINDOW = 128
 
 # The widest picture side that a free size allows, in packed pixels.
 _WIDEST = 1 << 16

@@ -1,27 +1,20 @@
 """The filters of a capture: predicted on windows spread over it, and averaged.
 
-A filter predictor takes the maximum over all that it sees, and its cost grows with the area. On
-windows of the size that it was trained at it sees what it saw in training, and at most sixteen of
-them cost the same for a capture of any size. All tiles then get the one set, so there are no seams.
+All tiles then get the one set, so there are no seams.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec, Tile
 from edge_pipeline.errors import RuntimeFailure
-from edge_pipeline.isp.tiles import grow, spread_starts
-from edge_pipeline.raw.cfa import pack
+from edge_pipeline.isp.tiles import grow
+from edge_pipeline.raw.windows import WINDOW, windows
 from edge_pipeline.runtime.base import Session
 
-__all__ = ["average_filters", "fixed_size", "windows"]
-
-WINDOW = 128
-WINDOWS_PER_AXIS = 4
+__all__ = ["average_filters", "fixed_size"]
 
 
 def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
@@ -31,26 +24,6 @@ def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
     if isinstance(height, int) and isinstance(width, int):
         return height, width
     return None
-
-
-def windows(
-    mosaic: NDArray[np.float32], size: tuple[int, int], stride: int
-) -> Iterator[NDArray[np.float32]]:
-    """Up to 4 x 4 evenly spread windows of a mosaic.
-
-    Args:
-        mosaic: [H, W], aligned to RGGB, at least twice `size`.
-        size: packed height and width of a window.
-        stride: windows begin on this grid of packed pixels.
-
-    Yields:
-        Packed windows, [1, 4, *size].
-    """
-    high, wide = size
-    for top in spread_starts(mosaic.shape[0] // 2, high, most=WINDOWS_PER_AXIS, stride=stride):
-        for left in spread_starts(mosaic.shape[1] // 2, wide, most=WINDOWS_PER_AXIS, stride=stride):
-            part = mosaic[2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
-            yield pack(part)[None]
 
 
 def average_filters(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge_pipeline.errors import InputError
 
-__all__ = ["Span", "Tile", "fixed_spans", "flexible_spans", "grow", "spread_starts", "tiles"]
+__all__ = ["Span", "Tile", "fixed_spans", "flexible_spans", "grow", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -110,21 +110,6 @@ def tiles(rows: list[Span], cols: list[Span]) -> Iterator[Tile]:
     for row in rows:
         for col in cols:
             yield Tile(row, col)
-
-
-def spread_starts(size: int, window: int, *, most: int, stride: int) -> list[int]:
-    """Where up to `most` windows begin that are spread evenly over an axis, on the grid.
-
-    Args:
-        size: length of the axis.
-        window: length of a window, at most `size`.
-        most: how many windows at most; fewer where the axis is shorter than their sum.
-        stride: the grid.
-    """
-    count = min(most, -(-size // window))
-    if count == 1:
-        return [(size - window) // 2 // stride * stride]
-    return [(size - window) * i // (count - 1) // stride * stride for i in range(count)]
 
 
 def grow(mosaic: NDArray[Any], height: int, width: int) -> NDArray[Any]:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from edge_pipeline.artifact.manifest import Tile
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp import network as network_module
-from edge_pipeline.isp.filters import average_filters, windows
+from edge_pipeline.isp.filters import average_filters
 from edge_pipeline.isp.network import Network
 from edge_pipeline.isp.tiles import grow
 from edge_pipeline.raw.cfa import align, pack
+from edge_pipeline.raw.windows import windows
 from tests.fakes.artifacts import FILTER, make_artifact, predict_filters
 
 

@@ -11,7 +11,6 @@ from edge_pipeline.isp.tiles import (
     Span,
     fixed_spans,
     flexible_spans,
-    spread_starts,
     tiles,
 )
 
@@ -112,18 +111,3 @@ def test_flexible_windows_stay_within_the_largest_where_the_halo_allows(size, la
 def test_lengths_that_cannot_tile_are_refused(call, said):
     with pytest.raises(InputError, match=said):
         call()
-
-
-@given(
-    size=st.integers(1, 4000),
-    window=st.integers(1, 4000),
-    most=st.integers(1, 6),
-)
-def test_spread_windows_lie_inside_on_the_grid_and_reach_both_ends(size, window, most):
-    window = min(size, window)
-    starts = spread_starts(size, window, most=most, stride=STRIDE)
-    assert 1 <= len(starts) <= most
-    assert all(start % STRIDE == 0 and 0 <= start <= size - window for start in starts)
-    if len(starts) > 1:
-        assert starts[0] == 0
-        assert size - window - starts[-1] < STRIDE
