@@ -31,7 +31,7 @@ from edge_pipeline.isp.network import Network
 from edge_pipeline.raw.cfa import unpack
 from edge_pipeline.raw.colour import SRGB_TO_XYZ, to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
-from edge_pipeline.train.validation import psnr_db, test_sample
+from edge_pipeline.train.validation import psnr_db, validation_sample
 from tests.fakes.dng import Dng, write_dng
 
 with warnings.catch_warnings():
@@ -114,7 +114,7 @@ def table(methods: dict[str, Method], pictures: Pictures) -> str:
         for level in NOISE_LEVELS:
             scores = []
             for index, picture in enumerate(pictures.pictures):
-                sample = test_sample(picture, level, index)
+                sample = validation_sample(picture, level, index)
                 wanted = to_srgb(sample.target, sample.camera_to_srgb)
                 got = method(sample)
                 scores.append((psnr_db(got, wanted), ssim(got, wanted)))
@@ -131,7 +131,7 @@ def strip(methods: dict[str, Method], picture: NDArray[np.uint8], index: int) ->
     sheet = Image.new("RGB", (2 * side * len(names), (2 * side + 24) * len(NOISE_LEVELS)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
     for row, level in enumerate(NOISE_LEVELS):
-        sample = test_sample(picture, level, index)
+        sample = validation_sample(picture, level, index)
         wanted = to_srgb(sample.target, sample.camera_to_srgb)
         for column, name in enumerate(names):
             rgb = wanted if name == "original" else methods[name](sample)

@@ -14,30 +14,41 @@ from edge_pipeline.data.raw_synthesis import Sample, Shot, synthesise
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS, NoiseModel
 
-__all__ = ["psnr_by_level", "psnr_db", "test_sample", "test_shot"]
+__all__ = ["neutral_shot", "psnr_by_level", "psnr_db", "validation_sample"]
 
 
-def test_shot(noise: NoiseModel) -> Shot:
-    """The capture of every measurement: a sensor whose colours are sRGB's, in neutral light.
+def neutral_shot(noise: NoiseModel) -> Shot:
+    """How every measured capture is taken: by a sensor with sRGB's colours, in neutral light.
 
-    So the figures stand beside those of section 5 of `../shared/figures.md`, whose baselines this
-    reproduces to a tenth of a dB.
+    Malvar's and Menon's demosaicing then score as in section 5 of `../shared/figures.md`, to a
+    tenth of a dB, so figures may be put beside those.
 
     Args:
-        noise: of the sensor.
+        noise: on the normalised raw signal.
     """
     return Shot(np.eye(3), (1.0, 1.0, 1.0), 1.0, noise, 15500)
 
 
-def test_sample(picture: NDArray[np.uint8], level: str, index: int) -> Sample:
-    """Picture number `index` captured at a level of NOISE_LEVELS; the same call, the same noise."""
+def validation_sample(picture: NDArray[np.uint8], level: str, index: int) -> Sample:
+    """A picture captured by the neutral sensor; the same call gives the same noise.
+
+    Args:
+        picture: [H, W, 3], uint8, sRGB; what is over multiples of 32 is cut off.
+        level: of NOISE_LEVELS.
+        index: the picture's number, which the noise is drawn by.
+    """
     rng = np.random.default_rng([2021, index])
     height, width = picture.shape[0] // 32 * 32, picture.shape[1] // 32 * 32
-    return synthesise(picture[:height, :width], test_shot(NOISE_LEVELS[level]), rng)
+    return synthesise(picture[:height, :width], neutral_shot(NOISE_LEVELS[level]), rng)
 
 
 def psnr_db(picture: NDArray[np.floating], reference: NDArray[np.floating]) -> float:
-    """Peak signal to noise ratio of two pictures in 0..1, in dB; 100 where they are equal."""
+    """Peak signal to noise ratio of two pictures in 0..1, in dB; 100 where they are equal.
+
+    Args:
+        picture: any shape.
+        reference: the same shape.
+    """
     mse = float(np.mean((picture.astype(np.float64) - reference) ** 2))
     return 100.0 if mse == 0 else float(-10 * np.log10(mse))
 
@@ -51,12 +62,15 @@ def psnr_by_level(
         develop: packed [1, 4, H, W] to linear camera RGB [1, 3, 2H, 2W].
         pictures: to capture.
         levels: of NOISE_LEVELS.
+
+    Returns:
+        dB by level.
     """
     result = {}
     for level in levels:
         values = []
         for index, picture in enumerate(pictures.pictures):
-            sample = test_sample(picture, level, index)
+            sample = validation_sample(picture, level, index)
             with torch.no_grad():
                 camera = develop(torch.from_numpy(sample.packed)[None])[0].cpu().numpy()
             got, wanted = (to_srgb(x, sample.camera_to_srgb) for x in (camera, sample.target))
