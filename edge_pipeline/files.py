@@ -1,10 +1,9 @@
-"""Files that are either whole or absent: atomic writes, hashes, safe names, packaged folders."""
+"""Files that are either whole or absent: atomic writes, hashes, packaged folders."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from edge_pipeline.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "packaged", "safe_name", "sha256_of"]
+__all__ = ["atomic_file", "atomic_folder", "packaged", "sha256_of"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -153,13 +152,8 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def safe_name(text: str) -> str:
-    """`text` with everything but letters, digits, dot, dash and underscore made an underscore."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._") or "unnamed"
-
-
 def packaged(folder: str) -> Path:
-    """Where a data folder of the project lies: `calibration`, `devices` or `pretrained`.
+    """Where a data folder of the project lies, such as `calibration`.
 
     A wheel carries them inside the package; a checkout has them beside it.
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import InputError, OutputError
-from edge_pipeline.files import atomic_file, atomic_folder, packaged, safe_name, sha256_of
+from edge_pipeline.files import atomic_file, atomic_folder, packaged, sha256_of
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 _PROC = pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
@@ -279,19 +279,6 @@ def test_sha256_is_of_all_bytes(
     path = tmp_path_factory.mktemp("hash") / "file"
     path.write_bytes(piece * times)
     assert sha256_of(path) == hashlib.sha256(piece * times).hexdigest()
-
-
-@given(st.text())
-def test_safe_name_is_safe_and_stays(text: str) -> None:
-    name = safe_name(text)
-    assert re.fullmatch(r"[A-Za-z0-9-][A-Za-z0-9._-]*", name)
-    assert name not in {".", ".."}
-    assert safe_name(name) == name
-
-
-@given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", fullmatch=True))
-def test_safe_name_keeps_what_is_safe(name: str) -> None:
-    assert safe_name(name) == name
 
 
 def test_packaged_is_beside_the_package_in_a_checkout() -> None:
