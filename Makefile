@@ -10,6 +10,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 PYTEST := $(BIN)/python -m pytest -q
 FREE := not slow and not docs and not gpu and not device
+BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py,$(wildcard benchmarks/*.py)))
 
 .NOTPARALLEL:
 .PHONY: help demo test lint unit parity bare docs slow bench clean
@@ -53,7 +54,7 @@ slow: $(VENV)/dev
 	$(PYTEST) -m 'slow and not gpu and not device'
 
 bench: $(VENV)/dev
-	set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script"; done
+	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m "$$name"; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache demo_output

@@ -2,11 +2,11 @@
 
     python -m benchmarks.forms [--size 256x256] [--runs 40] [--keep FOLDER] [--check]
 
-Prints the table that docs/decisions/0003-lowering-dynamic-convolution.md shows. Each form runs in
-a process of its own, on one pinned thread, in rounds, so that drift falls on all alike. Eager is
-given twice: as torch comes, and in channels-last with huge pages, which spares it the page faults
-that large outputs cost; the allocator's setting is read when torch starts, so that is a process
-with another environment. With --check it fails if a goal is missed.
+Prints the table that docs/speed.md and decision 3 show. Each form runs in a process of its own, on
+one pinned thread, in rounds, so that drift falls on all alike. Eager is given twice: as torch
+comes, and in channels-last with huge pages, which spares it the page faults that large outputs
+cost; the allocator's setting is read when torch starts, so that is a process with another
+environment. With --check it fails if a goal is missed.
 """
 
 from __future__ import annotations
