@@ -161,7 +161,7 @@ def _one_step(recipe: Recipe, fabric: Fabric, state: TrainingState, batch: Batch
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, state.step)
     loss = loss_of(state.model(batch.packed), batch, recipe.loss)
-    value = float(loss)
+    value = float(loss.detach())
     if not math.isfinite(value):
         raise JobError(
             f"the loss is {value} at step {state.step}; resume with a lower learning rate"
