@@ -2,7 +2,7 @@
 
     python -m benchmarks.isp_quality [--pictures FOLDER] [--artifact FOLDER] [--docs docs]
 
-Prints the table that docs/picture-quality.md shows and, with --docs, writes it and its pictures.
+Prints the table of docs/picture-quality.md and, with --docs, puts it and its pictures there.
 The pictures (Kodak 09 to 12 by default) were not trained on. A capture is synthesised from each
 with a sensor whose colours are sRGB's; every method gets the same noisy mosaic.
 """
@@ -77,13 +77,13 @@ def libraw_ahd(sample: Sample) -> Rgb:
     return (picture.transpose(2, 0, 1) / 65535).astype(np.float32)
 
 
-def shipped(network: Network) -> Method:
+def shipped(network: Network, grain: float = DEFAULT_GRAIN) -> Method:
     """The artifact as `edge-pipeline develop` runs it: filters once, then tiles."""
 
     def develop(sample: Sample) -> Rgb:
         mosaic = unpack(sample.packed)
         camera = np.zeros(sample.target.shape, np.float32)
-        for core in network.cores(mosaic, network.filters(mosaic), grain=DEFAULT_GRAIN):
+        for core in network.cores(mosaic, network.filters(mosaic), grain=grain):
             height, width = core.rgb.shape[1:]
             camera[:, core.top : core.top + height, core.left : core.left + width] = core.rgb
         return to_srgb(camera, sample.camera_to_srgb)
@@ -146,6 +146,21 @@ def strip(methods: dict[str, Method], picture: NDArray[np.uint8], index: int) ->
     return sheet
 
 
+def put_table(page: Path, table: str) -> None:
+    """Put a Markdown table in the place of the page's table with the same heading.
+
+    Raises:
+        ValueError: the page has none.
+    """
+    lines, rows = page.read_text(encoding="utf-8").splitlines(), table.splitlines()
+    start = stop = lines.index(rows[0])
+    while stop < len(lines) and lines[stop].startswith("|"):
+        stop += 1
+    with atomic_file(page) as temporary:
+        text = "\n".join([*lines[:start], *rows, *lines[stop:]]) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Measure, print, and write into the docs when asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -169,8 +184,7 @@ def main() -> None:
         text = table(methods, pictures)
         print(text)
         if chosen.docs:
-            with atomic_file(chosen.docs / "picture-quality-table.md") as temporary:
-                temporary.write_text(text + "\n")
+            put_table(chosen.docs / "picture-quality.md", text)
             for index, (name, picture) in enumerate(
                 zip(pictures.names, pictures.pictures, strict=True)
             ):
