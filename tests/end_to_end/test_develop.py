@@ -21,6 +21,7 @@ from edge_pipeline.raw import capture as capture_module
 from tests.fakes.artifacts import make_artifact
 from tests.shared_data import shared
 
+SHIPPED = packaged("calibration") / DEFAULT_MODEL
 HEADERLESS = [
     *("--width", "24", "--height", "16", "--bits", "12", "--cfa", "grbg"),
     *("--black", "64", "--white", "4095"),
@@ -230,26 +231,18 @@ def test_an_interrupt_ends_with_130_and_no_half_file(model, raws, tmp_path):
     assert all(name.endswith(".jpg") and not name.startswith(".") for name in left)
 
 
-def _shipped():
-    folder = packaged("calibration") / DEFAULT_MODEL
-    if not folder.exists():
-        pytest.skip("the shipped artifact is not here")
-    return folder
-
-
 def test_the_default_model_agrees_with_libraws_colours(develop, tmp_path):
     """Mean CIEDE2000 under 3 against LibRaw with the sRGB curve; daylight is over (the fault)."""
     from skimage.color import deltaE_ciede2000, rgb2lab
 
     source, target = shared("data/raw/colorchart.dng"), tmp_path / "a.tiff"
-    model = _shipped()
     with rawpy.imread(str(source)) as raw:
         theirs = raw.postprocess(
             use_camera_wb=True, no_auto_bright=True, gamma=(2.4, 12.92), output_bps=16
         )
 
     def difference(*words):
-        assert develop(source, "-o", target, "--force", "--model", model, *words)[0] == 0
+        assert develop(source, "-o", target, "--force", "--model", SHIPPED, *words)[0] == 0
         ours = tifffile.imread(target)
         return deltaE_ciede2000(rgb2lab(ours / 65535), rgb2lab(theirs / 65535)).mean()
 
@@ -263,12 +256,11 @@ def test_the_default_model_develops_one_scene_in_four_orders_alike(develop, tmp_
     Moved back by it, a colour differs by 1.4 to 2.2 of 255 on average, which is what demosaicing
     other samples of the same scene comes to; read in the wrong order, by more than 20.
     """
-    model = _shipped()
 
     def picture(order, read_as):
         source = shared(f"data/raw/DSC_1339_768x512_{order}.raw")
         target = tmp_path / "a.png"
-        words = ("--model", model, "--profile", "dsc_1339", "--cfa", read_as, "--force")
+        words = ("--model", SHIPPED, "--profile", "dsc_1339", "--cfa", read_as, "--force")
         assert develop(source, "-o", target, *words)[0] == 0
         with Image.open(target) as image:
             return np.asarray(image).astype(float)
@@ -284,7 +276,7 @@ def test_the_default_model_develops_one_scene_in_four_orders_alike(develop, tmp_
 
 def test_tiles_of_the_default_model_are_exact():
     """Through the runtime, with the halo that the artifact states: float rounding is all."""
-    artifact = Artifact.open(_shipped())
+    artifact = Artifact.open(SHIPPED)
     mosaic = np.random.default_rng(0).random((736, 544), dtype=np.float32)
 
     def run(largest):

@@ -66,7 +66,8 @@ def compiled(networks, tmp_path_factory):
     kept = {}
 
     def get(backend, form, head):
-        pytest.importorskip({"onnx": "onnxscript", "executorch": "executorch.exir"}[backend])
+        package = {"onnx": "onnxscript", "executorch": "executorch.exir"}[backend]
+        pytest.importorskip(package, reason=f"the extra {backend} is not installed")
         key = (backend, form, head)
         if key not in kept:
             output = tmp_path_factory.mktemp("artifacts") / "-".join(key)

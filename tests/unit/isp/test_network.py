@@ -102,7 +102,7 @@ class EagerSession:
 
 @pytest.fixture(scope="module")
 def unet():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="the network itself needs torch")
     from edge_pipeline.models.base import build_model
 
     options = {"n_fwd": 8, "n_embed": 4, "n_hid": 8, "head": "shuffle"}
