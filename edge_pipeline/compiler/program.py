@@ -71,7 +71,11 @@ class Pass(Protocol):
 
 
 def value_of(node: fx.Node) -> Tensor:
-    """The shape-only tensor that stands for what `node` computes."""
+    """The shape-only tensor that stands for what `node` computes.
+
+    Raises:
+        CompileError: it computes something else than one tensor.
+    """
     value = node.meta["val"]
     if not isinstance(value, Tensor):
         raise CompileError(f"{node.name} gives {type(value).__name__}, and a tensor is wanted")
@@ -205,6 +209,9 @@ class Editor:
             function: takes as many tensors as there are operands.
             operands: nodes that come before `node`.
             note: what was done, without the layer's name.
+
+        Raises:
+            CompileError: `function` gives another shape, or cannot be traced into plain calls.
         """
         values = [value_of(operand) for operand in operands]
         mode = detect_fake_mode(values)
@@ -239,7 +246,7 @@ class Editor:
         return copied
 
     def substitute(self, node: fx.Node, other: fx.Node, note: str) -> None:
-        """Let `other`, which computes the same, stand in the place of `node`."""
+        """Let `other`, which computes the same, stand in the place of `node`; `note` says so."""
         self.notes.append(f"{layer_of(node)}: {note}")
         node.replace_all_uses_with(other)
         for spec in self._signature.output_specs:

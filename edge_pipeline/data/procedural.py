@@ -107,7 +107,15 @@ def dead_leaves(size: int, rng: Rng) -> RGB8:
 
 
 def gradient(size: int, rng: Rng) -> RGB8:
-    """Smooth shading between four corner colours, with a soft band across."""
+    """Smooth shading between four corner colours, with a soft band across.
+
+    Args:
+        size: height and width in pixels.
+        rng: where the randomness comes from.
+
+    Returns:
+        [size, size, 3], uint8, sRGB.
+    """
     corners = _colour(rng, 4).reshape(2, 2, 3)
     t = np.linspace(0, 1, size)
     rows = corners[0][None] * (1 - t)[:, None, None] + corners[1][None] * t[:, None, None]
@@ -119,7 +127,15 @@ def gradient(size: int, rng: Rng) -> RGB8:
 
 
 def grating(size: int, rng: Rng) -> RGB8:
-    """A zone plate or a straight grating of two colours, up to the finest pitch."""
+    """A zone plate or a straight grating of two colours, up to the finest pitch.
+
+    Args:
+        size: height and width in pixels.
+        rng: where the randomness comes from.
+
+    Returns:
+        [size, size, 3], uint8, sRGB.
+    """
     y, x = np.mgrid[0:size, 0:size].astype(float)
     if rng.random() < 0.5:
         cy, cx = rng.uniform(0, size, 2)
@@ -135,7 +151,15 @@ def grating(size: int, rng: Rng) -> RGB8:
 
 
 def text(size: int, rng: Rng) -> RGB8:
-    """Lines of random characters in several sizes and colours on a plain or shaded ground."""
+    """Lines of random characters in several sizes and colours on a plain or shaded ground.
+
+    Args:
+        size: height and width in pixels.
+        rng: where the randomness comes from.
+
+    Returns:
+        [size, size, 3], uint8, sRGB.
+    """
     background, *inks = _colour(rng, 6)
     image = Image.fromarray(gradient(size, rng) if rng.random() < 0.3 else _plain(size, background))
     draw = ImageDraw.Draw(image)

@@ -120,6 +120,10 @@ def write_picture(
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Do nothing if `path` may be written.
 
+    Args:
+        path: of a file to write.
+        force: whether a file that stands there may be replaced.
+
     Raises:
         OutputError: it is a folder, exists (as a link that leads nowhere does, too) and `force` is
             not given, or the system refuses the name.

@@ -44,6 +44,10 @@ def build_model(
 def options_of(name: str, options: Mapping[str, Value]) -> dict[str, Any]:
     """All options of a network, with types and defaults filled in; ready for JSON.
 
+    Args:
+        name: as in the registry.
+        options: some or all of the network's options; strings are parsed.
+
     Raises:
         UnknownNameError: no such network.
         InputError: no such option, or a value that it cannot take.

@@ -72,6 +72,10 @@ def check_inputs(
 ) -> tuple[list[NDArray[np.float32]], dict[str, int]]:
     """The inputs in the program's order, each contiguous, and what its free sizes stand for.
 
+    Args:
+        spec: the program.
+        inputs: float32 arrays by tensor name.
+
     Raises:
         InputError: a name, type or shape is not what the program takes.
     """

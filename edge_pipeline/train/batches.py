@@ -62,7 +62,16 @@ def make_batch(pictures: Mixture, *, size: int, crop: int, seed: int, step: int)
 def batches(
     pictures: Mixture, *, size: int, crop: int, seed: int, first: int, last: int
 ) -> Iterator[Batch]:
-    """Batches `first` to `last` - 1, made one ahead in a thread. Arguments are make_batch's."""
+    """Batches `first` to `last` - 1, made ahead in a thread while the one before is trained on.
+
+    Args:
+        pictures: to take crops of.
+        size: samples in a batch.
+        crop: side of a crop in packed pixels.
+        seed: of the training.
+        first: number of the first batch.
+        last: one past the number of the last.
+    """
 
     def make(step: int) -> Batch:
         return make_batch(pictures, size=size, crop=crop, seed=seed, step=step)

@@ -62,7 +62,12 @@ def loss_of(developed: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """The rate of step `step`: constant, then along a cosine to nothing; 200 steps of warm-up."""
+    """The rate of a step: 200 steps of warm-up, constant, then along a cosine to nothing.
+
+    Args:
+        recipe: its optimiser's settings are used.
+        step: from 0.
+    """
     optimiser = recipe.optimiser
     start = optimiser.decay_from * optimiser.steps
     factor = min(1.0, (step + 1) / 200)
@@ -96,6 +101,8 @@ def train(
 
     Raises:
         OutputError: `folder` holds a training and `resume` is off, or nothing to resume.
+        CheckpointError: the state is damaged, or of another recipe.
+        InputError: a data set or an option of the network cannot be used.
         JobError: the loss is not finite.
     """
     state_file = folder / "state.safetensors"

@@ -61,6 +61,11 @@ def save_state(path: Path, state: TrainingState, recipe: str) -> None:
 def load_state(path: Path, state: TrainingState, recipe: str) -> None:
     """Read a state into `state`.
 
+    Args:
+        path: the file that save_state wrote.
+        state: of the same network; all of it is replaced.
+        recipe: the recipe as JSON.
+
     Raises:
         CheckpointError: the file is damaged, or of a training with another recipe.
     """

@@ -40,7 +40,16 @@ class Form(Protocol):
     def __call__(
         self, x: Tensor, weight: Tensor, padding: Padding, shape: Shape, top: int, height: int
     ) -> Tensor:
-        """The rows, [1, n_out, height, width]."""
+        """The rows, [1, n_out, height, shape.width].
+
+        Args:
+            x: [1, n_in, H, W], the map without its padding.
+            weight: [n_out, n_in, shape.rows, shape.columns].
+            padding: what lies around the map.
+            shape: the whole convolution's sizes.
+            top: the first row of the output that is wanted.
+            height: how many rows are.
+        """
         ...
 
 
@@ -57,7 +66,8 @@ def stacked_columns(
         [in, strip + k - 1, W] -> k column shifts, stacked: [k * in, (strip + k - 1) * W]
         times [k * out, k * in] -> [k * out, ...]; kernel row i is taken i rows further down.
 
-    Rows lie one after the other, so shifting by a row is a plain stretch of memory.
+    Rows lie one after the other, so shifting by a row is a plain stretch of memory. Arguments are
+    those of `Form`.
     """
     o, c, kh, kw, _, width = shape
     strip = window(x, 2, top, height + kh - 1, padding)
@@ -79,7 +89,8 @@ def matmul_first(
     """Multiply each pixel once for every tap; then shift the few output channels and add.
 
     [in, (strip + k - 1) * (W + k - 1)] times [k * k * out, in], kernel rows outermost;
-    rows are shifted and added first, all kernel columns at once, then columns.
+    rows are shifted and added first, all kernel columns at once, then columns. Arguments are those
+    of `Form`.
     """
     o, c, kh, kw, _, width = shape
     wide = width + kw - 1
@@ -100,6 +111,10 @@ def matmul_first(
 
 def is_narrow(n_out: int, n_in: int) -> bool:
     """Whether so few channels come out that shifting them, after the product, costs less.
+
+    Args:
+        n_out: channels that come out.
+        n_in: channels that go in.
 
     Source: `docs/decisions/0003-lowering-dynamic-convolution.md`.
     """

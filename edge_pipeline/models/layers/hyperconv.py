@@ -36,6 +36,10 @@ class Filters(NamedTuple):
     def from_named(cls, layer: str, tensors: Mapping[str, Tensor]) -> Filters:
         """The inverse of `named`.
 
+        Args:
+            layer: whose filters.
+            tensors: those of this layer, and of others.
+
         Raises:
             KeyError: there is no `LAYER.weight`.
         """
@@ -162,7 +166,7 @@ class HyperConv(FilterPredictor):
     """
 
     def predict(self, feature_maps: Tensor) -> Filters:
-        """Filters from feature maps [N, n_in_hyper, h, w] of any height and width.
+        """Filters, one set a sample, from feature maps [N, n_in_hyper, h, w] of any h and w.
 
         The maps are max-pooled over the whole picture, so the number of parameters does not
         depend on its size, and the predictor's cost is small beside the convolution's.
