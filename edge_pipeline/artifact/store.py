@@ -34,7 +34,7 @@ from edge_pipeline.artifact.manifest import (
 from edge_pipeline.errors import ArtifactError, OutputError
 from edge_pipeline.files import atomic_folder, sha256_of
 
-__all__ = ["Artifact", "reference_bytes", "write_artifact"]
+__all__ = ["Artifact", "check_output", "reference_bytes", "write_artifact"]
 
 # File managers drop these into any folder they show; nothing reads them.
 _IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -154,8 +154,7 @@ def write_artifact(
         ArtifactError: the manifest names a file that is not given, or a name leaves the folder.
     """
     folder = Path(folder)
-    if force:
-        _refuse_to_replace_other(folder)
+    check_output(folder, force=force)
     for name in files:
         try:
             check_file_name(name)
@@ -181,13 +180,23 @@ def write_artifact(
     return Artifact(folder, written.manifest, written.digest)
 
 
-def _seal(manifest: bytes) -> bytes:
-    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
+def check_output(folder: Path, *, force: bool) -> None:
+    """Refuse a place where an artifact cannot go, before the work of making one.
 
+    Args:
+        folder: where it is to go.
+        force: whether an artifact that stands there may be replaced.
 
-def _refuse_to_replace_other(folder: Path) -> None:
-    """`--force` replaces artifacts; it must not delete somebody's photographs."""
+    Raises:
+        OutputError: something stands there that may not be replaced, or the folder that would hold
+            it cannot be written.
+    """
+    if os.path.lexists(folder) and not force:
+        raise OutputError(f"{folder} exists; give --force to replace it, or another name")
+    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+        raise OutputError(f"{folder} is not a folder; give another name")
     try:
+        # `--force` replaces artifacts; it must not delete somebody's photographs.
         other = folder.is_dir() and any(folder.iterdir()) and not (folder / SEAL_FILE).is_file()
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}") from error
@@ -196,6 +205,17 @@ def _refuse_to_replace_other(folder: Path) -> None:
             f"{folder} holds something other than an artifact and is not replaced; "
             "give another name"
         )
+    above = folder.absolute().parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        raise OutputError(f"cannot write {folder}: {above} is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {folder}: {above} may not be written")
+
+
+def _seal(manifest: bytes) -> bytes:
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
 
 
 def _list_files(folder: Path) -> set[str]:

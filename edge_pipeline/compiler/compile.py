@@ -23,7 +23,7 @@ from edge_pipeline.artifact.manifest import (
     TensorSpec,
     Tile,
 )
-from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.artifact.store import Artifact, check_output, write_artifact
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.calibrate import bundled_captures, calibrated_filters
 from edge_pipeline.compiler.entries import Entry, Form, Geometry, entries, export
@@ -31,7 +31,7 @@ from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.program import Pass, Result
 from edge_pipeline.compiler.reference import macs_of, reference_of, synthetic_capture
 from edge_pipeline.compiler.shapes import Letters, tensors_of
-from edge_pipeline.errors import CheckpointError, InputError, OutputError
+from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import build_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.models.cost import cost_of_name
@@ -99,8 +99,7 @@ def compile_model(
     """
     backend = cast(Backend, BACKENDS.load(request.backend))
     tools = _tools() | backend.require()
-    if request.output.exists() and not request.force:
-        raise OutputError(f"{request.output} exists; give --force to replace it, or another name")
+    check_output(request.output, force=request.force)  # known now, not after minutes of work
     on_step("building the network")
     model = _open(request)
     geometry = Geometry.of(model.network)
@@ -207,7 +206,10 @@ def _open(request: CompileRequest) -> _Model:
     if request.options or request.seed is not None:
         what = "a seed" if request.seed is not None else f"the option {next(iter(request.options))}"
         raise InputError(f"{path} has its weights and options with it; leave out {what}")
-    network = checkpoint.build()
+    try:
+        network = checkpoint.build()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     try:
         card = ModelCard.model_validate(checkpoint.card)
     except ValidationError as error:

@@ -189,3 +189,24 @@ def test_what_goes_wrong_midway_leaves_nothing_behind(tmp_path, monkeypatch, fak
     with pytest.raises((KeyboardInterrupt, OSError)):
         compile_model(request(tmp_path / "a"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", ["file", "photographs", "file/below", "link"])
+def test_a_place_that_cannot_take_the_artifact_is_refused_before_the_work(tmp_path, what):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "a.jpg").write_bytes(b"x")
+    steps = []
+    with pytest.raises(OutputError):
+        compile_model(request(tmp_path / what, force=True), on_step=steps.append)
+    assert steps == []
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_weights_of_another_network_are_told_with_the_checkpoints_name(tmp_path):
+    path = tmp_path / "other.safetensors"
+    state = build_model("hyperconv_unet", SMALL | {"n_hid": 8}).state_dict()
+    save_checkpoint(path, model="hyperconv_unet", options=SMALL, state=state, card=CARD)
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: the weights do not fit"):
+        compile_model(request(tmp_path / "a", source=str(path), options={}))
