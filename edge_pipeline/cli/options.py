@@ -8,6 +8,9 @@ from edge_pipeline.errors import InputError
 
 __all__ = ["parse_settings", "parse_size"]
 
+# Above any sensor, and small enough that no count of elements or bytes overflows.
+_LONGEST = 1 << 16
+
 
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
     """Read `-s key=value` options.
@@ -38,7 +41,7 @@ def parse_size(text: str, form: str) -> tuple[int, ...]:
         form: which numbers are meant, `HxW` or `CxHxW`; it sets how many there must be.
 
     Raises:
-        InputError: another count, or a part that is no positive whole number.
+        InputError: another count, or a part that is no whole number from 1 to 65536.
     """
     parts = text.lower().split("x")
     numbers = tuple(int(part) for part in parts if part.isascii() and part.isdigit())
@@ -46,4 +49,6 @@ def parse_size(text: str, form: str) -> tuple[int, ...]:
     if len(parts) != wanted or len(numbers) != wanted or min(numbers) < 1:
         example = "x".join(["4", "256", "256"][-wanted:])
         raise InputError(f"{text!r} is not a size; write {form}, such as {example}")
+    if max(numbers) > _LONGEST:
+        raise InputError(f"the size {text} goes above {_LONGEST}; give a smaller one")
     return numbers

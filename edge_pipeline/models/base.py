@@ -16,6 +16,7 @@ from edge_pipeline.registry import MODELS
 __all__ = ["build_model", "options_of"]
 
 Value = str | int | float | bool
+_MAX_SEED = 2**63 - 1
 
 
 def build_model(
@@ -27,17 +28,26 @@ def build_model(
         name: as in the registry.
         options: some or all of the network's options; strings are parsed.
         seed: two builds with the same seed have the same weights; torch's own generator is left
-            as it was.
+            as it was. From 0 to 2**63 - 1.
 
     Raises:
         UnknownNameError: no such network.
-        InputError: no such option, or a value that it cannot take.
+        InputError: no such option, a value that it cannot take, a seed out of range, or a network
+            that does not fit in memory.
     """
+    if not 0 <= seed <= _MAX_SEED:
+        raise InputError(f"the seed {seed} is out of range; give 0 to {_MAX_SEED}")
     module = MODELS.load(name)
     chosen = module.Options(**options_of(name, options or {}))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: nn.Module = module.build(chosen)
+        try:
+            model: nn.Module = module.build(chosen)
+        except RuntimeError as error:  # what torch raises where memory, or a count, runs out
+            shown = ", ".join(f"{key}={value}" for key, value in dataclasses.asdict(chosen).items())
+            raise InputError(
+                f"{name} with {shown} cannot be allocated on this machine; make it smaller"
+            ) from error
     return model.eval()
 
 

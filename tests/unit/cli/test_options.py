@@ -9,7 +9,7 @@ from edge_pipeline.errors import InputError
 
 KEYS = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 VALUES = st.from_regex(r"[a-zA-Z0-9=.,]{0,8}", fullmatch=True)
-SIDES = st.integers(min_value=1, max_value=10**6)
+SIDES = st.integers(min_value=1, max_value=1 << 16)
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=5))
@@ -39,4 +39,10 @@ def test_sizes_are_read_as_written(channels: int, height: int, width: int) -> No
 )
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="write HxW, such as 256x256"):
+        parse_size(text, "HxW")
+
+
+@pytest.mark.parametrize("text", ["65537x32", "32x1000000000"])
+def test_a_size_that_would_overflow_counts_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=f"{text} goes above 65536"):
         parse_size(text, "HxW")

@@ -4,7 +4,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from edge_pipeline.errors import CheckpointError
+from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 
@@ -84,3 +84,23 @@ def test_wrong_description_is_refused(saved, metadata):
     safetensors.torch.save_file(model.state_dict(), path, metadata=good | metadata)
     with pytest.raises(CheckpointError, match="describes its network wrongly"):
         load_checkpoint(path)
+
+
+def test_many_missing_weights_make_a_short_sentence(tmp_path):
+    path = tmp_path / "model.safetensors"
+    state = {"a": torch.zeros(3)}
+    save_checkpoint(path, model="hyperconv_unet", options=SMALL, state=state, card={})
+    with pytest.raises(CheckpointError, match=r'"embed\.0\.weight" and \d+ more$') as caught:
+        load_checkpoint(path).build()
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(InputError, match=f"the seed {seed} is out of range"):
+        build_model("hyperconv_unet", SMALL, seed=seed)
+
+
+def test_a_network_larger_than_memory_is_refused():
+    with pytest.raises(InputError, match=r"n_fwd=2000000000.* make it smaller"):
+        build_model("hyperconv_unet", SMALL | {"n_fwd": 2 * 10**9})
