@@ -23,7 +23,10 @@ class Accelerator(StrEnum):
 
 def command(
     recipe: Annotated[
-        str, typer.Argument(help="A recipe that comes with the package, or a YAML file.")
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="A recipe that comes with the package, or a YAML file."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the run: checkpoint, state and log.")
@@ -62,8 +65,10 @@ def command(
         task = bar.add_task("loading", total=chosen.optimiser.steps)
 
         def report(step: Step) -> None:
-            psnr = "  ".join(f"{level} {value:.2f} dB" for level, value in step.psnr.items())
-            bar.update(task, completed=step.step, description=f"loss {step.loss:.4f}  {psnr}")
+            bar.update(task, completed=step.step, description=f"loss {step.loss:.4f}")
+            if step.psnr and (step.step % every == 0 or step.step == step.steps):
+                psnr = ", ".join(f"{level} {value:.2f}" for level, value in step.psnr.items())
+                bar.console.print(f"step {step.step}: PSNR in dB: {psnr}", highlight=False)
 
         checkpoint = train(
             chosen,

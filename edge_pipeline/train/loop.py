@@ -107,8 +107,12 @@ def train(
     """
     state_file = folder / "state.safetensors"
     if state_file.exists() != resume:
-        what = "holds no training to resume" if resume else "holds a training; resume it"
-        raise OutputError(f"{folder} {what}, or give another folder")
+        held, remedy = ("no training", "leave out") if resume else ("a training", "give")
+        raise OutputError(f"{folder} holds {held}; {remedy} --resume, or give another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error
     pictures = load_mixture([(part.dataset, part.share, part.options) for part in recipe.data])
     validation = load_pictures(recipe.validation.dataset, recipe.validation.options)
     fabric = Fabric(accelerator=accelerator, devices=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -13,7 +13,12 @@ from edge_pipeline.optional import require
 
 __all__ = ["DataPart", "LossWeights", "Optimiser", "Recipe", "load_recipe", "recipe_names"]
 
+# What raw_synthesis makes: packed Bayer, and the RGB picture that it was made of.
+_CHANNELS = {"in_channels": 4, "out_channels": 3}
 _RECIPES = Path(__file__).parent / "recipes"
+
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Section(BaseModel):
@@ -49,8 +54,8 @@ class Optimiser(_Section):
         average: decay of the running average of the weights that is saved; 0 saves the last ones.
     """
 
-    learning_rate: float = Field(default=5e-6, gt=0)
-    betas: tuple[float, float] = (0.7, 0.95)
+    learning_rate: float = Field(default=5e-6, gt=0, allow_inf_nan=False)
+    betas: tuple[Decay, Decay] = (0.7, 0.95)
     batch: int = Field(default=8, ge=1)
     steps: int = Field(default=180_000, ge=1)
     decay_from: float = Field(default=1.0, ge=0, le=1)
@@ -82,7 +87,7 @@ class Recipe(_Section):
     crop: int = Field(default=96, ge=88)
     loss: LossWeights = LossWeights()
     optimiser: Optimiser = Optimiser()
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     description: str = ""
     licence: str = "Apache-2.0"
 
@@ -120,6 +125,13 @@ def load_recipe(name_or_path: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {where or 'the recipe'}: {first['msg']}") from error
-    options_of(recipe.model, recipe.options)
+        words = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: {where or 'the recipe'}: {words}") from error
+    options = options_of(recipe.model, recipe.options)
+    for name, channels in _CHANNELS.items():
+        if options.get(name, channels) != channels:
+            raise InputError(
+                f"{path}: options.{name}: {options[name]} does not fit the captures that are "
+                f"synthesised; {channels} does"
+            )
     return recipe

@@ -52,10 +52,10 @@ def test_checkpoint_builds_and_its_card_is_a_model_card(tmp_path):
 
 def test_a_training_is_not_overwritten_nor_mixed_with_another(tmp_path):
     folder = tmp_path / "run"
-    with pytest.raises(OutputError, match="no training to resume"):
+    with pytest.raises(OutputError, match="no training; leave out --resume"):
         train(recipe(), folder, resume=True)
     train(recipe(), folder, accelerator="cpu")
-    with pytest.raises(OutputError, match="holds a training"):
+    with pytest.raises(OutputError, match="holds a training; give --resume"):
         train(recipe(), folder)
     with pytest.raises(CheckpointError, match="another recipe"):
         train(recipe(seed=1), folder, resume=True)
@@ -85,10 +85,19 @@ def test_recipes_of_the_package_are_valid_and_the_papers_defaults_are_the_papers
     assert (optimiser.learning_rate, optimiser.betas, optimiser.batch) == (5e-6, (0.7, 0.95), 8)
 
 
+WHOLE = "name: x\ndata: [{dataset: procedural}]\nvalidation: {dataset: procedural}"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("name: [", "is not YAML"),
+        (f"{WHOLE}\ncrop: 100", r"crop: 100 must be a multiple of 16"),
+        (f"{WHOLE}\nseed: -1", "seed: Input should be greater than or equal to 0"),
+        (f"{WHOLE}\noptions: {{in_channels: 3}}", r"options\.in_channels: 3 does not fit"),
+        (f"{WHOLE}\noptions: {{out_channels: 1}}", r"options\.out_channels: 1 does not fit"),
+        (f"{WHOLE}\noptimiser: {{betas: [0.9, 1.5]}}", r"betas\.1: Input should be less than 1"),
+        (f"{WHOLE}\noptimiser: {{learning_rate: .inf}}", "learning_rate: .* finite"),
         ("name: x", "data: Field required"),
         ("- 1", "the recipe: Input should be a valid dictionary"),
         ("", "the recipe: Input should be a valid dictionary"),
@@ -107,3 +116,10 @@ def test_a_picture_smaller_than_a_crop_is_extended(tmp_path):
     Image.new("RGB", (40, 30), (90, 80, 70)).save(tmp_path / "a.png")
     part = {"dataset": "photographs", "options": {"folder": str(tmp_path), "licence": "x"}}
     train(recipe(data=[part]), tmp_path / "run", accelerator="cpu")
+
+
+def test_a_file_in_the_place_of_the_run_is_refused_by_name(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(OutputError, match=r"cannot create the folder .*run: File exists"):
+        train(recipe(), tmp_path / "run", accelerator="cpu")
+    assert (tmp_path / "run").read_text() == "mine"
