@@ -20,7 +20,9 @@ __all__ = ["command"]
 
 
 def command(
-    artifacts: Annotated[list[Path], typer.Argument(help="Artifact folders.", show_default=False)],
+    artifacts: Annotated[
+        list[Path], typer.Argument(metavar="ARTIFACT...", help="Artifact folders.")
+    ],
     json_to: Annotated[
         str | None,
         typer.Option("--json", metavar="FILE|-", help="Also write records as JSON; - is stdout."),

@@ -31,7 +31,11 @@ class Filters(StrEnum):
 
 def command(
     source: Annotated[
-        str, typer.Argument(help="A checkpoint (.safetensors), or a registered network's name.")
+        str,
+        typer.Argument(
+            metavar="NAME|CHECKPOINT",
+            help="A registered network's name, or a checkpoint (.safetensors).",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],

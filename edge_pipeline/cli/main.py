@@ -45,7 +45,8 @@ VERBS = (
 
 def _load(verb: Verb) -> Any:
     """The verb's command, in the form that Typer runs."""
-    loader = typer.Typer(add_completion=False)
+    # markdown: else the line breaks of docstrings are kept, and paragraphs come out ragged
+    loader = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     loader.command(verb.name)(importlib.import_module(verb.module).command)
     return typer.main.get_command(loader)
 

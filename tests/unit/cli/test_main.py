@@ -110,3 +110,11 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(timeout=60) == 1
+
+
+def test_paragraphs_of_a_verbs_help_fill_the_width(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["bench", "--help"]) == 0
+    assert "programs \n take turns, so that they can be compared." in capsys.readouterr().out
