@@ -42,7 +42,7 @@ unit: $(VENV)/dev
 	$(PYTEST) -m '$(FREE)' --ignore=tests/parity
 
 parity: $(VENV)/dev
-	$(PYTEST) -m '$(FREE)' tests/parity
+	$(PYTEST) -m 'not gpu and not device' tests/parity
 
 bare: $(VENV)/dev
 	$(BIN)/python tests/bare_install.py
