@@ -109,16 +109,16 @@ def train(
     if state_file.exists() != resume:
         held, remedy = ("no training", "leave out") if resume else ("a training", "give")
         raise OutputError(f"{folder} holds {held}; {remedy} --resume, or give another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error
     pictures = load_mixture([(part.dataset, part.share, part.options) for part in recipe.data])
     validation = load_pictures(recipe.validation.dataset, recipe.validation.options)
     fabric = Fabric(accelerator=accelerator, devices=1)
     state = _fresh_state(recipe, fabric)
     if resume:
         load_state(state_file, state, recipe.model_dump_json())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error
     with SummaryWriter(str(folder), purge_step=state.step) as log:
         try:
             _steps(recipe, folder, fabric, state, (pictures, validation), log, every, report)

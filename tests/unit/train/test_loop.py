@@ -123,3 +123,10 @@ def test_a_file_in_the_place_of_the_run_is_refused_by_name(tmp_path):
     with pytest.raises(OutputError, match=r"cannot create the folder .*run: File exists"):
         train(recipe(), tmp_path / "run", accelerator="cpu")
     assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_wrong_data_leaves_no_folder(tmp_path):
+    part = {"dataset": "procedural", "options": {"cnt": 2}}
+    with pytest.raises(InputError, match="cnt"):
+        train(recipe(data=[part]), tmp_path / "run", accelerator="cpu")
+    assert not (tmp_path / "run").exists()
