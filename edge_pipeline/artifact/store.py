@@ -31,13 +31,11 @@ from edge_pipeline.artifact.manifest import (
     TensorSpec,
     check_file_name,
 )
-from edge_pipeline.errors import ArtifactError, OutputError
+from edge_pipeline.artifact.place import IGNORED, check_output
+from edge_pipeline.errors import ArtifactError
 from edge_pipeline.files import atomic_folder, sha256_of
 
-__all__ = ["Artifact", "check_output", "reference_bytes", "write_artifact"]
-
-# File managers drop these into any folder they show; nothing reads them.
-_IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+__all__ = ["Artifact", "reference_bytes", "write_artifact"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -180,40 +178,6 @@ def write_artifact(
     return Artifact(folder, written.manifest, written.digest)
 
 
-def check_output(folder: Path, *, force: bool) -> None:
-    """Refuse a place where an artifact cannot go, before the work of making one.
-
-    Args:
-        folder: where it is to go.
-        force: whether an artifact that stands there may be replaced.
-
-    Raises:
-        OutputError: something stands there that may not be replaced, or the folder that would hold
-            it cannot be written.
-    """
-    if os.path.lexists(folder) and not force:
-        raise OutputError(f"{folder} exists; give --force to replace it, or another name")
-    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
-        raise OutputError(f"{folder} is not a folder; give another name")
-    try:
-        # `--force` replaces artifacts; it must not delete somebody's photographs.
-        other = folder.is_dir() and any(folder.iterdir()) and not (folder / SEAL_FILE).is_file()
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
-    if other:
-        raise OutputError(
-            f"{folder} holds something other than an artifact and is not replaced; "
-            "give another name"
-        )
-    above = folder.absolute().parent
-    while not os.path.lexists(above):
-        above = above.parent
-    if not above.is_dir():
-        raise OutputError(f"cannot write {folder}: {above} is not a folder")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write {folder}: {above} may not be written")
-
-
 def _seal(manifest: bytes) -> bytes:
     return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
 
@@ -238,7 +202,7 @@ def _list_files(folder: Path) -> set[str]:
         names.update(
             Path(parent, name).relative_to(folder).as_posix()
             for name in files
-            if name not in _IGNORED
+            if name not in IGNORED
         )
     return names
 

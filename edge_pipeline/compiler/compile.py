@@ -23,7 +23,8 @@ from edge_pipeline.artifact.manifest import (
     TensorSpec,
     Tile,
 )
-from edge_pipeline.artifact.store import Artifact, check_output, write_artifact
+from edge_pipeline.artifact.place import check_output
+from edge_pipeline.artifact.store import Artifact, write_artifact
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.calibrate import bundled_captures, calibrated_filters
 from edge_pipeline.compiler.entries import Entry, Form, Geometry, entries, export

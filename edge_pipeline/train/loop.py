@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from edge_pipeline.data.pictures import Mixture, Pictures, load_mixture, load_pictures
-from edge_pipeline.errors import JobError, OutputError
+from edge_pipeline.errors import InputError, JobError, OutputError
 from edge_pipeline.models.base import build_model, options_of
 from edge_pipeline.models.checkpoint import save_checkpoint
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.train.batches import Batch, batches
+from edge_pipeline.train.interrupt import interrupt_between_steps
 from edge_pipeline.train.losses import encode, log_mse, ms_ssim
 from edge_pipeline.train.recipe import LossWeights, Recipe
 from edge_pipeline.train.state import TrainingState, load_state, save_state
@@ -102,7 +103,8 @@ def train(
     Raises:
         OutputError: `folder` holds a training and `resume` is off, or nothing to resume.
         CheckpointError: the state is damaged, or of another recipe.
-        InputError: a data set or an option of the network cannot be used.
+        InputError: a data set, an option of the network or the accelerator cannot be used.
+        KeyboardInterrupt: Ctrl-C; the step was finished and the state written.
         JobError: the loss is not finite.
     """
     state_file = folder / "state.safetensors"
@@ -111,6 +113,8 @@ def train(
         raise OutputError(f"{folder} holds {held}; {remedy} --resume, or give another folder")
     pictures = load_mixture([(part.dataset, part.share, part.options) for part in recipe.data])
     validation = load_pictures(recipe.validation.dataset, recipe.validation.options)
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise InputError("torch finds no CUDA device here; give --accelerator cpu")
     fabric = Fabric(accelerator=accelerator, devices=1)
     state = _fresh_state(recipe, fabric)
     if resume:
@@ -119,9 +123,18 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error
-    with SummaryWriter(str(folder), purge_step=state.step) as log:
+    both = (pictures, validation)
+    with (
+        SummaryWriter(str(folder), purge_step=state.step) as log,
+        interrupt_between_steps() as stop,
+    ):
+
+        def after_step(progress: Progress) -> None:
+            report(progress)
+            stop()
+
         try:
-            _steps(recipe, folder, fabric, state, (pictures, validation), log, every, report)
+            _steps(recipe, folder, fabric, state, both, log, every, after_step)
         except KeyboardInterrupt:
             save_state(state_file, state, recipe.model_dump_json())
             raise
@@ -148,6 +161,8 @@ def _steps(
     """All steps from `state.step` on, with a validation and a checkpoint every `every`."""
     optimiser = recipe.optimiser
     psnr: dict[str, float] = {}
+    if state.step == optimiser.steps:  # stopped between its last step and its checkpoint
+        _checkpoint(recipe, folder, fabric, state, pictures)
     for batch in batches(
         pictures[0],
         size=optimiser.batch,

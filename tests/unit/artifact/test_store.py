@@ -389,3 +389,17 @@ def _fail(
         return true(*arguments, **options)
 
     patch.setattr(owner, step, faulty)
+
+
+def test_force_keeps_what_somebody_put_into_an_artifact(tmp_path):
+    folder = tmp_path / "artifact"
+    make_artifact(folder)
+    (folder / "notes").mkdir()
+    (folder / "notes" / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="an artifact, notes/holiday"):
+        make_artifact(folder, force=True)
+    assert (folder / "notes" / "holiday.jpg").read_bytes() == b"mine"
+    (folder / "notes" / "holiday.jpg").unlink()
+    (folder / "manifest.json").write_bytes(b"damaged")
+    with pytest.raises(OutputError, match="something other than an artifact"):
+        make_artifact(folder, force=True)

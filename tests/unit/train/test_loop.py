@@ -1,3 +1,6 @@
+import os
+import signal
+
 import pytest
 import safetensors.torch
 import torch
@@ -39,6 +42,49 @@ def test_stopped_and_resumed_training_equals_one_without_a_stop(tmp_path):
     assert [progress.step for progress in seen] == [4, 5, 6]
     first, second = (safetensors.torch.load_file(path) for path in (whole, parts))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, monkeypatch):
+    """It comes between Adam's update and the average; the state is that of a whole step."""
+    real = torch.optim.Adam.step
+
+    def step(self, *args, **kwargs):
+        result = real(self, *args, **kwargs)
+        if next(iter(self.state.values()))["step"] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", step)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe(), tmp_path / "parts", accelerator="cpu", every=100)
+    parts = train(recipe(), tmp_path / "parts", resume=True, accelerator="cpu", every=100)
+    whole = train(recipe(), tmp_path / "whole", accelerator="cpu", every=100)
+    first, second = (safetensors.torch.load_file(path) for path in (whole, parts))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_training_that_lost_its_last_checkpoint_writes_it(tmp_path):
+    checkpoint = train(recipe(), tmp_path / "run", accelerator="cpu")
+    before = load_checkpoint(checkpoint)
+    checkpoint.unlink()
+    assert train(recipe(), tmp_path / "run", resume=True, accelerator="cpu") == checkpoint
+    after = load_checkpoint(checkpoint)
+    assert after.card == before.card
+    assert all(torch.equal(after.state[name], before.state[name]) for name in before.state)
+
+
+def test_a_missing_gpu_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="no CUDA device here; give --accelerator cpu"):
+        train(recipe(), tmp_path / "run", accelerator="cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_trains_on_a_gpu(tmp_path):
+    checkpoint = load_checkpoint(train(recipe(), tmp_path / "run", accelerator="cuda"))
+    assert checkpoint.card["metrics"]["training_steps"] == 6
 
 
 def test_checkpoint_builds_and_its_card_is_a_model_card(tmp_path):

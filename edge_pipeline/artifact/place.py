@@ -1,0 +1,66 @@
+"""Where an artifact may be written: beside what is there, never over what is somebody's own."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from edge_pipeline.artifact.manifest import MANIFEST_FILE, SEAL_FILE
+from edge_pipeline.errors import OutputError
+
+__all__ = ["IGNORED", "check_output"]
+
+# File managers drop these into any folder they show; nothing reads them.
+IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
+
+def check_output(folder: Path, *, force: bool) -> None:
+    """Refuse a place where an artifact cannot go, before the work of making one.
+
+    Args:
+        folder: where it is to go.
+        force: whether an artifact that stands there may be replaced.
+
+    Raises:
+        OutputError: something stands there that may not be replaced, or the folder that would hold
+            it cannot be written.
+    """
+    if os.path.lexists(folder) and not force:
+        raise OutputError(f"{folder} exists; give --force to replace it, or another name")
+    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+        raise OutputError(f"{folder} is not a folder; give another name")
+    foreign = _foreign(folder)
+    if foreign is not None:
+        raise OutputError(
+            f"{folder} holds something other than an artifact, {foreign}, and is not replaced; "
+            "give another name"
+        )
+    above = folder.absolute().parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        raise OutputError(f"cannot write {folder}: {above} is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {folder}: {above} may not be written")
+
+
+def _foreign(folder: Path) -> str | None:
+    """A file in `folder` that is no artifact's: `--force` must not delete somebody's photographs.
+
+    An artifact may be damaged, so what its manifest lists counts, whatever it holds.
+    """
+    if not folder.exists():
+        return None
+    try:
+        present = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+        listed = json.loads((folder / MANIFEST_FILE).read_bytes())["files"]
+        own = {folder / name for name in (*listed, MANIFEST_FILE, SEAL_FILE)}
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+        own = set()
+    except (ValueError, KeyError, TypeError):
+        own = {folder / MANIFEST_FILE, folder / SEAL_FILE}
+    others = sorted(path for path in present - own if path.name not in IGNORED)
+    return str(others[0].relative_to(folder)) if others else None
