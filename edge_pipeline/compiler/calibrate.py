@@ -77,12 +77,15 @@ def calibrated_filters(
             f"the network takes {geometry.channels} channels, and calibration captures are packed "
             "Bayer with 4; compile with --filters dynamic or split"
         )
-    grid = max(geometry.stride, geometry.minimum)
     sets: list[dict[str, Tensor]] = []
     files: list[CalibrationFile] = []
     for path in captures:
         capture = read_capture(path)
-        aligned = align(normalise(capture, capture.wb), capture.pattern, 2 * grid)
+        mosaic = normalise(capture, capture.wb)
+        # As the ISP aligns; a capture below the network's minimum is extended to it.
+        small = min(mosaic.shape) < 2 * geometry.minimum
+        grid = max(geometry.stride, geometry.minimum) if small else geometry.stride
+        aligned = align(mosaic, capture.pattern, 2 * grid)
         with torch.no_grad():
             # In double precision, so that the mean does not depend on the windows' order.
             predicted = [

@@ -51,8 +51,8 @@ def test_captures_count_alike_whatever_their_size(captures):
     assert torch.allclose(filters["layer.weight"], torch.full((1, 4, 1, 1, 1), 0.3))
     assert [f.name for f in record.files] == ["large.dng", "small.dng"]
     assert [f.sha256 for f in record.files] == [sha256_of(p) for p in captures]
-    # 16 windows of the large one, one of the small, which is filled up to the grid.
-    assert model.seen == [(1, 4, 128, 128)] * 16 + [(1, 4, 64, 64)]
+    # 16 windows of the large one, one of the small, which is filled up to the stride as in isp/.
+    assert model.seen == [(1, 4, 128, 128)] * 16 + [(1, 4, 48, 48)]
 
 
 def test_an_empty_set_is_refused():
