@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS
 from edge_pipeline.report.terminal import console
@@ -39,6 +40,8 @@ def command(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
+    # An option takes one value; those that follow `--calibration a.dng` arrive here.
+    more: Annotated[list[Path] | None, typer.Argument(metavar=" ", hidden=True)] = None,
     *,
     settings: Annotated[
         list[str] | None,
@@ -53,7 +56,7 @@ def command(
     ] = Filters.DYNAMIC,
     calibration: Annotated[
         list[Path] | None,
-        typer.Option(metavar="CAPTURE", help="For folded; repeatable. Else the bundled captures."),
+        typer.Option(metavar="CAPTURE...", help="For folded. Else the bundled captures."),
     ] = None,
     input_size: Annotated[
         str | None,
@@ -70,6 +73,8 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace an artifact.")] = False,
 ) -> None:
     """Compile a network into an artifact."""
+    if more and not calibration:
+        raise InputError(f"{more[0]} is one word too many; captures follow --calibration")
     if backend not in BACKENDS:
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
     require("torch", backend, "compiling")
@@ -82,7 +87,7 @@ def command(
         backend=backend,
         options=parse_settings(settings or []),
         filters=filters.value,
-        calibration=tuple(calibration or ()),
+        calibration=(*(calibration or ()), *(more or ())),
         size=None if size is None else (size[0], size[1]),
         seed=seed,
         force=force,

@@ -1,4 +1,5 @@
 import builtins
+from pathlib import Path
 
 import pytest
 import typer
@@ -51,6 +52,28 @@ def test_bad_words_are_input_errors(tmp_path, words, kind):
     result = run("hyperconv_unet", "-o", tmp_path / "a", *words)
     assert isinstance(result.exception, kind)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "captures",
+    [["--calibration", "a.dng", "b.dng"], ["--calibration", "a.dng", "--calibration", "b.dng"]],
+)
+def test_calibration_takes_several_captures(tmp_path, monkeypatch, captures):
+    import edge_pipeline.compiler.compile as compiling
+
+    def compile_model(request, *, on_step):
+        raise InputError(f"asked for {request.calibration}")
+
+    monkeypatch.setattr(compiling, "compile_model", compile_model)
+    words = ["--backend", "fake", "--filters", "folded", "-o", tmp_path / "a"]
+    result = run("hyperconv_unet", *words, *captures)
+    assert str(result.exception) == f"asked for {(Path('a.dng'), Path('b.dng'))}"
+
+
+def test_a_stray_word_is_refused(tmp_path):
+    result = run("hyperconv_unet", "b.dng", "--backend", "fake", "-o", tmp_path / "a")
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception).startswith("b.dng is one word too many")
 
 
 def test_a_form_that_is_not_known_is_refused_by_the_parser(tmp_path):
