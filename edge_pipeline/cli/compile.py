@@ -41,7 +41,7 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
     # An option takes one value; those that follow `--calibration a.dng` arrive here.
-    more: Annotated[list[Path] | None, typer.Argument(metavar=" ", hidden=True)] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="CAPTURE", hidden=True)] = None,
     *,
     settings: Annotated[
         list[str] | None,
