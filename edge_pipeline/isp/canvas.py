@@ -6,6 +6,7 @@ size keeps its linear sums, which take as much, until all tiles are there.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from edge_pipeline.errors import InputError
 from edge_pipeline.raw.colour import srgb_decode, to_srgb
 
-__all__ = ["Canvas", "FullCanvas", "HalfCanvas", "sensor_view"]
+__all__ = ["Canvas", "FullCanvas", "HalfCanvas", "Ink", "sensor_view"]
 
 _FLIPS_ROWS = frozenset({3, 4, 6, 7})
 _FLIPS_COLS = frozenset({2, 3, 7, 8})
@@ -59,25 +60,35 @@ class Canvas(Protocol):
         ...
 
 
-class _Ink:
-    """From the network's values to quantised sRGB."""
+@dataclass(frozen=True)
+class Ink:
+    """From the network's values to quantised sRGB.
 
-    def __init__(
-        self, matrix: NDArray[np.float64], exposure_ev: float, *, encoded: bool, bits: int
-    ) -> None:
-        self._matrix = matrix
-        self._exposure_ev = exposure_ev
-        self._encoded = encoded
-        self.dtype: type[np.uint8] | type[np.uint16] = np.uint8 if bits == 8 else np.uint16
-        self._top = float(np.iinfo(self.dtype).max)
+    Attributes:
+        matrix: [3, 3], to linear sRGB.
+        exposure_ev: stops to add.
+        encoded: whether the network gives encoded sRGB rather than linear light.
+        bits: 8 or 16.
+    """
+
+    matrix: NDArray[np.float64]
+    exposure_ev: float
+    encoded: bool
+    bits: int
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Of the picture's integers."""
+        return np.uint8 if self.bits == 8 else np.uint16
 
     def linear(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(srgb_decode(rgb), np.float32) if self._encoded else rgb
+        """Linear light, [3, h, w], of what the network gave."""
+        return np.asarray(srgb_decode(rgb), np.float32) if self.encoded else rgb
 
     def quantised(self, linear: NDArray[np.float32]) -> Integers:
         """[3, h, w] linear to [h, w, 3] integers."""
-        encoded = to_srgb(linear, self._matrix, self._exposure_ev)
-        encoded *= self._top
+        encoded = to_srgb(linear, self.matrix, self.exposure_ev)
+        encoded *= float(np.iinfo(self.dtype).max)
         encoded += 0.5
         integers: Integers = encoded.astype(self.dtype)
         return integers.transpose(1, 2, 0)
@@ -99,25 +110,13 @@ class FullCanvas:
 
     Args:
         size: the sensor's height and width.
-        matrix: [3, 3], to linear sRGB.
-        exposure_ev: stops to add.
-        encoded: whether the network gives encoded sRGB rather than linear light.
+        ink: how its values become the picture's.
         orientation: EXIF's, 1..8.
-        bits: 8 or 16.
     """
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        *,
-        matrix: NDArray[np.float64],
-        exposure_ev: float,
-        encoded: bool,
-        orientation: int,
-        bits: int,
-    ) -> None:
-        self._ink = _Ink(matrix, exposure_ev, encoded=encoded, bits=bits)
-        self._upright = np.zeros(_upright_shape(size, orientation), self._ink.dtype)
+    def __init__(self, size: tuple[int, int], ink: Ink, orientation: int) -> None:
+        self._ink = ink
+        self._upright = np.zeros(_upright_shape(size, orientation), ink.dtype)
         self._sensor = sensor_view(self._upright, orientation)
 
     def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
@@ -140,30 +139,18 @@ class HalfCanvas:
 
     Args:
         size: the sensor's height and width, at least 2.
-        matrix: [3, 3], to linear sRGB.
-        exposure_ev: stops to add.
-        encoded: whether the network gives encoded sRGB rather than linear light.
+        ink: how its values become the picture's.
         orientation: EXIF's, 1..8.
-        bits: 8 or 16.
 
     Raises:
         InputError: the capture has fewer than 2 rows or columns.
     """
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        *,
-        matrix: NDArray[np.float64],
-        exposure_ev: float,
-        encoded: bool,
-        orientation: int,
-        bits: int,
-    ) -> None:
+    def __init__(self, size: tuple[int, int], ink: Ink, orientation: int) -> None:
         height, width = size[0] // 2, size[1] // 2
         if not height or not width:
             raise InputError(f"{size[1]} x {size[0]} pixels have no half size; give --size full")
-        self._ink = _Ink(matrix, exposure_ev, encoded=encoded, bits=bits)
+        self._ink = ink
         self._orientation = orientation
         self._means = np.zeros((3, height, width), np.float32)
 

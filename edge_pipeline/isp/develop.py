@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
-from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas
+from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas, Ink
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import Network
 from edge_pipeline.isp.sidecar import describe
@@ -222,14 +222,8 @@ class Developer:
 
 def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour) -> Canvas:
     kind = FullCanvas if settings.size == "full" else HalfCanvas
-    return kind(
-        (aligned.height, aligned.width),
-        matrix=colour.matrix,
-        exposure_ev=colour.base_ev + settings.exposure_ev,
-        encoded=colour.encoded,
-        orientation=capture.orientation,
-        bits=settings.bits,
-    )
+    ink = Ink(colour.matrix, colour.base_ev + settings.exposure_ev, colour.encoded, settings.bits)
+    return kind((aligned.height, aligned.width), ink, capture.orientation)
 
 
 def _choices(settings: Settings) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Canvases: orientation, quantisation, half size from parts that begin anywhere."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,16 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from edge_pipeline.errors import InputError
-from edge_pipeline.isp.canvas import FullCanvas, HalfCanvas, sensor_view
+from edge_pipeline.isp.canvas import FullCanvas, HalfCanvas, Ink, sensor_view
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode, to_srgb
 
-PLAIN = {
-    "matrix": np.eye(3),
-    "exposure_ev": 0.0,
-    "encoded": False,
-    "orientation": 1,
-    "bits": 16,
-}
+PLAIN = Ink(np.eye(3), 0.0, encoded=False, bits=16)
 MATRIX = np.array([[1.6, -0.5, -0.1], [-0.2, 1.5, -0.3], [0.05, -0.55, 1.5]])
 
 
@@ -58,8 +53,8 @@ def put_parts(canvas, large, rows, cols):
 @given(picture=pictures(), orientation=st.integers(1, 8))
 def test_full_size_is_each_pixel_coloured_and_rounded(picture, orientation):
     large, rows, cols, (height, width) = picture
-    options = PLAIN | {"matrix": MATRIX, "exposure_ev": 0.5, "orientation": orientation}
-    got = put_parts(FullCanvas((height, width), **options), large, rows, cols)
+    ink = replace(PLAIN, matrix=MATRIX, exposure_ev=0.5)
+    got = put_parts(FullCanvas((height, width), ink, orientation), large, rows, cols)
     inside = large[:, 3 : 3 + height, 3 : 3 + width]
     expected = to_srgb(inside, MATRIX, 0.5).transpose(1, 2, 0) * 65535
     assert got.dtype == np.uint16
@@ -69,7 +64,7 @@ def test_full_size_is_each_pixel_coloured_and_rounded(picture, orientation):
 @given(picture=pictures())
 def test_half_size_is_the_mean_of_linear_light(picture):
     large, rows, cols, (height, width) = picture
-    got = put_parts(HalfCanvas((height, width), **PLAIN), large, rows, cols)
+    got = put_parts(HalfCanvas((height, width), PLAIN, 1), large, rows, cols)
     high, wide = height // 2, width // 2
     inside = large[:, 3 : 3 + 2 * high, 3 : 3 + 2 * wide].astype(np.float64)
     means = inside.reshape(3, high, 2, wide, 2).mean(axis=(2, 4))
@@ -81,7 +76,7 @@ def test_half_size_is_the_mean_of_linear_light(picture):
 def test_half_size_is_not_the_mean_of_the_encoded_picture():
     """The planted fault for the tolerance above: averaging after the curve is far off."""
     checks = np.indices((4, 4)).sum(0) % 2
-    canvas = HalfCanvas((4, 4), **PLAIN)
+    canvas = HalfCanvas((4, 4), PLAIN, 1)
     canvas.put(0, 0, np.repeat(checks[None], 3, 0).astype(np.float32))
     assert abs(int(canvas.finish()[0, 0, 0]) - 65535 / 2) > 10000
     assert abs(int(canvas.finish()[0, 0, 0]) - srgb_encode(np.array(0.5)) * 65535) <= 1
@@ -89,21 +84,21 @@ def test_half_size_is_not_the_mean_of_the_encoded_picture():
 
 def test_encoded_networks_get_exposure_in_linear_light_only():
     encoded = np.random.default_rng(1).uniform(0, 1, (3, 6, 6)).astype(np.float32)
-    as_it_is = FullCanvas((6, 6), **(PLAIN | {"encoded": True}))
+    as_it_is = FullCanvas((6, 6), replace(PLAIN, encoded=True), 1)
     as_it_is.put(0, 0, encoded)
     assert np.abs(as_it_is.finish() - encoded.transpose(1, 2, 0) * 65535).max() <= 0.6
-    darker = FullCanvas((6, 6), **(PLAIN | {"encoded": True, "exposure_ev": -1.0}))
+    darker = FullCanvas((6, 6), replace(PLAIN, encoded=True, exposure_ev=-1.0), 1)
     darker.put(0, 0, encoded)
     expected = srgb_encode(srgb_decode(encoded) / 2).transpose(1, 2, 0) * 65535
     assert np.abs(darker.finish() - expected).max() <= 0.6
 
 
 def test_white_is_white_at_8_bits_and_overshoot_does_not_wrap():
-    canvas = FullCanvas((2, 2), **(PLAIN | {"bits": 8}))
+    canvas = FullCanvas((2, 2), replace(PLAIN, bits=8), 1)
     canvas.put(0, 0, np.full((3, 2, 2), 1.7, np.float32))
     assert (canvas.finish() == 255).all()
 
 
 def test_half_size_of_one_row_is_refused():
     with pytest.raises(InputError, match="no half size"):
-        HalfCanvas((1, 9), **PLAIN)
+        HalfCanvas((1, 9), PLAIN, 1)
