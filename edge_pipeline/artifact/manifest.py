@@ -6,165 +6,84 @@ refused, so that a file of a later schema is never half understood.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_validator
+
+from edge_pipeline.artifact.provenance import Calibration, Loss, ModelCard, Source
+from edge_pipeline.artifact.schema import FileName, Precision, Schema, Sha256
+from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = [
     "FORMAT",
-    "MANIFEST_FILE",
     "SCHEMA_VERSION",
-    "SEAL_FILE",
-    "Calibration",
-    "CalibrationFile",
+    "Checked",
+    "Constant",
     "Delegation",
     "Manifest",
-    "ModelCard",
     "ProgramName",
     "ProgramSpec",
-    "Source",
-    "TensorSpec",
     "Tile",
-    "check_file_name",
+    "WeightsForm",
 ]
 
 FORMAT: Literal["edge_pipeline.artifact"] = "edge_pipeline.artifact"
 SCHEMA_VERSION: Literal[1] = 1
-MANIFEST_FILE = "manifest.json"
-SEAL_FILE = "manifest.sha256"
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-_DIMENSION = re.compile(r"(?:([1-9][0-9]*)\*)?([a-z][a-z0-9_]*)")
-
-
-def check_file_name(name: str) -> str:
-    """`name` if it is a plain relative path that stays inside its folder.
-
-    Parts are of letters, digits, `_ . + -`, do not start with a dot or a dash, and are set apart
-    by single forward slashes. The names of the manifest and its seal are taken.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not all(_NAME.fullmatch(part) for part in name.split("/")):
-        raise ValueError(f"the file name {name!r} is not a plain path inside the artifact")
-    if PurePosixPath(name).parts[0] in (MANIFEST_FILE, SEAL_FILE):
-        raise ValueError(f"the file name {name!r} is taken by the manifest")
-    return name
-
-
-def _check_dimension(size: int | str) -> int | str:
-    if isinstance(size, str) and not _DIMENSION.fullmatch(size):
-        raise ValueError(f"the dimension {size!r} is neither a size nor like 'h' or '16*h'")
-    if isinstance(size, int) and size < 1:
-        raise ValueError(f"the dimension {size} is below 1")
-    return size
-
-
-FileName = Annotated[str, AfterValidator(check_file_name)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Dimension = Annotated[int | str, AfterValidator(_check_dimension)]
 ProgramName = Literal["forward", "predict_filters", "apply_filters"]
+WeightsForm = Literal["dynamic", "folded", "split", "specialised"]
+Checked = Literal["verified", "translation", "not_run"]
 
-_PROGRAMS_OF: dict[str, tuple[str, ...]] = {
+_PROGRAMS_OF: dict[WeightsForm, tuple[str, ...]] = {
     "dynamic": ("forward",),
     "folded": ("forward",),
+    "specialised": ("forward",),
     "split": ("predict_filters", "apply_filters"),
 }
 
 
-class _Schema(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Delegation(Schema):
+    """Operators by name and count: those the delegate runs, and those left outside it.
 
-
-class TensorSpec(_Schema):
-    """One input or output of a program.
-
-    `shape` holds sizes, or `"h"` and `"16*h"` where a size is free or a free multiple; one letter
-    stands for one number in all tensors of a program. `layout` has a letter a dimension (`NCHW`,
-    and `NOIHW` for predicted filters). `range` is what the values usually span, without unit.
+    `outside_share` is the share of a run's time, 0 to 1, that those outside take, measured on the
+    machine that compiled; None where there are none.
     """
-
-    name: str
-    shape: tuple[Dimension, ...]
-    dtype: Literal["float32"] = "float32"
-    layout: Annotated[str, Field(pattern=r"^[A-Z]+$")] = "NCHW"
-    range: tuple[float, float] | None = None
-    meaning: str
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if len(self.layout) != len(self.shape):
-            raise ValueError(f"tensor {self.name}: layout {self.layout} and shape disagree")
-        if self.range is not None and not self.range[0] < self.range[1]:
-            raise ValueError(f"tensor {self.name}: the range {self.range} is empty")
-        return self
-
-    def shape_text(self) -> str:
-        """The shape for messages, `1x4x16*hx16*w`."""
-        return "x".join(map(str, self.shape))
-
-    def fits(self, shape: tuple[int, ...], sizes: dict[str, int]) -> bool:
-        """Whether an array of `shape` may stand here.
-
-        Args:
-            shape: the array's.
-            sizes: what the free letters stand for so far; letters first met here are added.
-        """
-        return len(shape) == len(self.shape) and all(
-            _bind(expected, size, sizes) for expected, size in zip(self.shape, shape, strict=True)
-        )
-
-
-def _bind(expected: int | str, size: int, sizes: dict[str, int]) -> bool:
-    if isinstance(expected, int):
-        return size == expected
-    match = _DIMENSION.fullmatch(expected)
-    if match is None or size < 1:
-        return False
-    factor = int(match.group(1) or 1)
-    return size % factor == 0 and sizes.setdefault(match.group(2), size // factor) == size // factor
-
-
-class ModelCard(_Schema):
-    """What the model is for and what its values mean.
-
-    `camera_linear` is white-balanced linear camera RGB, about [0, 1]; `srgb` is encoded sRGB in
-    [0, 1]. `noise` says in words which noise the model was trained to remove.
-    """
-
-    name: str
-    description: str
-    input_space: Literal["packed_bayer_white_balanced"] = "packed_bayer_white_balanced"
-    output_space: Literal["camera_linear", "srgb"] = "camera_linear"
-    training_data: tuple[str, ...]
-    licence: str
-    noise: str | None = None
-    metrics: dict[str, float] = {}
-
-
-class Delegation(_Schema):
-    """Operators by name and count: those the delegate runs, and those left outside it."""
 
     delegate: str
     delegated: dict[str, NonNegativeInt]
     outside: dict[str, NonNegativeInt]
+    outside_share: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-class ProgramSpec(_Schema):
-    """One compiled program: its file, tensors in call order, and cost at its reference input."""
+class Constant(Schema):
+    """Where a weight that can be exchanged lies in an artifact's files.
+
+    `name` is the weight's in the source network, `shape` its shape there. It is written with its
+    axes in the order `axes` at each byte of `offsets` of `file`, little endian.
+    """
+
+    name: str
+    shape: tuple[PositiveInt, ...]
+    axes: tuple[NonNegativeInt, ...]
+    dtype: Literal["float32", "float16"]
+    file: FileName
+    offsets: tuple[NonNegativeInt, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if sorted(self.axes) != list(range(len(self.shape))) or not self.offsets:
+            raise ValueError(f"constant {self.name}: axes {self.axes} of the shape {self.shape}")
+        return self
+
+
+class ProgramSpec(Schema):
+    """One compiled program: its file, tensors in call order, and cost at its reference input.
+
+    `file` is the model file, or the folder of files that a format consists of; `extra` are files
+    that belong to it beside the model file. `graph` is the network as torch exported it, which
+    `runtime/eager.py` runs; `constants` are the weights that can be exchanged where they lie.
+    """
 
     name: ProgramName
     file: FileName
@@ -174,6 +93,9 @@ class ProgramSpec(_Schema):
     flops: NonNegativeInt
     delegation: Delegation
     reference: FileName
+    extra: tuple[FileName, ...] = ()
+    graph: FileName | None = None
+    constants: tuple[Constant, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -186,19 +108,7 @@ class ProgramSpec(_Schema):
         return self
 
 
-class Source(_Schema):
-    """What was compiled: a registered model with all its options, and where its weights are from.
-
-    Weights come from a checkpoint (its SHA-256) or were drawn from `seed`.
-    """
-
-    model: str
-    options: dict[str, str | int | float | bool]
-    checkpoint_sha256: Sha256 | None = None
-    seed: int | None = None
-
-
-class Tile(_Schema):
+class Tile(Schema):
     """How a large picture is cut, in packed pixels; `scale` is RGB pixels per packed pixel.
 
     Sizes are multiples of `stride` and at least `minimum`; beyond `halo` nothing reaches;
@@ -211,40 +121,42 @@ class Tile(_Schema):
     minimum: PositiveInt = 1
 
 
-class CalibrationFile(_Schema):
-    """A capture that calibration used: its name, without folder, and the hash of its bytes."""
-
-    name: str
-    sha256: Sha256
-
-
-class Calibration(_Schema):
-    """Where folded filters came from; `method` says in words how the captures were used."""
-
-    files: tuple[CalibrationFile, ...]
-    method: str = ""
-
-
-class Manifest(_Schema):
+class Manifest(Schema):
     """An artifact's `manifest.json`. `files` maps each other file to its SHA-256.
 
-    `dynamic` and `folded` have the program `forward` (`packed` to `rgb`); `split` has
-    `predict_filters` (`packed` to filters) and `apply_filters` (`packed` and filters to `rgb`).
+    `filters` says what became of computed weights: `dynamic` computes them in the graph (a network
+    without any counts as that), `folded` has those of a calibration set as constants,
+    `specialised` those of one `phi`; all three have the one program `forward`. `split` has
+    `predict_filters` (input to filters) and `apply_filters` (input and filters to output).
+
+    `checked` is `verified` if each program ran in its own runtime and agreed with eager on its
+    reference input before the artifact was written; `translation` if another program evaluated the
+    file's operators and agreed, which proves what was written and not how it will run; `not_run`
+    if nothing here can run or evaluate it.
+
+    `calibration` is what folded filters were predicted on, `precision_calibration` what ranges of
+    int8 were observed on; `losses` what folding and precision cost in the task's metric.
     """
 
     format: Literal["edge_pipeline.artifact"] = FORMAT
     schema_version: Literal[1] = SCHEMA_VERSION
     source: Source
     backend: str
-    precision: Literal["fp32"] = "fp32"
-    filters: Literal["dynamic", "folded", "split"]
+    precision: Precision = "fp32"
+    filters: WeightsForm
+    phi: Annotated[float, Field(gt=0, le=1)] | None = None
+    checked: Checked = "verified"
     programs: tuple[ProgramSpec, ...]
     tile: Tile
     calibration: Calibration | None = None
+    precision_calibration: Calibration | None = None
+    losses: tuple[Loss, ...] = ()
+    hypernetwork: FileName | None = None
     card: ModelCard
     tools: dict[str, str]
+    notes: tuple[str, ...] = ()
     created: AwareDatetime
-    files: dict[FileName, Sha256] = {}
+    files: dict[FileName, Sha256] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -255,15 +167,28 @@ class Manifest(_Schema):
         if self.filters == "split":
             predictor, path = self.programs
             made = {(t.name, t.shape) for t in predictor.outputs}
-            taken = {(t.name, t.shape) for t in path.inputs if t.name != "packed"}
+            taken = {(t.name, t.shape) for t in path.inputs[1:]}
             if made != taken:
                 raise ValueError("predict_filters does not give what apply_filters takes")
         if self.filters == "folded" and self.calibration is None:
             raise ValueError("filters=folded wants a calibration")
+        if (self.filters == "specialised") != (self.phi is not None):
+            raise ValueError(f"filters={self.filters} does not go with phi={self.phi}")
         return self
 
-    def program_files(self) -> Iterator[str]:
-        """The files that programs name: the model and the reference of each."""
+    def named_files(self) -> Iterator[str]:
+        """The files, or folders of files, that the manifest speaks of by name."""
         for program in self.programs:
             yield program.file
             yield program.reference
+            yield from program.extra
+            if program.graph is not None:
+                yield program.graph
+            for constant in program.constants:
+                yield constant.file
+        if self.hypernetwork is not None:
+            yield self.hypernetwork
+
+    def folder(self, name: str) -> tuple[str, ...]:
+        """The listed files that lie in a folder; none if `name` is no folder."""
+        return tuple(file for file in self.files if file.startswith(f"{name}/"))

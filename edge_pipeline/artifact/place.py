@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from edge_pipeline.artifact.manifest import MANIFEST_FILE, SEAL_FILE
+from edge_pipeline.artifact.schema import MANIFEST_FILE, SEAL_FILE
 from edge_pipeline.errors import OutputError
 
 __all__ = ["IGNORED", "check_output"]

@@ -21,17 +21,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from edge_pipeline.artifact.manifest import (
-    FORMAT,
-    MANIFEST_FILE,
-    SCHEMA_VERSION,
-    SEAL_FILE,
-    Manifest,
-    ProgramSpec,
-    TensorSpec,
-    check_file_name,
-)
+from edge_pipeline.artifact.manifest import FORMAT, SCHEMA_VERSION, Manifest, ProgramSpec
 from edge_pipeline.artifact.place import IGNORED, check_output
+from edge_pipeline.artifact.schema import MANIFEST_FILE, SEAL_FILE, check_file_name
+from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.errors import ArtifactError
 from edge_pipeline.files import atomic_folder, sha256_of
 
@@ -85,12 +78,12 @@ class Artifact:
         raise ArtifactError(f"{self.folder} has no program {name!r}; it has {names}")
 
     def path(self, file: str) -> Path:
-        """Where the listed `file` lies.
+        """Where the listed `file`, or folder of listed files, lies.
 
         Raises:
             ArtifactError: the manifest does not list it.
         """
-        if file not in self.manifest.files:
+        if file not in self.manifest.files and not self.manifest.folder(file):
             raise ArtifactError(f"{self.folder} lists no file {file!r}")
         return self.folder / file
 
@@ -256,8 +249,8 @@ def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:
     unlisted = present - manifest.files.keys() - {MANIFEST_FILE, SEAL_FILE}
     if unlisted:
         raise ArtifactError(f"{folder / min(unlisted)} is not listed in {MANIFEST_FILE}; remove it")
-    for name in manifest.program_files():
-        if name not in manifest.files:
+    for name in manifest.named_files():
+        if name not in manifest.files and not manifest.folder(name):
             raise ArtifactError(f"{folder / MANIFEST_FILE} names {name} without giving its hash")
     for name, expected in manifest.files.items():
         path = folder / name

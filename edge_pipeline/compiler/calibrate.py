@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_pipeline.artifact.manifest import Calibration, CalibrationFile
+from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
 from edge_pipeline.compiler.entries import Geometry, as_filter_network
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.files import packaged, sha256_of
@@ -98,4 +98,4 @@ def calibrated_filters(
     for name, value in filters.items():
         if not torch.isfinite(value).all():
             raise CompileError(f"the filter {name} predicted for calibration is not finite")
-    return filters, Calibration(files=tuple(files), method=METHOD)
+    return filters, Calibration.of(files, METHOD)

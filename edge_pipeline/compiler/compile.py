@@ -14,17 +14,11 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from edge_pipeline.artifact.manifest import (
-    Calibration,
-    Manifest,
-    ModelCard,
-    ProgramSpec,
-    Source,
-    TensorSpec,
-    Tile,
-)
+from edge_pipeline.artifact.manifest import Manifest, ProgramSpec, Tile
 from edge_pipeline.artifact.place import check_output
+from edge_pipeline.artifact.provenance import Calibration, ModelCard, Source
 from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.calibrate import bundled_captures, calibrated_filters
 from edge_pipeline.compiler.entries import Entry, Form, Geometry, entries, export

@@ -26,7 +26,8 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.artifact.manifest import ProgramSpec, TensorSpec
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs

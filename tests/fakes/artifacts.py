@@ -17,19 +17,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_pipeline.artifact.manifest import (
-    Calibration,
-    CalibrationFile,
-    Delegation,
-    Manifest,
-    ModelCard,
-    ProgramName,
-    ProgramSpec,
-    Source,
-    TensorSpec,
-    Tile,
-)
+from edge_pipeline.artifact.manifest import Delegation, Manifest, ProgramName, ProgramSpec, Tile
+from edge_pipeline.artifact.provenance import Calibration, CalibrationFile, ModelCard, Source
 from edge_pipeline.artifact.store import Artifact, reference_bytes, write_artifact
+from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = [
     "FILTER",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -12,16 +12,17 @@ from typing import Any
 from torch import fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.artifact.manifest import Delegation
-from edge_pipeline.compiler.backends.base import Emitted
+from edge_pipeline.artifact.manifest import Checked, Delegation
+from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.backends.base import Emitted, Order
 from edge_pipeline.compiler.program import layer_of
 from edge_pipeline.errors import CompileError, DelegationError
 from edge_pipeline.optional import require as require_module
 
-__all__ = ["FREE_SIZES", "SUFFIX", "emit", "require"]
+__all__ = ["FREE_SIZES", "PRECISIONS", "checked", "emit", "require"]
 
-SUFFIX = ".pte"
 FREE_SIZES = False
+PRECISIONS: tuple[Precision, ...] = ("fp32",)
 
 _DELEGATE = "XnnpackBackend"
 _LOGGERS = "executorch.backends.xnnpack.partition"
@@ -39,15 +40,19 @@ def require() -> dict[str, str]:
     return {"executorch": version("executorch"), "torch": version("torch")}
 
 
-def emit(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> Emitted:
+def checked() -> Checked:
+    """The wheel that writes also runs."""
+    return "verified"
+
+
+def emit(program: ExportedProgram, order: Order) -> Emitted:
     """Lower `program` to XNNPACK and assert, operator by operator, that all of it went there.
 
     ExecuTorch knows inputs and outputs by position; the names are not written.
 
     Args:
         program: of fixed sizes.
-        inputs: one name an input.
-        outputs: one name an output.
+        order: how; see `Order`.
 
     Raises:
         DelegationError: an operator stays outside; its layer and the partitioner's reason are
@@ -66,7 +71,8 @@ def emit(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]
         except (RuntimeError, ValueError, KeyError, IndexError, AssertionError) as error:
             first = str(error).strip().splitlines() or [type(error).__name__]
             raise CompileError(f"ExecuTorch cannot lower the program: {first[0]}") from error
-    return Emitted(data, delegation)
+    file = f"{order.name}.pte"
+    return Emitted(file, {file: data}, delegation)
 
 
 @contextmanager

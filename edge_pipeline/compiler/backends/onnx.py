@@ -8,23 +8,24 @@ import logging
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 
-from edge_pipeline.artifact.manifest import Delegation
-from edge_pipeline.compiler.backends.base import Emitted
+from edge_pipeline.artifact.manifest import Checked, Delegation
+from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.backends.base import Emitted, Order
 from edge_pipeline.compiler.shapes import Letters
 from edge_pipeline.errors import CompileError
 from edge_pipeline.optional import require as require_module
 
-__all__ = ["FREE_SIZES", "OPSET", "SUFFIX", "emit", "require"]
+__all__ = ["FREE_SIZES", "OPSET", "PRECISIONS", "checked", "emit", "require"]
 
-SUFFIX = ".onnx"
 FREE_SIZES = True
+PRECISIONS: tuple[Precision, ...] = ("fp32",)
 
 # The first with GELU as one operator; every ONNX Runtime since 1.17 runs it.
 OPSET = 20
@@ -48,7 +49,12 @@ def require() -> dict[str, str]:
     }
 
 
-def emit(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> Emitted:
+def checked() -> Checked:
+    """ONNX Runtime comes with the base install."""
+    return "verified"
+
+
+def emit(program: ExportedProgram, order: Order) -> Emitted:
     """Write `program` as one ONNX file, the weights in it.
 
     What the exporter notes about this machine (paths, stack traces) is left out, so that two
@@ -56,8 +62,7 @@ def emit(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]
 
     Args:
         program: sizes may be symbolic.
-        inputs: one name an input.
-        outputs: one name an output.
+        order: how; see `Order`.
 
     Raises:
         CompileError: the exporter fails.
@@ -69,8 +74,8 @@ def emit(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]
                 program,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=list(inputs),
-                output_names=list(outputs),
+                input_names=list(order.inputs),
+                output_names=list(order.outputs),
                 external_data=False,
                 optimize=False,
                 verbose=False,
@@ -86,7 +91,8 @@ def emit(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]
     delegation = Delegation(
         delegate=_DELEGATE, delegated=dict(sorted(operators.items())), outside={}
     )
-    return Emitted(model.SerializeToString(deterministic=True), delegation)
+    file = f"{order.name}.onnx"
+    return Emitted(file, {file: model.SerializeToString(deterministic=True)}, delegation)
 
 
 @contextlib.contextmanager

@@ -9,12 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edge_pipeline.artifact.manifest import (
-    Manifest,
-    ProgramSpec,
-    TensorSpec,
-    check_file_name,
-)
+from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
+from edge_pipeline.artifact.schema import check_file_name
+from edge_pipeline.artifact.tensors import TensorSpec
 from tests.fakes.artifacts import make_files
 
 FORMS = ("dynamic", "folded", "split")

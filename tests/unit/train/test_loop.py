@@ -6,7 +6,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from edge_pipeline.artifact.manifest import ModelCard
+from edge_pipeline.artifact.provenance import ModelCard
 from edge_pipeline.errors import CheckpointError, InputError, JobError, OutputError
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.train.loop import learning_rate, train
