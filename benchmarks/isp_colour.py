@@ -29,7 +29,7 @@ from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import Network
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
-from edge_pipeline.train.validation import psnr_db, validation_sample
+from edge_pipeline.data.validation import psnr_db, validation_sample
 
 Rgb = NDArray[np.float64]  # encoded sRGB, [H, W, 3], 0..1
 CAPTURE = packaged("calibration/captures/colorchart.dng")

@@ -31,7 +31,7 @@ from edge_pipeline.isp.network import Network
 from edge_pipeline.raw.cfa import unpack
 from edge_pipeline.raw.colour import SRGB_TO_XYZ, to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
-from edge_pipeline.train.validation import psnr_db, validation_sample
+from edge_pipeline.data.validation import psnr_db, validation_sample
 from tests.fakes.dng import Dng, write_dng
 
 with warnings.catch_warnings():

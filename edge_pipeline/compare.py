@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_pipeline.artifact.schema import Space
 from edge_pipeline.errors import VerificationError
 
 __all__ = ["TOLERANCES", "Difference", "Tolerance", "compare"]
 
 Array = NDArray[np.float32]
-PictureSpace = Literal["camera_linear", "srgb"]
 
 # Below this share of the largest magnitude an element's own relative error says nothing.
 _FLOOR = 1e-3
@@ -77,7 +76,7 @@ def compare(
     outputs: Mapping[str, Array],
     *,
     ranges: Mapping[str, tuple[float, float]] | None = None,
-    pictures: Mapping[str, PictureSpace] | None = None,
+    pictures: Mapping[str, Space] | None = None,
 ) -> dict[str, Difference]:
     """Error figures of every output, computed in double precision.
 
@@ -85,8 +84,8 @@ def compare(
         reference: what should come out, by name.
         outputs: what came out, by name.
         ranges: lowest and highest usual value of outputs, for PSNR.
-        pictures: which outputs are RGB pictures, and whether their values are linear light or
-            already sRGB. Camera RGB is encoded as it is, without a colour matrix.
+        pictures: what the values of outputs are; those in `camera_linear` or `srgb` are RGB
+            pictures. Camera RGB is encoded as it is, without a colour matrix.
 
     Raises:
         VerificationError: names or shapes differ, an output is empty, or a value is not finite.
@@ -116,7 +115,7 @@ def _check_comparable(name: str, wanted: Array, found: Array) -> None:
 
 
 def _difference(
-    wanted: Array, found: Array, span: tuple[float, float] | None, space: PictureSpace | None
+    wanted: Array, found: Array, span: tuple[float, float] | None, space: Space | None
 ) -> Difference:
     reference, output = wanted.astype(np.float64), found.astype(np.float64)
     error = np.abs(output - reference)
@@ -131,13 +130,15 @@ def _difference(
         max_rel_elementwise=float((error / np.maximum(magnitude, _FLOOR * scale)).max()),
         rmse=rmse,
         psnr_db=20 * math.log10(peak / rmse) if rmse > 0 else None,
-        max_abs_srgb=None if space is None else _max_abs_srgb(reference, output, space),
+        max_abs_srgb=_max_abs_srgb(reference, output, space),
     )
 
 
 def _max_abs_srgb(
-    reference: NDArray[np.float64], output: NDArray[np.float64], space: PictureSpace
-) -> float:
+    reference: NDArray[np.float64], output: NDArray[np.float64], space: Space | None
+) -> float | None:
+    if space not in ("camera_linear", "srgb"):
+        return None
     first, second = reference.clip(0, 1), output.clip(0, 1)
     if space == "camera_linear":
         first, second = _srgb_encode(first), _srgb_encode(second)

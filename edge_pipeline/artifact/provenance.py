@@ -71,13 +71,14 @@ class Loss(Schema):
 
     `before` is the metric of the network that it was made from – with per-capture prediction for
     `folding`, in fp32 for `precision` – and `after` that of the compiled form, both on the
-    validation set `on`. `loss` is before - after, so a positive one is a loss, in `metric`'s unit
-    (`psnr_db` in dB, `dice` and `miou` from 0 to 1).
+    validation set `on`. `loss` is before - after, so a positive one is a loss, in `metric`'s unit:
+    `psnr_db` against the truth, `dice` and `agreement` from 0 to 1. Where there is no truth the
+    metric is `psnr_to_before_db`, `after` against what the network gave, and there is no `before`.
     """
 
     cause: Literal["folding", "precision"]
-    metric: str
-    before: float
+    metric: Literal["psnr_db", "dice", "agreement", "psnr_to_before_db"]
+    before: float | None
     after: float
-    loss: float
+    loss: float | None
     on: Calibration

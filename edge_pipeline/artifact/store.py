@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.errors import ArtifactError
 from edge_pipeline.files import atomic_folder, sha256_of
 
-__all__ = ["Artifact", "reference_bytes", "write_artifact"]
+__all__ = ["Artifact", "build_artifact", "reference_bytes", "write_artifact"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -132,11 +132,24 @@ def reference_bytes(
 def write_artifact(
     folder: Path | str, manifest: Manifest, files: Mapping[str, bytes | Path], *, force: bool
 ) -> Artifact:
+    """Write an artifact whose manifest is known, whole or not at all; see `build_artifact`."""
+    return build_artifact(folder, lambda _: manifest, files, force=force)
+
+
+def build_artifact(
+    folder: Path | str,
+    describe: Callable[[Path], Manifest],
+    files: Mapping[str, bytes | Path],
+    *,
+    force: bool,
+) -> Artifact:
     """Write an artifact, whole or not at all.
 
     Args:
         folder: where to; it must not exist, or be an artifact or empty if `force`.
-        manifest: all but `files`, which is filled in here.
+        describe: gives the manifest, all but `files`, which is filled in here. It is called with
+            the folder where the files already lie, so that it may run them first; nothing is
+            written where it raises.
         files: content, or a file to copy, by the name in the artifact.
         force: whether an artifact that stands there may be replaced.
 
@@ -159,6 +172,7 @@ def write_artifact(
                 target.write_bytes(content)
             else:
                 shutil.copyfile(content, target)
+        manifest = describe(temporary)
         hashes = {name: sha256_of(temporary / name) for name in sorted(files)}
         sealed = manifest.model_copy(update={"files": hashes})
         text = (sealed.model_dump_json(indent=2) + "\n").encode()

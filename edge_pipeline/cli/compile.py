@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
+class Precisions(StrEnum):
+    """Of weights and arithmetic."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 class Filters(StrEnum):
     """Where the filters of the convolutions come from."""
 
@@ -41,7 +49,7 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
     # An option takes one value; those that follow `--calibration a.dng` arrive here.
-    more: Annotated[list[Path] | None, typer.Argument(metavar="CAPTURE", hidden=True)] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="FILE", hidden=True)] = None,
     *,
     settings: Annotated[
         list[str] | None,
@@ -56,15 +64,40 @@ def command(
     ] = Filters.DYNAMIC,
     calibration: Annotated[
         list[Path] | None,
-        typer.Option(metavar="CAPTURE...", help="For folded. Else the bundled captures."),
+        typer.Option(
+            metavar="FILE...",
+            help="Captures for folded; captures or pictures for int8. Else the bundled ones.",
+        ),
+    ] = None,
+    phi: Annotated[
+        float | None,
+        typer.Option(help="Rescaling factor to specialise a phi network for, such as 0.35."),
+    ] = None,
+    precision: Annotated[
+        Precisions, typer.Option(help="Of weights and arithmetic; inputs and outputs stay fp32.")
+    ] = Precisions.FP32,
+    validation: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Captures or pictures to measure on what folding or precision loses; once each.",
+        ),
+    ] = None,
+    allow_outside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPERATOR",
+            help="An operator that may stay outside the delegate; its share of time is measured.",
+        ),
     ] = None,
     input_size: Annotated[
         str | None,
         typer.Option(
             "--input",
             metavar="HxW",
-            help="Packed height and width, half the mosaic's. ExecuTorch is compiled for it "
-            "(256x256 if left out); ONNX takes any size and makes its reference of it (64x96).",
+            help="Height and width of the network's input; half the mosaic's for packed Bayer. "
+            "ExecuTorch, Core ML and LiteRT are compiled for it (the network's own default if "
+            "left out); ONNX takes any size where the network does, and makes its reference of it.",
         ),
     ] = None,
     seed: Annotated[
@@ -87,6 +120,10 @@ def command(
         backend=backend,
         options=parse_settings(settings or []),
         filters=filters.value,
+        phi=phi,
+        precision=precision.value,
+        validation=tuple(validation or ()),
+        allowed=frozenset(allow_outside or ()),
         calibration=(*(calibration or ()), *(more or ())),
         size=None if size is None else (size[0], size[1]),
         seed=seed,

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
-from edge_pipeline.compiler.entries import Geometry, as_filter_network
+from edge_pipeline.compiler.entries import as_filter_network
+from edge_pipeline.compiler.geometry import Geometry
+from edge_pipeline.compiler.samples import aligned_mosaic
 from edge_pipeline.errors import CompileError, InputError
-from edge_pipeline.files import packaged, sha256_of
-from edge_pipeline.raw.capture import read_capture
-from edge_pipeline.raw.cfa import align
-from edge_pipeline.raw.image import normalise
+from edge_pipeline.files import sha256_of
 from edge_pipeline.raw.windows import PER_AXIS, WINDOW, windows
 
-__all__ = ["METHOD", "bundled_captures", "calibrated_filters"]
+__all__ = ["METHOD", "calibrated_filters"]
 
 # As the ISP predicts filters for a capture, so that folding changes nothing but the capture.
 METHOD = (
@@ -27,19 +26,6 @@ METHOD = (
     f"{WINDOW} packed pixels of each capture, as-shot white balance; averaged over windows, then "
     "over captures"
 )
-
-
-def bundled_captures() -> list[Path]:
-    """The calibration captures that come with the project, by name.
-
-    Raises:
-        InputError: there are none.
-    """
-    folder = packaged("calibration") / "captures"
-    found = sorted(folder.glob("*.dng"))
-    if not found:
-        raise InputError(f"{folder} holds no capture; name some with --calibration")
-    return found
 
 
 def _windows(mosaic: NDArray[np.float32], stride: int) -> Iterator[Tensor]:
@@ -72,25 +58,21 @@ def calibrated_filters(
     network, geometry = as_filter_network(model), Geometry.of(model)
     if not captures:
         raise InputError("the calibration set is empty; name at least one capture")
-    if geometry.channels != 4:
+    channels = geometry.inputs[0].channels
+    if channels != 4:
         raise InputError(
-            f"the network takes {geometry.channels} channels, and calibration captures are packed "
-            "Bayer with 4; compile with --filters dynamic or split"
+            f"the network takes {channels} channels, and calibration captures are packed Bayer "
+            "with 4; compile with --filters dynamic or split"
         )
     sets: list[dict[str, Tensor]] = []
     files: list[CalibrationFile] = []
     for path in captures:
-        capture = read_capture(path)
-        mosaic = normalise(capture, capture.wb)
-        # As the ISP aligns; a capture below the network's minimum is extended to it.
-        small = min(mosaic.shape) < 2 * geometry.minimum
-        grid = max(geometry.stride, geometry.minimum) if small else geometry.stride
-        aligned = align(mosaic, capture.pattern, 2 * grid)
+        mosaic = aligned_mosaic(path, geometry)
         with torch.no_grad():
             # In double precision, so that the mean does not depend on the windows' order.
             predicted = [
                 {name: value.double() for name, value in network.predict_filters(window).items()}
-                for window in _windows(aligned.mosaic, geometry.stride)
+                for window in _windows(mosaic, geometry.stride)
             ]
         sets.append(_mean(predicted))
         files.append(CalibrationFile(name=path.name, sha256=sha256_of(path)))

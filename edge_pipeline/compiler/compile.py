@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import torch
-from pydantic import ValidationError
-from torch import nn
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
-from edge_pipeline.artifact.manifest import Manifest, ProgramSpec, Tile
+from edge_pipeline.artifact.manifest import Manifest, WeightsForm
 from edge_pipeline.artifact.place import check_output
-from edge_pipeline.artifact.provenance import Calibration, ModelCard, Source
-from edge_pipeline.artifact.store import Artifact, write_artifact
-from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.backends.base import Backend
-from edge_pipeline.compiler.calibrate import bundled_captures, calibrated_filters
-from edge_pipeline.compiler.entries import Entry, Form, Geometry, entries, export
-from edge_pipeline.compiler.pipeline import passes_for, run_passes
-from edge_pipeline.compiler.program import Pass, Result
-from edge_pipeline.compiler.reference import macs_of, reference_of, synthetic_capture
-from edge_pipeline.compiler.shapes import Letters, tensors_of
-from edge_pipeline.errors import CheckpointError, InputError
-from edge_pipeline.models.base import build_model, options_of
-from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.artifact.provenance import Calibration, Loss
+from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.artifact.store import Artifact, build_artifact
+from edge_pipeline.compiler.accuracy import Run, loss_of, trial_for
+from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.build import Built, Target, build
+from edge_pipeline.compiler.forms import Form, form_of, samples_for
+from edge_pipeline.compiler.geometry import Geometry
+from edge_pipeline.compiler.proof import compiled_run, prove
+from edge_pipeline.compiler.reference import synthetic_inputs
+from edge_pipeline.compiler.samples import sample_inputs
+from edge_pipeline.compiler.source import Opened, open_source
+from edge_pipeline.errors import InputError
 from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.record import COST_FILE, CostRecord
-from edge_pipeline.registry import BACKENDS, MODELS
+from edge_pipeline.registry import BACKENDS
 
 __all__ = ["CompileRequest", "compile_model"]
-
-# Where sizes are free, the reference is small; it is not square, so that swapped axes show.
-_FREE_SIZE = (64, 96)
-_FIXED_SIZE = (256, 256)
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,16 @@ class CompileRequest:
         backend: as in the registry.
         options: of a registered network; a checkpoint has its own.
         filters: `dynamic`, `folded` or `split`.
-        calibration: captures for `folded`; those that come with the project when empty.
-        size: packed height and width. A backend with fixed sizes compiles for it (256 x 256 when
-            left out); one with free sizes makes its reference input of it (64 x 96).
+        phi: the rescaling factor to specialise for; wanted by networks that have one.
+        precision: of weights and arithmetic.
+        calibration: captures or pictures for folding and for int8; those that come with the
+            project when empty.
+        validation: captures or pictures on which the loss of folding and of precision is measured;
+            those of `accuracy.trial_for` when empty.
+        size: height and width of the first input. A backend with fixed sizes compiles for it (the
+            network's own default when left out); one with free sizes makes its reference of it.
         seed: of fresh weights; 0 when left out.
+        allowed: operators that may stay outside the delegate, by name.
         force: replace an artifact that stands at `output`.
     """
 
@@ -61,20 +63,15 @@ class CompileRequest:
     output: Path
     backend: str
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    filters: Form = "dynamic"
+    filters: WeightsForm = "dynamic"
+    phi: float | None = None
+    precision: Precision = "fp32"
     calibration: tuple[Path, ...] = ()
+    validation: tuple[Path, ...] = ()
     size: tuple[int, int] | None = None
     seed: int | None = None
+    allowed: frozenset[str] = frozenset()
     force: bool = False
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A network with weights, and the manifest's words about it."""
-
-    network: nn.Module
-    source: Source
-    card: ModelCard
 
 
 def compile_model(
@@ -90,133 +87,127 @@ def compile_model(
         InputError: an option, size, capture or checkpoint cannot be used.
         MissingExtraError: the backend's packages are not installed.
         OutputError: the folder exists, or cannot be written.
-        CompileError: the network cannot be compiled; the layer is named.
+        CompileError: the network cannot be compiled, or what was written is not what eager gives.
     """
     backend = cast(Backend, BACKENDS.load(request.backend))
+    _check_precision(request, backend)
     tools = _tools() | backend.require()
     check_output(request.output, force=request.force)  # known now, not after minutes of work
     on_step("building the network")
-    model = _open(request)
-    geometry = Geometry.of(model.network)
-    height, width = request.size or (_FREE_SIZE if backend.FREE_SIZES else _FIXED_SIZE)
-    geometry.check(height, width)
-    folded, calibration = None, None
-    if request.filters == "folded":
-        on_step("predicting filters on the calibration captures")
-        captures = list(request.calibration) or bundled_captures()
-        folded, calibration = calibrated_filters(model.network, captures)
-    elif request.calibration:
-        raise InputError(f"--filters {request.filters} needs no calibration; leave it out")
-    packed = torch.from_numpy(synthetic_capture(geometry.channels, height, width))
-    files: dict[str, bytes | Path] = {}
-    programs: list[ProgramSpec] = []
-    for entry in entries(model.network, request.filters, packed, folded):
-        spec = _program(entry, request.backend, backend, geometry, files, on_step)
-        programs.append(spec)
-    files[COST_FILE] = _cost(model.source, request.filters, tuple(packed.shape[1:]))
-    on_step("writing the artifact")
-    manifest = _manifest(request, model, geometry, tuple(programs), calibration, tools)
-    return write_artifact(request.output, manifest, files, force=request.force)
-
-
-def _program(
-    entry: Entry,
-    backend_name: str,
-    backend: Backend,
-    geometry: Geometry,
-    files: dict[str, bytes | Path],
-    on_step: Callable[[str], None],
-) -> ProgramSpec:
-    """Compile one program into `files`, and describe it."""
-    on_step(f"{entry.name}: tracing")
-    program = export(entry, geometry, free_sizes=backend.FREE_SIZES)
-
-    def tell(step: Pass, _: Result) -> None:
-        on_step(f"{entry.name}: {step.name}")
-
-    program = run_passes(program, passes_for(backend_name), entry.example, on_result=tell)
-    on_step(f"{entry.name}: writing for {backend_name}")
-    emitted = backend.emit(program, entry.inputs, entry.outputs)
-    file, reference = f"{entry.name}{backend.SUFFIX}", f"{entry.name}.reference.safetensors"
-    files[file] = emitted.data
-    files[reference] = reference_of(entry)
-    letters = Letters.of(program)
-    taken, given = tensors_of(program)
-    macs = macs_of(entry)
-    return ProgramSpec(
-        name=entry.name,
-        file=file,
-        inputs=tuple(map(_tensor, entry.inputs, map(letters.shape, taken))),
-        outputs=tuple(map(_tensor, entry.outputs, map(letters.shape, given))),
-        macs=macs,
-        flops=2 * macs,
-        delegation=emitted.delegation,
-        reference=reference,
+    opened = open_source(request.source, request.options, request.seed)
+    geometry = Geometry.of(opened.network)
+    free = backend.FREE_SIZES and geometry.free_sizes
+    size = geometry.size(request.size, free=free)
+    example = synthetic_inputs(geometry, *size)
+    form = form_of(opened.network, example, request.filters, request.phi, request.calibration)
+    samples, observed = _samples(request, geometry, size)
+    order = Order("", (), (), request.precision, allowed=request.allowed)
+    target = Target(request.backend, backend, geometry, free, order)
+    built = [
+        build(entry, target, samples_for(entry, opened.network, samples), on_step)
+        for entry in form.entries
+    ]
+    files = {name: data for one in built for name, data in one.files.items()}
+    files[COST_FILE] = _cost(opened, form, example)
+    on_step("checking what was written")
+    return build_artifact(
+        request.output,
+        lambda folder: _describe(folder, request, opened, form, built, size, observed, tools),
+        files,
+        force=request.force,
     )
 
 
-def _cost(source: Source, filters: Form, shape: tuple[int, ...]) -> bytes:
+def _check_precision(request: CompileRequest, backend: Backend) -> None:
+    if request.precision not in backend.PRECISIONS:
+        raise InputError(
+            f"{request.backend} cannot be written in {request.precision}; it takes "
+            f"{', '.join(backend.PRECISIONS)}"
+        )
+
+
+def _samples(
+    request: CompileRequest, geometry: Geometry, size: tuple[int, int]
+) -> tuple[list[tuple[Tensor, ...]], Calibration | None]:
+    """What int8 is calibrated on; nothing for the other precisions."""
+    if request.precision == "int8":
+        return sample_inputs(geometry, size, request.calibration)
+    if request.calibration and request.filters != "folded":
+        raise InputError(
+            f"--filters {request.filters} in {request.precision} needs no calibration; leave it out"
+        )
+    return [], None
+
+
+def _cost(opened: Opened, form: Form, example: tuple[Tensor, ...]) -> bytes:
     """What the network costs at the reference input, for those who open the artifact without it."""
-    cost = cost_of_name(source.model, source.options, shape)
-    if filters == "folded":
+    source = opened.source
+    cost = cost_of_name(source.model, source.options, tuple(example[0].shape[1:]))
+    if form.filters in ("folded", "specialised"):
         cost = CostRecord.build(
             cost.path_only(), model=cost.model, options=cost.options, input=cost.input
         )
     return cost.json_text().encode()
 
 
-def _tensor(name: str, shape: tuple[int | str, ...]) -> TensorSpec:
-    """The manifest's words for a tensor, by its name."""
-    if name == "packed":
-        meaning = "normalised packed Bayer capture: R, G on red rows, G on blue rows, B"
-        return TensorSpec(name=name, shape=shape, range=(0.0, 1.0), meaning=meaning)
-    if name == "rgb":
-        meaning = "the picture, in the model card's output space"
-        return TensorSpec(name=name, shape=shape, range=(0.0, 1.0), meaning=meaning)
-    layer, _, kind = name.rpartition(".")
-    layout = {5: "NOIHW", 2: "NO"}.get(len(shape), "NABCDEF"[: len(shape)])
-    return TensorSpec(name=name, shape=shape, layout=layout, meaning=f"{kind} of {layer}")
-
-
-def _open(request: CompileRequest) -> _Model:
-    """The network that the request names."""
-    source, path = str(request.source), Path(request.source)
-    if source in MODELS:
-        seed = request.seed or 0
-        options = options_of(source, request.options)
-        network = build_model(source, options, seed=seed)
-        card = ModelCard(
-            name=source,
-            description=f"Untrained: fresh weights from seed {seed}. Its pictures mean nothing.",
-            training_data=(),
-            licence="none: nothing was learnt",
-        )
-        return _Model(network, Source(model=source, options=options, seed=seed), card)
-    if path.suffix != ".safetensors" and not path.exists():
-        raise InputError(
-            f"{source!r} is neither a checkpoint (.safetensors) nor a registered network; "
-            f"the networks are {', '.join(MODELS.names())}"
-        )
-    checkpoint = load_checkpoint(path)
-    if request.options or request.seed is not None:
-        what = "a seed" if request.seed is not None else f"the option {next(iter(request.options))}"
-        raise InputError(f"{path} has its weights and options with it; leave out {what}")
-    try:
-        network = checkpoint.build()
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    try:
-        card = ModelCard.model_validate(checkpoint.card)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise CheckpointError(
-            f"{path} has a wrong model card at {where}: {first['msg']}"
-        ) from error
-    described = Source(
-        model=checkpoint.model, options=checkpoint.options, checkpoint_sha256=checkpoint.sha256
+def _describe(
+    folder: Path,
+    request: CompileRequest,
+    opened: Opened,
+    form: Form,
+    built: Sequence[Built],
+    size: tuple[int, int],
+    observed: Calibration | None,
+    tools: dict[str, str],
+) -> Manifest:
+    """The manifest of what lies in `folder`, which is run first."""
+    backend = cast(Backend, BACKENDS.load(request.backend))
+    geometry, specs = Geometry.of(opened.network), [one.spec for one in built]
+    checked = backend.checked()
+    after: Run | None = None
+    if checked != "not_run":
+        prove(folder, request.backend, specs, request.precision, opened.card.output_space)
+        after = compiled_run(folder, request.backend, specs)
+    return Manifest(
+        source=opened.source,
+        backend=request.backend,
+        precision=request.precision,
+        filters=form.filters,
+        phi=form.phi,
+        checked=checked,
+        programs=tuple(specs),
+        tile=geometry.tile(),
+        calibration=form.calibration,
+        precision_calibration=observed,
+        losses=_losses(request, opened, form, size, after),
+        card=opened.card,
+        tools=dict(sorted(tools.items())),
+        notes=tuple(dict.fromkeys(note for one in built for note in one.notes)),
+        created=datetime.now(UTC),
     )
-    return _Model(network, described, card)
+
+
+def _losses(
+    request: CompileRequest,
+    opened: Opened,
+    form: Form,
+    size: tuple[int, int],
+    after: Run | None,
+) -> tuple[Loss, ...]:
+    """What folding cost, in eager, and what precision cost, in the runtime."""
+    if form.filters != "folded" and (request.precision == "fp32" or after is None):
+        return ()
+    trial = trial_for(Geometry.of(opened.network), opened.card, size, request.validation)
+    losses = []
+    if form.filters == "folded":
+
+        def predicting(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
+            return cast("NDArray[np.float32]", opened.network(*inputs).detach().numpy())
+
+        losses.append(loss_of("folding", trial, predicting, form.run))
+    if request.precision != "fp32" and after is not None:
+        losses.append(loss_of("precision", trial, form.run, after))
+    return tuple(losses)
 
 
 def _tools() -> dict[str, str]:
@@ -226,30 +217,3 @@ def _tools() -> dict[str, str]:
     except PackageNotFoundError:
         own = "not installed"
     return {"edge-pipeline": own, "python": platform.python_version()}
-
-
-def _manifest(
-    request: CompileRequest,
-    model: _Model,
-    geometry: Geometry,
-    programs: tuple[ProgramSpec, ...],
-    calibration: Calibration | None,
-    tools: dict[str, str],
-) -> Manifest:
-    tile: dict[str, Any] = {
-        "stride": geometry.stride,
-        "halo": geometry.halo,
-        "scale": geometry.scale,
-        "minimum": geometry.minimum,
-    }
-    return Manifest(
-        source=model.source,
-        backend=request.backend,
-        filters=request.filters,
-        programs=programs,
-        tile=Tile.model_validate(tile),
-        calibration=calibration,
-        card=model.card,
-        tools=dict(sorted(tools.items())),
-        created=datetime.now(UTC),
-    )

@@ -4,158 +4,172 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramName
+from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.compiler.geometry import Geometry
 from edge_pipeline.errors import CompileError, InputError
+from edge_pipeline.models.network import FilterNetwork, PhiNetwork, Port
 from edge_pipeline.raw.windows import WINDOW
 
 __all__ = [
+    "WEIGHT_BUFFER",
     "Entry",
-    "FilterNetwork",
-    "Form",
-    "Geometry",
+    "Role",
     "as_filter_network",
-    "entries",
+    "dynamic",
     "export",
+    "given",
+    "specialised",
+    "split",
+    "with_weights",
 ]
 
-Form = Literal["dynamic", "folded", "split"]
+# Weights that are given as constants are buffers called so, with the weight's number.
+WEIGHT_BUFFER = "weight_"
 
-# The widest picture side that a free size allows, in packed pixels.
+# The widest side that a free size allows, in pixels of the first input.
 _WIDEST = 1 << 16
 
 
-class FilterNetwork(Protocol):
-    """A network whose filters can be had apart from their use."""
-
-    def predict_filters(self, x: Tensor) -> dict[str, Tensor]:
-        """The filters by name, for a packed capture."""
-        ...
-
-    def apply_filters(self, x: Tensor, filters: Mapping[str, Tensor]) -> Tensor:
-        """RGB from a packed capture and its filters."""
-        ...
-
-
 @dataclass(frozen=True)
-class Geometry:
-    """The sizes that a network takes.
+class Role:
+    """What the manifest says of a tensor, but its shape."""
 
-    Attributes:
-        channels: of the packed capture.
-        stride: height and width are multiples of it.
-        minimum: and at least this.
-        scale: output pixels per packed pixel along an axis.
-        halo: how far an output pixel sees, in packed pixels; None where there is no limit.
-    """
-
-    channels: int
-    stride: int
-    minimum: int
-    scale: int
-    halo: int | None
+    name: str
+    layout: str
+    meaning: str
+    range: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, model: nn.Module) -> Geometry:
-        """What the network says of itself."""
-        return cls(
-            channels=int(getattr(getattr(model, "options", None), "in_channels", 4)),
-            stride=int(getattr(model, "stride", 1)),
-            minimum=int(getattr(model, "min_size", 1)),
-            scale=int(getattr(model, "scale", 1)),
-            halo=getattr(model, "halo", None),
+    def of_port(cls, port: Port) -> Role:
+        """A network's own input or output."""
+        return cls(port.name, "NCHW", port.meaning, port.range)
+
+    @classmethod
+    def of_filter(cls, name: str, rank: int) -> Role:
+        """A predicted filter or bias, such as `hyper_conv0.weight`."""
+        layer, _, kind = name.rpartition(".")
+        layout = {5: "NOIHW", 2: "NO"}.get(rank, "NABCDEF"[:rank])
+        return cls(name, layout, f"{kind} of {layer}")
+
+    def spec(self, shape: tuple[int | str, ...]) -> TensorSpec:
+        """The manifest's entry."""
+        return TensorSpec(
+            name=self.name,
+            shape=shape,
+            layout=self.layout,
+            range=self.range,
+            meaning=self.meaning,
         )
-
-    def check(self, height: int, width: int) -> None:
-        """Refuse a size that the network cannot take.
-
-        Raises:
-            InputError: a side is no multiple of the stride, or below the minimum.
-        """
-        for side in (height, width):
-            if side % self.stride or side < self.minimum:
-                raise InputError(
-                    f"the input {height}x{width} has a side of {side} packed pixels; the network "
-                    f"takes multiples of {self.stride} from {self.minimum}"
-                )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A program to be: a module with an example, and names for what goes in and out.
+    """A program to be: a module with an example, and what goes in and out.
 
     Attributes:
         name: as in the manifest.
         module: takes the example's parts in order and gives a tuple of tensors.
-        example: the packed capture first, then filters if it takes any.
-        inputs: a name for each part of the example.
-        outputs: a name for each tensor it gives.
+        example: the network's inputs first, then filters if it takes any.
+        inputs: what each part of the example is.
+        outputs: what each tensor it gives is.
+        weights: those held as constants that may be exchanged, by name; `module` holds the i-th as
+            the buffer `weight_i`.
     """
 
     name: ProgramName
     module: nn.Module
     example: tuple[Tensor, ...]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    inputs: tuple[Role, ...]
+    outputs: tuple[Role, ...]
+    weights: Mapping[str, Tensor]
+
+    def run(self, inputs: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+        """What eager makes of the example, or of other inputs."""
+        with torch.no_grad():
+            outputs: tuple[Tensor, ...] = self.module(*(inputs or self.example))
+        return outputs
 
 
-class _Forward(nn.Module):
+class _Module(nn.Module):
+    """A program's module; the network is its submodule `network`, and weights are buffers."""
+
+    def __init__(self, network: nn.Module, weights: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.names = tuple(weights or {})
+        for i, value in enumerate((weights or {}).values()):
+            self.register_buffer(f"{WEIGHT_BUFFER}{i}", value)
+
+    def held(self) -> dict[str, Tensor]:
+        """The weights by name."""
+        return {name: self.get_buffer(f"{WEIGHT_BUFFER}{i}") for i, name in enumerate(self.names)}
+
+
+class _Forward(_Module):
     """The whole network."""
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, packed: Tensor, filters: list[Tensor]) -> tuple[Tensor, ...]:
-        """`filters` is empty."""
-        return (self.network(packed),)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        result = self.network(*inputs)
+        return result if isinstance(result, tuple) else (result,)
 
 
-class _Predict(nn.Module):
+class _Predict(_Module):
     """The filters alone, in the network's order."""
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, packed: Tensor, filters: list[Tensor]) -> tuple[Tensor, ...]:
-        """`filters` is empty."""
-        return tuple(as_filter_network(self.network).predict_filters(packed).values())
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(as_filter_network(self.network).predict_filters(inputs[0]).values())
 
 
-class _Apply(nn.Module):
+class _Apply(_Module):
     """The path alone, its filters given at run time."""
 
-    def __init__(self, network: nn.Module, names: tuple[str, ...]) -> None:
-        super().__init__()
-        self.network = network
-        self.names = names
+    def __init__(self, network: nn.Module, filters: tuple[str, ...]) -> None:
+        super().__init__(network)
+        self.filters = filters
 
-    def forward(self, packed: Tensor, filters: list[Tensor]) -> tuple[Tensor, ...]:
-        """One filter a name, in order."""
-        named = dict(zip(self.names, filters, strict=True))
-        return (as_filter_network(self.network).apply_filters(packed, named),)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        named = dict(zip(self.filters, inputs[1:], strict=True))
+        return (as_filter_network(self.network).apply_filters(inputs[0], named),)
 
 
-class _Folded(nn.Module):
+class _Folded(_Module):
     """The path alone, its filters constant."""
 
-    def __init__(self, network: nn.Module, filters: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.network = network
-        self.names = tuple(filters)
-        for i, value in enumerate(filters.values()):
-            self.register_buffer(f"filter_{i}", value)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return (as_filter_network(self.network).apply_filters(inputs[0], self.held()),)
 
-    def forward(self, packed: Tensor, filters: list[Tensor]) -> tuple[Tensor, ...]:
-        """`filters` is empty."""
-        held = {name: self.get_buffer(f"filter_{i}") for i, name in enumerate(self.names)}
-        return (as_filter_network(self.network).apply_filters(packed, held),)
+
+class _AtPhi(_Module):
+    """The hypernetwork at one phi, and the network with the weights it gives."""
+
+    def __init__(self, network: nn.Module, phi: float) -> None:
+        super().__init__(network)
+        self.at = phi
+        self.register_buffer("phi", torch.tensor([phi]))
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        network: Any = self.network
+        weights = network.predict_weights(self.phi)
+        return (network.apply_weights(inputs[0], self.at, weights),)
+
+
+class _WithWeights(_Module):
+    """The network at one phi with given weights; no hypernetwork."""
+
+    def __init__(self, network: nn.Module, phi: float, weights: Mapping[str, Tensor]) -> None:
+        super().__init__(network, weights)
+        self.at = phi
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        network: Any = self.network
+        return (network.apply_weights(inputs[0], self.at, self.held()),)
 
 
 def as_filter_network(model: nn.Module) -> FilterNetwork:
@@ -164,50 +178,117 @@ def as_filter_network(model: nn.Module) -> FilterNetwork:
     Raises:
         InputError: it has not.
     """
-    network: Any = model
-    if not (hasattr(network, "predict_filters") and hasattr(network, "apply_filters")):
+    if not isinstance(model, FilterNetwork):
         raise InputError(
             f"{type(model).__name__} predicts no filters; compile it with --filters dynamic"
         )
-    found: FilterNetwork = network
-    return found
+    return model
 
 
-def entries(
-    model: nn.Module, form: Form, packed: Tensor, folded: Mapping[str, Tensor] | None = None
-) -> list[Entry]:
-    """The programs of a form.
+def _roles(model: nn.Module) -> tuple[tuple[Role, ...], tuple[Role, ...]]:
+    geometry = Geometry.of(model)
+    return (
+        tuple(map(Role.of_port, geometry.inputs)),
+        tuple(map(Role.of_port, geometry.outputs)),
+    )
 
-    Args:
-        model: in eval mode.
-        form: `dynamic`, `folded` or `split`.
-        packed: [1, channels, H, W], the example; of a split network's it is the path's, and
-            predict_filters has the first window of it.
-        folded: for `folded`, the filters by name.
+
+def dynamic(model: nn.Module, example: tuple[Tensor, ...]) -> Entry:
+    """The whole network as it stands.
 
     Raises:
-        InputError: `form` needs filters, and the network predicts none.
+        InputError: its weights depend on phi, which has to be given.
     """
-    if form == "dynamic":
-        return [Entry("forward", _Forward(model), (packed,), ("packed",), ("rgb",))]
-    network = as_filter_network(model)
-    seen = packed[:, :, :WINDOW, :WINDOW].contiguous()
+    if isinstance(model, PhiNetwork):
+        low, high = model.phi_range
+        raise InputError(
+            f"the weights of {type(model).__name__} depend on phi; give --phi from {low:g} to "
+            f"{high:g}"
+        )
+    return Entry("forward", _Forward(model), example, *_roles(model), weights={})
+
+
+def given(model: nn.Module, example: tuple[Tensor, ...], filters: Mapping[str, Tensor]) -> Entry:
+    """The path with its filters as constants.
+
+    Args:
+        model: predicts filters.
+        example: the network's input.
+        filters: by name, each [1, ...].
+
+    Raises:
+        InputError: the network predicts no filters.
+    """
+    as_filter_network(model)
+    _check_any(model, filters)
+    return Entry("forward", _Folded(model, filters), example, *_roles(model), weights=filters)
+
+
+def split(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Entry, Entry]:
+    """The predictor, and the path that takes its filters at run time.
+
+    Args:
+        model: predicts filters.
+        example: the path's; the predictor has the first window of it.
+
+    Raises:
+        InputError: the network predicts no filters.
+    """
+    (x,) = example
+    seen = x[:, :, :WINDOW, :WINDOW].contiguous()
     with torch.no_grad():
-        predicted = network.predict_filters(seen) if folded is None else folded
-    if not predicted:
+        predicted = as_filter_network(model).predict_filters(seen)
+    _check_any(model, predicted)
+    filters = tuple(Role.of_filter(name, value.dim()) for name, value in predicted.items())
+    inputs, outputs = _roles(model)
+    path = _Apply(model, tuple(predicted))
+    return (
+        Entry("predict_filters", _Predict(model), (seen,), inputs, filters, weights={}),
+        Entry(
+            "apply_filters", path, (x, *predicted.values()), inputs + filters, outputs, weights={}
+        ),
+    )
+
+
+def specialised(model: nn.Module, example: tuple[Tensor, ...], phi: float) -> Entry:
+    """The network at one phi with its hypernetwork, which the pass `specialise` takes away.
+
+    Raises:
+        InputError: the network takes no phi, or was not trained at this one.
+    """
+    _check_phi(model, phi)
+    return Entry("forward", _AtPhi(model, phi), example, *_roles(model), weights={})
+
+
+def with_weights(
+    model: nn.Module, example: tuple[Tensor, ...], phi: float, weights: Mapping[str, Tensor]
+) -> Entry:
+    """The network at one phi with given weights, as if it had never had a hypernetwork.
+
+    Raises:
+        InputError: the network takes no phi, or was not trained at this one.
+    """
+    _check_phi(model, phi)
+    module = _WithWeights(model, phi, weights)
+    return Entry("forward", module, example, *_roles(model), weights=weights)
+
+
+def _check_any(model: nn.Module, filters: Mapping[str, Tensor]) -> None:
+    if not filters:
         raise InputError(
             f"{type(model).__name__} with these options predicts no filters; "
             "compile it with --filters dynamic"
         )
-    if form == "folded":
-        module = _Folded(model, predicted)
-        return [Entry("forward", module, (packed,), ("packed",), ("rgb",))]
-    names = tuple(predicted)
-    given = (packed, *predicted.values())
-    return [
-        Entry("predict_filters", _Predict(model), (seen,), ("packed",), names),
-        Entry("apply_filters", _Apply(model, names), given, ("packed", *names), ("rgb",)),
-    ]
+
+
+def _check_phi(model: nn.Module, phi: float) -> None:
+    if not isinstance(model, PhiNetwork):
+        raise InputError(f"{type(model).__name__} takes no phi; leave out --phi {phi:g}")
+    low, high = model.phi_range
+    if not low <= phi <= high:
+        raise InputError(
+            f"phi {phi:g} is outside {low:g} to {high:g}, where the network is trained"
+        )
 
 
 def export(entry: Entry, geometry: Geometry, *, free_sizes: bool) -> ExportedProgram:
@@ -221,20 +302,22 @@ def export(entry: Entry, geometry: Geometry, *, free_sizes: bool) -> ExportedPro
     Raises:
         CompileError: torch cannot trace the network.
     """
-    packed, *filters = entry.example
-    shapes: Any = None
-    if free_sizes:
-        stride = geometry.stride
-        least, most = max(1, -(-geometry.minimum // stride)), _WIDEST // stride
-        rows, columns = Dim("h", min=least, max=most), Dim("w", min=least, max=most)
-        shapes = {
-            "packed": {2: stride * rows, 3: stride * columns},
-            "filters": [None] * len(filters),
-        }
+    shapes = _free_shapes(entry, geometry) if free_sizes else None
     try:
-        program = torch.export.export(entry.module, (packed, filters), dynamic_shapes=shapes)
+        program = torch.export.export(entry.module, entry.example, dynamic_shapes=shapes)
         functional: ExportedProgram = program.run_decompositions({})
     except (RuntimeError, ValueError, TypeError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise CompileError(f"torch cannot trace {entry.name}: {first[0]}") from error
     return functional
+
+
+def _free_shapes(entry: Entry, geometry: Geometry) -> tuple[tuple[Any, ...]]:
+    """Which sizes are free: those of the network's own inputs, none of a filter's."""
+    stride = geometry.stride
+    least, most = max(1, -(-geometry.minimum // stride)), _WIDEST // stride
+    rows, columns = Dim("h", min=least, max=most), Dim("w", min=least, max=most)
+    steps = [stride * port.times // port.per for port in geometry.inputs]
+    free: list[Any] = [{2: step * rows, 3: step * columns} for step in steps]
+    free += [None] * (len(entry.example) - len(free))
+    return (tuple(free),)

@@ -10,8 +10,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge_pipeline.artifact.store import reference_bytes
 from edge_pipeline.compiler.entries import Entry
+from edge_pipeline.compiler.geometry import Geometry
 
-__all__ = ["macs_of", "reference_of", "synthetic_capture"]
+__all__ = [
+    "macs_of",
+    "reference_of",
+    "synthetic_capture",
+    "synthetic_inputs",
+    "synthetic_picture",
+]
 
 
 def synthetic_capture(channels: int, height: int, width: int) -> NDArray[np.float32]:
@@ -45,22 +52,51 @@ def synthetic_capture(channels: int, height: int, width: int) -> NDArray[np.floa
     return clipped
 
 
-def _eager(entry: Entry) -> tuple[Tensor, ...]:
-    packed, *filters = entry.example
-    with torch.no_grad():
-        outputs: tuple[Tensor, ...] = entry.module(packed, filters)
-    return outputs
+def synthetic_picture(channels: int, height: int, width: int) -> NDArray[np.float32]:
+    """A picture of overlapping blobs and stripes, float32 [1, channels, H, W] in [0, 1]."""
+    rng = np.random.default_rng(20240302)
+    y, x = np.mgrid[0:height, 0:width] / max(height, width)
+    picture = np.stack([0.3 + 0.2 * np.sin(40 * x + c) * np.cos(9 * y) for c in range(channels)])
+    for _ in range(12):
+        centre, radius = rng.uniform(0, 1, 2), rng.uniform(0.03, 0.2)
+        inside = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2
+        picture[:, inside] = rng.uniform(0, 1, (channels, 1))
+    noisy = picture + 0.02 * rng.standard_normal(picture.shape)
+    return np.stack([noisy]).clip(0, 1).astype(np.float32)
+
+
+def synthetic_inputs(geometry: Geometry, height: int, width: int) -> tuple[Tensor, ...]:
+    """An input of every port of a network, by what its values are; the same at every call.
+
+    Args:
+        geometry: the network's.
+        height: of its first input.
+        width: of its first input.
+    """
+    inputs = []
+    for number, port in enumerate(geometry.inputs):
+        shape = port.shape(height, width)
+        if port.space == "packed_bayer_white_balanced":
+            value = synthetic_capture(*shape[1:])
+        elif port.space in ("srgb", "camera_linear"):
+            value = synthetic_picture(*shape[1:])
+        else:
+            rng = np.random.default_rng([20240303, number])
+            value = rng.standard_normal(shape).astype(np.float32)
+        inputs.append(torch.from_numpy(value))
+    return tuple(inputs)
 
 
 def reference_of(entry: Entry) -> bytes:
     """The reference file of a program: its example and the unlowered network's output."""
-    inputs = dict(zip(entry.inputs, (value.numpy() for value in entry.example), strict=True))
-    outputs = dict(zip(entry.outputs, (value.numpy() for value in _eager(entry)), strict=True))
-    return reference_bytes(inputs, outputs)
+    return reference_bytes(
+        {role.name: value.numpy() for role, value in zip(entry.inputs, entry.example, strict=True)},
+        {role.name: value.numpy() for role, value in zip(entry.outputs, entry.run(), strict=True)},
+    )
 
 
 def macs_of(entry: Entry) -> int:
     """Multiply-accumulates of convolutions and matrix products, as the network is written."""
     with FlopCounterMode(display=False) as counter:
-        _eager(entry)
+        entry.run()
     return int(counter.get_total_flops()) // 2

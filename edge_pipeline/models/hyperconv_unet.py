@@ -15,6 +15,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.layers.convolution import ReflectConv
 from edge_pipeline.models.layers.hyperconv import Filters, HyperConv
 from edge_pipeline.models.layers.shuffle_head import ShuffleHead, compress
+from edge_pipeline.models.network import Port
 
 __all__ = ["HyperConvUNet", "Options", "build"]
 
@@ -77,6 +78,10 @@ class HyperConvUNet(nn.Module):
         stride: height and width of the input must be multiples of this.
         min_size: and at least this, so that the coarsest embedding is not empty.
         scale: output pixels per input pixel along an axis.
+        default_size: packed height and width to compile for.
+        free_sizes: one graph serves all sizes.
+        inputs: the packed capture.
+        outputs: the picture.
         halo: how far, in input pixels, an output pixel sees when the filters are given; None for
             the published head, whose aligned corners make every pixel depend on the whole size.
 
@@ -86,6 +91,8 @@ class HyperConvUNet(nn.Module):
     stride = 16
     min_size = 32
     scale = 2
+    default_size = (256, 256)
+    free_sizes = True
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -93,6 +100,25 @@ class HyperConvUNet(nn.Module):
         n, e, h = options.n_fwd, options.n_embed, options.n_hid
         shuffle = options.head == "shuffle"
         self.halo: int | None = 80 if shuffle else None
+        self.inputs = (
+            Port(
+                "packed",
+                options.in_channels,
+                "normalised packed Bayer capture: R, G on red rows, G on blue rows, B",
+                "packed_bayer_white_balanced",
+                (0.0, 1.0),
+            ),
+        )
+        self.outputs = (
+            Port(
+                "rgb",
+                options.out_channels,
+                "the picture, in the model card's output space",
+                "camera_linear",
+                (0.0, 1.0),
+                times=2,
+            ),
+        )
         if options.hyper:
             c = options.in_channels
             self.embed = _embedding([c, e, 2 * e, 4 * e, 8 * e, 16 * e], [2, 2, 2, 4])

@@ -1,4 +1,4 @@
-"""What a network says of itself: its tensors, the sizes it takes, and where its weights are from."""
+"""What a network says of itself: its tensors, the sizes it takes, where its weights are from."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from edge_pipeline.data.pictures import Mixture, Pictures, load_mixture, load_pictures
+from edge_pipeline.data.validation import psnr_by_level
 from edge_pipeline.errors import InputError, JobError, OutputError
 from edge_pipeline.models.base import build_model, options_of
 from edge_pipeline.models.checkpoint import save_checkpoint
@@ -22,7 +23,6 @@ from edge_pipeline.train.interrupt import interrupt_between_steps
 from edge_pipeline.train.losses import encode, log_mse, ms_ssim
 from edge_pipeline.train.recipe import LossWeights, Recipe
 from edge_pipeline.train.state import TrainingState, load_state, save_state
-from edge_pipeline.train.validation import psnr_by_level
 
 __all__ = ["Progress", "learning_rate", "loss_of", "train"]
 

@@ -18,7 +18,7 @@ from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.runtime.verify import verify_artifact
 from edge_pipeline.train.recipe import load_recipe
-from edge_pipeline.train.validation import psnr_db, validation_sample
+from edge_pipeline.data.validation import psnr_db, validation_sample
 from tests.shared_data import shared
 
 FOLDER = packaged("calibration/pretrained/isp_default")

@@ -1,0 +1,92 @@
+"""Running what was just written, before it gets its name: errors, and what precision costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.schema import Precision, Space
+from edge_pipeline.compare import TOLERANCES, compare
+from edge_pipeline.compiler.accuracy import Run
+from edge_pipeline.errors import CompileError
+from edge_pipeline.raw.windows import WINDOW
+from edge_pipeline.registry import RUNTIMES
+from edge_pipeline.runtime.base import Session
+
+__all__ = ["compiled_run", "prove"]
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def _open(folder: Path, backend: str, spec: ProgramSpec) -> Session:
+    session: Session = RUNTIMES.load(backend).open_session(folder / spec.file, spec, 1)
+    return session
+
+
+def prove(
+    folder: Path,
+    backend: str,
+    specs: Sequence[ProgramSpec],
+    precision: Precision,
+    space: Space,
+) -> None:
+    """Run every program on its reference input and hold it against what eager gave.
+
+    Args:
+        folder: where the files lie.
+        backend: whose runtime, or evaluator, runs them.
+        specs: the programs.
+        precision: which sets the tolerance.
+        space: of the network's own output.
+
+    Raises:
+        CompileError: an output is out of tolerance.
+        RuntimeFailure: the runtime cannot load or run a program.
+        MissingExtraError: the runtime is not installed.
+    """
+    for spec in specs:
+        tensors: Mapping[str, Any] = safetensors.numpy.load_file(folder / spec.reference)
+        inputs = {t.name: tensors[f"input.{t.name}"] for t in spec.inputs}
+        wanted = {t.name: tensors[f"output.{t.name}"] for t in spec.outputs}
+        with _open(folder, backend, spec) as session:
+            found = session.run(inputs)
+        ranges = {t.name: t.range for t in spec.outputs if t.range is not None}
+        spaces = {specs[-1].outputs[0].name: space}
+        for name, difference in compare(wanted, found, ranges=ranges, pictures=spaces).items():
+            complaint = TOLERANCES[precision].complaint(difference)
+            if complaint is not None:
+                raise CompileError(
+                    f"{spec.name} as written for {backend} in {precision} differs from eager: the "
+                    f"{complaint} in {name}; edge-pipeline bisect finds where it begins"
+                )
+
+
+def compiled_run(folder: Path, backend: str, specs: Sequence[ProgramSpec]) -> Run:
+    """The written programs as one function of the network's inputs; a predictor feeds its path.
+
+    Args:
+        folder: where the files lie.
+        backend: whose runtime runs them.
+        specs: one program, or a predictor and its path.
+    """
+
+    def run(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
+        given = [value.numpy() for value in inputs]
+        filters: Arrays = {}
+        if len(specs) > 1:
+            seen = np.ascontiguousarray(given[0][:, :, :WINDOW, :WINDOW])
+            with _open(folder, backend, specs[0]) as session:
+                filters = session.run({specs[0].inputs[0].name: seen})
+        spec = specs[-1]
+        named = dict(zip((t.name for t in spec.inputs), given, strict=False))
+        with _open(folder, backend, spec) as session:
+            return session.run(named | filters)[spec.outputs[0].name]
+
+    return run

@@ -1,0 +1,100 @@
+"""The network to compile: a checkpoint's, or a registered one with fresh weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import nn
+
+from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.errors import CheckpointError, InputError
+from edge_pipeline.models.base import build_model, options_of
+from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.registry import MODELS
+
+__all__ = ["Opened", "open_source"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network with weights, and the manifest's words about it.
+
+    Attributes:
+        network: in eval mode; it says of itself what `models.network.Network` asks.
+        source: which it is.
+        card: what it is for.
+    """
+
+    network: nn.Module
+    source: Source
+    card: ModelCard
+
+
+def open_source(
+    source: str | Path,
+    options: Mapping[str, str | int | float | bool] | None = None,
+    seed: int | None = None,
+) -> Opened:
+    """Open what `compile` and `bisect` are given.
+
+    Args:
+        source: a checkpoint's path, or a registered network's name for fresh weights.
+        options: of a registered network; a checkpoint has its own.
+        seed: of fresh weights; 0 when left out.
+
+    Raises:
+        InputError: there is no such checkpoint or network, or an option it cannot take.
+        CheckpointError: the checkpoint is damaged, of another network, or its card is wrong.
+    """
+    name, options = str(source), options or {}
+    if name in MODELS:
+        return _fresh(name, options, seed or 0)
+    path = Path(source)
+    if path.suffix != ".safetensors" and not path.exists():
+        raise InputError(
+            f"{name!r} is neither a checkpoint (.safetensors) nor a registered network; "
+            f"the networks are {', '.join(MODELS.names())}"
+        )
+    if options or seed is not None:
+        load_checkpoint(path)
+        what = "a seed" if seed is not None else f"the option {next(iter(options))}"
+        raise InputError(f"{path} has its weights and options with it; leave out {what}")
+    return _trained(path)
+
+
+def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int) -> Opened:
+    complete = options_of(name, options)
+    network: Any = build_model(name, complete, seed=seed)
+    card = ModelCard(
+        name=name,
+        description=f"Untrained: fresh weights from seed {seed}. What it gives means nothing.",
+        input_space=network.inputs[0].space,
+        output_space=network.outputs[0].space,
+        training_data=(),
+        licence="none: nothing was learnt",
+    )
+    return Opened(network, Source(model=name, options=complete, seed=seed), card)
+
+
+def _trained(path: Path) -> Opened:
+    checkpoint = load_checkpoint(path)
+    try:
+        network = checkpoint.build()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    try:
+        card = ModelCard.model_validate(checkpoint.card)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"{path} has a wrong model card at {where}: {first['msg']}"
+        ) from error
+    source = Source(
+        model=checkpoint.model, options=checkpoint.options, checkpoint_sha256=checkpoint.sha256
+    )
+    return Opened(network, source, card)
