@@ -54,7 +54,10 @@ class Registry:
 
 MODELS = Registry(
     "model",
-    (("hyperconv_unet", "edge_pipeline.models.hyperconv_unet"),),
+    (
+        ("hyperconv_unet", "edge_pipeline.models.hyperconv_unet"),
+        ("patchwise_block", "edge_pipeline.models.patchwise_block"),
+    ),
 )
 BACKENDS = Registry(
     "backend",

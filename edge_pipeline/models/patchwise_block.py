@@ -1,0 +1,147 @@
+"""The meta block of HyperSeg: an inverted residual whose weights differ from patch to patch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+
+from edge_pipeline.errors import InputError
+from edge_pipeline.models.layers.patchwise import PatchwiseConv2d, WeightMapper, merge, split
+from edge_pipeline.models.network import Port
+
+__all__ = ["Options", "PatchwiseBlock", "build"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the block can be built with.
+
+    Attributes:
+        in_channels: channels in.
+        out_channels: channels out; the input is added to the output where they are as many.
+        signal_channels: length of a patch's signal vector, a multiple of groups.
+        expand: hidden channels per channel in; with kernel 1 there are none.
+        kernel: 3 for the whole block; 1 for the one of small patches, which is its first
+            convolution alone.
+        patch: height and width of a patch in pixels; at least 2 with kernel 3.
+        groups: channel groups of the weight mapper.
+        halo: where the border pixels of a patch's neighbours come from. `block`: the block's
+            input is padded and cut into overlapping patches once, and each patch computes the
+            hidden pixels of its halo with its own weights, as the published implementation does
+            from its version 1.0 on. `layer`: each convolution is padded and cut for itself, so a
+            halo's hidden pixels are the neighbour's, computed with the neighbour's weights, as
+            section 3.3 of the paper reads.
+    """
+
+    in_channels: int = 32
+    out_channels: int = 32
+    signal_channels: int = 64
+    expand: int = 2
+    kernel: int = 3
+    patch: int = 32
+    groups: int = 16
+    halo: Literal["block", "layer"] = "block"
+
+    def __post_init__(self) -> None:
+        for name in ("in_channels", "out_channels", "signal_channels", "expand", "patch", "groups"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.kernel not in (1, 3):
+            raise InputError(f"kernel={self.kernel} must be 1 or 3")
+        if self.kernel == 3 and self.patch < 2:
+            raise InputError(f"patch={self.patch} must be at least 2 with kernel=3")
+        if self.signal_channels % self.groups:
+            raise InputError(
+                f"signal_channels={self.signal_channels} must be a multiple of groups={self.groups}"
+            )
+
+
+def build(options: Options) -> PatchwiseBlock:
+    """The block for `options`, with fresh weights from torch's generator."""
+    return PatchwiseBlock(options)
+
+
+class PatchwiseBlock(nn.Module):
+    """Point-wise, depth-wise and point-wise convolution with weights from a signal, patch by patch.
+
+    Each is followed by batch normalisation, the first two by ReLU6 too. The normalisation's scale
+    can be folded into the weight mapper and its shift be added after the convolution (papers/001,
+    appendix E): the mapper's rows of one output channel are neighbours.
+
+    Args:
+        options: see Options.
+
+    Attributes:
+        stride: height and width of the features are multiples of the patch.
+        min_size: and at least one.
+        scale: output pixels per input pixel along an axis.
+        default_size: 8 x 8 patches; 0.65 GFLOP with the default options (0.61 with `layer`).
+        free_sizes: False, since the number of patches is the number of channel groups.
+        halo: how far an output pixel sees in the features; of the signal it sees its patch's.
+        inputs: features, and a signal vector a patch.
+        outputs: features of the same height and width.
+
+    Source: papers/001, section 3.2 and figure 3; `kernel=1` and its plain ReLU, the published
+    implementation's `hyperseg_v1_0.py`.
+    """
+
+    scale = 1
+    free_sizes = False
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        n_in, n_out = options.in_channels, options.out_channels
+        self.stride = self.min_size = options.patch
+        self.default_size = (8 * options.patch, 8 * options.patch)
+        self.halo: int | None = options.kernel // 2
+        signal = Port(
+            "signal",
+            options.signal_channels,
+            "what each patch's weights are computed from",
+            "features",
+            per=options.patch,
+        )
+        self.inputs = (Port("features", n_in, "a decoder level's maps", "features"), signal)
+        self.outputs = (Port("features_out", n_out, "the block's maps", "features"),)
+        whole = options.kernel == 3
+        hidden = n_in * options.expand if whole else n_out
+        self.pw1 = PatchwiseConv2d(n_in, hidden)
+        self.bn1 = nn.BatchNorm2d(hidden)
+        layers: tuple[PatchwiseConv2d, ...] = (self.pw1,)
+        if whole:
+            self.dw = PatchwiseConv2d(hidden, hidden, options.kernel, groups=hidden)
+            self.bn2 = nn.BatchNorm2d(hidden)
+            self.pw2 = PatchwiseConv2d(hidden, n_out)
+            self.bn3 = nn.BatchNorm2d(n_out)
+            layers = (self.pw1, self.dw, self.pw2)
+        self.mapper = WeightMapper(options.signal_channels, layers, options.groups)
+
+    def forward(self, features: Tensor, signal: Tensor) -> Tensor:
+        """The block's maps.
+
+        Args:
+            features: [N, in_channels, H, W]; H and W multiples of the patch.
+            signal: [N, signal_channels, H / patch, W / patch].
+
+        Returns:
+            [N, out_channels, H, W].
+        """
+        grid = (signal.shape[2], signal.shape[3])
+        weights = self.mapper(signal)
+        if self.options.kernel == 1:
+            y = F.relu(self.bn1(self.pw1(split(features, grid, 0), weights[0])))
+            return merge(y, grid)
+        at_once = self.options.halo == "block"
+        # patches: [N * rows * columns, channels, height, width]
+        patches = split(features, grid, 1 if at_once else 0)
+        patches = F.relu6(self.bn1(self.pw1(patches, weights[0])))
+        if not at_once:
+            patches = split(merge(patches, grid), grid, 1)
+        patches = F.relu6(self.bn2(self.dw(patches, weights[1])))
+        patches = self.bn3(self.pw2(patches, weights[2]))
+        y = merge(patches, grid)
+        return features + y if self.options.in_channels == self.options.out_channels else y
