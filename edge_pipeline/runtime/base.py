@@ -14,7 +14,9 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import InputError, RuntimeFailure
 from edge_pipeline.registry import RUNTIMES
 
-__all__ = ["Session", "check_inputs", "check_outputs", "open_session"]
+__all__ = ["EAGER", "Session", "check_inputs", "check_outputs", "open_session"]
+
+EAGER = "eager"
 
 # ONNX Runtime starts as many as it is told; with a hundred thousand it does not come back.
 _MOST_THREADS = 512
@@ -46,16 +48,21 @@ class Session(Protocol):
     ) -> None: ...
 
 
-def open_session(artifact: Artifact, program: str, *, threads: int) -> Session:
+def open_session(
+    artifact: Artifact, program: str, *, threads: int, runtime: str | None = None
+) -> Session:
     """Load a program of an artifact.
 
     Args:
         artifact: a checked artifact.
         program: `forward`, `predict_filters` or `apply_filters`.
         threads: how many threads compute, 1 to 512, the caller's among them.
+        runtime: the one that the artifact's backend is for when left out; `eager` runs the network
+            as it was before it was compiled, in torch, from the graph that the artifact carries.
 
     Raises:
-        InputError: `threads` is outside 1 to 512, or the artifact has no such program.
+        InputError: `threads` is outside 1 to 512, or the artifact has no such program, or no graph
+            for `eager`.
         UnknownNameError: no runtime is registered for the artifact's backend.
         MissingExtraError: the runtime is not installed.
         RuntimeFailure: the runtime cannot load the program.
@@ -63,8 +70,13 @@ def open_session(artifact: Artifact, program: str, *, threads: int) -> Session:
     if not 1 <= threads <= _MOST_THREADS:
         raise InputError(f"threads is {threads}; give 1 to {_MOST_THREADS}")
     spec = artifact.program(program)
-    module = RUNTIMES.load(artifact.manifest.backend)
-    return cast(Session, module.open_session(artifact.path(spec.file), spec, threads))
+    file = spec.graph if runtime == EAGER else spec.file
+    if file is None:
+        raise InputError(
+            f"{artifact.folder} carries no graph of {program} for eager; compile it again"
+        )
+    module = RUNTIMES.load(runtime or artifact.manifest.backend)
+    return cast(Session, module.open_session(artifact.path(file), spec, threads))
 
 
 def check_inputs(

@@ -1,0 +1,139 @@
+"""Writing the network into its artifact, as torch exported it and before any pass.
+
+`torch.export.save` is not used. Its archive holds pickles (non-contiguous weights, constants and
+example inputs), and reading it evaluates the text of symbolic expressions; both would run whatever
+a file says. See `docs/decisions/0012-proof.md`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from edge_pipeline.artifact.graph import Call, Graph, graph_file_bytes
+from edge_pipeline.compiler.program import constants_of, layer_of
+from edge_pipeline.errors import CompileError
+
+__all__ = ["graph_bytes"]
+
+_MATH = {
+    operator.add: "add",
+    operator.sub: "sub",
+    operator.mul: "mul",
+    operator.floordiv: "floordiv",
+    operator.truediv: "truediv",
+    operator.mod: "mod",
+    operator.neg: "neg",
+    operator.pow: "pow",
+    torch.sym_max: "max",
+    torch.sym_min: "min",
+    torch.sym_int: "int",
+    torch.sym_float: "float",
+}
+# What only guards against sizes that the manifest rules out; nothing uses their results.
+_GUARDS = ("aten._assert_scalar.default", "aten.sym_constrain_range_for_size.default")
+
+
+def graph_bytes(program: ExportedProgram) -> bytes:
+    """The file that `runtime/eager.py` runs; two exports of one network give the same bytes.
+
+    Args:
+        program: as `entries.export` gives it; sizes may be symbolic.
+
+    Raises:
+        CompileError: a call cannot be written; the layer is named.
+    """
+    constants = constants_of(program)
+    signature = program.graph_signature
+    inputs = [s.arg.name for s in signature.input_specs if s.kind is InputKind.USER_INPUT]
+    calls: list[Call] = []
+    outputs: list[str] = []
+    dropped = _unused_guards(program.graph)
+    for node in program.graph.nodes:
+        if node.op == "call_function" and node not in dropped:
+            calls.append(_call(node))
+        elif node.op == "output":
+            outputs = [_output(value) for value in node.args[0]]
+        elif node.op not in ("placeholder", "call_function"):
+            raise CompileError(f"{layer_of(node)}: a {node.op} node cannot be kept in an artifact")
+    weights = {name: _array(name, value) for name, value in constants.items()}
+    graph = Graph(
+        inputs=tuple(inputs), weights=tuple(weights), calls=tuple(calls), outputs=tuple(outputs)
+    )
+    return graph_file_bytes(graph, weights)
+
+
+def _unused_guards(graph: fx.Graph) -> set[fx.Node]:
+    """The guards, and the arithmetic that only they look at."""
+    found: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op != "call_function":
+            continue
+        guard = str(node.target) in _GUARDS
+        if guard or (node.users and set(node.users) <= found):
+            found.add(node)
+    return found
+
+
+def _call(node: fx.Node) -> Call:
+    return Call(
+        name=node.name,
+        target=_target(node),
+        args=tuple(_argument(value, node) for value in node.args),
+        kwargs={key: _argument(value, node) for key, value in sorted(node.kwargs.items())},
+    )
+
+
+def _target(node: fx.Node) -> str:
+    target: Any = node.target
+    if isinstance(target, torch._ops.OpOverload) and target.namespace == "aten":
+        return str(target)
+    if target is operator.getitem:
+        return "getitem"
+    if target in _MATH:
+        return f"math.{_MATH[target]}"
+    raise CompileError(
+        f"{layer_of(node)}: {target} is no ATen operator, so the network cannot be kept in the "
+        "artifact; write the layer with torch's own operators"
+    )
+
+
+def _argument(value: Any, node: fx.Node) -> Any:
+    """An argument as JSON; see `artifact.graph.Call`."""
+    if isinstance(value, fx.Node):
+        return {"node": value.name}
+    if isinstance(value, list | tuple):
+        return [_argument(item, node) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, torch.device):
+        return {"device": "session"}
+    for kind, name in (
+        (torch.dtype, "dtype"),
+        (torch.layout, "layout"),
+        (torch.memory_format, "memory_format"),
+    ):
+        if isinstance(value, kind):
+            return {name: str(value).removeprefix("torch.")}
+    raise CompileError(f"{layer_of(node)}: an argument of {node.target} is {value!r:.60}")
+
+
+def _output(value: Any) -> str:
+    if not isinstance(value, fx.Node):
+        raise CompileError(f"an output of the network is {value!r:.60}, and a tensor is wanted")
+    return value.name
+
+
+def _array(name: str, value: torch.Tensor) -> Any:
+    try:
+        return value.detach().cpu().contiguous().numpy()
+    except TypeError as error:  # bfloat16 and the like, which NumPy lacks
+        raise CompileError(f"the weight {name} is {value.dtype}, which is not kept") from error

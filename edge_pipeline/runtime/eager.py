@@ -1,0 +1,250 @@
+"""The network itself, run by torch from the graph that its artifact carries.
+
+Needs torch and nothing else: no network is built, nothing is unpickled, no text is evaluated.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.artifact.graph import Graph, read_graph, references_in
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.errors import ArtifactError, RuntimeFailure
+from edge_pipeline.optional import require
+from edge_pipeline.runtime.base import check_inputs, check_outputs
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["EagerSession", "open_session", "preload"]
+
+_PURPOSE = "running the network itself"
+_EXTRA = "onnx"  # the smallest that brings torch
+_MATH: Mapping[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "floordiv": operator.floordiv,
+    "truediv": operator.truediv,
+    "mod": operator.mod,
+    "neg": operator.neg,
+    "pow": operator.pow,
+    "max": max,
+    "min": min,
+    "int": int,
+    "float": float,
+}
+_LOCK = threading.RLock()
+
+
+class _Step:
+    """One call, ready to be made; `last` are the names that nothing uses after it."""
+
+    def __init__(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        self.name = name
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.last: tuple[str, ...] = ()
+
+
+class EagerSession:
+    """A network in torch; made by `open_session`."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        weights: dict[str, torch.Tensor],
+        steps: list[_Step],
+        spec: ProgramSpec,
+        threads: int,
+    ) -> None:
+        self._graph: Graph | None = graph
+        self._weights = weights
+        self._steps = steps
+        self._spec = spec
+        self._threads = threads
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """See `edge_pipeline.runtime.base.Session.run`."""
+        if self._graph is None:
+            raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
+        values, sizes = check_inputs(self._spec, inputs)
+        torch = preload()
+        # torch warns of arrays that it could not write to.
+        tensors = [torch.from_numpy(np.require(value, requirements=("C", "W"))) for value in values]
+        with _threads(torch, self._threads), torch.inference_mode():
+            known = self._weights | dict(zip(self._graph.inputs, tensors, strict=True))
+            for step in self._steps:
+                _take(step, known, self._spec)
+            outputs = [known[name] for name in self._graph.outputs]
+        # An output may be a view of another, or of an input; the caller owns what it gets.
+        return check_outputs(
+            self._spec, [np.array(value.numpy(), order="C") for value in outputs], sizes
+        )
+
+    def close(self) -> None:
+        """Let the network and its weights go."""
+        self._graph, self._weights, self._steps = None, {}, []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_session(path: Path, spec: ProgramSpec, threads: int) -> EagerSession:
+    """Load the graph that `compiler/graph.py` wrote.
+
+    Args:
+        path: the file.
+        spec: the program that was compiled of it; inputs and outputs go by position.
+        threads: how many threads compute one operator; operators run one after another.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        ArtifactError: the file is damaged.
+        RuntimeFailure: this torch lacks an operator, or the tensors are not the manifest's.
+    """
+    torch = preload()
+    graph, arrays = read_graph(path)
+    for kind, names, tensors in (
+        ("inputs", graph.inputs, spec.inputs),
+        ("outputs", graph.outputs, spec.outputs),
+    ):
+        if len(names) != len(tensors):
+            raise RuntimeFailure(
+                f"{path} has {len(names)} {kind}, and the manifest lists {len(tensors)}"
+            )
+    steps = [
+        _Step(
+            call.name,
+            _function(torch, call.target, path),
+            _decoder(torch, call.args, path),
+            {key: _decoder(torch, value, path) for key, value in call.kwargs.items()},
+        )
+        for call in graph.calls
+    ]
+    _mark_last_uses(graph, steps)
+    weights = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    return EagerSession(graph, weights, steps, spec, threads)
+
+
+def preload() -> ModuleType:
+    """Import what the runtime needs, and give it back; a program then loads alone.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    return require("torch", _EXTRA, _PURPOSE)
+
+
+@contextmanager
+def _threads(torch: Any, wanted: int) -> Iterator[None]:
+    """Compute with `wanted` threads; torch has one number for the process, which is put back."""
+    with _LOCK:
+        before = torch.get_num_threads()
+        torch.set_num_threads(wanted)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+class _Name(str):
+    """A name that stands for its value when a call is made; plain text stands for itself."""
+
+    __slots__ = ()
+
+
+def _decoder(torch: Any, value: Any, path: Path) -> Any:
+    """An argument as torch takes it, references as `_Name`."""
+    if isinstance(value, list | tuple):
+        return [_decoder(torch, item, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match list(value.items()):
+        case [("node", str(name))]:
+            return _Name(name)
+        case [("float", "inf" | "-inf" | "nan" as text)]:
+            return float(text)
+        case [("device", "session")]:
+            return torch.device("cpu")
+        case [("dtype" | "layout" | "memory_format" as kind, str(name))]:
+            found = getattr(torch, name, None)
+            if isinstance(found, getattr(torch, kind)):
+                return found
+    raise ArtifactError(f"{path} holds an argument {value!r:.60}, which has no meaning")
+
+
+def _function(torch: Any, target: str, path: Path) -> Callable[..., Any]:
+    """What a target stands for.
+
+    Raises:
+        ArtifactError: it is nothing that a network calls.
+        RuntimeFailure: this torch has no such operator.
+    """
+    match target.split("."):
+        case ["getitem"]:
+            return operator.getitem
+        case ["math", name] if name in _MATH:
+            return _MATH[name]
+        case ["aten", name, overload] if name.isidentifier() and overload.isidentifier():
+            try:
+                found: Any = getattr(getattr(torch.ops.aten, name), overload)
+            except AttributeError as error:
+                raise RuntimeFailure(
+                    f"torch {torch.__version__} has no operator {target}, which {path} calls"
+                ) from error
+            if isinstance(found, torch._ops.OpOverload) and _computes(found._schema):
+                return cast("Callable[..., Any]", found)
+    raise ArtifactError(f"{path} calls {target[:60]!r}, which no network does")
+
+
+def _computes(schema: Any) -> bool:
+    """Operators that read or write files, which ATen has too, are no part of a network."""
+    return bool(schema.returns) and "filename" not in {a.name for a in schema.arguments}
+
+
+def _mark_last_uses(graph: Graph, steps: list[_Step]) -> None:
+    """So that a value's memory goes as soon as nothing needs it."""
+    kept = {*graph.outputs, *graph.weights}
+    for step, call in zip(reversed(steps), reversed(graph.calls), strict=True):
+        used = set(references_in([*call.args, *call.kwargs.values()])) | {call.name}
+        step.last = tuple(used - kept)
+        kept |= used
+
+
+def _take(step: _Step, known: dict[str, Any], spec: ProgramSpec) -> None:
+    """Make one call, and forget what is no longer needed."""
+    kwargs = {key: _resolved(value, known) for key, value in step.kwargs.items()}
+    try:
+        known[step.name] = step.function(*_resolved(step.args, known), **kwargs)
+    except (RuntimeError, TypeError, ValueError, IndexError, ArithmeticError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RuntimeFailure(f"torch could not run {step.name} of {spec.name}: {reason}") from error
+    for name in step.last:
+        del known[name]
+
+
+def _resolved(value: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(value, _Name):
+        return known[value]
+    if isinstance(value, list):
+        return [_resolved(item, known) for item in value]
+    return value
