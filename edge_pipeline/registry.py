@@ -69,6 +69,7 @@ BACKENDS = Registry(
 RUNTIMES = Registry(
     "runtime",
     (
+        ("eager", "edge_pipeline.runtime.eager"),
         ("executorch", "edge_pipeline.runtime.executorch"),
         ("onnx", "edge_pipeline.runtime.onnx"),
     ),
