@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks.isp_quality import KODAK, classical, shipped
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import packaged
 from edge_pipeline.isp.network import Network
 from edge_pipeline.models.checkpoint import load_checkpoint
@@ -18,7 +19,6 @@ from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.runtime.verify import verify_artifact
 from edge_pipeline.train.recipe import load_recipe
-from edge_pipeline.data.validation import psnr_db, validation_sample
 from tests.shared_data import shared
 
 FOLDER = packaged("calibration/pretrained/isp_default")

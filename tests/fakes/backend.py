@@ -1,17 +1,22 @@
 """A backend that writes nothing but the operators it was given, in milliseconds."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from torch.export import ExportedProgram
 
-from edge_pipeline.artifact.manifest import Delegation
-from edge_pipeline.compiler.backends.base import Emitted
+from edge_pipeline.artifact.manifest import Checked, Delegation
+from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.backends.base import Emitted, Order
 
-__all__ = ["FREE_SIZES", "SUFFIX", "emit", "require"]
+__all__ = ["FREE_SIZES", "PRECISIONS", "checked", "emit", "require"]
 
-SUFFIX = ".txt"
 FREE_SIZES = False
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+
+
+def checked() -> Checked:
+    """No runtime is for it."""
+    return "not_run"
 
 
 def require() -> dict[str, str]:
@@ -19,9 +24,12 @@ def require() -> dict[str, str]:
     return {"fake": "1"}
 
 
-def emit(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> Emitted:
-    """The names and the operators as text."""
+def emit(program: ExportedProgram, order: Order) -> Emitted:
+    """The names, the operators and the count of samples as text."""
     operators = [str(n.target) for n in program.graph.nodes if n.op == "call_function"]
-    text = "\n".join([*inputs, "->", *outputs, "", *operators])
+    said = f"{len(order.samples)} samples"
+    text = "\n".join([*order.inputs, "->", *order.outputs, "", *operators, said])
     inside = dict(sorted(Counter(operators).items()))
-    return Emitted(text.encode(), Delegation(delegate="none", delegated=inside, outside={}))
+    file = f"{order.name}.txt"
+    delegation = Delegation(delegate="none", delegated=inside, outside={})
+    return Emitted(file, {file: text.encode()}, delegation, ("written by a fake",))

@@ -3,17 +3,21 @@ import pytest
 import torch
 from torch import nn
 
-from edge_pipeline.compiler import calibrate
-from edge_pipeline.compiler.calibrate import bundled_captures, calibrated_filters
+from edge_pipeline.compiler import samples
+from edge_pipeline.compiler.calibrate import calibrated_filters
+from edge_pipeline.compiler.samples import bundled_files
 from edge_pipeline.errors import CaptureError, CompileError, InputError
 from edge_pipeline.files import sha256_of
+from edge_pipeline.models.network import Port
 from edge_pipeline.raw.image import Capture, CaptureExif
 
 
 class Means(nn.Module):
     """Predicts the mean of what it sees, so that averages can be told by hand."""
 
-    stride, min_size, scale = 16, 32, 2
+    stride, min_size, scale, halo = 16, 32, 2, None
+    default_size, free_sizes = (64, 64), True
+    inputs = outputs = (Port("packed", 4, "a capture", "packed_bayer_white_balanced"),)
 
     def __init__(self):
         super().__init__()
@@ -41,7 +45,7 @@ def captures(tmp_path, monkeypatch):
     large.write_bytes(b"large")
     small.write_bytes(b"small")
     content = {large: (2000, 1200, 100), small: (90, 70, 500)}
-    monkeypatch.setattr(calibrate, "read_capture", lambda path: fake_capture(path, *content[path]))
+    monkeypatch.setattr(samples, "read_capture", lambda path: fake_capture(path, *content[path]))
     return [large, small]
 
 
@@ -51,8 +55,10 @@ def test_captures_count_alike_whatever_their_size(captures):
     assert torch.allclose(filters["layer.weight"], torch.full((1, 4, 1, 1, 1), 0.3))
     assert [f.name for f in record.files] == ["large.dng", "small.dng"]
     assert [f.sha256 for f in record.files] == [sha256_of(p) for p in captures]
+    assert record.sha256 == calibrated_filters(model, captures)[1].sha256
+    assert record.sha256 != calibrated_filters(model, captures[::-1])[1].sha256
     # 16 windows of the large one, one of the small, which is filled up to the stride as in isp/.
-    assert model.seen == [(1, 4, 128, 128)] * 16 + [(1, 4, 48, 48)]
+    assert model.seen[:17] == [(1, 4, 128, 128)] * 16 + [(1, 4, 48, 48)]
 
 
 def test_an_empty_set_is_refused():
@@ -77,6 +83,6 @@ def test_a_filter_that_is_not_finite_is_named(captures):
 
 
 def test_the_bundled_capture_can_be_used():
-    filters, record = calibrated_filters(Means(), bundled_captures())
+    filters, record = calibrated_filters(Means(), bundled_files("packed_bayer_white_balanced"))
     assert record.files
     assert 0 < float(filters["layer.weight"].mean()) < 1

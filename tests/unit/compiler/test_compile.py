@@ -75,7 +75,8 @@ def test_fresh_weights_make_an_artifact_that_says_so(tmp_path):
     assert program.outputs[0].shape == (1, 3, 64, 96)
     assert program.flops == 2 * program.macs > 0
     assert steps[0] == "building the network"
-    assert steps[-1] == "writing the artifact"
+    assert steps[-1] == "checking what was written"
+    assert (manifest.checked, manifest.notes) == ("not_run", ("written by a fake",))
 
 
 def build_options():
@@ -120,6 +121,23 @@ def test_folded_records_the_calibration_set_that_comes_with_the_project(tmp_path
     assert [f.sha256 for f in manifest.calibration.files] == [sha256_of(p) for p in captures]
 
 
+def test_folding_says_what_it_loses(tmp_path):
+    manifest = compile_model(request(tmp_path / "a", filters="folded")).manifest
+    (loss,) = manifest.losses
+    assert (loss.cause, loss.metric) == ("folding", "psnr_db")
+    assert loss.loss == loss.before - loss.after
+    assert len(loss.on.files) == 6
+    assert manifest.calibration.sha256
+
+
+def test_int8_is_calibrated_on_the_bundled_captures(tmp_path):
+    artifact = compile_model(request(tmp_path / "a", precision="int8"))
+    manifest = artifact.manifest
+    assert [f.name for f in manifest.precision_calibration.files] == ["colorchart.dng"]
+    assert artifact.path("forward.txt").read_text().endswith("\n16 samples")
+    assert manifest.losses == ()  # the fake cannot be run
+
+
 def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
     path = checkpoint()
     artifact = compile_model(request(tmp_path / "a", source=path, options={}))
@@ -137,9 +155,12 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"source": "gone.safetensors"}, CheckpointError, r"gone\.safetensors"),
         ({"options": {"n_fed": 4}}, InputError, "no option 'n_fed'"),
         ({"options": {"n_fwd": "three"}}, InputError, "n_fwd=three"),
-        ({"size": (100, 96)}, InputError, "side of 100 .* multiples of 16 from 32"),
+        ({"size": (100, 96)}, InputError, "side of 100; packed is taken in multiples of 16"),
         ({"size": (16, 96)}, InputError, "side of 16"),
         ({"calibration": ("x.dng",)}, InputError, "needs no calibration"),
+        ({"precision": "fp16"}, InputError, "fake cannot be written in fp16; it takes fp32, int8"),
+        ({"phi": 0.5}, InputError, "HyperConvUNet takes no phi"),
+        ({"filters": "folded", "phi": 0.5}, InputError, "--filters folded does not go with --phi"),
         ({"filters": "folded", "options": SMALL | {"hyper": False}}, InputError, "no filters"),
     ],
 )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge_pipeline.compiler.entries import entries
+from edge_pipeline.compiler import entries
 from edge_pipeline.compiler.reference import macs_of, synthetic_capture
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.cost import cost_of
@@ -31,7 +31,7 @@ def test_costs_agree_with_the_count_on_shapes(head):
     model = build_model("hyperconv_unet", {**SMALL, "head": head})
     packed = torch.from_numpy(synthetic_capture(4, 32, 48))
     cost = cost_of(model, (1, 4, 32, 48))
-    (whole,) = entries(model, "dynamic", packed)
-    _, path = entries(model, "split", packed)
+    whole = entries.dynamic(model, (packed,))
+    _, path = entries.split(model, (packed,))
     assert macs_of(whole) == cost.macs
     assert macs_of(path) == sum(layer.macs for layer in cost.layers if layer.part == "path")

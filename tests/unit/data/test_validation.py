@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from edge_pipeline.data.pictures import Pictures
-from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.data.validation import psnr_by_level, psnr_db, validation_sample
+from edge_pipeline.raw.noise import NOISE_LEVELS
 
 
 def nearest(packed):
