@@ -56,6 +56,8 @@ MODELS = Registry(
     "model",
     (
         ("hyperconv_unet", "edge_pipeline.models.hyperconv_unet"),
+        ("phi_unet_oasis", "edge_pipeline.models.phi_unet_oasis"),
+        ("phi_unet_pets", "edge_pipeline.models.phi_unet_pets"),
         ("patchwise_block", "edge_pipeline.models.patchwise_block"),
     ),
 )

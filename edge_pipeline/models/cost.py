@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model, options_of
+from edge_pipeline.models.network import PhiNetwork
 from edge_pipeline.record import Cost, CostRecord, LayerCost
 
 __all__ = ["cost_of", "cost_of_name"]
@@ -28,62 +29,91 @@ _ATEN = torch.ops.aten
 
 
 def cost_of_name(
-    name: str, options: Mapping[str, str | int | float | bool], input_shape: tuple[int, ...]
+    name: str,
+    options: Mapping[str, str | int | float | bool],
+    input_shape: tuple[int, ...],
+    phi: float | None = None,
 ) -> CostRecord:
     """The cost of a registered network; it is never given memory for its weights.
 
     Args:
         name: as in the registry.
         options: some or all of its options.
-        input_shape: channels, height, width.
+        input_shape: channels, height, width of its first input; the others' follow from it.
+        phi: the rescaling factor of a network that has one, and then needed.
 
     Raises:
         UnknownNameError: no such network.
-        InputError: an option or the shape is not what the network takes.
+        InputError: an option, the shape or phi is not what the network takes.
     """
     complete = options_of(name, options)
     with torch.device("meta"):
         model = build_model(name, complete)
-    cost = cost_of(model, (1, *input_shape))
+    cost = cost_of(model, (1, *input_shape), phi)
     return CostRecord.build(cost, model=name, options=complete, input=input_shape)
 
 
-def cost_of(model: nn.Module, input_shape: tuple[int, ...]) -> Cost:
+def cost_of(model: nn.Module, input_shape: tuple[int, ...], phi: float | None = None) -> Cost:
     """The cost of one forward pass.
 
-    A layer belongs to the `predictor` if the network has `predict_filters` and `apply_filters`,
-    and the layer does not run in the latter. A HyperConv's constant filter counts with the
-    convolution that it is part of.
+    A layer belongs to the `predictor` if the network's filters or weights can be had apart from
+    their use (`FilterNetwork`, `PhiNetwork`), and the layer does not run in their use. A
+    HyperConv's constant filter counts with the convolution that it is part of.
 
     Args:
         model: on any device; it is left as it is.
-        input_shape: batch 1, channels, height, width.
+        input_shape: batch 1, channels, height, width of the first input.
+        phi: the rescaling factor of a PhiNetwork, and then needed.
 
     Raises:
-        InputError: the network does not take this shape.
+        InputError: the network does not take this shape or phi.
     """
     _check_shape(model, input_shape)
-    # Every parameter and buffer becomes a shape, so that a copy of the network costs nothing.
-    memo: dict[int, Any] = {
-        id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in model.parameters()
-    }
-    memo |= {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
-    shapes = copy.deepcopy(model, memo)
-    x = torch.empty(input_shape, device="meta")
+    _check_phi(model, phi)
+    shapes = _without_memory(model)
+    inputs = _inputs(model, input_shape)
     try:
         with torch.no_grad():
-            counts = _count(shapes, lambda: shapes(x))
-            on_path = set(counts)
-            split: Any = shapes
-            if hasattr(split, "predict_filters") and hasattr(split, "apply_filters"):
-                filters = split.predict_filters(x)
-                on_path = set(_count(shapes, lambda: split.apply_filters(x, filters)))
+            on_path, counts = _counts(shapes, inputs, phi)
     except RuntimeError as error:
         raise InputError(
             f"{type(model).__name__} does not take an input of {_text(input_shape)}: "
             f"{str(error).splitlines()[0]}"
         ) from error
     return Cost.of(_rows(shapes, counts, on_path))
+
+
+def _without_memory(model: nn.Module) -> nn.Module:
+    """A copy all of whose parameters and buffers are shapes, so that it costs nothing."""
+    memo: dict[int, Any] = {
+        id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in model.parameters()
+    }
+    memo |= {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
+    return copy.deepcopy(model, memo)
+
+
+def _inputs(model: nn.Module, input_shape: tuple[int, ...]) -> list[Tensor]:
+    """A shape for each of the network's inputs; modules that name none have one."""
+    further = getattr(model, "inputs", ())[1:]
+    shapes = [input_shape, *(port.shape(*input_shape[2:]) for port in further)]
+    return [torch.empty(shape, device="meta") for shape in shapes]
+
+
+def _counts(
+    shapes: Any, inputs: list[Tensor], phi: float | None
+) -> tuple[set[str], dict[str, _Count]]:
+    """The layers that run once filters or weights are given, and what every layer does."""
+    if phi is not None:
+        counts = _count(shapes, lambda: shapes(*inputs, phi))
+        weights = shapes.predict_weights(torch.full((1,), phi, device="meta"))
+        path = _count(shapes, lambda: shapes.apply_weights(*inputs, phi, weights))
+        return set(path), counts
+    counts = _count(shapes, lambda: shapes(*inputs))
+    path = counts
+    if hasattr(shapes, "predict_filters") and hasattr(shapes, "apply_filters"):
+        filters = shapes.predict_filters(*inputs)
+        path = _count(shapes, lambda: shapes.apply_filters(*inputs, filters))
+    return set(path), counts
 
 
 def _text(shape: tuple[int, ...]) -> str:
@@ -94,7 +124,8 @@ def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     """Refuse what the network says it does not take, before torch puts it in its words."""
     if len(input_shape) != 4 or input_shape[0] != 1:
         raise InputError(f"the shape {_text(input_shape)} must be 1 x channels x height x width")
-    channels = getattr(getattr(model, "options", None), "in_channels", input_shape[1])
+    named = getattr(model, "inputs", ())
+    channels = named[0].channels if named else input_shape[1]
     if input_shape[1] != channels:
         raise InputError(
             f"the network takes {channels} channels and the input {_text(input_shape[1:])} has "
@@ -107,6 +138,19 @@ def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
                 f"the input {_text(input_shape[1:])} has a side of {size}; the network takes "
                 f"multiples of {stride} from {minimum}"
             )
+
+
+def _check_phi(model: nn.Module, phi: float | None) -> None:
+    """Refuse a phi where there is no use for it, and none where one is needed."""
+    name = type(model).__name__
+    if not isinstance(model, PhiNetwork):
+        if phi is not None:
+            raise InputError(f"{name} has no rescaling factor; leave out phi={phi}")
+    elif phi is None:
+        lowest, highest = model.phi_range
+        raise InputError(
+            f"what {name} costs depends on its rescaling factor; give phi, {lowest} to {highest}"
+        )
 
 
 @dataclass

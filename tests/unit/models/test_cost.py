@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.cost import cost_of, cost_of_name
+from edge_pipeline.models.network import Port
 
 SMALL = {"n_fwd": 8, "n_embed": 4, "n_hid": 16}
 FORMS = [
@@ -160,3 +161,57 @@ def test_a_shape_that_the_network_does_not_take_is_refused(shape, word):
 def test_torchs_own_refusal_is_put_in_a_sentence():
     with pytest.raises(InputError, match="does not take an input of 1x3x8x8"):
         cost_of(nn.Sequential(nn.Conv2d(4, 4, 3)), (1, 3, 8, 8))
+
+
+class Sum(nn.Module):
+    """Two inputs, of which the second has a quarter of the rows and columns."""
+
+    inputs = (
+        Port("image", 3, "a picture", "srgb"),
+        Port("signal", 5, "a signal", "features", per=4),
+    )
+
+    def __init__(self):
+        super().__init__()
+        self.fine, self.coarse = nn.Conv2d(3, 2, 1), nn.Conv2d(5, 2, 1)
+
+    def forward(self, image, signal):
+        return self.fine(image).mean((2, 3)) + self.coarse(signal).mean((2, 3))
+
+
+def test_further_inputs_follow_from_the_first():
+    cost = cost_of(Sum(), (1, 3, 16, 24))
+    assert {layer.name: layer.macs for layer in cost.layers} == {
+        "fine": 16 * 24 * 3 * 2,
+        "coarse": 4 * 6 * 5 * 2,
+    }
+    with pytest.raises(InputError, match="takes 3 channels and the input 4x16x24 has 4"):
+        cost_of(Sum(), (1, 4, 16, 24))
+
+
+def test_phi_sets_the_cost_and_the_hypernetwork_is_the_predictor():
+    options = {"encoder": "4-6", "decoder": "3"}
+    cost = cost_of_name("phi_unet_pets", options, (3, 10, 20), 0.35)
+    layers = {layer.name: layer for layer in cost.layers}
+    assert layers["encoder1_0"].macs == 3 * 7 * 9 * 4 * 6
+    assert layers["encoder1_0"].op == "dynamic_conv2d"
+    assert {layer.name.split(".")[0] for layer in cost.layers if layer.part == "predictor"} == {
+        "hypernetwork"
+    }
+    plain = cost_of_name("phi_unet_pets", {**options, "hyper": False}, (3, 10, 20), 0.35)
+    assert {layer.op for layer in plain.layers} == {"conv2d"}
+    assert plain.macs == cost.path.macs
+
+
+@pytest.mark.parametrize(
+    ("name", "phi", "words"),
+    [
+        ("phi_unet_pets", None, "depends on its rescaling factor; give phi, 0.0 to 0.6"),
+        ("phi_unet_pets", 0.7, "phi=0.7 is outside the range 0.0 to 0.6"),
+        ("hyperconv_unet", 0.5, "has no rescaling factor; leave out phi=0.5"),
+    ],
+)
+def test_a_phi_that_is_wanting_or_unwanted_is_refused(name, phi, words):
+    channels = {"phi_unet_pets": 3, "hyperconv_unet": 4}[name]
+    with pytest.raises(InputError, match=words):
+        cost_of_name(name, {}, (channels, 32, 32), phi)
