@@ -36,6 +36,11 @@ class Verb(NamedTuple):
 VERBS = (
     Verb("develop", "edge_pipeline.cli.develop", "Develop RAW captures into pictures."),
     Verb("compile", "edge_pipeline.cli.compile", "Compile a network into an artifact."),
+    Verb(
+        "respecialise",
+        "edge_pipeline.cli.respecialise",
+        "Write other weights into a compiled artifact.",
+    ),
     Verb("verify", "edge_pipeline.cli.verify", "Check an artifact against its reference."),
     Verb("bench", "edge_pipeline.cli.bench", "Measure the latency and memory of artifacts."),
     Verb("inspect", "edge_pipeline.cli.inspect", "Show the parameters and cost of a network."),

@@ -1,0 +1,197 @@
+"""Exchangeable weights in an artifact's files: finding where they lie, and writing others there.
+
+A program is written with marks (random numbers that occur nowhere else) in the place of such
+weights. Wherever a mark's bytes turn up, in whatever order of axes, its weight lies; `patch` then
+writes the real one there, at compile time as much as later.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.artifact.manifest import Constant
+from edge_pipeline.errors import ArtifactError, InputError
+
+__all__ = ["Located", "check_values", "locate", "patch"]
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+_KINDS: tuple[tuple[Any, str], ...] = (("float32", "<f4"), ("float16", "<f2"))
+
+# A mark shorter than this could turn up by chance: a file of a megabyte holds any two bytes.
+_SHORTEST = 4
+
+
+@dataclass(frozen=True)
+class Located:
+    """What `locate` found.
+
+    Attributes:
+        constants: where each weight lies, ordered as the weights are; a weight that lies in several
+            files, or in several orders of axes, has an entry for each. Empty if one was not found.
+        problem: which weight was not found, and why, in words; None if all were.
+    """
+
+    constants: tuple[Constant, ...]
+    problem: str | None = None
+
+
+def locate(
+    files: Mapping[str, bytes],
+    marks: Arrays,
+    *,
+    required: Sequence[str] = (),
+) -> Located:
+    """Where marks lie in files, in any order of their axes, as float32 or float16.
+
+    Args:
+        files: content by name in the artifact.
+        marks: by the weight's name, float32.
+        required: files that must hold every mark, whatever else does; such as the network's graph,
+            which would otherwise go on computing with the old weights.
+    """
+    found: list[Constant] = []
+    for name, mark in marks.items():
+        places = [c for file, data in files.items() for c in _in_file(name, mark, file, data)]
+        holding = {constant.file for constant in places}
+        missing = [file for file in required if file not in holding]
+        if not holding - set(required) or missing:
+            where = missing[0] if missing else "the program's files"
+            return Located((), f"{name} is not in {where} as it stands in the network")
+        found += places
+    overlap = _overlap(found)
+    if overlap is not None:
+        return Located((), f"{overlap[0]} and {overlap[1]} were found at the same place")
+    return Located(tuple(found))
+
+
+def _in_file(name: str, mark: NDArray[np.float32], file: str, data: bytes) -> Iterator[Constant]:
+    for dtype, code in _KINDS:
+        value = mark.astype(code)
+        if value.nbytes < _SHORTEST:
+            continue
+        by_axes: dict[tuple[int, ...], list[int]] = {}
+        needles: dict[tuple[int, ...], bytes] = {}
+        # In every order the first element is the same, so one search finds all candidates.
+        for offset in _occurrences(data, value.flat[0].tobytes()):
+            needles = needles or {
+                axes: value.transpose(axes).tobytes() for axes in _orders(value.shape)
+            }
+            for axes, needle in needles.items():
+                if data.startswith(needle, offset):
+                    by_axes.setdefault(axes, []).append(offset)
+        for axes, offsets in by_axes.items():
+            yield Constant(
+                name=name,
+                shape=mark.shape,
+                axes=axes,
+                dtype=dtype,
+                file=file,
+                offsets=tuple(offsets),
+            )
+
+
+def _occurrences(data: bytes, needle: bytes) -> Iterator[int]:
+    offset = data.find(needle)
+    while offset >= 0:
+        yield offset
+        offset = data.find(needle, offset + 1)
+
+
+def _orders(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Orders of axes that differ in memory: where axes of size 1 stand makes no difference."""
+    ones = tuple(axis for axis, size in enumerate(shape) if size == 1)
+    rest = [axis for axis, size in enumerate(shape) if size > 1]
+    for order in itertools.permutations(rest):
+        yield ones + order
+
+
+def _overlap(found: Sequence[Constant]) -> tuple[str, str] | None:
+    """Two weights that would be written over each other."""
+    spans = sorted(
+        (constant.file, offset, offset + _size(constant), constant.name)
+        for constant in found
+        for offset in constant.offsets
+    )
+    for (file, _, end, name), (other_file, start, _, other) in itertools.pairwise(spans):
+        if file == other_file and start < end:
+            return name, other
+    return None
+
+
+def _size(constant: Constant) -> int:
+    return int(np.prod(constant.shape)) * np.dtype(constant.dtype).itemsize
+
+
+def check_values(constants: Sequence[Constant], values: Arrays) -> None:
+    """Refuse weights that cannot stand where the old ones do.
+
+    Args:
+        constants: as the manifest lists them.
+        values: by name.
+
+    Raises:
+        InputError: a weight is missing, one too many, of another shape, not finite, or too large
+            for half precision.
+    """
+    shapes = {constant.name: constant.shape for constant in constants}
+    halves = {constant.name for constant in constants if constant.dtype == "float16"}
+    for name in shapes:
+        if name not in values:
+            raise InputError(f"there is no {name} among the weights; all {len(shapes)} are wanted")
+    for name, value in values.items():
+        if name not in shapes:
+            raise InputError(f"{name} is no weight of the artifact; it has {', '.join(shapes)}")
+        if value.shape != shapes[name] or value.dtype != np.float32:
+            raise InputError(
+                f"{name} is {value.dtype} {_text(value.shape)}, and float32 {_text(shapes[name])} "
+                "is wanted"
+            )
+        if not np.isfinite(value).all():
+            raise InputError(f"{name} holds a value that is not finite")
+        if name in halves and np.abs(value).max() > np.finfo(np.float16).max:
+            raise InputError(
+                f"{name} holds {np.abs(value).max():.3g}, and half precision ends at 65504; "
+                "compile for fp32"
+            )
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def patch(
+    files: Mapping[str, bytes], constants: Sequence[Constant], values: Arrays
+) -> dict[str, bytes]:
+    """The files that hold weights, with others written in.
+
+    Args:
+        files: content by name; at least those that `constants` name.
+        constants: where weights lie.
+        values: float32, by name; see `check_values`.
+
+    Returns:
+        Only the files in which anything was written.
+
+    Raises:
+        ArtifactError: a file is shorter than where a weight should lie.
+    """
+    buffers: dict[str, bytearray] = {}
+    for constant in constants:
+        buffer = buffers.setdefault(constant.file, bytearray(files[constant.file]))
+        code = dict(_KINDS)[constant.dtype]
+        content = values[constant.name].transpose(constant.axes).astype(code).tobytes()
+        for offset in constant.offsets:
+            if offset + len(content) > len(buffer):
+                raise ArtifactError(
+                    f"{constant.file} has {len(buffer)} bytes, and {constant.name} should lie at "
+                    f"{offset}; compile the artifact again"
+                )
+            buffer[offset : offset + len(content)] = content
+    return {name: bytes(buffer) for name, buffer in buffers.items()}

@@ -1,0 +1,45 @@
+"""`edge-pipeline respecialise`: other weights in a compiled artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Annotated
+
+import typer
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.report.terminal import console
+from edge_pipeline.runtime.respecialise import read_filters, respecialise
+
+__all__ = ["command"]
+
+
+def command(
+    artifact: Annotated[
+        Path, typer.Argument(metavar="ARTIFACT", help="A folded or specialised artifact.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the copy.")],
+    filters: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="All of its weights by name (.safetensors)."),
+    ] = None,
+    phi: Annotated[
+        float | None, typer.Option(help="Compute the weights for it; the maps keep their sizes.")
+    ] = None,
+    run: Annotated[
+        bool,
+        typer.Option("--run/--no-run", help="Run the copy once, for a new reference output."),
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace an artifact.")] = False,
+) -> None:
+    """Write a copy of an artifact with other filters, or for another phi.
+
+    No compiler is needed. The weights are written where the old ones lie.
+    """
+    opened = Artifact.open(artifact)
+    start = perf_counter_ns()
+    values = None if filters is None else read_filters(filters)
+    copy = respecialise(opened, output, filters=values, phi=phi, run=run, force=force)
+    spent_ms = (perf_counter_ns() - start) / 1e6
+    console().print(f"wrote {copy.folder} in {spent_ms:.1f} ms", markup=False, highlight=False)

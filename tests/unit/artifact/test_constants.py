@@ -1,0 +1,96 @@
+"""Weights are found in whatever order they lie, and written nowhere else."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_pipeline.artifact.constants import check_values, locate, patch
+from edge_pipeline.artifact.manifest import Constant
+from edge_pipeline.errors import ArtifactError, InputError
+
+
+def drawn(shape, seed):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+shapes = st.lists(st.integers(1, 5), min_size=1, max_size=5).map(tuple)
+
+
+@given(shapes, st.data(), st.sampled_from(["<f4", "<f2"]), st.integers(0, 9), st.integers(1, 3))
+def test_any_order_of_axes_is_found_and_written(shape, data, code, before, copies):
+    axes = data.draw(st.permutations(range(len(shape))))
+    mark, real = drawn(shape, 1), drawn(shape, 2)
+    if mark.astype(code).nbytes < 8:
+        return
+    noise = np.random.default_rng(3).bytes(97)
+
+    def file_of(value):
+        content = value.transpose(axes).astype(code).tobytes()
+        return noise[:before] + b"".join(content + noise for _ in range(copies))
+
+    files = {"a.bin": file_of(mark), "other": noise}
+    found = locate(files, {"w": mark})
+    assert found.problem is None
+    assert sum(len(constant.offsets) for constant in found.constants) == copies
+    assert patch(files, found.constants, {"w": real}) == {"a.bin": file_of(real)}
+
+
+def test_one_that_was_changed_is_a_problem():
+    mark = drawn((3, 4), 1)
+    found = locate({"f": (2 * mark).tobytes()}, {"layer.weight": mark})
+    assert found.constants == ()
+    assert "layer.weight is not in the program's files" in found.problem
+
+
+def test_a_required_file_must_hold_every_mark():
+    first, second = drawn((3, 4), 1), drawn((5,), 2)
+    marks = {"w": first, "b": second}
+    whole = first.tobytes() + second.tobytes()
+    files = {"p": whole, "g": first.tobytes()}
+    assert "b is not in g" in (locate(files, marks, required=["g"]).problem or "")
+    files["g"] = whole
+    found = locate(files, marks, required=["g"])
+    assert [(c.name, c.file) for c in found.constants] == list(itertools.product("wb", "pg"))
+    # The network's graph alone is no program.
+    assert locate({"g": whole}, marks, required=["g"]).problem is not None
+
+
+def test_two_weights_at_one_place_are_a_problem():
+    mark = drawn((8,), 1)
+    found = locate({"f": mark.tobytes()}, {"a": mark, "b": mark})
+    assert found.problem == "a and b were found at the same place"
+
+
+def test_what_is_too_short_to_tell_apart_is_not_looked_for():
+    mark = drawn((1,), 1)
+    assert locate({"f": mark.astype("<f2").tobytes()}, {"b": mark}).problem is not None
+    assert locate({"f": mark.tobytes()}, {"b": mark}).problem is None
+
+
+def constant(**changes):
+    fields = {"shape": (2, 3), "axes": (0, 1), "dtype": "float32", "file": "f", "offsets": (4,)}
+    return Constant(name="w", **(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({}, "there is no w"),
+        ({"w": drawn((2, 3), 1), "v": drawn((1,), 1)}, "v is no weight of the artifact; it has w"),
+        ({"w": drawn((3, 2), 1)}, "float32 3x2, and float32 2x3 is wanted"),
+        ({"w": drawn((2, 3), 1).astype(np.float64)}, "w is float64"),
+        ({"w": np.full((2, 3), np.inf, np.float32)}, "not finite"),
+        ({"w": np.full((2, 3), 1e5, np.float32)}, "half precision ends at 65504"),
+    ],
+)
+def test_values_that_do_not_fit(values, complaint):
+    with pytest.raises(InputError, match=complaint):
+        check_values([constant(dtype="float16")], values)
+
+
+def test_a_file_that_is_too_short():
+    with pytest.raises(ArtifactError, match="f has 20 bytes, and w should lie at 4"):
+        patch({"f": bytes(20)}, [constant()], {"w": drawn((2, 3), 1)})

@@ -1,0 +1,54 @@
+"""`edge-pipeline respecialise`: what it prints, and its exit codes."""
+
+import re
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from edge_pipeline.artifact.constants import locate
+from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.cli.main import main
+from tests.fakes.artifacts import FILTER, demosaic_weight, make_files
+
+
+@pytest.fixture
+def folder(tmp_path):
+    manifest, files = make_files()
+    old = demosaic_weight(1)[None]
+    constants = locate({"forward.onnx": files["forward.onnx"]}, {FILTER: old}).constants
+    program = manifest.programs[0].model_copy(update={"constants": constants})
+    write_artifact(
+        tmp_path / "artifact",
+        manifest.model_copy(update={"programs": (program,)}),
+        files,
+        force=False,
+    )
+    safetensors.numpy.save_file({FILTER: np.float32(2) * old}, tmp_path / "f.safetensors")
+    return tmp_path
+
+
+def test_the_milliseconds_are_told(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert main(["respecialise", "artifact", "-o", "copy", "--filters", "f.safetensors"]) == 0
+    assert re.fullmatch(r"wrote copy in \d+\.\d ms\n", capsys.readouterr().out)
+    Artifact.open(folder / "copy")
+    words = ["respecialise", "artifact", "-o", "copy", "--filters", "f.safetensors", "--no-run"]
+    assert main(words) == 2
+    assert main([*words, "--force"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "give either filters or phi"),
+        (["--phi", "0.3"], "carries no hypernetwork"),
+        (["--filters", "absent"], "cannot read absent"),
+    ],
+)
+def test_refusals(folder, capsys, monkeypatch, words, complaint):
+    monkeypatch.chdir(folder)
+    assert main(["respecialise", "artifact", "-o", "copy", *words]) == 2
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert said.count("\n") == 1
