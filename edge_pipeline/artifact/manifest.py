@@ -144,7 +144,7 @@ class Manifest(Schema):
     backend: str
     precision: Precision = "fp32"
     filters: WeightsForm
-    phi: Annotated[float, Field(gt=0, le=1)] | None = None
+    phi: Annotated[float, Field(ge=0, le=1)] | None = None
     checked: Checked = "verified"
     programs: tuple[ProgramSpec, ...]
     tile: Tile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -51,6 +52,23 @@ class TensorSpec(Schema):
     def shape_text(self) -> str:
         """The shape for messages, `1x4x16*hx16*w`."""
         return "x".join(map(str, self.shape))
+
+    def factor(self, letter: str) -> int:
+        """What a free size is a multiple of here; 0 where `letter` does not occur."""
+        for size in self.shape:
+            match = None if isinstance(size, int) else _DIMENSION.fullmatch(size)
+            if match is not None and match.group(2) == letter:
+                return int(match.group(1) or 1)
+        return 0
+
+    def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape where the free letters stand for `sizes`."""
+        return tuple(
+            size
+            if isinstance(size, int)
+            else int(size.rpartition("*")[0] or 1) * sizes[size.rpartition("*")[2]]
+            for size in self.shape
+        )
 
     def fits(self, shape: tuple[int, ...], sizes: dict[str, int]) -> bool:
         """Whether an array of `shape` may stand here.

@@ -11,8 +11,10 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
 from edge_pipeline.compiler.entries import Entry, Role, export
+from edge_pipeline.compiler.exchange import Exchange, LostMark
 from edge_pipeline.compiler.geometry import Geometry
-from edge_pipeline.compiler.pipeline import passes_for, run_passes
+from edge_pipeline.compiler.graph import graph_bytes
+from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
 from edge_pipeline.compiler.program import Pass, Result
 from edge_pipeline.compiler.reference import macs_of, reference_of
 from edge_pipeline.compiler.shapes import Letters, tensors_of
@@ -30,6 +32,7 @@ class Target:
         geometry: the network's.
         free_sizes: whether height and width stay open.
         order: precision and permissions; names and samples are each program's own.
+        tell: told in a few words what is being done.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Target:
     geometry: Geometry
     free_sizes: bool
     order: Order
+    tell: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,31 +52,55 @@ class Built:
     notes: tuple[str, ...]
 
 
-def build(
-    entry: Entry,
-    target: Target,
-    samples: Sequence[tuple[Tensor, ...]],
-    on_step: Callable[[str], None],
-) -> Built:
+def build(entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]) -> Built:
     """Build one program.
 
     Args:
         entry: what it is to be.
         target: what for.
         samples: for int8, inputs on which ranges are observed.
-        on_step: told in a few words what is being done.
 
     Raises:
         CompileError: a pass or the backend cannot take the network; the layer is named.
     """
-    on_step(f"{entry.name}: tracing")
+    target.tell(f"{entry.name}: tracing")
     source = export(entry, target.geometry, free_sizes=target.free_sizes)
+    source = run_passes(source, PREPARATION, entry.example, on_result=_teller(entry, target))
+    notes: tuple[str, ...] = ()
+    if entry.weights and target.order.precision != "int8":  # whose scales belong to the weights
+        try:
+            return _build_exchangeable(source, entry, target, samples)
+        except LostMark as reason:
+            notes = (f"its weights cannot be exchanged: {reason}",)
+    built = _write(source, entry, target, samples)
+    return replace(built, notes=built.notes + notes)
 
-    def tell(step: Pass, _: Result) -> None:
-        on_step(f"{entry.name}: {step.name}")
 
-    program = run_passes(source, passes_for(target.name), entry.example, on_result=tell)
-    on_step(f"{entry.name}: writing for {target.name}")
+def _build_exchangeable(
+    source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
+) -> Built:
+    """Build with marks in the place of weights, and write the weights over them."""
+    exchange = Exchange.of(source, entry.weights)
+    marked = _write(exchange.program, entry, target, samples)
+    files, constants = exchange.settle(marked.files, _graph_file(entry))
+    return Built(marked.spec.model_copy(update={"constants": constants}), files, marked.notes)
+
+
+def _teller(entry: Entry, target: Target) -> Callable[[Pass, Result], None]:
+    return lambda step, _: target.tell(f"{entry.name}: {step.name}")
+
+
+def _graph_file(entry: Entry) -> str:
+    return f"{entry.name}.graph.safetensors"
+
+
+def _write(
+    source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
+) -> Built:
+    """Run the passes and the backend."""
+    passes = passes_for(target.name)
+    program = run_passes(source, passes, entry.example, on_result=_teller(entry, target))
+    target.tell(f"{entry.name}: writing for {target.name}")
     order = replace(
         target.order,
         name=entry.name,
@@ -81,28 +109,27 @@ def build(
         samples=samples,
     )
     emitted = target.backend.emit(program, order)
-    reference = f"{entry.name}.reference.safetensors"
-    files = dict(emitted.files) | {reference: reference_of(entry)}
-    spec = _spec(entry, program, emitted, reference)
+    spec = _spec(entry, program, emitted)
+    files = dict(emitted.files)
+    files[spec.reference] = reference_of(entry)
+    files[_graph_file(entry)] = graph_bytes(source)
     return Built(spec, files, emitted.notes)
 
 
-def _spec(entry: Entry, program: ExportedProgram, emitted: Emitted, reference: str) -> ProgramSpec:
+def _spec(entry: Entry, program: ExportedProgram, emitted: Emitted) -> ProgramSpec:
     letters = Letters.of(program)
     taken, given = (map(letters.shape, tensors) for tensors in tensors_of(program))
     macs = macs_of(entry)
+    model = emitted.file
     return ProgramSpec(
         name=entry.name,
-        file=emitted.file,
+        file=model,
         inputs=tuple(map(Role.spec, entry.inputs, taken)),
         outputs=tuple(map(Role.spec, entry.outputs, given)),
         macs=macs,
         flops=2 * macs,
         delegation=emitted.delegation,
-        reference=reference,
-        extra=tuple(
-            name
-            for name in emitted.files
-            if not name.startswith(emitted.file + "/") and name != emitted.file
-        ),
+        reference=f"{entry.name}.reference.safetensors",
+        extra=tuple(f for f in emitted.files if f != model and not f.startswith(f"{model}/")),
+        graph=_graph_file(entry),
     )

@@ -22,6 +22,7 @@ from edge_pipeline.artifact.store import Artifact, build_artifact
 from edge_pipeline.compiler.accuracy import Run, loss_of, trial_for
 from edge_pipeline.compiler.backends.base import Backend, Order
 from edge_pipeline.compiler.build import Built, Target, build
+from edge_pipeline.compiler.exchange import hypernetwork_file
 from edge_pipeline.compiler.forms import Form, form_of, samples_for
 from edge_pipeline.compiler.geometry import Geometry
 from edge_pipeline.compiler.proof import compiled_run, prove
@@ -34,6 +35,8 @@ from edge_pipeline.record import COST_FILE, CostRecord
 from edge_pipeline.registry import BACKENDS
 
 __all__ = ["CompileRequest", "compile_model"]
+
+_HYPERNETWORK = "hypernetwork.safetensors"
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,15 @@ def compile_model(
     form = form_of(opened.network, example, request.filters, request.phi, request.calibration)
     samples, observed = _samples(request, geometry, size)
     order = Order("", (), (), request.precision, allowed=request.allowed)
-    target = Target(request.backend, backend, geometry, free, order)
+    target = Target(request.backend, backend, geometry, free, order, on_step)
     built = [
-        build(entry, target, samples_for(entry, opened.network, samples), on_step)
-        for entry in form.entries
+        build(entry, target, samples_for(entry, opened.network, samples)) for entry in form.entries
     ]
     files = {name: data for one in built for name, data in one.files.items()}
     files[COST_FILE] = _cost(opened, form, example)
+    hypernetwork = hypernetwork_file(opened.network) if form.phi is not None else None
+    if hypernetwork is not None:
+        files[_HYPERNETWORK] = hypernetwork
     on_step("checking what was written")
     return build_artifact(
         request.output,
@@ -142,7 +147,7 @@ def _samples(
 def _cost(opened: Opened, form: Form, example: tuple[Tensor, ...]) -> bytes:
     """What the network costs at the reference input, for those who open the artifact without it."""
     source = opened.source
-    cost = cost_of_name(source.model, source.options, tuple(example[0].shape[1:]))
+    cost = cost_of_name(source.model, source.options, tuple(example[0].shape[1:]), form.phi)
     if form.filters in ("folded", "specialised"):
         cost = CostRecord.build(
             cost.path_only(), model=cost.model, options=cost.options, input=cost.input
@@ -180,6 +185,7 @@ def _describe(
         calibration=form.calibration,
         precision_calibration=observed,
         losses=_losses(request, opened, form, size, after),
+        hypernetwork=_HYPERNETWORK if (folder / _HYPERNETWORK).exists() else None,
         card=opened.card,
         tools=dict(sorted(tools.items())),
         notes=tuple(dict.fromkeys(note for one in built for note in one.notes)),

@@ -18,7 +18,6 @@ from edge_pipeline.models.network import FilterNetwork, PhiNetwork, Port
 from edge_pipeline.raw.windows import WINDOW
 
 __all__ = [
-    "WEIGHT_BUFFER",
     "Entry",
     "Role",
     "as_filter_network",
@@ -27,11 +26,7 @@ __all__ = [
     "given",
     "specialised",
     "split",
-    "with_weights",
 ]
-
-# Weights that are given as constants are buffers called so, with the weight's number.
-WEIGHT_BUFFER = "weight_"
 
 # The widest side that a free size allows, in pixels of the first input.
 _WIDEST = 1 << 16
@@ -79,8 +74,7 @@ class Entry:
         example: the network's inputs first, then filters if it takes any.
         inputs: what each part of the example is.
         outputs: what each tensor it gives is.
-        weights: those held as constants that may be exchanged, by name; `module` holds the i-th as
-            the buffer `weight_i`.
+        weights: computed ones that become constants, by name; they may be exchanged later.
     """
 
     name: ProgramName
@@ -98,18 +92,11 @@ class Entry:
 
 
 class _Module(nn.Module):
-    """A program's module; the network is its submodule `network`, and weights are buffers."""
+    """A program's module; the network is its submodule `network`."""
 
-    def __init__(self, network: nn.Module, weights: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.names = tuple(weights or {})
-        for i, value in enumerate((weights or {}).values()):
-            self.register_buffer(f"{WEIGHT_BUFFER}{i}", value)
-
-    def held(self) -> dict[str, Tensor]:
-        """The weights by name."""
-        return {name: self.get_buffer(f"{WEIGHT_BUFFER}{i}") for i, name in enumerate(self.names)}
 
 
 class _Forward(_Module):
@@ -142,8 +129,15 @@ class _Apply(_Module):
 class _Folded(_Module):
     """The path alone, its filters constant."""
 
+    def __init__(self, network: nn.Module, filters: Mapping[str, Tensor]) -> None:
+        super().__init__(network)
+        self.names = tuple(filters)
+        for i, value in enumerate(filters.values()):
+            self.register_buffer(f"filter_{i}", value)
+
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        return (as_filter_network(self.network).apply_filters(inputs[0], self.held()),)
+        held = {name: self.get_buffer(f"filter_{i}") for i, name in enumerate(self.names)}
+        return (as_filter_network(self.network).apply_filters(inputs[0], held),)
 
 
 class _AtPhi(_Module):
@@ -158,18 +152,6 @@ class _AtPhi(_Module):
         network: Any = self.network
         weights = network.predict_weights(self.phi)
         return (network.apply_weights(inputs[0], self.at, weights),)
-
-
-class _WithWeights(_Module):
-    """The network at one phi with given weights; no hypernetwork."""
-
-    def __init__(self, network: nn.Module, phi: float, weights: Mapping[str, Tensor]) -> None:
-        super().__init__(network, weights)
-        self.at = phi
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        network: Any = self.network
-        return (network.apply_weights(inputs[0], self.at, self.held()),)
 
 
 def as_filter_network(model: nn.Module) -> FilterNetwork:
@@ -256,20 +238,14 @@ def specialised(model: nn.Module, example: tuple[Tensor, ...], phi: float) -> En
     Raises:
         InputError: the network takes no phi, or was not trained at this one.
     """
-    _check_phi(model, phi)
-    return Entry("forward", _AtPhi(model, phi), example, *_roles(model), weights={})
-
-
-def with_weights(
-    model: nn.Module, example: tuple[Tensor, ...], phi: float, weights: Mapping[str, Tensor]
-) -> Entry:
-    """The network at one phi with given weights, as if it had never had a hypernetwork.
-
-    Raises:
-        InputError: the network takes no phi, or was not trained at this one.
-    """
-    _check_phi(model, phi)
-    module = _WithWeights(model, phi, weights)
+    if not isinstance(model, PhiNetwork):
+        raise InputError(f"{type(model).__name__} takes no phi; leave out --phi {phi:g}")
+    low, high = model.phi_range
+    if not low <= phi <= high:
+        raise InputError(f"phi {phi:g} is out of the trained range; give {low:g} to {high:g}")
+    module = _AtPhi(model, phi)
+    with torch.no_grad():
+        weights = model.predict_weights(torch.tensor([phi]))
     return Entry("forward", module, example, *_roles(model), weights=weights)
 
 
@@ -278,16 +254,6 @@ def _check_any(model: nn.Module, filters: Mapping[str, Tensor]) -> None:
         raise InputError(
             f"{type(model).__name__} with these options predicts no filters; "
             "compile it with --filters dynamic"
-        )
-
-
-def _check_phi(model: nn.Module, phi: float) -> None:
-    if not isinstance(model, PhiNetwork):
-        raise InputError(f"{type(model).__name__} takes no phi; leave out --phi {phi:g}")
-    low, high = model.phi_range
-    if not low <= phi <= high:
-        raise InputError(
-            f"phi {phi:g} is outside {low:g} to {high:g}, where the network is trained"
         )
 
 

@@ -18,7 +18,11 @@ from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.errors import CompileError, UnknownNameError
 
-__all__ = ["PIPELINES", "TOLERANCE", "passes_for", "run_passes"]
+__all__ = ["PIPELINES", "PREPARATION", "TOLERANCE", "passes_for", "run_passes"]
+
+# What every backend's programs go through first; what comes out is the network that the artifact
+# carries for eager.
+PREPARATION: tuple[Pass, ...] = ()
 
 PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (

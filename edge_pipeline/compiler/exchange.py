@@ -1,0 +1,145 @@
+"""Weights that can be exchanged later: marks in their place, and where those turn up.
+
+A program is written with marks, random numbers that occur nowhere else, in the place of the weights
+that a user may exchange. Where their bytes turn up in the files is where weights lie; the real ones
+are then written there by the function that `respecialise` uses. So every artifact with exchangeable
+weights is itself made by exchanging them, and two weights that happen to be equal are never merged.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from edge_pipeline.artifact.constants import locate, patch
+from edge_pipeline.artifact.hypernetwork import HypernetworkSpec, hypernetwork_bytes
+from edge_pipeline.artifact.manifest import Constant
+from edge_pipeline.compiler.program import constants_of
+
+__all__ = ["Exchange", "LostMark", "hypernetwork_file"]
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+class LostMark(Exception):  # noqa: N818 - caught by `build`, never shown
+    """A mark did not come through the passes and the backend as it was."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A program to write, with marks in the place of weights.
+
+    Attributes:
+        program: what to write.
+        weights: the real ones by name.
+        marks: what stands in their place.
+    """
+
+    program: ExportedProgram
+    weights: Arrays
+    marks: Arrays
+
+    @classmethod
+    def of(cls, program: ExportedProgram, weights: Mapping[str, Tensor]) -> Exchange:
+        """Put a mark in the place of each weight.
+
+        Args:
+            program: as exported, or specialised.
+            weights: by name; the program's constants are known by their values.
+
+        Raises:
+            LostMark: a weight is no constant of the program.
+        """
+        marks, targets = _marks(weights), _targets(program, weights)
+        values = {target: torch.from_numpy(marks[name].copy()) for name, target in targets.items()}
+        real = {name: weight.numpy() for name, weight in weights.items()}
+        return cls(_with_values(program, values), real, marks)
+
+    def settle(
+        self, files: Mapping[str, bytes], graph: str
+    ) -> tuple[dict[str, bytes], tuple[Constant, ...]]:
+        """Find the marks in the files that were written, and write the real weights there.
+
+        Args:
+            files: content by name.
+            graph: the one that holds the network for eager; it must have all weights too.
+
+        Returns:
+            The files, and where weights lie in them.
+
+        Raises:
+            LostMark: a mark is not there as it was; the files are worth nothing then.
+        """
+        found = locate(files, self.marks, required=(graph,))
+        if found.problem is not None:
+            raise LostMark(found.problem)
+        return dict(files) | patch(files, found.constants, self.weights), found.constants
+
+
+def hypernetwork_file(network: nn.Module) -> bytes | None:
+    """The hypernetwork of a phi network as `respecialise` reads it; None if there is none."""
+    source: Any = network
+    held = getattr(network, "hypernetwork", None)
+    if held is None:
+        return None
+    spec = HypernetworkSpec(
+        shapes=held.shapes,
+        slope=held.slope,
+        phi_range=source.phi_range,
+        levels=source.levels,
+    )
+    tensors = {name: value.detach().numpy() for name, value in held.state_dict().items()}
+    return hypernetwork_bytes(spec, tensors)
+
+
+def _marks(weights: Mapping[str, Tensor]) -> Arrays:
+    """A mark for each weight: as large as its values are, and like no other."""
+    marks = {}
+    for number, (name, weight) in enumerate(weights.items()):
+        rng = np.random.default_rng([20240306, number])
+        scale = float(weight.abs().mean()) or 1.0
+        sign = rng.choice(np.array([-1, 1], np.float32), tuple(weight.shape))
+        marks[name] = (scale * sign * rng.uniform(0.5, 1.5, weight.shape)).astype(np.float32)
+    return marks
+
+
+def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[str, str]:
+    """Under which name the program holds each weight."""
+    held = constants_of(program)
+    places = {
+        spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target
+    }
+    found: dict[str, str] = {}
+    for name, weight in weights.items():
+        key = next((key for key, value in held.items() if torch.equal(value, weight)), None)
+        if key is None:
+            raise LostMark(f"{name} is no constant of its own in the network")
+        held.pop(key)
+        found[name] = places[key]
+    return found
+
+
+def _with_values(program: ExportedProgram, values: Mapping[str, Tensor]) -> ExportedProgram:
+    """`program` with other values for some of its constants."""
+    state, constants = dict(program.state_dict), dict(program.constants)
+    for target, value in values.items():
+        (state if target in state else constants)[target] = value
+    return ExportedProgram(
+        root=program.graph_module,
+        graph=program.graph,
+        graph_signature=copy.deepcopy(program.graph_signature),
+        state_dict=state,
+        range_constraints=copy.deepcopy(program.range_constraints),
+        module_call_graph=copy.deepcopy(program.module_call_graph),
+        example_inputs=program.example_inputs,
+        constants=constants,
+        verifiers=list(program.verifiers),
+    )
