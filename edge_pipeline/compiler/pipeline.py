@@ -15,6 +15,7 @@ from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
 from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
+from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.errors import CompileError, UnknownNameError
 
@@ -22,7 +23,9 @@ __all__ = ["PIPELINES", "PREPARATION", "TOLERANCE", "passes_for", "run_passes"]
 
 # What every backend's programs go through first; what comes out is the network that the artifact
 # carries for eager.
-PREPARATION: tuple[Pass, ...] = ()
+PREPARATION: tuple[Pass, ...] = (
+    Specialise(),  # first: a hypernetwork would be carried along, a hundred times the network
+)
 
 PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (
