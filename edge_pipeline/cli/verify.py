@@ -1,24 +1,34 @@
-"""`edge-pipeline verify`: does an artifact give here what eager gave when it was made?"""
+"""`edge-pipeline verify`: does an artifact give here what eager gives, and what others give?"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.errors import EdgePipelineError
+from edge_pipeline.errors import EdgePipelineError, InputError
 from edge_pipeline.files import atomic_file
-from edge_pipeline.runtime.verify import VerifyReport, verify_artifact
+from edge_pipeline.report.terminal import console
+from edge_pipeline.runtime.agree import compare_artifacts
+from edge_pipeline.runtime.reports import OutputReport, PairReport, ProgramReport, VerifyReport
+from edge_pipeline.runtime.verify import Trials, verify_artifact
 
 __all__ = ["command"]
 
 _OUT_OF_TOLERANCE = 1
+_VERDICTS = {
+    "verified": "[green]verified[/]",
+    "translation": "[yellow]translation[/] (evaluated, not run)",
+    "not_run": "[red]not run[/]",
+    "failed": "[red]failed[/]",
+}
 
 
 def command(
@@ -26,67 +36,142 @@ def command(
         list[Path], typer.Argument(metavar="ARTIFACT...", help="Folders that compile wrote.")
     ],
     threads: Annotated[int, typer.Option(min=1, help="Threads that the runtime may use.")] = 1,
+    random: Annotated[
+        int | None,
+        typer.Option(min=0, help="Fresh random inputs; 2 if left out, where torch can run eager."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="What they are drawn from.")] = 0,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Largest relative error, in the place of the precision's tolerance."),
+    ] = None,
     json_to: Annotated[
         str | None,
         typer.Option("--json", metavar="FILE|-", help="Write the figures as JSON; - is stdout."),
     ] = None,
 ) -> None:
-    """Run artifacts on their reference inputs and compare with what eager gave.
+    """Run artifacts and compare with eager; compare those of one network with each other.
+
+    Each is run on its reference input, whose output eager gave when it was compiled, and on fresh
+    random ones, where torch is installed and the artifact carries the network.
 
     Exit code 0: all within tolerance. 1: one is not, or could not run. 2: one is damaged.
     """
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise InputError(f"--tolerance {tolerance:g} is no relative error; give one from 0 to 1")
+    trials = Trials(random, seed, tolerance)
+    with _json_target(json_to) as write:
+        entries, worst = _verify_all(artifacts, threads, trials, quiet=json_to == "-")
+        write(entries)
+    if worst:
+        raise typer.Exit(worst)
+
+
+def _verify_all(
+    folders: Sequence[Path], threads: int, trials: Trials, *, quiet: bool
+) -> tuple[list[dict[str, Any]], int]:
+    """What there is to write as JSON, and the exit code."""
     entries: list[dict[str, Any]] = []
     worst = 0
-    for folder in artifacts:
+    opened: list[Artifact] = []
+    for folder in folders:
         try:
-            report = verify_artifact(Artifact.open(folder), threads=threads)
+            artifact = Artifact.open(folder)
+            report = verify_artifact(artifact, threads=threads, trials=trials)
         except EdgePipelineError as error:
             # One bad artifact does not keep the others from being checked.
             typer.echo(f"error: {error}", err=True)
             entries.append({"artifact": str(folder), "passed": False, "error": str(error)})
             worst = max(worst, error.exit_code)
             continue
+        opened.append(artifact)
         entries.append(report.model_dump(mode="json"))
-        if json_to != "-":
-            Console().print(_table(report))
+        if not quiet:
+            _show(report)
         worst = max(worst, 0 if report.passed else _OUT_OF_TOLERANCE)
-    if json_to is not None:
-        _write_json(entries, json_to)
-    if worst:
-        raise typer.Exit(worst)
+    try:
+        pairs = compare_artifacts(opened, threads=threads, trials=trials)
+    except EdgePipelineError as error:
+        typer.echo(f"error: comparing the artifacts with each other: {error}", err=True)
+        return entries, max(worst, error.exit_code)
+    for pair in pairs:
+        entries.append(pair.model_dump(mode="json"))
+        if not quiet:
+            _show_pair(pair)
+        worst = max(worst, 0 if pair.passed else _OUT_OF_TOLERANCE)
+    return entries, worst
 
 
-def _table(report: VerifyReport) -> Table:
-    """A row for each output that fails; the worst output of a program where none does."""
+def _show(report: VerifyReport) -> None:
     threads = f"{report.threads} thread{'s' if report.threads > 1 else ''}"
-    table = Table(
-        title=escape(f"{report.artifact}: {report.backend}, {report.precision}, {threads}"),
-        title_justify="left",
-    )
-    for column in ("program", "output", "relative", "in sRGB", "dB", "result"):
+    out = console()
+    title = escape(f"{report.artifact}: {report.backend}, {report.precision}, {threads}")
+    if report.programs:
+        out.print(_table(title, report.programs))
+    else:
+        out.print(title)
+    for note in report.notes:
+        out.print(f"note: {note}", markup=False)
+    out.print(_VERDICTS[report.verdict])
+
+
+def _show_pair(pair: PairReport) -> None:
+    out = console()
+    title = escape(" and ".join(pair.pair))
+    if pair.note is not None:
+        out.print(f"{title}: {escape(pair.note)}")
+    else:
+        out.print(_table(f"{title}, next to each other", pair.programs))
+
+
+def _table(title: str, programs: Sequence[ProgramReport]) -> Table:
+    """A row for each output that fails; where none does, the worst of a program's outputs."""
+    table = Table(title=title, title_justify="left")
+    for column in ("program", "input", "output", "absolute", "relative", "in sRGB", "dB", "result"):
         table.add_column(column, overflow="fold", no_wrap=column == "program")
-    for program in report.programs:
-        failed = [output for output in program.outputs if not output.passed]
-        worst = max(program.outputs, key=lambda output: output.difference.max_rel)
-        count = len(program.outputs)
+    for name, label, outputs in _grouped(programs):
+        failed = [output for output in outputs if not output.passed]
+        worst = max(outputs, key=lambda output: output.difference.max_rel)
         for output in failed or [worst]:
-            figures = output.difference
-            srgb = figures.max_abs_srgb
-            table.add_row(
-                program.program,
-                escape(output.name) + (f" (worst of {count})" if count > 1 and not failed else ""),
-                f"{figures.max_rel:.1e}",
-                "–" if srgb is None else f"{srgb:.1e}",
-                "equal" if figures.psnr_db is None else f"{figures.psnr_db:.1f}",
-                "[green]pass[/]" if output.passed else f"[red]FAIL[/]: {output.complaint}",
-            )
+            more = f" (worst of {len(outputs)})" if len(outputs) > 1 and not failed else ""
+            table.add_row(name, label, escape(output.name) + more, *_figures(output))
     return table
 
 
-def _write_json(entries: list[dict[str, Any]], target: str) -> None:
-    text = json.dumps(entries, indent=2)
-    if target == "-":
-        typer.echo(text)
-        return
-    with atomic_file(Path(target)) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+def _grouped(
+    programs: Sequence[ProgramReport],
+) -> Iterator[tuple[str, str, list[OutputReport]]]:
+    """A program's outputs on its reference input, and on all random ones together."""
+    groups: dict[tuple[str, str], list[OutputReport]] = {}
+    for report in programs:
+        random = report.input.startswith("random")
+        key = (report.program, "random" if random else report.input)
+        groups.setdefault(key, []).extend(report.outputs)
+    for (program, label), outputs in groups.items():
+        yield program, label, outputs
+
+
+def _figures(output: OutputReport) -> tuple[str, ...]:
+    figures = output.difference
+    srgb = figures.max_abs_srgb
+    return (
+        f"{figures.max_abs:.1e}",
+        f"{figures.max_rel:.1e}",
+        "–" if srgb is None else f"{srgb:.1e}",
+        "equal" if figures.own_psnr_db is None else f"{figures.own_psnr_db:.1f}",
+        "[green]pass[/]" if output.passed else f"[red]FAIL[/]: {output.complaint}",
+    )
+
+
+@contextmanager
+def _json_target(target: str | None) -> Iterator[Any]:
+    """Gives what writes the entries; a file that cannot be written is refused before the work."""
+    if target is None:
+        yield lambda _: None
+    elif target == "-":
+        yield lambda entries: typer.echo(json.dumps(entries, indent=2))
+    else:
+        with atomic_file(Path(target)) as temporary:
+            yield lambda entries: temporary.write_text(
+                json.dumps(entries, indent=2) + "\n", encoding="utf-8"
+            )

@@ -1,6 +1,7 @@
 """Error figures against plain restatements, and for each tolerance the fault that it is for."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from edge_pipeline.compare import TOLERANCES, Difference, compare
+from edge_pipeline.compare import TOLERANCES, Difference, Tolerance, compare
 from edge_pipeline.errors import VerificationError
 from edge_pipeline.raw.colour import srgb_encode
 
@@ -151,6 +152,87 @@ class TestTolerancesCatchTheirFaults:
     def test_bound_itself_is_out(self) -> None:
         figures = Difference(1e-4, 1e-4, 1e-4, 1e-4, 80, None)
         assert FP32.complaint(figures) is not None
+
+
+def _rounded_to_bfloat16(values: Array) -> Array:
+    bits = values.astype(np.float32).view(np.uint32)
+    return ((bits + 0x8000) & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def _quantised(values: Array, bits: int = 8, *, reach: float = 1.0) -> Array:
+    """Every value on one of 2^bits steps that cover `reach` of what the values span."""
+    low, high = reach * min(0.0, float(values.min())), reach * max(0.0, float(values.max()))
+    step = (high - low) / (2**bits - 1)
+    return (np.round(values.clip(low, high) / step) * step).astype(np.float32)
+
+
+def _layers(rounded: Callable[[Array], Array], *, sums: bool) -> Difference:
+    """Eight layers of 16 channels whose maps, or also weights and partial sums, are rounded."""
+
+    def run(rounded: Callable[[Array], Array]) -> Array:
+        rng = np.random.default_rng(1)
+        x = rng.random((16, 4096)).astype(np.float32)
+        for _ in range(8):
+            weight = rng.normal(0, (2 / 16) ** 0.5, (16, 16)).astype(np.float32)
+            total = np.zeros_like(x)
+            for column, row in zip((rounded(weight) if sums else weight).T, x, strict=True):
+                total += column[:, None] * row
+                total = rounded(total) if sums else total
+            x = rounded(np.maximum(total, 0))
+        return x
+
+    return compare({"a": run(lambda x: x)}, {"a": run(rounded)})["a"]
+
+
+class TestTolerancesOfLowerPrecisions:
+    FP16 = TOLERANCES["fp16"]
+    INT8 = TOLERANCES["int8"]
+
+    def test_half_precision_passes_as_fp16(self) -> None:
+        figures = _layers(lambda x: x.astype(np.float16).astype(np.float32), sums=True)
+        assert self.FP16.complaint(figures) is None
+
+    def test_bfloat16_is_caught(self) -> None:
+        assert self.FP16.complaint(_layers(_rounded_to_bfloat16, sums=True)) is not None
+
+    def test_overflow_at_one_place_is_caught_in_fp16(self) -> None:
+        reference = _picture()
+        wrong = reference.copy()
+        wrong[0, 1, 7, 9] += 0.02
+        assert "relative" in (self.FP16.complaint(_rgb(reference, wrong)) or "")
+
+    def test_eight_bits_pass_as_int8(self) -> None:
+        assert self.INT8.complaint(_layers(_quantised, sums=False)) is None
+
+    @pytest.mark.parametrize("bits", [3, 4])
+    def test_fewer_bits_are_caught(self, bits: int) -> None:
+        assert self.INT8.complaint(_layers(lambda x: _quantised(x, bits), sums=False)) is not None
+
+    def test_saturated_scale_is_caught(self) -> None:
+        reference = _picture()
+        wrong = _quantised(reference, reach=0.5)
+        assert self.INT8.complaint(_rgb(reference, wrong)) is not None
+
+    def test_what_a_declared_range_hides_is_seen(self) -> None:
+        """Dark pictures: against the declared 1 they look fine, and half of the signal is gone."""
+        reference = _picture() * np.float32(0.01)
+        figures = compare({"a": reference}, {"a": reference / 2}, ranges={"a": (0, 1)})["a"]
+        assert figures.psnr_db is not None
+        assert figures.psnr_db > 30
+        assert "dB" in (Tolerance(10, None, 30.0).complaint(figures) or "")
+
+    @given(st.floats(1e-6, 0.5), st.floats(1e-6, 0.5), st.floats(20, 90), st.floats(20, 90))
+    def test_two_within_tolerance_of_a_third_are_within_the_sum(
+        self, one: float, other: float, first: float, second: float
+    ) -> None:
+        both = Tolerance(one, None, first).plus(Tolerance(other, None, second))
+        assert both.max_rel == pytest.approx(one + other)
+        assert both.min_psnr_db is not None
+        assert both.min_psnr_db <= min(first, second)
+        assert both.min_psnr_db >= min(first, second) - 6.03
+        assert Tolerance(one, 1e-4).plus(Tolerance(other, None, second)) == Tolerance(
+            both.max_rel, None, pytest.approx(second)
+        )
 
 
 class TestRefuses:

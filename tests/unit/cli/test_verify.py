@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from edge_pipeline.artifact.store import reference_bytes, write_artifact
 from edge_pipeline.cli.verify import command
-from edge_pipeline.errors import OutputError
+from edge_pipeline.errors import InputError, OutputError
 from tests.fakes.artifacts import make_artifact, make_files
 
 app = typer.Typer()
@@ -86,9 +86,12 @@ def test_foreign(tmp_path: Path) -> None:
 
 def test_json_to_stdout_is_nothing_but_json(good: Path, wrong: Path, damaged: Path) -> None:
     result = _run(good, damaged, wrong, "--json", "-")
-    first, second, third = json.loads(result.stdout)
+    first, second, third, pair = json.loads(result.stdout)
     assert [first["passed"], second["passed"], third["passed"]] == [True, False, False]
     assert first["artifact"] == str(good)
+    assert first["verdict"] == "verified"
+    assert pair["pair"] == [str(good), str(wrong)]
+    assert "the forms differ" in pair["note"]
     assert "was changed" in second["error"]
     assert third["programs"][0]["outputs"][0]["difference"]["max_abs"] == pytest.approx(0.5)
 
@@ -100,9 +103,22 @@ def test_json_to_a_file(good: Path, tmp_path: Path) -> None:
     assert "pass" in result.stdout
 
 
-def test_json_where_nothing_can_be_written(good: Path) -> None:
+def test_json_where_nothing_can_be_written_is_known_before_the_work(good: Path) -> None:
     result = _run(good, "--json", good)
     assert isinstance(result.exception, OutputError)
+    assert result.stdout == ""
+
+
+def test_two_of_one_network_are_compared(good: Path, tmp_path: Path) -> None:
+    other = make_artifact(tmp_path / "other", filters="split").folder
+    result = _run(good, other)
+    assert result.exit_code == 0
+    assert "next to each other" in result.stdout
+    assert result.stdout.count("random") >= 2
+
+
+def test_tolerance_that_is_none(good: Path) -> None:
+    assert isinstance(_run(good, "--tolerance", "2").exception, InputError)
 
 
 @pytest.mark.parametrize("words", [[], ["--threads", "0", "x"]])

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from edge_pipeline.artifact.store import Artifact, reference_bytes, write_artifact
 from edge_pipeline.errors import InputError, VerificationError
-from edge_pipeline.runtime.verify import VerifyReport, verify_artifact
+from edge_pipeline.runtime.verify import Trials, VerifyReport, verify_artifact
 from tests.fakes.artifacts import make_artifact, make_files
 
 Form = Literal["dynamic", "folded", "split"]
@@ -91,6 +91,35 @@ def test_model_that_gives_nan(tmp_path: Path) -> None:
         verify_artifact(artifact)
 
 
+def test_what_nothing_here_can_run_is_no_pass(tmp_path: Path) -> None:
+    manifest, files = make_files()
+    manifest = manifest.model_copy(update={"checked": "not_run", "backend": "phone"})
+    report = verify_artifact(write_artifact(tmp_path / "a", manifest, files, force=False))
+    assert (report.passed, report.verdict, report.programs) == (False, "not_run", ())
+    assert "phone" in report.notes[0]
+
+
+def test_a_translation_is_never_called_verified(tmp_path: Path) -> None:
+    manifest, files = make_files()
+    manifest = manifest.model_copy(update={"checked": "translation"})
+    report = verify_artifact(write_artifact(tmp_path / "a", manifest, files, force=False))
+    assert (report.passed, report.verdict) == (True, "translation")
+
+
+def test_a_tolerance_of_ones_own(tmp_path: Path) -> None:
+    artifact = make_artifact(tmp_path / "a")
+    assert verify_artifact(artifact, trials=Trials(tolerance=0.5)).passed
+    report = verify_artifact(artifact, trials=Trials(tolerance=1e-30))
+    assert report.verdict == "failed" or report.programs[0].outputs[0].difference.max_abs == 0
+
+
+def test_without_a_graph_it_says_so(tmp_path: Path) -> None:
+    artifact = make_artifact(tmp_path / "a")
+    assert "reference input only" in verify_artifact(artifact).notes[0]
+    with pytest.raises(InputError, match="cannot be tried on 3 random inputs"):
+        verify_artifact(artifact, trials=Trials(random=3))
+
+
 def test_threads(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="threads is 0"):
         verify_artifact(make_artifact(tmp_path / "a"), threads=0)
@@ -103,5 +132,6 @@ def test_report_as_json(tmp_path: Path) -> None:
     assert data["programs"][1]["outputs"][0]["tolerance"] == {
         "max_rel": 1e-4,
         "max_abs_srgb": 1e-4,
+        "min_psnr_db": None,
     }
     assert VerifyReport.model_validate_json(text) == report
