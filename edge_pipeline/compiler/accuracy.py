@@ -15,7 +15,7 @@ from torch import Tensor
 
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile, Loss, ModelCard
 from edge_pipeline.compiler.geometry import Geometry
-from edge_pipeline.compiler.samples import bundled_files, mask_of, sample_inputs
+from edge_pipeline.compiler.samples import bundled_files, mask_file, read_mask, sample_inputs
 from edge_pipeline.data.procedural import Options, load
 from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import sha256_of
@@ -123,8 +123,8 @@ def _synthetic_captures(geometry: Geometry, card: ModelCard, size: tuple[int, in
         def score(
             output: Array, target: Array = target, matrix: NDArray[np.float32] = matrix
         ) -> float:
-            found = output[0].clip(0, 1) if card.output_space == "srgb" else None
-            got = to_srgb(output[0], matrix) if found is None else found
+            encoded = card.output_space == "srgb"
+            got = output[0].clip(0, 1) if encoded else to_srgb(output[0], matrix)
             return psnr_db(got, to_srgb(target, matrix))
 
         examples.append(Example((packed,), score))
@@ -141,16 +141,18 @@ def _labelled_pictures(geometry: Geometry, size: tuple[int, int], files: Sequenc
     """Pictures with masks for one class; agreement with the network where there are none."""
     listed = list(files) or bundled_files("srgb")
     inputs, on = sample_inputs(geometry, size, listed)
-    masks = [mask_of(path, size) for path in listed]
-    if geometry.outputs[0].channels > 1 or any(mask is None for mask in masks):
+    masks = [found for found in map(mask_file, listed) if found is not None]
+    if geometry.outputs[0].channels > 1 or len(masks) < len(listed):
         method = f"{on.method}; share of pixels with the class that the network gives"
-        on = on.model_copy(update={"method": method})
+        on = Calibration.of(on.files, method)
         return Trial("agreement", tuple(Example(one, None) for one in inputs), on)
-    scores = [_dice_against(mask) for mask in masks if mask is not None]
-    examples = tuple(Example(one, score) for one, score in zip(inputs, scores, strict=True))
-    marked = [path.with_suffix(".mask.png") for path in listed]
-    both = [CalibrationFile(name=path.name, sha256=sha256_of(path)) for path in [*listed, *marked]]
-    return Trial("dice", examples, Calibration.of(both, f"{on.method}; Dice against the masks"))
+    examples = tuple(
+        Example(one, _dice_against(read_mask(mask, size)))
+        for one, mask in zip(inputs, masks, strict=True)
+    )
+    marked = [CalibrationFile(name=path.name, sha256=sha256_of(path)) for path in masks]
+    both = Calibration.of([*on.files, *marked], f"{on.method}; Dice against the masks")
+    return Trial("dice", examples, both)
 
 
 def _classes(logits: Array) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,7 +27,7 @@ from edge_pipeline.compiler.forms import Form, form_of, samples_for
 from edge_pipeline.compiler.geometry import Geometry
 from edge_pipeline.compiler.proof import compiled_run, prove
 from edge_pipeline.compiler.reference import synthetic_inputs
-from edge_pipeline.compiler.samples import sample_inputs
+from edge_pipeline.compiler.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.source import Opened, open_source
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.cost import cost_of_name
@@ -51,10 +51,10 @@ class CompileRequest:
         filters: `dynamic`, `folded` or `split`.
         phi: the rescaling factor to specialise for; wanted by networks that have one.
         precision: of weights and arithmetic.
-        calibration: captures or pictures for folding and for int8; those that come with the
-            project when empty.
-        validation: captures or pictures on which the loss of folding and of precision is measured;
-            those of `accuracy.trial_for` when empty.
+        calibration: captures or pictures for folding and for int8, or folders of them; those that
+            come with the project when empty.
+        validation: likewise, on which the loss of folding and of precision is measured; those of
+            `accuracy.trial_for` when empty.
         size: height and width of the first input. A backend with fixed sizes compiles for it (the
             network's own default when left out); one with free sizes makes its reference of it.
         seed: of fresh weights; 0 when left out.
@@ -95,6 +95,11 @@ def compile_model(
     backend = cast(Backend, BACKENDS.load(request.backend))
     _check_precision(request, backend)
     tools = _tools() | backend.require()
+    request = replace(
+        request,
+        calibration=listed_files(request.calibration),
+        validation=listed_files(request.validation),
+    )
     check_output(request.output, force=request.force)  # known now, not after minutes of work
     on_step("building the network")
     opened = open_source(request.source, request.options, request.seed)

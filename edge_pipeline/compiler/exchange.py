@@ -131,7 +131,9 @@ def _with_values(program: ExportedProgram, values: Mapping[str, Tensor]) -> Expo
     """`program` with other values for some of its constants."""
     state, constants = dict(program.state_dict), dict(program.constants)
     for target, value in values.items():
-        (state if target in state else constants)[target] = value
+        holder = state if target in state else constants
+        trained = isinstance(holder[target], nn.Parameter)
+        holder[target] = nn.Parameter(value, requires_grad=False) if trained else value
     return ExportedProgram(
         root=program.graph_module,
         graph=program.graph,

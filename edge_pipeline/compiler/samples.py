@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,22 @@ from edge_pipeline.raw.cfa import align
 from edge_pipeline.raw.image import normalise
 from edge_pipeline.raw.windows import windows
 
-__all__ = ["aligned_mosaic", "bundled_files", "mask_of", "read_picture", "sample_inputs"]
+__all__ = [
+    "aligned_mosaic",
+    "bundled_files",
+    "listed_files",
+    "mask_file",
+    "read_mask",
+    "read_picture",
+    "sample_inputs",
+]
 
+# For what a first input may be: where files for it come with the project, and what they are called.
 _FOLDERS = {
     "packed_bayer_white_balanced": ("calibration/captures", "*.dng"),
     "srgb": ("calibration/pictures", "*.jpg"),
 }
+_MASK = ".mask.png"
 # Random features that stand for what another network gives.
 _DRAWN = 8
 
@@ -44,6 +54,30 @@ def bundled_files(space: str) -> list[Path]:
     if not found:
         raise InputError(f"{packaged(folder)} holds no {pattern}; name files with --calibration")
     return found
+
+
+def listed_files(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Files as a user names them: a folder stands for what lies in it, but masks.
+
+    Raises:
+        InputError: a path does not exist, or a folder holds no file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"the calibration file {path} does not exist")
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.iterdir() if p.is_file() and not _is_left_out(p.name))
+        if not inside:
+            raise InputError(f"the calibration set {path} is empty; put at least one file into it")
+        found += inside
+    return tuple(found)
+
+
+def _is_left_out(name: str) -> bool:
+    return name.endswith(_MASK) or name.startswith(".")
 
 
 def sample_inputs(
@@ -115,23 +149,35 @@ def read_picture(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np
     mode = {1: "L", 3: "RGB"}.get(channels)
     if mode is None:
         raise InputError(f"{path} cannot be read with {channels} channels; pictures have 1 or 3")
-    try:
-        with Image.open(path) as image:
-            scaled = image.convert(mode).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is not a picture that can be read: {error}") from error
-    values = np.asarray(scaled, np.float32).reshape(*size, channels) / 255
+    values = _scaled(path, mode, size, Image.Resampling.BILINEAR).astype(np.float32) / 255
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
 
 
-def mask_of(path: Path, size: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """The mask that lies beside a picture as NAME.mask.png, [*size]; None where there is none."""
-    beside = path.with_suffix(".mask.png")
-    if not beside.exists():
-        return None
-    with Image.open(beside) as image:
-        scaled = image.convert("L").resize((size[1], size[0]), Image.Resampling.NEAREST)
-    return np.asarray(scaled) > 0
+def _scaled(
+    path: Path, mode: str, size: tuple[int, int], filtering: Image.Resampling
+) -> NDArray[np.uint8]:
+    """A picture's bytes, [*size, channels]."""
+    try:
+        with Image.open(path) as image:
+            scaled = image.convert(mode).resize((size[1], size[0]), filtering)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is not a picture that can be read: {error}") from error
+    return np.asarray(scaled, np.uint8).reshape(*size, -1)
+
+
+def mask_file(path: Path) -> Path | None:
+    """The mask that lies beside a picture as NAME.mask.png; None where there is none."""
+    beside = path.with_suffix(_MASK)
+    return beside if beside.exists() else None
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask, [*size]: what is not black.
+
+    Raises:
+        InputError: it is no picture.
+    """
+    return _scaled(path, "L", size, Image.Resampling.NEAREST)[..., 0] > 0
 
 
 def _drawn(geometry: Geometry, size: tuple[int, int]) -> Iterator[tuple[Tensor, ...]]:

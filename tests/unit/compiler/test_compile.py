@@ -1,5 +1,6 @@
 import importlib
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from edge_pipeline.models.checkpoint import save_checkpoint
 from edge_pipeline.registry import BACKENDS
 
 SMALL = {"n_fwd": 4, "n_embed": 2, "n_hid": 4, "head": "shuffle"}
+CHART = packaged("calibration") / "captures" / "colorchart.dng"
 CARD = {
     "name": "small",
     "description": "for tests",
@@ -157,7 +159,8 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"options": {"n_fwd": "three"}}, InputError, "n_fwd=three"),
         ({"size": (100, 96)}, InputError, "side of 100; packed is taken in multiples of 16"),
         ({"size": (16, 96)}, InputError, "side of 16"),
-        ({"calibration": ("x.dng",)}, InputError, "needs no calibration"),
+        ({"calibration": (Path("x.dng"),)}, InputError, r"x\.dng does not exist"),
+        ({"calibration": (CHART,)}, InputError, "needs no calibration"),
         ({"precision": "fp16"}, InputError, "fake cannot be written in fp16; it takes fp32, int8"),
         ({"phi": 0.5}, InputError, "HyperConvUNet takes no phi"),
         ({"filters": "folded", "phi": 0.5}, InputError, "--filters folded does not go with --phi"),
@@ -168,6 +171,14 @@ def test_bad_input_is_said_in_a_sentence_and_writes_nothing(tmp_path, changes, k
     with pytest.raises(kind, match=words):
         compile_model(request(tmp_path / "a", **changes))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_calibration_set_is_refused(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.mask.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"calibration set .*set is empty"):
+        compile_model(request(tmp_path / "a", filters="folded", calibration=(tmp_path / "set",)))
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_calibration_capture_that_cannot_be_read_is_named(tmp_path):
