@@ -41,6 +41,7 @@ class Hypernetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.shapes = dict(shapes)
+        self.slope = _SLOPE
         self.hidden = nn.Sequential(
             nn.Linear(2, hidden1),
             nn.LeakyReLU(_SLOPE),
