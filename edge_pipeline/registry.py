@@ -66,6 +66,7 @@ BACKENDS = Registry(
     (
         ("coreml", "edge_pipeline.compiler.backends.coreml"),
         ("executorch", "edge_pipeline.compiler.backends.executorch"),
+        ("litert", "edge_pipeline.compiler.backends.litert"),
         ("onnx", "edge_pipeline.compiler.backends.onnx"),
     ),
 )
@@ -75,6 +76,7 @@ RUNTIMES = Registry(
         ("coreml", "edge_pipeline.runtime.coreml"),
         ("eager", "edge_pipeline.runtime.eager"),
         ("executorch", "edge_pipeline.runtime.executorch"),
+        ("litert", "edge_pipeline.runtime.litert"),
         ("onnx", "edge_pipeline.runtime.onnx"),
     ),
 )

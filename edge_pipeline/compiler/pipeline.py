@@ -11,6 +11,7 @@ from edge_pipeline.compiler.passes.drop_sample_groups import DropSampleGroups
 from edge_pipeline.compiler.passes.float_scalars import FloatScalars
 from edge_pipeline.compiler.passes.fold_bias import FoldBias
 from edge_pipeline.compiler.passes.fold_constants import FoldConstants
+from edge_pipeline.compiler.passes.lower_clamp import LowerClamp
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
 from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
@@ -52,6 +53,18 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         FoldConstants(),  # again: the arranging of constant weights for matrix products
         LowerPadding(),  # what is left: constant convolutions'
         LowerReductions(),  # after folding: a folded predictor has no reductions left
+        FloatScalars(),  # after all that may write scalars
+        MergeDuplicates(),  # last: lowerings of one map slice it alike
+    ),
+    "litert": (
+        DropSampleGroups(),  # so that each convolution is a plain one
+        FoldConstants(),  # before lowering: a weight that folds is not dynamic
+        FoldBias(),  # after constants are: it looks for constant addends
+        LowerConvolution(),  # before padding: it takes the padding in
+        FoldConstants(),  # again: the arranging of constant weights for matrix products
+        LowerPadding(),  # what is left: MIRROR_PAD is not delegated
+        LowerReductions(),  # after folding: a folded predictor has no reductions left
+        LowerClamp(),  # anywhere: RELU_0_TO_1 is not delegated
         FloatScalars(),  # after all that may write scalars
         MergeDuplicates(),  # last: lowerings of one map slice it alike
     ),

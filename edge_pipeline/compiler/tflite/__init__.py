@@ -1,0 +1,3 @@
+"""What the LiteRT backend consists of: writing, placing on the delegate, quantising."""
+
+__all__: list[str] = []

@@ -1,0 +1,142 @@
+"""LiteRT on the CPU, with the XNNPACK delegate that it applies by itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.errors import RuntimeFailure
+from edge_pipeline.optional import require
+from edge_pipeline.runtime.base import check_inputs, check_outputs
+from edge_pipeline.runtime.native import native_silence
+
+__all__ = ["LitertSession", "open_session", "preload"]
+
+_IDENTIFIER = b"TFL3"
+
+
+class LitertSession:
+    """A program in LiteRT; made by `open_session`."""
+
+    def __init__(
+        self, interpreter: Any, spec: ProgramSpec, inputs: list[int], outputs: list[int]
+    ) -> None:
+        self._interpreter = interpreter
+        self._spec = spec
+        self._inputs = inputs
+        self._outputs = outputs
+        # An interpreter computes in buffers of its own, so one thread at a time may use it.
+        self._lock = threading.Lock()
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """See `edge_pipeline.runtime.base.Session.run`."""
+        values, sizes = check_inputs(self._spec, inputs)
+        with self._lock:
+            interpreter = self._interpreter
+            if interpreter is None:
+                raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
+            try:
+                for index, value in zip(self._inputs, values, strict=True):
+                    interpreter.set_tensor(index, value)
+                interpreter.invoke()
+                outputs = [interpreter.get_tensor(index) for index in self._outputs]
+            except (RuntimeError, ValueError) as error:
+                raise RuntimeFailure(
+                    f"LiteRT could not run {self._spec.name}: {_first_line(error)}"
+                ) from error
+        return check_outputs(self._spec, outputs, sizes)
+
+    def close(self) -> None:
+        """Let the program and its memory go."""
+        with self._lock:
+            self._interpreter = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_session(path: Path, spec: ProgramSpec, threads: int) -> LitertSession:
+    """Load a `.tflite` file.
+
+    Args:
+        path: the file.
+        spec: what the manifest says of it.
+        threads: how many threads compute one operator; operators run one after another.
+
+    Raises:
+        MissingExtraError: ai-edge-litert is not installed.
+        RuntimeFailure: the file cannot be loaded, or its tensors are not the manifest's.
+    """
+    with native_silence():  # both the import and the delegate log
+        litert = preload()
+        _check_identifier(path)
+        try:
+            interpreter = litert.Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+            runner = interpreter.get_signature_runner()
+        except (RuntimeError, ValueError) as error:
+            raise RuntimeFailure(f"LiteRT could not load {path}: {_first_line(error)}") from error
+    inputs = _indices(runner.get_input_details(), spec.inputs, "inputs", path)
+    outputs = _indices(runner.get_output_details(), spec.outputs, "outputs", path)
+    return LitertSession(interpreter, spec, inputs, outputs)
+
+
+def preload() -> ModuleType:
+    """Import what the runtime needs, and give it back; a program then loads alone.
+
+    Raises:
+        MissingExtraError: ai-edge-litert is not installed.
+    """
+    return require("ai_edge_litert.interpreter", "litert", "running LiteRT artifacts")
+
+
+def _check_identifier(path: Path) -> None:
+    """Refuse what is no flatbuffer of this format before native code reads it."""
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(8)
+    except OSError as error:
+        raise RuntimeFailure(f"LiteRT could not load {path}: {error.strerror}") from error
+    if head[4:8] != _IDENTIFIER:
+        raise RuntimeFailure(f"{path} is not a TensorFlow Lite program")
+
+
+def _indices(
+    found: Mapping[str, Any], tensors: tuple[TensorSpec, ...], kind: str, path: Path
+) -> list[int]:
+    """The interpreter's numbers of the manifest's tensors, in the manifest's order."""
+    if sorted(found) != sorted(tensor.name for tensor in tensors):
+        raise RuntimeFailure(
+            f"{path} has the {kind} {', '.join(found)}, and the manifest lists "
+            f"{', '.join(tensor.name for tensor in tensors)}"
+        )
+    free: dict[str, int] = {}
+    for tensor in tensors:
+        shape = tuple(int(size) for size in found[tensor.name]["shape"])
+        if found[tensor.name]["dtype"] != np.float32 or not tensor.fits(shape, free):
+            raise RuntimeFailure(
+                f"{path} has {tensor.name} as {np.dtype(found[tensor.name]['dtype'])} "
+                f"{'x'.join(map(str, shape))}, and the manifest says float32 {tensor.shape_text()}"
+            )
+    return [int(found[tensor.name]["index"]) for tensor in tensors]
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]
