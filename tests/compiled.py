@@ -46,9 +46,8 @@ def outputs_of(
     given = given if isinstance(given, tuple) else (given,)
     outs = [f"y{i}" for i in range(len(given))]
     written = BACKENDS.load(backend).emit(program, Order("forward", names, outs, **order))
-    spec = _spec(
-        written, dict(zip(names, inputs, strict=True)), dict(zip(outs, given, strict=True))
-    )
+    taken = dict(zip(names, inputs, strict=True))
+    spec = _spec(written, taken, dict(zip(outs, given, strict=True)))
     for name, data in written.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
