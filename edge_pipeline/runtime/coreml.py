@@ -87,7 +87,7 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> CoremlSession:
         RuntimeFailure: the package cannot be loaded, or its tensors are not the manifest's.
     """
     evaluator = Evaluator(path)
-    _check_names(evaluator, spec, path)
+    _check_tensors(evaluator, spec, path)
     return CoremlSession(_Predictor(path) if _on_a_mac() else evaluator, spec)
 
 
@@ -141,7 +141,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _check_names(evaluator: Evaluator, spec: ProgramSpec, path: Path) -> None:
+def _check_tensors(evaluator: Evaluator, spec: ProgramSpec, path: Path) -> None:
     for kind, tensors, found in (
         ("inputs", spec.inputs, sorted(evaluator.inputs)),
         ("outputs", spec.outputs, sorted(evaluator.outputs)),
@@ -151,6 +151,13 @@ def _check_names(evaluator: Evaluator, spec: ProgramSpec, path: Path) -> None:
             raise RuntimeFailure(
                 f"{path} has the {kind} {', '.join(found)}, and the manifest lists "
                 f"{', '.join(listed)}"
+            )
+    for tensor in spec.inputs:
+        own = evaluator.inputs[feature_name(tensor.name)]
+        if own.dtype != "float32" or not tensor.fits(own.shape, {}):
+            raise RuntimeFailure(
+                f"{path} takes {tensor.name} as {own.dtype} {'x'.join(map(str, own.shape))}, "
+                f"and the manifest says float32 {tensor.shape_text()}"
             )
 
 

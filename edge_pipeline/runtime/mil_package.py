@@ -44,6 +44,7 @@ _BLOB_TYPES = {1: "float16", 2: "float32", 3: "uint8", 4: "int8", 6: "int16", 7:
 _BLOB_TYPES |= {14: "int32", 15: "uint32"}
 _SENTINEL = 0xDEADBEEF
 _ENTRY = struct.Struct("<IIQQ")
+_ALIGNMENT = 64
 _WEIGHTS = "@model_path/weights/"
 
 
@@ -223,7 +224,7 @@ def _blob(name: str, at: int, kind: TensorType, blobs: Mapping[str, bytes]) -> N
     if file not in blobs:
         raise ValueError(f"the file {name!r} is missing")
     data = blobs[file]
-    if at + 64 > len(data):
+    if at + _ALIGNMENT > len(data):
         raise ValueError(f"{file} ends before the weights at {at}")
     sentinel, code, size, start = _ENTRY.unpack_from(data, at)
     if sentinel != _SENTINEL or _BLOB_TYPES.get(code) != kind.dtype:
@@ -231,5 +232,7 @@ def _blob(name: str, at: int, kind: TensorType, blobs: Mapping[str, bytes]) -> N
     count = int(np.prod(kind.shape, dtype=np.int64))
     if size != count * np.dtype(kind.dtype).itemsize or start + size > len(data):
         raise ValueError(f"{file} holds {size} bytes at {at}, not the {count} x {kind.dtype}")
+    if start % _ALIGNMENT:
+        raise ValueError(f"{file} says that the weights at {at} begin at {start}")
     dtype = np.dtype(kind.dtype).newbyteorder("<")
     return np.frombuffer(data, dtype, count, start).astype(kind.dtype)
