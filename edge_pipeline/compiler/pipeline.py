@@ -18,6 +18,7 @@ from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.passes.state_strides import StateStrides
+from edge_pipeline.compiler.passes.take_in_bias import TakeInBias
 from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.errors import CompileError, UnknownNameError
 
@@ -49,7 +50,8 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
-        LowerConvolution(),  # before padding: it takes the padding in
+        TakeInBias(),  # before lowering: a matrix product adds a bias for free
+        LowerConvolution("executorch"),  # before padding: it takes the padding in
         FoldConstants(),  # again: the arranging of constant weights for matrix products
         LowerPadding(),  # what is left: constant convolutions'
         LowerReductions(),  # after folding: a folded predictor has no reductions left
@@ -60,7 +62,8 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
-        LowerConvolution(),  # before padding: it takes the padding in
+        TakeInBias(),  # before lowering: a matrix product adds a bias for free
+        LowerConvolution("litert"),  # before padding: it takes the padding in
         FoldConstants(),  # again: the arranging of constant weights for matrix products
         LowerPadding(),  # what is left: MIRROR_PAD is not delegated
         LowerReductions(),  # after folding: a folded predictor has no reductions left

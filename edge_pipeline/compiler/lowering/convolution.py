@@ -1,156 +1,202 @@
-"""A convolution with weights computed at run time, out of operators that XNNPACK runs.
+"""A convolution with weights computed at run time, out of operators that any delegate runs.
 
-XNNPACK's convolution packs its weights ahead of time, so one whose weights are computed cannot be
-delegated, and ExecuTorch's portable kernel is a hundred times slower. A batched matrix product
-takes any operands. Both forms work on strips of rows, so that what they put beside each other stays
-in the cache: a quarter less time for the whole dynamic network, see
-`docs/decisions/0003-lowering-dynamic-convolution.md`.
+The forms of `lowering/forms.py` compute a convolution of stride 1 for one sample. Here a
+convolution of any stride, dilation and number of groups becomes one of those, cut into strips of
+rows, so that what a form puts beside each other stays in the cache.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from edge_pipeline.compiler.lowering.padding import Padding, window
+from edge_pipeline.compiler.lowering.forms import FORMS, Layer, Shape, Strip
+from edge_pipeline.compiler.lowering.padding import Padding, padded
 
-__all__ = ["Form", "Shape", "convolve", "is_narrow", "matmul_first", "stacked_columns"]
+__all__ = [
+    "PLANS",
+    "Geometry",
+    "Plan",
+    "convolve",
+    "output_size",
+    "plans_for",
+    "shape_of",
+    "strip_rows",
+]
 
-# What a strip's widest intermediate may take: about a core's second-level cache.
-_STRIP_BYTES = 2 << 20
 _FEWEST_ROWS = 8
 
 
-class Shape(NamedTuple):
-    """A convolution's sizes: channels, kernel, and the map that it gives."""
+class Plan(NamedTuple):
+    """A form, and what the widest intermediate of a strip may take in bytes; 0 for no limit."""
 
-    n_out: int
-    n_in: int
-    rows: int
-    columns: int
-    height: int
-    width: int
+    form: str
+    strip_bytes: int
 
-
-class Form(Protocol):
-    """One way to compute the rows [top, top + height) of a convolution."""
-
-    def __call__(
-        self, x: Tensor, weight: Tensor, padding: Padding, shape: Shape, top: int, height: int
-    ) -> Tensor:
-        """The rows, [1, n_out, height, shape.width].
-
-        Args:
-            x: [1, n_in, H, W], the map without its padding.
-            weight: [n_out, n_in, shape.rows, shape.columns].
-            padding: what lies around the map.
-            shape: the whole convolution's sizes.
-            top: the first row of the output that is wanted.
-            height: how many rows are.
-        """
-        ...
+    def __str__(self) -> str:
+        return f"{self.form}/{self.strip_bytes >> 10}K" if self.strip_bytes else self.form
 
 
-def _part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    part: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
-    return part
+# Finer strips stay nearer to the core, but every strip is a dozen operators to compile.
+PLANS = tuple(Plan(form, strip) for form in FORMS for strip in (0, 2 << 20))
 
 
-def stacked_columns(
-    x: Tensor, weight: Tensor, padding: Padding, shape: Shape, top: int, height: int
-) -> Tensor:
-    """Lay the columns that a kernel row takes beside each other; multiply; shift rows and add.
+@dataclass(frozen=True)
+class Geometry:
+    """How a convolution goes over its map.
 
-        [in, strip + k - 1, W] -> k column shifts, stacked: [k * in, (strip + k - 1) * W]
-        times [k * out, k * in] -> [k * out, ...]; kernel row i is taken i rows further down.
-
-    Rows lie one after the other, so shifting by a row is a plain stretch of memory. Arguments are
-    those of `Form`.
+    Attributes:
+        padding: what lies around the map.
+        stride: rows and columns from one output pixel to the next, at least 1.
+        dilation: rows and columns from one tap to the next, at least 1.
+        groups: into which channels are divided.
     """
-    o, c, kh, kw, _, width = shape
-    strip = window(x, 2, top, height + kh - 1, padding)
-    columns = [window(strip, 3, j, width, padding) for j in range(kw)]
-    stacked = columns[0] if kw == 1 else torch.cat(columns, 1)
-    flat = stacked.reshape(1, kw * c, (height + kh - 1) * width)
-    # [out, in, kh, kw] -> [1, kh * out, kw * in]
-    taps = weight.permute(2, 0, 3, 1).reshape(1, kh * o, kw * c)
-    product = torch.bmm(taps, flat)
-    y = _part(_part(product, 1, 0, o), 2, 0, height * width)
-    for i in range(1, kh):
-        y = y + _part(_part(product, 1, i * o, o), 2, i * width, height * width)
-    return y.reshape(1, o, height, width)
+
+    padding: Padding
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
 
 
-def matmul_first(
-    x: Tensor, weight: Tensor, padding: Padding, shape: Shape, top: int, height: int
-) -> Tensor:
-    """Multiply each pixel once for every tap; then shift the few output channels and add.
-
-    [in, (strip + k - 1) * (W + k - 1)] times [k * k * out, in], kernel rows outermost;
-    rows are shifted and added first, all kernel columns at once, then columns. Arguments are those
-    of `Form`.
-    """
-    o, c, kh, kw, _, width = shape
-    wide = width + kw - 1
-    strip = window(window(x, 2, top, height + kh - 1, padding), 3, 0, wide, padding)
-    flat = strip.reshape(1, c, (height + kh - 1) * wide)
-    # [out, in, kh, kw] -> [1, kh * kw * out, in]
-    taps = weight.permute(2, 3, 0, 1).reshape(1, kh * kw * o, c)
-    product = torch.bmm(taps, flat)
-    y = _part(_part(product, 1, 0, kw * o), 2, 0, height * wide)
-    for i in range(1, kh):
-        y = y + _part(_part(product, 1, i * kw * o, kw * o), 2, i * wide, height * wide)
-    rows = y.reshape(1, kw * o, height, wide)
-    z = _part(_part(rows, 1, 0, o), 3, 0, width)
-    for j in range(1, kw):
-        z = z + _part(_part(rows, 1, j * o, o), 3, j, width)
-    return z
+def output_size(
+    size: tuple[int, int], kernel: tuple[int, int], geometry: Geometry
+) -> tuple[int, int]:
+    """Rows and columns that a convolution gives for a map of `size`."""
+    amounts = (geometry.padding.rows, geometry.padding.columns)
+    height, width = (
+        (length + 2 * amount - dilation * (taps - 1) - 1) // stride + 1
+        for length, amount, dilation, taps, stride in zip(
+            size, amounts, geometry.dilation, kernel, geometry.stride, strict=True
+        )
+    )
+    return height, width
 
 
-def is_narrow(n_out: int, n_in: int) -> bool:
-    """Whether so few channels come out that shifting them, after the product, costs less.
+def strip_rows(shape: Shape, plan: Plan) -> int:
+    """Rows a strip, so that its widest intermediate fits, and strips are of like height."""
+    if not plan.strip_bytes:
+        return shape.height
+    row_bytes = 4 * FORMS[plan.form].channels(shape) * shape.width
+    most = max(_FEWEST_ROWS, plan.strip_bytes // row_bytes - shape.row_span)
+    strips = -(-shape.height // most)
+    return -(-shape.height // strips)
+
+
+def plans_for(shape: Shape) -> list[Plan]:
+    """The plans that differ for a convolution of this shape, in order."""
+    return [
+        plan for plan in PLANS if not plan.strip_bytes or strip_rows(shape, plan) < shape.height
+    ]
+
+
+def shape_of(size: tuple[int, int], weight: tuple[int, int, int, int], geometry: Geometry) -> Shape:
+    """The sizes that the forms see, after strides were turned into channels.
 
     Args:
-        n_out: channels that come out.
-        n_in: channels that go in.
-
-    Source: `docs/decisions/0003-lowering-dynamic-convolution.md`.
+        size: rows and columns of the map.
+        weight: shape of the weight, [out, in / groups, rows, columns].
+        geometry: how it goes over the map.
     """
-    return 3 * n_out <= n_in
+    n_out, n_in, rows, columns = weight
+    height, width = output_size(size, (rows, columns), geometry)
+    (a, b), (s, t) = geometry.dilation, geometry.stride
+    if geometry.stride != (1, 1):
+        rows, columns = -(-((rows - 1) * a + 1) // s), -(-((columns - 1) * b + 1) // t)
+        n_in, a, b = n_in * s * t, 1, 1
+    return Shape(n_out // geometry.groups, n_in, rows, columns, a, b, height, width)
 
 
-def _strip_rows(shape: Shape, form: Form) -> int:
-    """Rows a strip, so that its widest intermediate fits, and strips are of like height."""
-    o, c, kh, kw, height, width = shape
-    channels = kh * kw * o if form is matmul_first else max(kw * c, kh * o)
-    most = max(_FEWEST_ROWS, _STRIP_BYTES // (4 * channels * width) - (kh - 1))
-    strips = -(-height // most)
-    return -(-height // strips)
-
-
-def convolve(x: Tensor, weight: Tensor, padding: Padding, form: Form | None = None) -> Tensor:
-    """What `conv2d` does with stride and dilation 1 and one group, for one sample.
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    geometry: Geometry,
+    plan: Plan,
+    bias: Tensor | None = None,
+    ones: Tensor | None = None,
+) -> Tensor:
+    """What `conv2d` does, for one sample.
 
     Args:
         x: [1, in, H, W], float32.
-        weight: [out, in, kernel rows, kernel columns].
-        padding: by reflection, less than H and W.
-        form: one of the forms of this file; chosen by the sizes when left out.
+        weight: [out, in / groups, rows, columns].
+        geometry: how it goes over the map; a reflected padding is less than H and W.
+        plan: which form, in which strips.
+        bias: [out].
+        ones: where the form is to take the bias with the product, [1, 1, h, w] as `Layer` has it.
 
     Returns:
-        [1, out, H + 2 * padding.rows - kernel rows + 1, and likewise W].
+        [1, out, rows, columns] as `output_size` says.
     """
-    o, c, kh, kw = weight.shape
-    height = x.shape[2] + 2 * padding.rows - kh + 1
-    width = x.shape[3] + 2 * padding.columns - kw + 1
-    shape = Shape(o, c, kh, kw, height, width)
-    if form is None:
-        form = matmul_first if is_narrow(o, c) else stacked_columns
-    rows = _strip_rows(shape, form)
+    n_out, n_in, kernel_rows, kernel_columns = weight.shape
+    sizes = (n_out, n_in, kernel_rows, kernel_columns)
+    shape = shape_of((x.shape[2], x.shape[3]), sizes, geometry)
+    padding, g, form = geometry.padding, geometry.groups, FORMS[plan.form]
+    if geometry.stride != (1, 1):
+        x, weight = _without_stride(x, weight, geometry, shape)
+        padding = Padding(0, 0, "zeros")
+    inside = ones is not None and bias is not None and form.takes_bias and g == 1
+    layer = Layer(
+        x.reshape(g, shape.n_in, x.shape[2], x.shape[3]) if g > 1 else x,
+        weight.reshape(g, shape.n_out, shape.n_in, shape.rows, shape.columns),
+        padding,
+        shape,
+        bias if inside else None,
+        ones if inside else None,
+    )
+    rows = strip_rows(shape, plan)
     strips = [
-        form(x, weight, padding, shape, top, min(rows, height - top))
-        for top in range(0, height, rows)
+        form.compute(layer, Strip(top, min(rows, shape.height - top)))
+        for top in range(0, shape.height, rows)
     ]
-    return strips[0] if len(strips) == 1 else torch.cat(strips, 2)
+    y = strips[0] if len(strips) == 1 else torch.cat(strips, 2)
+    y = y.reshape(1, g * shape.n_out, shape.height, shape.width) if g > 1 else y
+    return y if bias is None or inside else y + bias.reshape(1, -1, 1, 1)
+
+
+def _without_stride(
+    x: Tensor, weight: Tensor, geometry: Geometry, shape: Shape
+) -> tuple[Tensor, Tensor]:
+    """The same convolution with stride 1, over a map whose strides became channels.
+
+    Taps a stride apart see the same phase of the map, so each phase is a channel of its own, and
+    the kernel is filled up with zeros to a whole number of strides:
+
+        x [1, C, s * h, t * w] -> [1, C * s * t, h, w]
+        weight [O, C, s * k, t * l] -> [O, C * s * t, k, l]
+    """
+    (s, t), (k, l) = geometry.stride, (shape.rows, shape.columns)  # noqa: E741
+    n_out, c = weight.shape[:2]
+    weight = _filled(_dilated(weight, geometry.dilation), (s * k, t * l))
+    weight = weight.reshape(n_out, c, k, s, l, t).permute(0, 1, 3, 5, 2, 4)
+    weight = weight.reshape(n_out, c * s * t, k, l)
+    height, width = shape.height + k - 1, shape.width + l - 1
+    x = _filled(padded(x, geometry.padding), (s * height, t * width))
+    channels = x.shape[1]
+    x = x.reshape(channels, height, s, width, t).permute(0, 2, 4, 1, 3)
+    return x.reshape(1, channels * s * t, height, width), weight
+
+
+def _dilated(weight: Tensor, dilation: tuple[int, int]) -> Tensor:
+    """The kernel with zeros where its dilation leaves gaps."""
+    if dilation == (1, 1):
+        return weight
+    (n_out, c, rows, columns), (a, b) = weight.shape, dilation
+    spread = weight.reshape(n_out * c, rows, 1, columns, 1)
+    spread = torch.ops.aten.constant_pad_nd.default(spread, [0, b - 1, 0, 0, 0, a - 1], 0.0)
+    whole: Tensor = spread.reshape(n_out, c, rows * a, columns * b)
+    return _filled(whole, ((rows - 1) * a + 1, (columns - 1) * b + 1))
+
+
+def _filled(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Rows and columns cut off or, with zeros, filled up to `size`."""
+    for dim in (2, 3):
+        if x.shape[dim] > size[dim - 2]:
+            x = torch.ops.aten.slice.Tensor(x, dim, 0, size[dim - 2])
+    below, right = size[0] - x.shape[2], size[1] - x.shape[3]
+    if below == right == 0:
+        return x
+    filled: Tensor = torch.ops.aten.constant_pad_nd.default(x, [0, right, 0, below], 0.0)
+    return filled

@@ -1,119 +1,153 @@
-"""Lower convolution: matrix products in the place of convolutions that XNNPACK does badly."""
+"""Lower convolution: matrix products in the place of convolutions that a runtime does badly."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.lowering.convolution import convolve, is_narrow
+from edge_pipeline.compiler.cost_model import CONSTANT, NATIVE, Call, choose, load_costs
+from edge_pipeline.compiler.lowering.convolution import Geometry, Plan, convolve
 from edge_pipeline.compiler.lowering.padding import Padding, reflection
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
+from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import CompileError
 
 __all__ = ["LowerConvolution"]
 
-_CONV = torch.ops.aten.conv2d.default
+_ATEN = torch.ops.aten
+_CONV = _ATEN.conv2d.default
+# Those that no form here computes; with computed weights no delegate does either.
+_OTHERS = (
+    _ATEN.conv1d.default,
+    _ATEN.conv1d.padding,
+    _ATEN.conv2d.padding,
+    _ATEN.conv3d.default,
+    _ATEN.conv3d.padding,
+    _ATEN.conv_transpose1d.default,
+    _ATEN.conv_transpose2d.input,
+    _ATEN.conv_transpose3d.input,
+    _ATEN.convolution.default,
+)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """The arguments of a conv2d."""
+class _Site(NamedTuple):
+    """A conv2d with its operands, and what it takes of the map before its padding."""
 
-    x: fx.Node
+    source: fx.Node
     weight: fx.Node
     bias: fx.Node | None
-    stride: tuple[int, ...]
-    padding: tuple[int, int]
-    dilation: tuple[int, ...]
-    groups: int
+    call: Call
+    batch: int
 
     @classmethod
-    def of(cls, node: fx.Node) -> _Call:
-        given = dict(enumerate(node.args))
+    def of(cls, node: fx.Node) -> _Site:
+        given: dict[int, Any] = dict(enumerate(node.args))
 
         def pair(index: int, default: int) -> tuple[int, int]:
-            value: Any = given.get(index, default)
+            value = given.get(index, default)
             first, second = (value, value) if isinstance(value, int) else value * (2 // len(value))
             return first, second
 
-        nodes: Any = given
-        return cls(
-            nodes[0],
-            nodes[1],
-            nodes.get(2),
-            stride=pair(3, 1),
-            padding=pair(4, 0),
-            dilation=pair(5, 1),
-            groups=nodes.get(6, 1),
-        )
-
-    def not_covered(self) -> str | None:
-        """What the forms do not cover, in words; None if they cover all."""
-        found = {
-            "stride": self.stride,
-            "dilation": self.dilation,
-            "groups": (self.groups,),
-            "batch": (int(value_of(self.x).shape[0]),),
-        }
-        for what, values in found.items():
-            if any(value != 1 for value in values):
-                return f"{what} {'x'.join(map(str, values))}, and only {what} 1 can be lowered"
-        return None
+        source, amounts = given[0], pair(4, 0)
+        padding = Padding(*amounts, "zeros")
+        reflected = reflection(source)
+        if reflected is not None and amounts == (0, 0):
+            source, padding = reflected.source, reflected.padding
+        geometry = Geometry(padding, pair(3, 1), pair(5, 1), given.get(6, 1))
+        n, _, height, width = value_of(source).shape
+        n_out, n_in, rows, columns = value_of(given[1]).shape
+        bias = given.get(2)
+        call = Call((height, width), (n_out, n_in, rows, columns), geometry, bias is not None)
+        return cls(source, given[1], bias, call, n)
 
 
 class LowerConvolution:
-    """Replace convolutions with computed weights, and narrow ones, by batched matrix products.
+    """Replace convolutions by matrix products where the cost model says that this is faster.
 
-    x -> pad(reflect) -> conv2d(., weight)
+    x -> pad(reflect) -> conv2d(., weight) + bias
     becomes
     x -> strips: slices, concatenation, bmm, slices, additions -> concatenation
 
-    A narrow one has a third of its input's channels or fewer. XNNPACK computes 16 or more output
-    channels at a time, so it wastes most of the work, and the form for narrow ones, in strips, is
-    faster even where the weights are constants. Padding by reflection is taken in, so that no
-    padded map is made.
+    Which form, and in which strips, is chosen for each layer by the costs measured on a device; one
+    of them can be to leave it to the runtime. XNNPACK takes no computed weights at all, and wastes
+    most of its work where few channels come out, constant weights or not. Padding by reflection is
+    taken in, so that no padded map is made; a computed bias is one more row of the product.
+
+    Args:
+        backend: whose costs count, as in the registry.
+        device: on which they were measured.
+        plan: for all that can be lowered, in the place of the choice; for measuring.
     """
 
     name = "lower_convolution"
-    why = "XNNPACK packs weights ahead of time; with computed ones the fallback is 100 x slower"
+    why = "a delegate packs weights ahead of time; with computed ones the fallback is 100 x slower"
+
+    def __init__(
+        self, backend: str, device: str = DEFAULT_DEVICE, plan: Plan | None = None
+    ) -> None:
+        self.backend = backend
+        self.device = device
+        self.plan = plan
+
+    def on(self, device: str) -> LowerConvolution:
+        """The same pass by the costs of another device."""
+        return LowerConvolution(self.backend, device, self.plan)
 
     def run(self, program: ExportedProgram) -> Result:
         """See the class.
 
         Raises:
-            CompileError: a convolution with computed weights has a stride, dilation, group count
-                or batch that the forms do not cover.
+            CompileError: a convolution with computed weights is none that the forms compute, and
+                the runtime's own takes none.
+            InputError: the device has no measured costs.
         """
         editor = Editor(program)
+        for node in editor.calls(*_OTHERS):
+            if editor.constant(node.args[1]) is None:
+                raise _refusal(node, f"it is a {str(node.target).split('.')[1]}")
         for node in editor.calls(_CONV):
-            call = _Call.of(node)
-            computed = editor.constant(call.weight) is None
-            problem = call.not_covered()
-            if computed and problem is not None:
-                raise CompileError(
-                    f"{layer_of(node)}: its weights are computed at run time and it has {problem}; "
-                    "give --filters folded, or change the layer"
-                )
-            if computed or (problem is None and is_narrow(*value_of(call.weight).shape[:2])):
-                _lower(editor, node, call)
+            site = _Site.of(node)
+            constant = editor.constant(site.weight) is not None
+            if site.batch != 1:
+                if not constant:
+                    raise _refusal(node, f"it has batch {site.batch}")
+                continue
+            plan = self._choice(site.call, constant=constant)
+            if plan is None:
+                raise _refusal(node, f"{self.device} has no form measured for {self.backend}")
+            if plan not in (CONSTANT, NATIVE):
+                _lower(editor, node, site, plan, constant=constant)
         return editor.finish()
 
+    def _choice(self, call: Call, *, constant: bool) -> Plan | None:
+        if self.plan is not None:
+            return self.plan
+        costs = load_costs(self.device).backends.get(self.backend)
+        found = None if costs is None else choose(costs, call, constant=constant)
+        return CONSTANT if found is None and constant else found
 
-def _lower(editor: Editor, node: fx.Node, call: _Call) -> None:
-    source, padding = call.x, Padding(*call.padding, "zeros")
-    reflected = reflection(call.x)
-    if reflected is not None and call.padding == (0, 0):
-        source, padding = reflected.source, reflected.padding
-    operands = [source, call.weight] + ([] if call.bias is None else [call.bias])
 
-    def lowered(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        y = convolve(x, weight, padding)
-        return y if bias is None else y + bias.reshape(1, -1, 1, 1)
+def _refusal(node: fx.Node, problem: str) -> CompileError:
+    return CompileError(
+        f"{layer_of(node)}: its weights are computed at run time and {problem}, and only a conv2d "
+        "of batch 1 can be lowered; give --filters folded, or change the layer"
+    )
 
-    n_out, n_in, rows, columns = value_of(call.weight).shape
-    note = f"a {rows}x{columns} convolution {n_in} -> {n_out} became matrix products"
-    editor.replace(node, lowered, operands, note)
+
+def _lower(editor: Editor, node: fx.Node, site: _Site, plan: Plan, *, constant: bool) -> None:
+    geometry = site.call.geometry
+    operands = [site.source, site.weight] + ([] if site.bias is None else [site.bias])
+    # Constant weights stay whole, so that they can be found and exchanged in what is written.
+    ones = None if constant else site.call.ones(plan)
+    if ones is not None:
+        operands.append(editor.add_constant(ones, f"ones_{ones.shape[2]}x{ones.shape[3]}"))
+
+    def lowered(x: Tensor, weight: Tensor, *rest: Tensor) -> Tensor:
+        return convolve(x, weight, geometry, plan, *rest)
+
+    n_out, n_in, rows, columns = site.call.weight
+    what = f"a {rows}x{columns} convolution {n_in * geometry.groups} -> {n_out}"
+    editor.replace(node, lowered, operands, f"{what} became matrix products, {plan}")

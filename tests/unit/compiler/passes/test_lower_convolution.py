@@ -5,9 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edge_pipeline.compiler.cost_model import CONSTANT, BackendCosts, Call, choose, load_costs
+from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
+from edge_pipeline.compiler.lowering.forms import FORMS
+from edge_pipeline.compiler.lowering.padding import Padding
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.errors import CompileError
 from tests.programs import exported, run_checked, targets
+
+LOWER = LowerConvolution("executorch")
 
 
 class Predicted(nn.Module):
@@ -29,42 +35,60 @@ class Predicted(nn.Module):
         return self.hyper(x, weight)
 
 
-@settings(max_examples=10)
+@settings(max_examples=15)
 @given(
-    n_in=st.integers(1, 7),
-    n_out=st.integers(1, 7),
+    channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     kernel=st.sampled_from([1, 3, 5]),
-    size=st.tuples(st.integers(3, 12), st.integers(3, 12)),
+    size=st.tuples(st.integers(5, 12), st.integers(5, 12)),
+    stride=st.integers(1, 2),
+    dilation=st.integers(1, 2),
+    groups=st.integers(1, 2),
     bias=st.booleans(),
     reflect=st.booleans(),
 )
-def test_a_computed_weight_leaves_no_convolution(n_in, n_out, kernel, size, bias, reflect):
-    pad = kernel // 2
+def test_a_computed_weight_leaves_no_convolution(
+    channels, kernel, size, stride, dilation, groups, bias, reflect
+):
+    pad, (n_in, n_out) = dilation * (kernel // 2), (groups * n for n in channels)
 
     def layer(x, weight, *biases):
         if reflect:
             x = F.pad(x, (pad,) * 4, mode="reflect")
-        return torch.conv2d(x, weight * 2, *biases, padding=0 if reflect else pad)
+        padding = 0 if reflect else pad
+        b = biases[0] if biases else None
+        return torch.conv2d(x, weight * 2, b, stride, padding, dilation, groups)
 
-    inputs = [torch.rand(1, n_in, *size), torch.randn(n_out, n_in, kernel, kernel)]
+    inputs = [torch.rand(1, n_in, *size), torch.randn(n_out, n_in // groups, kernel, kernel)]
     inputs += [torch.randn(n_out)] if bias else []
-    result = run_checked(LowerConvolution(), exported(layer, *inputs), *inputs, tolerance=3e-6)
+    result = run_checked(LOWER, exported(layer, *inputs), *inputs, tolerance=3e-6)
     found = targets(result.program)
-    assert not {"conv2d", "convolution", "pad"} & set(found)
+    assert not {"conv2d", "convolution", "reflection_pad2d"} & set(found)
     assert "bmm" in found
 
 
-@pytest.mark.parametrize(("n_out", "lowered"), [(2, True), (3, False)])
-def test_a_constant_one_is_lowered_only_where_it_is_narrow(n_out, lowered):
-    x = torch.rand(1, 6, 8, 8)
-    result = run_checked(LowerConvolution(), exported(nn.Conv2d(6, n_out, 3, padding=1), x), x)
-    assert result.modified == lowered
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_plan_that_is_given_is_followed_and_noted(form, bias):
+    inputs = [torch.rand(1, 3, 9, 8), torch.randn(4, 3, 3, 3)] + [torch.randn(4)] * bias
+    program = exported(lambda x, w, *b: torch.conv2d(x, w, *b), *inputs)
+    step = LowerConvolution("executorch", plan=Plan(form, 0))
+    result = run_checked(step, program, *inputs, tolerance=3e-6)
+    assert form in result.notes[0]
+    # With the product or after it; never both.
+    outside = sum(name == "add" for name in targets(result.program))
+    expected = {"im2col": 0, "stacked_columns": 2, "stacked_rows": 2}.get(form)
+    if expected is not None:
+        assert outside == expected
 
 
-def test_a_narrow_constant_one_with_a_stride_stays():
-    x = torch.rand(1, 6, 8, 8)
-    program = exported(nn.Conv2d(6, 1, 3, stride=2), x)
-    assert not run_checked(LowerConvolution(), program, x).modified
+@pytest.mark.parametrize(("n_in", "n_out"), [(16, 3), (6, 6), (2, 2)])
+def test_a_constant_one_is_lowered_where_the_costs_say_so(n_in, n_out):
+    x = torch.rand(1, n_in, 8, 8)
+    result = run_checked(LOWER, exported(nn.Conv2d(n_in, n_out, 3, padding=1), x), x)
+    costs = load_costs("x86_epyc").backends["executorch"]
+    geometry = Geometry(Padding(1, 1, "zeros"))
+    call = Call((8, 8), (n_out, n_in, 3, 3), geometry, bias=True)
+    assert result.modified == (choose(costs, call, constant=True) != CONSTANT)
 
 
 def test_padding_that_others_use_stays_for_them():
@@ -73,26 +97,65 @@ def test_padding_that_others_use_stays_for_them():
         return torch.conv2d(around, weight) + around.mean()
 
     inputs = (torch.rand(1, 3, 6, 6), torch.randn(4, 3, 3, 3))
-    result = run_checked(LowerConvolution(), exported(layer, *inputs), *inputs, tolerance=3e-6)
+    result = run_checked(LOWER, exported(layer, *inputs), *inputs, tolerance=3e-6)
     assert "pad" in targets(result.program)
 
 
+def test_a_batch_is_refused_with_the_layer():
+    inputs = (torch.rand(2, 4, 9, 9), torch.randn(4, 4, 3, 3))
+    with pytest.raises(CompileError, match=r"hyper: .*batch 2.*--filters folded"):
+        LOWER.run(exported(Predicted(), *inputs))
+
+
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("layer", "inputs", "words"),
     [
-        ({"stride": 2}, "stride 2x2"),
-        ({"dilation": (1, 2)}, "dilation 1x2"),
-        ({"groups": 2}, "groups 2"),
+        (
+            lambda x, w: F.conv_transpose2d(x, w * 2),
+            (torch.rand(1, 4, 9, 9), torch.randn(4, 2, 3, 3)),
+            "conv_transpose2d",
+        ),
+        (
+            lambda x, w: F.conv1d(x, w * 2),
+            (torch.rand(1, 4, 9), torch.randn(4, 4, 3)),
+            "conv1d",
+        ),
+        (
+            lambda x, w: F.conv2d(x, w * 2, padding="same"),
+            (torch.rand(1, 4, 9, 9), torch.randn(4, 4, 3, 3)),
+            "",
+        ),
     ],
 )
-def test_what_the_forms_do_not_cover_is_refused_with_the_layer(arguments, words):
-    inputs = (torch.rand(1, 4, 9, 9), torch.randn(4, 4 // arguments.get("groups", 1), 3, 3))
-    program = exported(Predicted(**arguments), *inputs)
-    with pytest.raises(CompileError, match=f"hyper: .*{words}.*--filters folded"):
-        LowerConvolution().run(program)
+def test_another_convolution_with_computed_weights_is_refused(layer, inputs, words):
+    with pytest.raises(CompileError, match=f"computed at run time and it is a .*{words}"):
+        LOWER.run(exported(layer, *inputs))
 
 
-def test_a_batch_is_refused():
-    inputs = (torch.rand(2, 4, 9, 9), torch.randn(4, 4, 3, 3))
-    with pytest.raises(CompileError, match="batch 2"):
-        LowerConvolution().run(exported(Predicted(), *inputs))
+def test_a_transposed_one_with_constant_weights_stays():
+    x = torch.rand(1, 4, 9, 9)
+    program = exported(nn.ConvTranspose2d(4, 2, 2, stride=2), x)
+    assert not run_checked(LOWER, program, x).modified
+
+
+def test_a_backend_without_measured_costs_is_refused():
+    inputs = (torch.rand(1, 4, 9, 9), torch.randn(4, 4, 3, 3))
+    with pytest.raises(CompileError, match="x86_epyc has no form measured for abacus"):
+        LowerConvolution("abacus").run(exported(Predicted(), *inputs))
+
+
+def test_the_costs_of_the_device_decide(monkeypatch):
+    def only(form):
+        each = {"per_gflop": 1, "per_near_gb": 1, "per_far_gb": 1, "per_operator": 1}
+        fields = {"cache_bytes": 1, "lanes": 1, "forms": {form: each}, "tools": {}}
+        quality = {"median_error": 0, "p90_error": 0, "held_out_layers": 1, "best_found": 1}
+        quality["within_10_percent"] = 1
+        return BackendCosts.model_validate(fields | {"quality": quality})
+
+    inputs = (torch.rand(1, 4, 9, 9), torch.randn(4, 4, 3, 3))
+    program = exported(Predicted(), *inputs)
+    for form in FORMS:
+        costs = type("Costs", (), {"backends": {"executorch": only(form)}})
+        module = "edge_pipeline.compiler.passes.lower_convolution"
+        monkeypatch.setattr(f"{module}.load_costs", lambda device, costs=costs: costs)
+        assert form in LOWER.on("a_phone").run(program).notes[0]

@@ -1,0 +1,288 @@
+"""Ways to compute a convolution out of operators that any delegate runs with any operands.
+
+A runtime that packs a convolution's weights ahead of time takes no computed ones; a batched matrix
+product takes any. Each function here is one such way, for a strip of rows. Which is fastest depends
+on channels, size and device, see `docs/decisions/0011-cost-model.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from edge_pipeline.compiler.lowering.padding import Padding, window
+
+__all__ = [
+    "FORMS",
+    "Form",
+    "Layer",
+    "Shape",
+    "Strip",
+    "im2col",
+    "matmul_first",
+    "shifted_products",
+    "stacked_columns",
+    "stacked_rows",
+]
+
+
+class Shape(NamedTuple):
+    """A convolution's sizes: channels a group, kernel, dilation, and the map that it gives."""
+
+    n_out: int
+    n_in: int
+    rows: int
+    columns: int
+    row_step: int
+    column_step: int
+    height: int
+    width: int
+
+    @property
+    def row_span(self) -> int:
+        """Rows that a kernel reaches beyond its first."""
+        return (self.rows - 1) * self.row_step
+
+    @property
+    def column_span(self) -> int:
+        """Columns that a kernel reaches beyond its first."""
+        return (self.columns - 1) * self.column_step
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution of stride 1 with its operands.
+
+    Attributes:
+        x: [g, n_in, H, W], a group a row, the map without its padding.
+        weight: [g, n_out, n_in, rows, columns].
+        padding: what lies around the map.
+        shape: its sizes.
+        bias: [n_out], for one group and where the form takes it; None if it is added later.
+        ones: [1, 1, h, shape.width + column_span], h at least a strip's rows and row_span; with
+            a bias only.
+    """
+
+    x: Tensor
+    weight: Tensor
+    padding: Padding
+    shape: Shape
+    bias: Tensor | None = None
+    ones: Tensor | None = None
+
+
+class Strip(NamedTuple):
+    """The rows [top, top + height) of the output."""
+
+    top: int
+    height: int
+
+
+# The rows of a strip, [g, n_out, strip.height, shape.width].
+Compute = Callable[[Layer, Strip], Tensor]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to compute a convolution.
+
+    Attributes:
+        compute: the function.
+        channels: of its widest intermediate, by which the strips are cut.
+        takes_bias: whether a bias can go with the product, as one more row of ones.
+    """
+
+    compute: Compute
+    channels: Callable[[Shape], int]
+    takes_bias: bool
+
+
+def _part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+    if start == 0 and length == x.shape[dim]:
+        return x
+    part: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
+    return part
+
+
+def _rows(layer: Layer, strip: Strip) -> Tensor:
+    """The rows of the padded map that a strip takes: [g, n_in, strip.height + row_span, W]."""
+    return window(layer.x, 2, strip.top, strip.height + layer.shape.row_span, layer.padding)
+
+
+def _wide(layer: Layer, strip: Strip) -> Tensor:
+    """The same with padded columns: [g, n_in, strip.height + row_span, width + column_span]."""
+    wide = layer.shape.width + layer.shape.column_span
+    return window(_rows(layer, strip), 3, 0, wide, layer.padding)
+
+
+def _with_ones(parts: list[Tensor], layer: Layer, height: int, width: int) -> Tensor:
+    """The parts one below the other along channels, and ones below them if there is a bias."""
+    if layer.ones is not None:
+        ones = _part(_part(layer.ones, 2, 0, height), 3, 0, width)
+        parts = [*parts, ones.reshape(1, 1, *parts[0].shape[2:])]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+def _with_bias(taps: Tensor, layer: Layer) -> Tensor:
+    """Taps [g, m, k] with the bias beside the first n_out of their rows, if there is one."""
+    if layer.bias is None:
+        return taps
+    column = layer.bias.reshape(1, layer.shape.n_out, 1)
+    below = taps.shape[1] - layer.shape.n_out
+    if below:
+        column = torch.ops.aten.constant_pad_nd.default(column, [0, 0, 0, below], 0.0)
+    return torch.cat([taps, column], 2)
+
+
+def _added_rows(product: Tensor, shape: Shape, height: int, pitch: int, n: int) -> Tensor:
+    """Add blocks of n channels, each taken a kernel row further down: [g, n, height * pitch].
+
+    Args:
+        product: [g, rows * n, (height + row_span) * pitch].
+        shape: the convolution's sizes.
+        height: of the strip.
+        pitch: values a row.
+        n: channels a block.
+    """
+    y = _part(_part(product, 1, 0, n), 2, 0, height * pitch)
+    for i in range(1, shape.rows):
+        start = i * shape.row_step * pitch
+        y = y + _part(_part(product, 1, i * n, n), 2, start, height * pitch)
+    return y
+
+
+def _added_columns(product: Tensor, shape: Shape) -> Tensor:
+    """Add blocks of n_out channels, each taken a kernel column further: [g, n_out, h, width].
+
+    Args:
+        product: [g, columns * n_out, h, width + column_span].
+        shape: the convolution's sizes.
+    """
+    o = shape.n_out
+    y = _part(_part(product, 1, 0, o), 3, 0, shape.width)
+    for j in range(1, shape.columns):
+        start = j * shape.column_step
+        y = y + _part(_part(product, 1, j * o, o), 3, start, shape.width)
+    return y
+
+
+def stacked_columns(layer: Layer, strip: Strip) -> Tensor:
+    """Lay the columns that a kernel row takes beside each other; multiply; shift rows and add.
+
+        [in, h + span, W] -> a shift a kernel column, stacked: [columns * in, (h + span) * W]
+        times [rows * out, columns * in] -> [rows * out, ...]; block i is taken i rows further down
+
+    Rows lie one after the other, so shifting by a row is a plain stretch of memory.
+    """
+    shape = layer.shape
+    g, height = layer.x.shape[0], strip.height
+    taken = _rows(layer, strip)
+    shifts = range(0, shape.column_span + 1, shape.column_step)
+    columns = [window(taken, 3, j, shape.width, layer.padding) for j in shifts]
+    stacked = _with_ones(columns, layer, taken.shape[2], shape.width)
+    flat = stacked.reshape(g, stacked.shape[1], taken.shape[2] * shape.width)
+    # [g, out, in, rows, columns] -> [g, rows * out, columns * in]
+    taps = layer.weight.permute(0, 3, 1, 4, 2)
+    taps = taps.reshape(g, shape.rows * shape.n_out, shape.columns * shape.n_in)
+    product = torch.bmm(_with_bias(taps, layer), flat)
+    y = _added_rows(product, shape, height, shape.width, shape.n_out)
+    return y.reshape(g, shape.n_out, height, shape.width)
+
+
+def stacked_rows(layer: Layer, strip: Strip) -> Tensor:
+    """Lay the rows that a kernel column takes below each other; multiply; shift columns and add.
+
+    [in, (h + span) * wide] -> a stretch a kernel row, stacked: [rows * in, h * wide]
+    times [columns * out, rows * in] -> [columns * out, h, wide]; block j is taken j columns further
+    """
+    shape = layer.shape
+    g, height, wide = layer.x.shape[0], strip.height, layer.shape.width + layer.shape.column_span
+    taken = _wide(layer, strip)
+    shifts = range(0, shape.row_span + 1, shape.row_step)
+    stacked = _with_ones([_part(taken, 2, i, height) for i in shifts], layer, height, wide)
+    flat = stacked.reshape(g, stacked.shape[1], height * wide)
+    # [g, out, in, rows, columns] -> [g, columns * out, rows * in]
+    taps = layer.weight.permute(0, 4, 1, 3, 2)
+    taps = taps.reshape(g, shape.columns * shape.n_out, shape.rows * shape.n_in)
+    product = torch.bmm(_with_bias(taps, layer), flat)
+    return _added_columns(product.reshape(g, taps.shape[1], height, wide), shape)
+
+
+def matmul_first(layer: Layer, strip: Strip) -> Tensor:
+    """Multiply each pixel once for every tap; then shift the few output channels and add.
+
+    [in, (h + span) * wide] times [rows * columns * out, in], kernel rows outermost; rows are
+    shifted and added first, all kernel columns at once, then columns.
+    """
+    shape = layer.shape
+    g, height, wide = layer.x.shape[0], strip.height, layer.shape.width + layer.shape.column_span
+    taken = _wide(layer, strip)
+    flat = taken.reshape(g, shape.n_in, taken.shape[2] * wide)
+    # [g, out, in, rows, columns] -> [g, rows * columns * out, in]
+    taps = layer.weight.permute(0, 3, 4, 1, 2)
+    taps = taps.reshape(g, shape.rows * shape.columns * shape.n_out, shape.n_in)
+    n = shape.columns * shape.n_out
+    y = _added_rows(torch.bmm(taps, flat), shape, height, wide, n)
+    return _added_columns(y.reshape(g, n, height, wide), shape)
+
+
+def shifted_products(layer: Layer, strip: Strip) -> Tensor:
+    """A product a tap, each of the flattened padded map shifted by it, added up.
+
+    Between the rows lie the padded columns, so a shift in either direction is one stretch; what
+    is computed there is cut off.
+    """
+    shape = layer.shape
+    g, height, wide = layer.x.shape[0], strip.height, layer.shape.width + layer.shape.column_span
+    taken = _wide(layer, strip)
+    flat = taken.reshape(g, shape.n_in, taken.shape[2] * wide)
+    length = height * wide - shape.column_span
+    y: Tensor | None = None
+    for i in range(shape.rows):
+        for j in range(shape.columns):
+            tap = _part(_part(layer.weight, 3, i, 1), 4, j, 1)
+            tap = tap.reshape(g, shape.n_out, shape.n_in)
+            start = i * shape.row_step * wide + j * shape.column_step
+            product = torch.bmm(tap, _part(flat, 2, start, length))
+            y = product if y is None else y + product
+    assert y is not None  # noqa: S101 - a kernel has a tap
+    if shape.column_span:
+        y = torch.ops.aten.constant_pad_nd.default(y, [0, shape.column_span], 0.0)
+    return _part(y.reshape(g, shape.n_out, height, wide), 3, 0, shape.width)
+
+
+def im2col(layer: Layer, strip: Strip) -> Tensor:
+    """Lay the pixels that all taps take below each other; multiply once; nothing is added."""
+    shape = layer.shape
+    g, height = layer.x.shape[0], strip.height
+    taken = _rows(layer, strip)
+    shifts = range(0, shape.column_span + 1, shape.column_step)
+    columns = [window(taken, 3, j, shape.width, layer.padding) for j in shifts]
+    rows = range(0, shape.row_span + 1, shape.row_step)
+    parts = [_part(column, 2, i, height) for i in rows for column in columns]
+    stacked = _with_ones(parts, layer, height, shape.width)
+    flat = stacked.reshape(g, stacked.shape[1], height * shape.width)
+    # [g, out, in, rows, columns] -> [g, out, rows * columns * in]
+    taps = layer.weight.permute(0, 1, 3, 4, 2)
+    taps = taps.reshape(g, shape.n_out, shape.rows * shape.columns * shape.n_in)
+    product = torch.bmm(_with_bias(taps, layer), flat)
+    return product.reshape(g, shape.n_out, height, shape.width)
+
+
+FORMS: Mapping[str, Form] = {
+    "stacked_columns": Form(
+        stacked_columns, lambda s: max(s.columns * s.n_in, s.rows * s.n_out), takes_bias=True
+    ),
+    "stacked_rows": Form(
+        stacked_rows, lambda s: max(s.rows * s.n_in, s.columns * s.n_out), takes_bias=True
+    ),
+    "matmul_first": Form(
+        matmul_first, lambda s: max(s.n_in, s.rows * s.columns * s.n_out), takes_bias=False
+    ),
+    "shifted_products": Form(shifted_products, lambda s: max(s.n_in, s.n_out), takes_bias=False),
+    "im2col": Form(im2col, lambda s: max(s.rows * s.columns * s.n_in, s.n_out), takes_bias=True),
+}

@@ -1,0 +1,66 @@
+"""Take in bias: a computed value added alike to every pixel is the convolution's bias."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.program import Editor, Result, value_of
+
+__all__ = ["TakeInBias"]
+
+_CONV = torch.ops.aten.conv2d.default
+
+
+def _without_bias(node: object) -> fx.Node | None:
+    """`node` if it is a convolution without bias that nothing else uses."""
+    if not isinstance(node, fx.Node) or node.target is not _CONV or len(node.users) != 1:
+        return None
+    return node if len(node.args) < 3 or node.args[2] is None else None
+
+
+class TakeInBias:
+    """Move the addition of a computed bias into the convolution, whose weights are computed too.
+
+    conv2d(x, weight) + addend [1, O, 1, 1]
+    becomes
+    conv2d(x, weight, addend reshaped to [O])
+
+    Constant weights keep the addition: no delegate takes a computed bias with them. Core ML takes
+    no computed bias at all.
+    """
+
+    name = "take_in_bias"
+    why = "an addition of its own reads and writes the whole map; a matrix product adds it for free"
+
+    def run(self, program: ExportedProgram) -> Result:
+        """See the class; a convolution that others use as well stays."""
+        editor = Editor(program)
+        for node in editor.calls(torch.ops.aten.add.Tensor):
+            if node.kwargs:
+                continue
+            for conv_side, addend in (node.args[:2], node.args[1::-1]):
+                conv = _without_bias(conv_side)
+                if conv is None or not isinstance(addend, fx.Node):
+                    continue
+                if editor.constant(addend) is not None or editor.constant(conv.args[1]) is not None:
+                    continue
+                if value_of(addend).shape == (1, value_of(conv).shape[1], 1, 1):
+                    _take_in(editor, node, conv, addend)
+                    break
+        return editor.finish()
+
+
+def _take_in(editor: Editor, addition: fx.Node, conv: fx.Node, addend: fx.Node) -> None:
+    operands: Any = (*conv.args[:2], addend)
+    settings: Any = conv.args[3:]
+
+    def biased(x: Tensor, weight: Tensor, addend: Tensor) -> Tensor:
+        y: Tensor = torch.ops.aten.conv2d.default(x, weight, addend.reshape(-1), *settings)
+        return y
+
+    # Where the addition stands, since the addend may be computed after the convolution.
+    editor.replace(addition, biased, operands, "took the computed addend in as its bias")

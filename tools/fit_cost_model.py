@@ -1,0 +1,347 @@
+"""Measure the forms of a convolution on a device, and fit the cost model by which they are chosen.
+
+    python -m tools.fit_cost_model --device NAME [--backend executorch ...] [--rounds 20] [--refit]
+
+Run it on the device itself: each form of each layer of a grid is compiled by the project's own
+passes and backend, and timed in its runtime on one thread. All forms of a layer take turns, so that
+drift falls on all alike. Before the layer stands a pooling, as layers have one before or behind
+them, so that a runtime which turns its maps pays for it as in a network; a program with the pooling
+alone is timed with them, and taken off. Writes `devices/NAME.costs.json`, samples and models; with
+--refit only the models, from the samples that are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Any, cast
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from torch import Tensor, nn
+
+from edge_pipeline.artifact.manifest import Delegation, ProgramSpec
+from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.cost_model import (
+    CONSTANT,
+    COSTS_FILE,
+    NATIVE,
+    BackendCosts,
+    Call,
+    Coefficients,
+    Costs,
+    Quality,
+    Sample,
+    load_costs,
+    plans_of,
+    predict,
+    work_of,
+)
+from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
+from edge_pipeline.compiler.lowering.padding import Padding
+from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
+from edge_pipeline.compiler.pipeline import passes_for, run_passes
+from edge_pipeline.compiler.program import Pass
+from edge_pipeline.device_profile import DEFAULT_DEVICE, device_file, load_device
+from edge_pipeline.errors import CompileError, EdgePipelineError
+from edge_pipeline.files import atomic_file
+from edge_pipeline.registry import BACKENDS, RUNTIMES
+
+__all__ = ["LAYERS", "call_of", "fit", "main", "measure", "quality_of"]
+
+# out, in, kernel, side: the layers of the project's networks and others around them.
+LAYERS: tuple[tuple[int, int, int, int], ...] = (
+    (16, 4, 3, 256),
+    (16, 16, 3, 256),
+    (3, 16, 3, 256),
+    (8, 16, 3, 128),
+    (16, 8, 3, 128),
+    (8, 8, 3, 64),
+    (12, 32, 3, 128),
+    (32, 32, 3, 64),
+    (32, 8, 3, 96),
+    (64, 64, 3, 32),
+    (16, 48, 3, 64),
+    (4, 24, 3, 96),
+    (16, 16, 1, 128),
+    (8, 8, 5, 64),
+)
+_CACHES = tuple(1 << power for power in range(18, 25))
+_LANES = (1, 4, 8, 16, 32)
+_WARM_UP = 2
+
+
+def call_of(layer: tuple[int, int, int, int]) -> Call:
+    """A layer of the grid: padded by reflection to keep its size, with a bias."""
+    n_out, n_in, kernel, side = layer
+    geometry = Geometry(Padding(kernel // 2, kernel // 2, "reflect"))
+    return Call((side, side), (n_out, n_in, kernel, kernel), geometry, bias=True)
+
+
+class _Program(nn.Module):
+    """A pooling, then the layer if there is one; computed weights are inputs, times two."""
+
+    def __init__(self, call: Call, *, constant: bool, layer: bool) -> None:
+        super().__init__()
+        self.call, self.constant, self.layer = call, constant, layer
+        rng = torch.Generator().manual_seed(0)
+        self.register_buffer("weight", torch.randn(call.weight, generator=rng) / 8)
+        self.register_buffer("bias", torch.randn(call.weight[0], generator=rng))
+
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(x, 3, 1, 1)
+        if not self.layer:
+            return x
+        if self.constant:
+            weight, bias = self.get_buffer("weight"), self.get_buffer("bias")
+        else:
+            weight, bias = weight * 2.0, bias * 2.0
+        amount = self.call.geometry.padding.rows
+        if amount:
+            x = nn.functional.pad(x, (amount,) * 4, mode="reflect")
+        return torch.conv2d(x, weight, bias)
+
+
+def _session(backend: str, module: _Program, plan: Plan | None, folder: Path) -> Any:
+    """The program in its runtime, as a function without arguments.
+
+    Raises:
+        CompileError: the backend does not take it.
+    """
+    writer = cast(Backend, BACKENDS.load(backend))
+    call = module.call
+    n_in = call.weight[1] * call.geometry.groups
+    rng = torch.Generator().manual_seed(1)
+    x = torch.rand(1, n_in, *call.size, generator=rng)
+    inputs = (x, module.get_buffer("weight"), module.get_buffer("bias"))
+    program = torch.export.export(module.eval(), inputs).run_decompositions({})
+    program = run_passes(program, _passes(backend, plan), inputs)
+    names = ("x", "weight", "bias")
+    emitted = writer.emit(program, Order("forward", names, ("y",)))
+    for name, content in emitted.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    with torch.no_grad():
+        result = module(*inputs)
+    spec = _spec(emitted.file, dict(zip(names, inputs, strict=True)), result)
+    runtime = RUNTIMES.load(backend)
+    session = runtime.open_session(folder / emitted.file, spec, 1)
+    arrays = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+    found = session.run(arrays)["y"]
+    off = float(np.abs(found - result.numpy()).max())
+    if not off <= 1e-4 * max(1.0, float(result.abs().max())):
+        raise CompileError(f"{plan} gives another result on {backend}, by {off:.3g}")
+    return lambda: session.run(arrays)
+
+
+def _passes(backend: str, plan: Plan | None) -> list[Pass]:
+    """The backend's passes with `plan` in the place of the choice by costs; None for no layer."""
+    lowering = [] if plan in (CONSTANT, NATIVE, None) else [LowerConvolution(backend, plan=plan)]
+    steps: list[Pass] = []
+    for step in passes_for(backend):
+        steps += lowering if isinstance(step, LowerConvolution) else [step]
+    # A backend that never lowers is measured all the same, which tells whether it should.
+    return steps if any(step in lowering for step in steps) else [*steps[:2], *lowering, *steps[2:]]
+
+
+def _spec(file: str, inputs: dict[str, Tensor], output: Tensor) -> ProgramSpec:
+    def tensor(name: str, value: Tensor) -> TensorSpec:
+        layout = {4: "NCHW", 1: "N"}[value.dim()]
+        return TensorSpec(name=name, shape=tuple(value.shape), layout=layout, meaning="a probe")
+
+    return ProgramSpec(
+        name="forward",
+        file=file,
+        inputs=tuple(itertools.starmap(tensor, inputs.items())),
+        outputs=(tensor("y", output),),
+        macs=0,
+        flops=0,
+        delegation=Delegation(delegate="", delegated={}, outside={}),
+        reference="none.safetensors",
+    )
+
+
+def measure(backend: str, layers: Iterable[tuple[int, int, int, int]], rounds: int) -> list[Sample]:
+    """Time every form of every layer that the backend takes.
+
+    Args:
+        backend: as in the registry.
+        layers: as in `LAYERS`.
+        rounds: how often each is run, after two that do not count.
+    """
+    samples = []
+    for layer in layers:
+        call = call_of(layer)
+        own = [CONSTANT, NATIVE]
+        plans = own + [p for p in plans_of(call, constant=True) if p not in own]
+        with tempfile.TemporaryDirectory() as folder:
+            sessions = {}
+            for number, plan in enumerate([None, *plans]):
+                module = _Program(call, constant=plan == CONSTANT, layer=plan is not None)
+                place = Path(folder, str(number))
+                place.mkdir()
+                try:
+                    sessions[plan] = _session(backend, module, plan, place)
+                except CompileError as error:
+                    print(f"{backend} {layer} {plan}: {str(error)[:80]}", file=sys.stderr)
+            samples += _timed(backend, call, sessions, rounds)
+        print(f"{backend} {layer}: {len(sessions)} programs", file=sys.stderr, flush=True)
+    return samples
+
+
+def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> list[Sample]:
+    taken: dict[Any, list[float]] = {plan: [] for plan in sessions}
+    for _ in range(rounds + _WARM_UP):
+        for plan, run in sessions.items():
+            start = perf_counter_ns()
+            run()
+            taken[plan].append((perf_counter_ns() - start) / 1e6)
+    around = taken.pop(None)[_WARM_UP:]
+    return [
+        Sample(
+            backend=backend,
+            form=plan.form,
+            strip_bytes=plan.strip_bytes,
+            size=call.size,
+            weight=call.weight,
+            ms=tuple(round(a - b, 4) for a, b in zip(ms[_WARM_UP:], around, strict=True)),
+        )
+        for plan, ms in taken.items()
+    ]
+
+
+def _time(sample: Sample) -> float:
+    """The median; at least a microsecond, since one that costs nothing cannot be fitted."""
+    return max(1e-3, float(np.median(sample.ms)))
+
+
+def _call(sample: Sample) -> Call:
+    n_out, n_in, kernel, _ = sample.weight
+    return call_of((n_out, n_in, kernel, sample.size[0]))
+
+
+def _coefficients(samples: Sequence[Sample], cache_bytes: int, lanes: int) -> Coefficients:
+    """One form's model, by non-negative least squares on relative errors."""
+    rows = [
+        work_of(_call(s), Plan(s.form, s.strip_bytes), cache_bytes, lanes).units() for s in samples
+    ]
+    times = np.array([_time(s) for s in samples])
+    solution, _ = nnls(np.array(rows) / times[:, None], np.ones(len(samples)))
+    values = (float(f"{value:.6g}") for value in solution)
+    names = Coefficients.model_fields
+    return Coefficients.model_validate(dict(zip(names, values, strict=True)))
+
+
+def _model(samples: Sequence[Sample], cache_bytes: int, lanes: int) -> BackendCosts:
+    forms = {
+        form: _coefficients([s for s in samples if s.form == form], cache_bytes, lanes)
+        for form in sorted({s.form for s in samples})
+    }
+    unknown = Quality(
+        median_error=0, p90_error=0, held_out_layers=1, best_found=0, within_10_percent=0
+    )
+    return BackendCosts(
+        cache_bytes=cache_bytes, lanes=lanes, forms=forms, quality=unknown, tools={}
+    )
+
+
+def _errors(model: BackendCosts, samples: Iterable[Sample]) -> list[float]:
+    return [
+        abs(predict(model, _call(s), Plan(s.form, s.strip_bytes)) / _time(s) - 1) for s in samples
+    ]
+
+
+def fit(samples: Sequence[Sample]) -> BackendCosts:
+    """The model of one backend whose median relative error is least, over cache sizes and lanes."""
+    models = (_model(samples, *which) for which in itertools.product(_CACHES, _LANES))
+    return min(models, key=lambda model: float(np.mean(_errors(model, samples))))
+
+
+def quality_of(samples: Sequence[Sample], model: BackendCosts) -> Quality:
+    """How well the model predicts, and how well one ranks layers that it has not seen.
+
+    Each layer is held out in turn, the model fitted to the others with the same cache size and
+    lanes; then the forms with computed weights are ranked.
+    """
+    errors = _errors(model, samples)
+    layers = sorted({(s.weight, s.size) for s in samples})
+    best = near = 0
+    for layer in layers:
+        held = [s for s in samples if (s.weight, s.size) == layer and s.form != CONSTANT.form]
+        others = [s for s in samples if (s.weight, s.size) != layer]
+        blind = _model(others, model.cache_bytes, model.lanes)
+        chosen = min(held, key=lambda s: predict(blind, _call(s), Plan(s.form, s.strip_bytes)))
+        fastest = min(held, key=_time)
+        best += chosen.form == fastest.form
+        near += _time(chosen) <= 1.1 * _time(fastest)
+    return Quality(
+        median_error=round(float(np.median(errors)), 4),
+        p90_error=round(float(np.percentile(errors, 90)), 4),
+        held_out_layers=len(layers),
+        best_found=best,
+        within_10_percent=near,
+    )
+
+
+def _report(backend: str, model: BackendCosts) -> None:
+    q = model.quality
+    print(
+        f"{backend}: median error {q.median_error:.0%}, p90 {q.p90_error:.0%}; on held-out layers "
+        f"the best form {q.best_found} of {q.held_out_layers} times, within 10 % of it "
+        f"{q.within_10_percent} times; near up to {model.cache_bytes >> 10} KiB, "
+        f"{model.lanes} lanes"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, fit, write; the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--device", default=DEFAULT_DEVICE)
+    parser.add_argument("--backend", action="append", choices=BACKENDS.names())
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--refit", action="store_true")
+    given = parser.parse_args(arguments)
+    try:
+        profile = load_device(given.device)
+        path = device_file(given.device, COSTS_FILE)
+        old = load_costs(given.device) if path.exists() else None
+        backends = given.backend or [b for b in profile.runtimes if b in BACKENDS.names()]
+        kept = [s for s in (old.samples if old else ()) if given.refit or s.backend not in backends]
+        models = dict(old.backends) if old else {}
+        for backend in backends:
+            new = [] if given.refit else measure(backend, LAYERS, given.rounds)
+            kept += new
+            own = [s for s in kept if s.backend == backend]
+            tools = cast(Backend, BACKENDS.load(backend)).require()
+            model = fit(own)
+            models[backend] = model.model_copy(
+                update={"quality": quality_of(own, model), "tools": tools}
+            )
+            _report(backend, models[backend])
+            costs = Costs(device=given.device, backends=models, samples=tuple(kept))
+            with atomic_file(path) as temporary:
+                temporary.write_text(_text(costs), encoding="utf-8")
+    except EdgePipelineError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _text(costs: Costs) -> str:
+    """As JSON, a sample a line, so that a new measurement reads well as a difference."""
+    fields = costs.model_dump(mode="json")
+    lines = ",\n".join("  " + json.dumps(sample) for sample in fields.pop("samples"))
+    head = json.dumps(fields, indent=1, sort_keys=True).removesuffix("\n}")
+    return f'{head},\n "samples": [\n{lines}\n ]\n}}\n'
+
+
+if __name__ == "__main__":
+    sys.exit(main())
