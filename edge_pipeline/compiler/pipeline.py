@@ -9,16 +9,18 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.passes.drop_sample_groups import DropSampleGroups
 from edge_pipeline.compiler.passes.float_scalars import FloatScalars
+from edge_pipeline.compiler.passes.fold_batch_norm import FoldBatchNorm
 from edge_pipeline.compiler.passes.fold_bias import FoldBias
 from edge_pipeline.compiler.passes.fold_constants import FoldConstants
 from edge_pipeline.compiler.passes.lower_clamp import LowerClamp
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
 from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
+from edge_pipeline.compiler.passes.lower_resize import LowerResize
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.specialise import Specialise
+from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
-from edge_pipeline.compiler.passes.take_in_bias import TakeInBias
 from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.errors import CompileError, UnknownNameError
 
@@ -32,39 +34,47 @@ PREPARATION: tuple[Pass, ...] = (
 
 PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (
+        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # after the reshapes are gone: folded filters become constants
         FoldBias(),  # after constants are: it looks for constant addends
+        StateSizes(),  # anywhere: it drops resizes to the same size
         FloatScalars(),  # anywhere: no other pass here writes scalars
         MergeDuplicates(),  # last: passes above may make equal operators
     ),
     "coreml": (
-        DropSampleGroups(),  # before all: weights computed at run time allow no groups of samples
+        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
         FoldConstants(),  # after the reshapes are gone: folded filters become constants
         FoldBias(),  # after constants are: it looks for constant addends
         StateStrides(),  # anywhere: no other pass here makes poolings
+        StateSizes(),  # anywhere: it drops resizes to the same size
         FloatScalars(),  # anywhere: no other pass here writes scalars
         MergeDuplicates(),  # last: passes above may make equal operators
     ),
     "executorch": (
+        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
-        TakeInBias(),  # before lowering: a matrix product adds a bias for free
-        LowerConvolution("executorch"),  # before padding: it takes the padding in
+        LowerConvolution(),  # before padding: it takes the padding in
         FoldConstants(),  # again: the arranging of constant weights for matrix products
+        StateSizes(),  # before lowering: it leaves few factors
+        LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
         LowerPadding(),  # what is left: constant convolutions'
         LowerReductions(),  # after folding: a folded predictor has no reductions left
         FloatScalars(),  # after all that may write scalars
         MergeDuplicates(),  # last: lowerings of one map slice it alike
     ),
     "litert": (
+        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
-        TakeInBias(),  # before lowering: a matrix product adds a bias for free
-        LowerConvolution("litert"),  # before padding: it takes the padding in
+        LowerConvolution(),  # before padding: it takes the padding in
         FoldConstants(),  # again: the arranging of constant weights for matrix products
+        StateSizes(),  # before lowering: it leaves few factors
+        LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
         LowerPadding(),  # what is left: MIRROR_PAD is not delegated
         LowerReductions(),  # after folding: a folded predictor has no reductions left
         LowerClamp(),  # anywhere: RELU_0_TO_1 is not delegated

@@ -1,0 +1,84 @@
+"""Where values come from through operators that only move them: views, slices, permutations.
+
+A tensor of indices is sent the way that the values go, so what is found holds for any sequence of
+such operators, however the network was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from edge_pipeline.compiler.program import value_of
+
+__all__ = ["MOVEMENTS", "arrived", "chain", "has_fixed_shape", "uses"]
+
+_ATEN = torch.ops.aten
+# Operators of one tensor that move values and change none; the tensor is their first argument.
+MOVEMENTS = (
+    _ATEN.view.default,
+    _ATEN._unsafe_view.default,
+    _ATEN.reshape.default,
+    _ATEN.permute.default,
+    _ATEN.transpose.int,
+    _ATEN.t.default,
+    _ATEN.slice.Tensor,
+    _ATEN.select.int,
+    _ATEN.squeeze.default,
+    _ATEN.squeeze.dim,
+    _ATEN.squeeze.dims,
+    _ATEN.unsqueeze.default,
+    _ATEN.flatten.using_ints,
+    _ATEN.clone.default,
+    _ATEN.alias.default,
+    _ATEN.contiguous.default,
+)
+
+
+def has_fixed_shape(node: fx.Node) -> bool:
+    """Whether all of the node's sizes are numbers, and none is left open."""
+    return all(isinstance(size, int) for size in value_of(node).shape)
+
+
+def _is_movement(node: fx.Node) -> bool:
+    return node.target in MOVEMENTS and len(node.all_input_nodes) == 1
+
+
+def chain(node: fx.Node) -> list[fx.Node]:
+    """The movements that end in `node`, in order, after the operator that computes the values.
+
+    Returns:
+        That operator first and `node` last; `node` alone if it computes the values.
+    """
+    found = [node]
+    while _is_movement(found[0]):
+        found.insert(0, found[0].all_input_nodes[0])
+    return found
+
+
+def arrived(indices: Tensor, movements: list[fx.Node]) -> Tensor:
+    """Where indices come to lie.
+
+    Args:
+        indices: of the shape that the first movement takes.
+        movements: one feeding the next.
+    """
+    for node in movements:
+        operator: Any = node.target
+        indices = operator(indices, *node.args[1:], **node.kwargs)
+    return indices
+
+
+def uses(node: fx.Node) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
+    """Whatever uses the values of `node`, with the movements on the way there."""
+    waiting: list[tuple[fx.Node, list[fx.Node]]] = [(node, [])]
+    while waiting:
+        current, path = waiting.pop()
+        for user in current.users:
+            if _is_movement(user):
+                waiting.append((user, [*path, user]))
+            else:
+                yield user, path

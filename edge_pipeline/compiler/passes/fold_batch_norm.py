@@ -1,0 +1,224 @@
+"""Fold batch norm: inference normalisation becomes part of the weights before it."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.mapped_weights import Refusal, scale_mapped
+from edge_pipeline.compiler.movement import arrived, chain, has_fixed_shape
+from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
+
+__all__ = ["FoldBatchNorm", "scale_and_shift"]
+
+_ATEN = torch.ops.aten
+_NORM, _EXPORTED_NORM = _ATEN.batch_norm.default, _ATEN._native_batch_norm_legit_no_training.default
+_FORWARD = (_ATEN.conv1d.default, _ATEN.conv2d.default, _ATEN.conv2d.padding, _ATEN.conv3d.default)
+_TRANSPOSED = (
+    _ATEN.conv_transpose1d.default,
+    _ATEN.conv_transpose2d.input,
+    _ATEN.conv_transpose3d.input,
+)
+_GROUPS = 6  # the argument's place, forward and transposed
+
+
+def scale_and_shift(
+    gamma: Tensor | None, beta: Tensor | None, mean: Tensor, variance: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    """What inference batch norm multiplies by and adds, in float64.
+
+    Args:
+        gamma: [C], or None for ones.
+        beta: [C], or None for zeros.
+        mean: [C].
+        variance: [C], at least 0.
+        epsilon: what keeps the variance from 0.
+
+    Source: papers/001, appendix E.
+    """
+    scale = (variance.double() + epsilon).rsqrt()
+    if gamma is not None:
+        scale = scale * gamma.double()
+    shift = -mean.double() * scale
+    return scale, shift if beta is None else shift + beta.double()
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """A normalisation: its result, what it takes, and what it multiplies by and adds, [C]."""
+
+    result: fx.Node
+    source: fx.Node
+    scale: Tensor
+    shift: Tensor
+
+
+class FoldBatchNorm:
+    """Put batch norm with constant statistics into the convolution that feeds it.
+
+    conv2d(x, weight, bias) -> batch_norm
+    becomes
+    conv2d(x, scale * weight, scale * bias + shift)
+
+    conv2d(signal, mapper) -> slice, view -> weight;  conv2d(x, weight) -> view -> batch_norm
+    becomes (papers/001, appendix E)
+    conv2d(signal, scale * mapper) -> slice, view -> weight;  conv2d(x, weight) -> view -> + shift
+
+    Transposed and grouped convolutions alike. The shift is added after the views of a patch-wise
+    convolution, so that its pattern stays one for the lowering; a bias that comes from a mapper
+    has the shift in the mapper's bias. What has no convolution of its own before it becomes a 1x1
+    depth-wise convolution, which reads and writes a map once, where a product and a sum do twice.
+    Arithmetic is in float64 and rounded once.
+    """
+
+    name = "fold_batch_norm"
+    why = "normalising reads and writes every map once more, for what the weights can do"
+
+    def run(self, program: ExportedProgram) -> Result:
+        """See the class; normalisation in training mode or with computed statistics stays."""
+        editor = Editor(program)
+        for node in editor.calls(_NORM, _EXPORTED_NORM):
+            norm = _read(editor, node)
+            if isinstance(norm, str):
+                editor.notes.append(f"{layer_of(node)}: batch norm stays, since {norm}")
+                continue
+            try:
+                _fold(editor, norm)
+            except Refusal as refusal:
+                _stand_alone(editor, norm, str(refusal))
+            if not node._erased and not node.users:
+                editor.graph.erase_node(node)  # or it would count as a user of what feeds it
+        return editor.finish()
+
+
+def _read(editor: Editor, node: fx.Node) -> _Norm | str:
+    """The normalisation, or why it cannot be folded."""
+    source: Any = node.args[0]
+    result = node
+    if node.target is _NORM:
+        if node.args[5]:
+            return "it is in training mode"
+        epsilon: Any = node.args[7]
+    else:
+        epsilon = node.args[6]
+        if any(user.target is not operator.getitem or user.args[1] != 0 for user in node.users):
+            return "its statistics are used too"
+        if len(node.users) != 1:
+            return "nothing uses its result"
+        result = next(iter(node.users))
+    given = [None if part is None else editor.constant(part) for part in node.args[1:5]]
+    if any(
+        part is not None and value is None
+        for part, value in zip(node.args[1:5], given, strict=True)
+    ):
+        return "its statistics are computed at run time"
+    gamma, beta, mean, variance = given
+    if mean is None or variance is None:
+        return "it has no running statistics"
+    return _Norm(result, source, *scale_and_shift(gamma, beta, mean, variance, epsilon))
+
+
+def _fold(editor: Editor, norm: _Norm) -> None:
+    """Fold into the convolution before; Refusal, before anything changed, where that cannot be."""
+    convolution, *movements = chain(norm.source)
+    if convolution.target not in (*_FORWARD, *_TRANSPOSED):
+        raise Refusal("no convolution feeds it")
+    if any(len(node.users) != 1 for node in (convolution, *movements)):
+        raise Refusal("the convolution before it has other users")
+    channels = _channels(norm, convolution, movements)
+    weight = editor.constant(convolution.args[1])
+    bias_node = convolution.args[2] if len(convolution.args) > 2 else None
+    bias = editor.constant(bias_node)
+    if weight is None:
+        if convolution.target in _TRANSPOSED:
+            raise Refusal("a transposed convolution with run-time weights feeds it")
+        shifted = scale_mapped(editor, convolution, channels, norm.scale, norm.shift)
+        if shifted:
+            editor.substitute(norm.result, norm.source, "folded batch norm into the weight mapper")
+        else:
+            _add_shift(editor, norm)
+        return
+    if bias_node is not None and bias is None:
+        raise Refusal("the convolution before it has a bias that is computed at run time")
+    scale, shift = norm.scale[channels], norm.shift[channels]
+    before = torch.zeros_like(shift) if bias is None else bias.double()
+    scaled = _scaled(convolution, weight.double(), scale).to(weight.dtype)
+    name = f"{convolution.name}_with_batch_norm"
+    new = (
+        editor.add_constant(scaled, f"{name}_weight"),
+        editor.add_constant((before * scale + shift).to(weight.dtype), f"{name}_bias"),
+    )
+    convolution.args = (convolution.args[0], *new, *convolution.args[3:])
+    into = layer_of(convolution)
+    editor.substitute(norm.result, norm.source, f"folded batch norm into the convolution {into}")
+
+
+def _channels(norm: _Norm, convolution: fx.Node, movements: list[fx.Node]) -> Tensor:
+    """For each channel of the convolution, the channel of the normalisation that it becomes."""
+    count, normalised = int(value_of(convolution).shape[1]), len(norm.scale)
+    if not movements:
+        return torch.arange(count)
+    if not has_fixed_shape(convolution):
+        raise Refusal("views of a map of free size stand between it and the convolution")
+    shape = value_of(convolution).shape
+    index = torch.arange(count).reshape(1, -1, *[1] * (len(shape) - 2)).expand(shape)
+    moved = arrived(index, movements)
+    wanted = torch.arange(normalised).reshape(1, -1, *[1] * (moved.dim() - 2)).expand(moved.shape)
+    channels = torch.zeros(count, dtype=torch.long)
+    channels[moved.flatten()] = wanted.flatten()
+    if not torch.equal(channels[moved], wanted):
+        raise Refusal("it mixes channels of the convolution before it")
+    return channels
+
+
+def _scaled(convolution: fx.Node, weight: Tensor, scale: Tensor) -> Tensor:
+    """The weight with each output channel scaled; a transposed one is [in, out / groups, ...]."""
+    taps = [1] * (weight.dim() - 2)
+    if convolution.target in _FORWARD:
+        return weight * scale.reshape(-1, 1, *taps)
+    found: Any = convolution.args[_GROUPS] if len(convolution.args) > _GROUPS else 1
+    groups = int(found)
+    apart = weight.reshape(
+        groups, -1, *weight.shape[1:]
+    )  # [groups, in / groups, out / groups, ...]
+    return (apart * scale.reshape(groups, 1, -1, *taps)).reshape(weight.shape)
+
+
+def _add_shift(editor: Editor, norm: _Norm) -> None:
+    shape = [1, -1, *[1] * (value_of(norm.source).dim() - 2)]
+    dtype = value_of(norm.source).dtype
+    shift = editor.add_constant(norm.shift.reshape(shape).to(dtype), f"shift_{norm.result.name}")
+
+    def added(x: Tensor, shift: Tensor) -> Tensor:
+        return x + shift
+
+    note = "folded batch norm's scale into the weight mapper, and left its shift"
+    editor.replace(norm.result, added, [norm.source, shift], note)
+
+
+def _stand_alone(editor: Editor, norm: _Norm, reason: str) -> None:
+    """A depth-wise 1x1 convolution for maps, a product and a sum for anything else."""
+    value = value_of(norm.source)
+    name, channels = f"batch_norm_{norm.result.name}", len(norm.scale)
+    maps = value.dim() == 4
+    shape = [channels, 1, 1, 1] if maps else [1, -1, *[1] * (value.dim() - 2)]
+    scale = editor.add_constant(norm.scale.reshape(shape).to(value.dtype), f"{name}_scale")
+    shift = norm.shift if maps else norm.shift.reshape(shape)
+    added = editor.add_constant(shift.to(value.dtype), f"{name}_shift")
+
+    def convolved(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return torch.conv2d(x, scale, shift, groups=channels)
+
+    def multiplied(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return x * scale + shift
+
+    form = "a depth-wise 1x1 convolution" if maps else "a product and a sum"
+    note = f"made batch norm {form}, since {reason}"
+    editor.replace(
+        norm.result, convolved if maps else multiplied, [norm.source, scale, added], note
+    )
