@@ -21,6 +21,7 @@ from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
+from edge_pipeline.compiler.passes.take_in_bias import TakeInBias
 from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.errors import CompileError, UnknownNameError
 
@@ -57,7 +58,8 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
-        LowerConvolution(),  # before padding: it takes the padding in
+        TakeInBias(),  # before lowering: a matrix product adds a bias for free
+        LowerConvolution("executorch"),  # before padding: it takes the padding in
         FoldConstants(),  # again: the arranging of constant weights for matrix products
         StateSizes(),  # before lowering: it leaves few factors
         LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
@@ -71,7 +73,8 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
-        LowerConvolution(),  # before padding: it takes the padding in
+        TakeInBias(),  # before lowering: a matrix product adds a bias for free
+        LowerConvolution("litert"),  # before padding: it takes the padding in
         FoldConstants(),  # again: the arranging of constant weights for matrix products
         StateSizes(),  # before lowering: it leaves few factors
         LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
