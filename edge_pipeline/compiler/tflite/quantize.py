@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from edge_pipeline.compiler.tflite.convert import SIGNATURE
@@ -76,7 +77,7 @@ def static(data: bytes, inputs: Sequence[str], samples: Sequence[tuple[Tensor, .
         for sample in samples
     ]
     with _quiet():
-        ranges = quantizer.calibrate({SIGNATURE: values}, num_threads=1)
+        ranges = _observed(quantizer, values)
     return _written(quantizer, ranges)
 
 
@@ -112,6 +113,22 @@ def permit_half_arithmetic(data: bytes) -> bytes:
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _observed(quantizer: Any, values: list[dict[str, Any]]) -> dict[str, Any]:
+    """Lowest and highest value of each tensor over all samples, by name.
+
+    Given several at a time, the quantizer takes a moving average over them, which cuts off what
+    only some samples reach: 21 dB instead of 61 for two linear layers with 32 random inputs.
+    """
+    ranges: dict[str, Any] = {}
+    for value in values:
+        for name, seen in quantizer.calibrate({SIGNATURE: [value]}, num_threads=1).items():
+            known = ranges.setdefault(name, seen)
+            if known and seen:
+                known["min"] = np.minimum(known["min"], seen["min"])
+                known["max"] = np.maximum(known["max"], seen["max"])
+    return ranges
 
 
 class _Tools:

@@ -175,6 +175,12 @@ def test_a_range_observed_on_the_wrong_samples_shows(networks, x, tmp_path):
     assert psnr(run(result, tmp_path, x), expected) < 35
 
 
+def test_ranges_are_the_widest_of_all_samples_and_no_average_of_them(networks, x, tmp_path):
+    dark = tuple((x * 0.01,) for _ in range(4))
+    result, (expected,) = emitted(networks[False], x, precision="int8", samples=(*dark, (x,)))
+    assert psnr(run(result, tmp_path, x), expected) > 35
+
+
 def test_eight_bits_are_of_dynamic_range_where_weights_are_computed(networks, x, tmp_path):
     result, (expected,) = emitted(networks[True], x, precision="int8")
     assert result.delegation.outside == {}
