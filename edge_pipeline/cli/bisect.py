@@ -1,0 +1,113 @@
+"""`edge-pipeline bisect`: where does a compiled network begin to differ from the network?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_pipeline.cli.compile import Filters, Precisions
+from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.errors import InputError
+from edge_pipeline.optional import require
+from edge_pipeline.registry import BACKENDS
+from edge_pipeline.report.terminal import console
+
+if TYPE_CHECKING:
+    from edge_pipeline.compiler.bisect import Finding
+
+__all__ = ["command"]
+
+_FOUND = 1
+
+
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|CHECKPOINT",
+            help="A registered network's name, or a checkpoint (.safetensors).",
+        ),
+    ],
+    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest relative error; if left out, what `verify` allows for the precision."
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of a registered network."),
+    ] = None,
+    filters: Annotated[Filters, typer.Option(help="As for compile.")] = Filters.DYNAMIC,
+    phi: Annotated[float | None, typer.Option(help="As for compile.")] = None,
+    precision: Annotated[Precisions, typer.Option(help="As for compile.")] = Precisions.FP32,
+    calibration: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="As for compile, once for each file."),
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option("--input", metavar="HxW", help="As for compile; small ones are faster."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of fresh weights; 0 if left out.")
+    ] = None,
+    allow_outside: Annotated[
+        list[str] | None, typer.Option(metavar="OPERATOR", help="As for compile.")
+    ] = None,
+) -> None:
+    """Find the first pass, then the first operator, where a result leaves tolerance.
+
+    Passes are checked one by one; then the program is halved again and again, and the part is
+    compiled and run.
+
+    Exit code 0: nothing leaves tolerance. 1: found, or the work failed. 2: bad input.
+    """
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise InputError(f"--tolerance {tolerance:g} is no relative error; give one from 0 to 1")
+    if backend not in BACKENDS:
+        BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
+    require("torch", backend, "compiling")
+    from edge_pipeline.compiler.bisect_source import BisectRequest, bisect_source
+
+    size = None if input_size is None else parse_size(input_size, "HxW")
+    request = BisectRequest(
+        source=source,
+        backend=backend,
+        options=parse_settings(settings or []),
+        filters=filters.value,
+        phi=phi,
+        precision=precision.value,
+        calibration=tuple(calibration or ()),
+        size=None if size is None else (size[0], size[1]),
+        seed=seed,
+        allowed=frozenset(allow_outside or ()),
+        tolerance=tolerance,
+    )
+    out, found = console(), False
+    with console(stderr=True).status("starting") as status:
+        for name, finding in bisect_source(request, on_step=status.update):
+            found = found or finding is not None
+            out.print(_sentence(name, backend, finding), markup=False)
+    if found:
+        raise typer.Exit(_FOUND)
+
+
+def _sentence(program: str, backend: str, finding: Finding | None) -> str:
+    if finding is None:
+        return f"{program}: no pass leaves tolerance, and neither does {backend}"
+    step = f"the pass {finding.step}" if finding.stage == "pass" else f"{backend} and its runtime"
+    if finding.source is None:
+        place = f"a step inside what became of {finding.layer}"
+    else:
+        place = f"in the place of {finding.source} of the source program"
+    text = (
+        f"{program}: {step}: the first operator out of tolerance is {finding.operator} "
+        f"({finding.node}) of layer {finding.layer}, {place}: {finding.complaint}"
+    )
+    if finding.before:
+        text += f"; these before it could not be tried alone: {', '.join(finding.before)}"
+    return text
