@@ -1,4 +1,4 @@
-"""Resizing as constant matrices and copies, where a delegate has no operator for it."""
+"""Resizing as products with constants, where a delegate has no operator for it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ RESIZES = (
     _ATEN.upsample_bicubic2d.vec,
     _ATEN._upsample_bicubic2d_aa.vec,
 )
-# XNNPACK concatenates at most five maps at once.
-_MOST_COPIES = 4
 
 
 def scales_of(node: fx.Node) -> tuple[float, float] | None:
@@ -64,26 +62,30 @@ def whole_factor(node: fx.Node) -> tuple[int, int] | None:
         return None
     factors, scales = (tall // h, wide // w), scales_of(node)
     same = scales is None or scales == factors
-    return factors if same and max(factors) <= _MOST_COPIES else None
+    return factors if same else None
 
 
-def repeated(x: Tensor, factors: tuple[int, int]) -> Tensor:
-    """Each pixel as often as the factors say.
+def repeated(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """Each pixel as often as there are ones: products that broadcast.
+
+    XNNPACK takes neither an expansion nor a concatenation of a map with itself.
 
     Args:
         x: [N, C, H, W].
-        factors: along rows and columns, at least 1.
+        down: ones, [1, 1, D, 1].
+        across: ones, [1, 1, 1, A].
 
     Returns:
-        [N, C, H * factors[0], W * factors[1]].
+        [N, C, H * D, W * A].
     """
     n, c, h, w = x.shape
-    down, across = factors
-    if across > 1:
-        x = torch.cat([x.reshape(n, c, h * w, 1)] * across, 3).reshape(n, c, h, w * across)
-    if down > 1:
-        x = torch.cat([x.reshape(n, c, h, w * across)] * down, 3)  # each row, then its copies
-        x = x.reshape(n, c, h * down, w * across)
+    rows, columns = h * down.shape[2], w * across.shape[3]
+    if columns > w:
+        # [N, C, H * W, 1] -> [N, C, H * W, A]
+        x = (x.reshape(n, c, h * w, 1) * across).reshape(n, c, h, columns)
+    if rows > h:
+        # [N, C * H, 1, W * A] -> [N, C * H, D, W * A]
+        x = (x.reshape(n, c * h, 1, columns) * down).reshape(n, c, rows, columns)
     return x
 
 

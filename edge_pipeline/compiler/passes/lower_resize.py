@@ -1,9 +1,10 @@
-"""Lower resize: what no delegate of XNNPACK samples becomes copies or constant matrices."""
+"""Lower resize: what no delegate of XNNPACK samples becomes products with constants."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
@@ -25,8 +26,8 @@ __all__ = ["LowerResize"]
 class LowerResize:
     """Rewrite resizing of maps of fixed size, but for bilinear resizing to a stated size.
 
-    nearest, each pixel 2 to 4 times -> concatenated copies
-    any other                        -> linear(columns) -> transpose -> linear(rows) -> transpose
+    nearest, by whole factors -> reshape -> product with ones -> reshape
+    any other                 -> linear(columns) -> transpose -> linear(rows) -> transpose
 
     The second form serves nearest by any factor, bicubic, antialiased, and bilinear by a factor
     that is not the ratio of the sizes: XNNPACK takes that one and samples by the ratio, so its
@@ -55,11 +56,13 @@ def _lower(editor: Editor, node: fx.Node, source: fx.Node) -> None:
         return
     factors = whole_factor(node)
     if factors is not None:
-
-        def copied(x: Tensor) -> Tensor:
-            return repeated(x, factors)
-
-        editor.replace(node, copied, [source], "made nearest-neighbour sampling copies")
+        ones = [torch.ones(1, 1, factors[0], 1), torch.ones(1, 1, 1, factors[1])]
+        constants = [
+            editor.add_constant(one.to(value_of(source).dtype), f"ones_{one.numel()}")
+            for one in ones
+        ]
+        note = "made nearest-neighbour sampling products with ones"
+        editor.replace(node, repeated, [source, *constants], note)
         return
     dtype = value_of(source).dtype
     matrices = [

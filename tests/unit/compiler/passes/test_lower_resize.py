@@ -35,15 +35,41 @@ def test_other_ways_than_bilinear_become_matrices(way, asked):
 
 @given(rows=st.integers(1, 4), columns=st.integers(1, 4), exact=st.booleans())
 @settings(max_examples=6)
-def test_nearest_by_a_whole_factor_becomes_copies(rows, columns, exact):
+def test_nearest_by_whole_factors_becomes_products_with_ones(rows, columns, exact):
     mode = "nearest-exact" if exact else "nearest"
     result = lowered(0, mode=mode, scale_factor=(float(rows), float(columns)))
-    assert set(targets(result.program)) <= {"reshape", "cat"}
-    assert targets(result.program).count("cat") == (rows > 1) + (columns > 1)
+    assert set(targets(result.program)) <= {"reshape", "mul"}
+    assert targets(result.program).count("mul") == (rows > 1) + (columns > 1)
 
 
-def test_nearest_by_more_than_four_is_exact_too():
-    assert targets(lowered(0, mode="nearest", scale_factor=5.0).program) == MATRICES
+def test_nearest_by_other_factors_is_exact_too():
+    assert targets(lowered(0, mode="nearest", scale_factor=2.5).program) == MATRICES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"mode": "nearest", "scale_factor": 2.0},
+        {"mode": "nearest", "size": (5, 30)},
+        {"mode": "nearest-exact", "size": (5, 30)},
+        {"mode": "bilinear", "scale_factor": 1.5},
+        {"mode": "bilinear", "size": (5, 7), "antialias": True},
+    ],
+)
+def test_executorch_takes_it_whole_and_gets_it_right(asked):
+    exir = pytest.importorskip("executorch.exir", reason="ExecuTorch is not installed")
+    partition = pytest.importorskip("executorch.backends.xnnpack.partition.xnnpack_partitioner")
+    runtime = pytest.importorskip("executorch.runtime")
+    program = exported(lambda x: F.interpolate(x.relu(), **asked), X)
+    program = LowerResize().run(StateSizes().run(program).program).program
+    edge = exir.to_edge_transform_and_lower(program, partitioner=[partition.XnnpackPartitioner()])
+    outside = [n for n in edge.exported_program().graph.nodes if "aten" in str(n.target)]
+    assert outside == []
+    buffer = edge.to_executorch().buffer
+    method = runtime.Runtime.get().load_program(buffer).load_method("forward")
+    found = method.execute([X])[0].clone()
+    assert (found - F.interpolate(X, **asked)).abs().max() < 2e-6
 
 
 @pytest.mark.parametrize("align", [False, True])
