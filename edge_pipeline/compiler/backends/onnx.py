@@ -1,4 +1,8 @@
-"""ONNX for ONNX Runtime: height and width left open where the program leaves them open."""
+"""ONNX for ONNX Runtime: height and width left open where the program leaves them open.
+
+Weights lie in a file of their own beside the model, so that they can be exchanged without touching
+it. Decisions and figures: `docs/decisions/0010-onnx-runtime.md`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.onnx_precision import to_half, to_int8
 from edge_pipeline.compiler.shapes import Letters
 from edge_pipeline.errors import CompileError
 from edge_pipeline.optional import require as require_module
@@ -25,12 +30,30 @@ from edge_pipeline.optional import require as require_module
 __all__ = ["FREE_SIZES", "OPSET", "PRECISIONS", "checked", "emit", "require"]
 
 FREE_SIZES = True
-PRECISIONS: tuple[Precision, ...] = ("fp32",)
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 # The first with GELU as one operator; every ONNX Runtime since 1.17 runs it.
 OPSET = 20
 
 _DELEGATE = "onnxruntime"
+
+# Where each weight begins in its file, a multiple of: a cache line.
+_ALIGNMENT = 64
+
+_NOTES: dict[Precision, tuple[str, ...]] = {
+    "fp32": (),
+    "fp16": (
+        "on x86 ONNX Runtime has no float16 kernels and computes in float32 between casts, so "
+        "float16 halves the file and gains no time",
+    ),
+    "int8": (
+        "int8 are the convolutions and linear layers with constant weights; those with weights "
+        "computed at run time stay in float32, since quantising them at every run costs more than "
+        "it gains",
+        "activations are unsigned and weights signed; on x86 processors without VNNI sums of such "
+        "products can saturate",
+    ),
+}
 
 
 def require() -> dict[str, str]:
@@ -55,7 +78,7 @@ def checked() -> Checked:
 
 
 def emit(program: ExportedProgram, order: Order) -> Emitted:
-    """Write `program` as one ONNX file, the weights in it.
+    """Write `program` as `NAME.onnx`, and its weights as `NAME.onnx.data` beside it.
 
     What the exporter notes about this machine (paths, stack traces) is left out, so that two
     compilations give the same bytes.
@@ -65,9 +88,30 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
         order: how; see `Order`.
 
     Raises:
-        CompileError: the exporter fails.
+        CompileError: the exporter fails, a weight is too large for float16, or int8 has no samples.
     """
     require()
+    model = _export(program, order)
+    if order.precision == "fp16":
+        to_half(model)
+    elif order.precision == "int8":
+        model = to_int8(model, order.inputs, order.samples)
+    _strip(model)
+    _name_sizes(model, program)
+    operators = Counter(node.op_type for node in model.graph.node)
+    delegation = Delegation(
+        delegate=_DELEGATE, delegated=dict(sorted(operators.items())), outside={}
+    )
+    file = f"{order.name}.onnx"
+    weights = _move_weights(model, f"{file}.data")
+    files = {file: model.SerializeToString(deterministic=True)}
+    if weights:
+        files[f"{file}.data"] = weights
+    return Emitted(file, files, delegation, _NOTES[order.precision])
+
+
+def _export(program: ExportedProgram, order: Order) -> Any:
+    """The program as a ModelProto in float32, its weights in it."""
     try:
         with _quiet():
             exported: Any = torch.onnx.export(
@@ -81,18 +125,36 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
                 verbose=False,
             )
             _simplify(exported.model)
+            return exported.model_proto
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise CompileError(f"the ONNX exporter cannot take the program: {first[0]}") from error
-    model = exported.model_proto
-    _strip(model)
-    _name_sizes(model, program)
-    operators = Counter(node.op_type for node in model.graph.node)
-    delegation = Delegation(
-        delegate=_DELEGATE, delegated=dict(sorted(operators.items())), outside={}
-    )
-    file = f"{order.name}.onnx"
-    return Emitted(file, {file: model.SerializeToString(deterministic=True)}, delegation)
+
+
+def _move_weights(model: Any, file: str) -> bytes:
+    """Take the weights out of `model`, which then refers to `file`; give the file's content.
+
+    Whole numbers (shapes, axes), scales of a resize, and single values without a shape stay: they
+    are the program, and shape inference reads some of them before the file is opened.
+    """
+    onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
+    whole = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+    kept = {name for n in model.graph.node if n.op_type == "Resize" for name in n.input[1:]}
+    content = bytearray()
+    for tensor in model.graph.initializer:
+        if not tensor.dims or tensor.data_type in whole or tensor.name in kept:
+            continue
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name)
+        )
+        data = tensor.raw_data
+        content += bytes(-len(content) % _ALIGNMENT)
+        onnx.external_data_helper.set_external_data(
+            tensor, file, offset=len(content), length=len(data)
+        )
+        tensor.ClearField("raw_data")
+        content += data
+    return bytes(content)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from edge_pipeline.runtime.onnx import open_session as open_onnx
 from tests.fakes.artifacts import (
     FILTER,
     apply_filters,
+    demosaic_weight,
     make_artifact,
     make_files,
     predict_filters,
@@ -152,3 +154,17 @@ for path in (Path({str(tmp_path / "fixed.onnx")!r}), Path("absent.onnx")):
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_weights_in_a_file_of_their_own(tmp_path: Path) -> None:
+    manifest, files = make_files(size=(32, 32))
+    model = onnx.load_from_string(files["forward.onnx"])
+    path = tmp_path / "forward.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
+    packed = reference_input(32, 32)
+    with open_onnx(path, manifest.programs[0], 1) as session:
+        found = session.run({"packed": packed})["rgb"]
+    np.testing.assert_allclose(found, apply_filters(packed, demosaic_weight(1)[None]), atol=1e-6)
+    (tmp_path / "weights").unlink()
+    with pytest.raises(RuntimeFailure, match=r"could not load .*forward\.onnx: "):
+        open_onnx(path, manifest.programs[0], 1)
