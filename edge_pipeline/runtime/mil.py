@@ -49,7 +49,7 @@ class Evaluator:
             if operation.kind not in known:
                 raise RuntimeFailure(
                     f"{folder} has the operator {operation.kind} ({_name(operation)}), which the "
-                    f"evaluator does not know; it knows {', '.join(sorted(known))}"
+                    "evaluator does not know; add it to runtime/mil_ops.py, or run it on a Mac"
                 )
         self._constants = _constants(program.operations)
         self._operations = [op for op in program.operations if op.kind != "const"]

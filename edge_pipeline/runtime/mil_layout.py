@@ -99,6 +99,12 @@ def _gather(
     return np.take(x, indices.astype(np.int64), int(axis))
 
 
+def _crop(x: Array, crop_height: Array, crop_width: Array) -> Array:
+    (top, bottom), (left, right) = _sizes(crop_height), _sizes(crop_width)
+    height, width = x.shape[-2:]
+    return np.asarray(x[..., top : height - bottom, left : width - right])
+
+
 def _pixel_shuffle(x: Array, upscale_factor: Array) -> Array:
     n, c, h, w = x.shape
     f = int(upscale_factor)
@@ -238,6 +244,7 @@ def _resize(
 
 OPERATORS: dict[str, Operator] = {
     "concat": _concat,
+    "crop": _crop,
     "depth_to_space": _depth_to_space,
     "expand_dims": _expand_dims,
     "fill": lambda shape, value=0.0: np.full(_sizes(shape), value),

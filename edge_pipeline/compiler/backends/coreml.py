@@ -56,6 +56,11 @@ TARGET = "iOS17"
 _DELEGATE = "CoreML"
 _MOST_AXES = 5
 _REMEDY = "write the layer without it, or add a pass that rewrites it into operators of Core ML"
+# How coremltools tells what it fails at: when it translates an operator, and when it knows none.
+_FAILURES = (
+    r"converting '(?P<kind>[^']+)' op \(located at: '(?:.*/)?(?P<node>[^'/]+)'\)",
+    r"Unsupported fx node (?P<node>\w+), kind (?P<kind>[\w.]+)",
+)
 _NEEDS = "needs iOS 17, iPadOS 17, macOS 14 or later"
 _PLACEMENT = (
     "Core ML itself decides, when it loads the program, whether CPU, GPU or Neural Engine runs an "
@@ -220,13 +225,15 @@ def _refusal(error: Exception, heard: Sequence[str], program: ExportedProgram) -
     """What the converter said, with the layer; it logs the operator's name in torch's graph."""
     first = next(iter(str(error).strip().splitlines()), type(error).__name__)
     nodes = {node.name: node for node in program.graph.nodes}
-    for line in heard:
-        match = re.search(r"converting '([^']+)' op \(located at: '(?:.*/)?([^'/]+)'\)", line)
-        if match:
-            node = nodes.get(match[2])
-            layer = layer_of(node) if node is not None else match[2]
+    for line in (*heard, first):
+        for pattern in _FAILURES:
+            match = re.search(pattern, line)
+            if match is None:
+                continue
+            node = nodes.get(match["node"])
+            layer = layer_of(node) if node is not None else match["node"]
             return CompileError(
-                f"{layer}: Core ML cannot take the operator {match[1]} ({first}); {_REMEDY}"
+                f"{layer}: Core ML cannot take the operator {match['kind']} ({first}); {_REMEDY}"
             )
     return CompileError(f"coremltools cannot convert the program: {first}")
 

@@ -322,6 +322,7 @@ class TestLayout:
         close(run("tile", x=x, reps=[1, 2, 1, 1]), x.tile(1, 2, 1, 1), 0)
         close(run("concat", values=[x.numpy(), x.numpy()], axis=1), torch.cat([x, x], 1), 0)
         close(run("stack", values=[x.numpy(), x.numpy()], axis=0), torch.stack([x, x]), 0)
+        close(run("crop", x=x, crop_height=[1, 0], crop_width=[0, 2]), x[..., 1:, :-2], 0)
         close(run("gather", x=x, indices=np.array([2, 0]), axis=1), x[:, [2, 0]], 0)
 
     @given(SEEDS)
