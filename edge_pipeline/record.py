@@ -205,11 +205,16 @@ class Cost(_Schema):
 
 
 class CostRecord(Cost):
-    """A cost with what it is the cost of. `input` is channels, height, width; the batch is 1."""
+    """A cost with what it is the cost of.
+
+    `input` is channels, height, width of the first input; the batch is 1. `phi` is the rescaling
+    factor of a network that has one.
+    """
 
     model: str
     options: dict[str, str | int | float | bool]
     input: tuple[PositiveInt, ...]
+    phi: float | None = None
 
     @classmethod
     def build(
@@ -219,6 +224,7 @@ class CostRecord(Cost):
         model: str,
         options: dict[str, str | int | float | bool],
         input: tuple[int, ...],
+        phi: float | None = None,
     ) -> CostRecord:
         """Say what `cost` is the cost of.
 
@@ -227,13 +233,24 @@ class CostRecord(Cost):
             model: registered name.
             options: all its options.
             input: channels, height, width.
+            phi: of a network that has one.
         """
-        return cls(model=model, options=options, input=input, **dict(cost))
+        return cls(model=model, options=options, input=input, phi=phi, **dict(cost))
+
+    def on_path(self) -> CostRecord:
+        """What is left where computed weights are constants."""
+        return CostRecord.build(
+            self.path_only(),
+            model=self.model,
+            options=self.options,
+            input=self.input,
+            phi=self.phi,
+        )
 
     def json_text(self) -> str:
         """As JSON, what it is the cost of first and the long list last."""
         data = self.model_dump(mode="json")
-        first = {key: data.pop(key) for key in ("model", "options", "input")}
+        first = {key: data.pop(key) for key in ("model", "options", "input", "phi")}
         return json.dumps(first | data, indent=2) + "\n"
 
 

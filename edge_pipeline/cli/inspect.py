@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +19,6 @@ from edge_pipeline.registry import MODELS
 from edge_pipeline.report.terminal import console, cost_table
 
 __all__ = ["command"]
-
-_SIDE = 256
 
 
 def command(
@@ -39,40 +38,51 @@ def command(
         typer.Option(
             "--input",
             metavar="CxHxW",
-            help="Packed input; a sensor of 4096x3072 (12.6 Mpix) is 4x1536x2048.",
+            help="Input; for packed Bayer, a sensor of 4096x3072 (12.6 Mpix) is 4x1536x2048.",
         ),
+    ] = None,
+    phi: Annotated[
+        float | None, typer.Option(help="Rescaling factor, for networks that have one.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Show the parameters, MACs and FLOPs of a network, in all and per layer.
 
     Convolutions and matrix products are counted. Nothing is computed or allocated, so any size
-    will do; 256x256 if none is given.
+    will do; the network's own default if none is given.
     """
     size = None if input_size is None else parse_size(input_size, "CxHxW")
-    cost = _cost(source, parse_settings(settings or []), size)
+    cost = _cost(source, parse_settings(settings or []), _Case(size, phi))
     if as_json:
         typer.echo(cost.json_text(), nl=False)
     else:
         console().print(cost_table(cost))
 
 
-def _cost(source: str, options: dict[str, str], size: tuple[int, ...] | None) -> CostRecord:
+@dataclass(frozen=True)
+class _Case:
+    """What the cost is asked for."""
+
+    size: tuple[int, ...] | None
+    phi: float | None
+
+
+def _cost(source: str, options: dict[str, str], case: _Case) -> CostRecord:
     path = Path(source)
     if source in MODELS:
-        return _cost_of_name(source, options, size)
+        return _cost_of_name(source, options, case)
     if options:
         raise InputError(
             f"{source} has its options; -s is for the names {', '.join(MODELS.names())}"
         )
     if path.is_dir():
-        return _cost_of_artifact(path, size)
+        return _cost_of_artifact(path, case)
     if path.is_file():
         require("torch", "train", "inspecting a checkpoint")
         from edge_pipeline.models.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(path)
-        return _cost_of_name(checkpoint.model, checkpoint.options, size)
+        return _cost_of_name(checkpoint.model, checkpoint.options, case)
     raise InputError(
         f"{source} is neither a network ({', '.join(MODELS.names())}), nor a checkpoint, nor an "
         "artifact's folder"
@@ -80,28 +90,23 @@ def _cost(source: str, options: dict[str, str], size: tuple[int, ...] | None) ->
 
 
 def _cost_of_name(
-    name: str, options: Mapping[str, str | int | float | bool], size: tuple[int, ...] | None
+    name: str, options: Mapping[str, str | int | float | bool], case: _Case
 ) -> CostRecord:
     require("torch", "train", "inspecting a network")
-    from edge_pipeline.models.base import options_of
     from edge_pipeline.models.cost import cost_of_name
 
-    complete = options_of(name, options)
-    return cost_of_name(name, complete, size or (complete.get("in_channels", 3), _SIDE, _SIDE))
+    return cost_of_name(name, options, case.size, case.phi)
 
 
-def _cost_of_artifact(path: Path, size: tuple[int, ...] | None) -> CostRecord:
-    """As recorded when it was compiled; counted anew for another size, or where nothing is."""
+def _cost_of_artifact(path: Path, case: _Case) -> CostRecord:
+    """As recorded when it was compiled; counted anew for another size or phi, or if it is not."""
     artifact = Artifact.open(path)
-    recorded = recorded_cost(artifact)
-    if recorded is not None and size in (None, recorded.input):
+    manifest, recorded = artifact.manifest, recorded_cost(artifact)
+    phi = manifest.phi if case.phi is None else case.phi
+    if recorded is not None and case.size in (None, recorded.input) and phi == manifest.phi:
         return recorded
-    program = artifact.manifest.programs[0].name
-    reference, _ = artifact.reference(program)
-    source = artifact.manifest.source
-    cost = _cost_of_name(source.model, source.options, size or reference["packed"].shape[1:])
-    if artifact.manifest.filters != "folded":
-        return cost
-    return CostRecord.build(
-        cost.path_only(), model=cost.model, options=cost.options, input=cost.input
-    )
+    first = manifest.programs[0]
+    reference, _ = artifact.reference(first.name)
+    size = case.size or reference[first.inputs[0].name].shape[1:]
+    cost = _cost_of_name(manifest.source.model, manifest.source.options, _Case(size, phi))
+    return cost.on_path() if manifest.filters in ("folded", "specialised") else cost

@@ -31,7 +31,7 @@ from edge_pipeline.compiler.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.source import Opened, open_source
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.cost import cost_of_name
-from edge_pipeline.record import COST_FILE, CostRecord
+from edge_pipeline.record import COST_FILE
 from edge_pipeline.registry import BACKENDS
 
 __all__ = ["CompileRequest", "compile_model"]
@@ -154,9 +154,7 @@ def _cost(opened: Opened, form: Form, example: tuple[Tensor, ...]) -> bytes:
     source = opened.source
     cost = cost_of_name(source.model, source.options, tuple(example[0].shape[1:]), form.phi)
     if form.filters in ("folded", "specialised"):
-        cost = CostRecord.build(
-            cost.path_only(), model=cost.model, options=cost.options, input=cost.input
-        )
+        cost = cost.on_path()
     return cost.json_text().encode()
 
 

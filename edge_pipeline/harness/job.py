@@ -20,7 +20,7 @@ class Job:
     Attributes:
         artifact: a checked artifact.
         program: its name there.
-        size: packed height and width to run at; None for the reference input's.
+        size: height and width of the first input to run at; None for the reference input's.
     """
 
     artifact: Artifact
@@ -43,15 +43,15 @@ def inputs_of(job: Job) -> dict[str, NDArray[np.float32]]:
     inputs, _ = job.artifact.reference(job.program)
     if job.size is None:
         return inputs
-    packed = inputs["packed"]
-    rows = np.arange(job.size[0]) % packed.shape[2]
-    columns = np.arange(job.size[1]) % packed.shape[3]
-    packed = np.ascontiguousarray(packed[:, :, rows][:, :, :, columns])
-    spec = next(t for t in job.artifact.program(job.program).inputs if t.name == "packed")
+    spec = job.artifact.program(job.program).inputs[0]
+    first = inputs[spec.name]
+    rows = np.arange(job.size[0]) % first.shape[2]
+    columns = np.arange(job.size[1]) % first.shape[3]
+    first = np.ascontiguousarray(first[:, :, rows][:, :, :, columns])
     minimum = job.artifact.manifest.tile.minimum
-    if not spec.fits(packed.shape, {}) or min(job.size) < minimum:
+    if not spec.fits(first.shape, {}) or min(job.size) < minimum:
         raise InputError(
-            f"{job.label} takes {spec.shape_text()} from {minimum} up, not a packed size of "
+            f"{job.label} takes {spec.shape_text()} from {minimum} up, not a size of "
             f"{job.size[0]}x{job.size[1]}"
         )
-    return inputs | {"packed": packed}
+    return inputs | {spec.name: first}

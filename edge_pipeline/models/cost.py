@@ -31,7 +31,7 @@ _ATEN = torch.ops.aten
 def cost_of_name(
     name: str,
     options: Mapping[str, str | int | float | bool],
-    input_shape: tuple[int, ...],
+    input_shape: tuple[int, ...] | None = None,
     phi: float | None = None,
 ) -> CostRecord:
     """The cost of a registered network; it is never given memory for its weights.
@@ -39,7 +39,8 @@ def cost_of_name(
     Args:
         name: as in the registry.
         options: some or all of its options.
-        input_shape: channels, height, width of its first input; the others' follow from it.
+        input_shape: channels, height, width of its first input; the others' follow from it. The
+            network's own default when left out.
         phi: the rescaling factor of a network that has one, and then needed.
 
     Raises:
@@ -48,9 +49,10 @@ def cost_of_name(
     """
     complete = options_of(name, options)
     with torch.device("meta"):
-        model = build_model(name, complete)
-    cost = cost_of(model, (1, *input_shape), phi)
-    return CostRecord.build(cost, model=name, options=complete, input=input_shape)
+        model: Any = build_model(name, complete)
+    shape = input_shape or (model.inputs[0].channels, *model.default_size)
+    cost = cost_of(model, (1, *shape), phi)
+    return CostRecord.build(cost, model=name, options=complete, input=shape, phi=phi)
 
 
 def cost_of(model: nn.Module, input_shape: tuple[int, ...], phi: float | None = None) -> Cost:

@@ -63,12 +63,12 @@ def latency_table(records: Sequence[Record]) -> Table:
 
 
 def cost_table(cost: CostRecord) -> Table:
-    """A row a layer: the filter predictors and their sum, the full-resolution path, and all."""
+    """A row a layer: those that compute weights and their sum, those that use them, and all."""
     options = ", ".join(f"{key}={value}" for key, value in cost.options.items())
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        title=f"{cost.model}: {options}",
+        title=f"{cost.model}: {options}" + ("" if cost.phi is None else f", at phi {cost.phi:g}"),
         title_justify="left",
     )
     for heading in ("layer", "op", "output"):
@@ -76,8 +76,8 @@ def cost_table(cost: CostRecord) -> Table:
     for heading in ("parameters", "MACs", "FLOPs"):
         table.add_column(heading, justify="right", no_wrap=True)
     parts = (
-        ("predictor", "filter predictors", cost.predictor),
-        ("path", "full-resolution path", cost.path),
+        ("predictor", "computing the weights", cost.predictor),
+        ("path", "using them", cost.path),
     )
     for part, title, subtotal in parts:
         for layer in cost.layers:

@@ -38,7 +38,7 @@ def test_a_name_at_twelve_megapixels(capsys):
 def test_a_table_has_both_parts(capsys):
     assert main(["inspect", "hyperconv_unet", *SETTINGS]) == 0
     table = capsys.readouterr().out
-    for word in ("hyper_conv4.outf.0", "filter predictors", "full-resolution path", "4x256x256"):
+    for word in ("hyper_conv4.outf.0", "computing the weights", "using them", "4x256x256"):
         assert word in table
 
 

@@ -41,7 +41,7 @@ def test_a_cost_table_sums_parts_apart():
     text = _text(cost_table(record))
     assert "1,300" in text
     assert "4.00 G" in text
-    assert text.index("filter predictors") < text.index("full-resolution path")
+    assert text.index("computing the weights") < text.index("using them")
 
 
 @pytest.mark.parametrize(
