@@ -19,7 +19,6 @@ from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
 from edge_pipeline.compiler.passes.lower_resize import LowerResize
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.specialise import Specialise
-from edge_pipeline.compiler.passes.split_concatenation import SplitConcatenation
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
 from edge_pipeline.compiler.passes.take_in_bias import TakeInBias
@@ -82,7 +81,6 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         LowerPadding(),  # what is left: MIRROR_PAD is not delegated
         LowerReductions(),  # after folding: a folded predictor has no reductions left
         LowerClamp(),  # anywhere: RELU_0_TO_1 is not delegated
-        SplitConcatenation(),  # after the lowerings, which put strips together
         FloatScalars(),  # after all that may write scalars
         MergeDuplicates(),  # last: lowerings of one map slice it alike
     ),

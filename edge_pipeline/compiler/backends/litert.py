@@ -12,6 +12,7 @@ from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.backends.base import Emitted, Order
 from edge_pipeline.compiler.program import constants_of
+from edge_pipeline.compiler.tflite.concatenation import split_concatenations
 from edge_pipeline.compiler.tflite.convert import convert
 from edge_pipeline.compiler.tflite.delegation import Operator, Placement, measured_share, place
 from edge_pipeline.compiler.tflite.quantize import (
@@ -97,7 +98,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
 
 def _converted(program: ExportedProgram, order: Order) -> bytes:
     try:
-        return convert(program, order.inputs, order.outputs)
+        return split_concatenations(convert(program, order.inputs, order.outputs))
     except _FAILURES as error:
         raise CompileError(f"litert-torch cannot take the program: {_first_line(error)}") from error
 
