@@ -101,12 +101,12 @@ def _sentence(program: str, backend: str, finding: Finding | None) -> str:
         return f"{program}: no pass leaves tolerance, and neither does {backend}"
     step = f"the pass {finding.step}" if finding.stage == "pass" else f"{backend} and its runtime"
     if finding.source is None:
-        place = f"a step inside what became of {finding.layer}"
+        place = "a step inside what became of it"
     else:
         place = f"in the place of {finding.source} of the source program"
     text = (
         f"{program}: {step}: the first operator out of tolerance is {finding.operator} "
-        f"({finding.node}) of layer {finding.layer}, {place}: {finding.complaint}"
+        f"({finding.node}) in {finding.layer}, {place}: {finding.complaint}"
     )
     if finding.before:
         text += f"; these before it could not be tried alone: {', '.join(finding.before)}"

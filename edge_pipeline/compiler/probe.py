@@ -135,6 +135,11 @@ class Probe:
                 flops=0,
                 delegation=emitted.delegation,
                 reference="none",
+                extra=tuple(
+                    name
+                    for name in emitted.files
+                    if name != emitted.file and not name.startswith(f"{emitted.file}/")
+                ),
             )
             with self._opener(Path(folder) / emitted.file, spec, 1) as session:
                 outputs = session.run(given)
