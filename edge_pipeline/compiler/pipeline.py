@@ -12,12 +12,14 @@ from edge_pipeline.compiler.passes.float_scalars import FloatScalars
 from edge_pipeline.compiler.passes.fold_batch_norm import FoldBatchNorm
 from edge_pipeline.compiler.passes.fold_bias import FoldBias
 from edge_pipeline.compiler.passes.fold_constants import FoldConstants
+from edge_pipeline.compiler.passes.keep_blocks import KeepBlocks
 from edge_pipeline.compiler.passes.lower_clamp import LowerClamp
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
 from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
 from edge_pipeline.compiler.passes.lower_resize import LowerResize
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
+from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
@@ -37,10 +39,13 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
         DropSampleGroups(),  # so that each convolution is a plain one
+        NarrowBeforeResize(),  # before folding: it arranges weights, which folding then does once
         FoldConstants(),  # after the reshapes are gone: folded filters become constants
         FoldBias(),  # after constants are: it looks for constant addends
+        TakeInBias(),  # after folding: what is left is computed, and a convolution takes that too
         StateSizes(),  # anywhere: it drops resizes to the same size
-        FloatScalars(),  # anywhere: no other pass here writes scalars
+        FloatScalars(),  # before blocks: they look for float factors
+        KeepBlocks(),  # after folding: it looks for convolutions with constant weights
         MergeDuplicates(),  # last: passes above may make equal operators
     ),
     "coreml": (
