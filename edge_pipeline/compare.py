@@ -89,12 +89,13 @@ class Tolerance:
 # sRGB is a fortieth of a step of an 8-bit picture.
 # fp16: rounding every value to half precision leaves 66 to 73 dB and under 2e-3; to bfloat16, 46 to
 # 55 dB.
-# int8: 34 to 56 dB and under 8e-2 on pictures; scales that saturate, or per-channel weights that a
-# runtime reads wrongly, leave 24 dB and less.
+# int8: 34 to 56 dB on pictures; in ONNX Runtime, calibrated on other pictures, 33.7 dB and 0.23 at
+# single clipped values. Scales that saturate, or per-channel weights that a runtime reads wrongly,
+# leave 24 dB and less.
 TOLERANCES: Mapping[Precision, Tolerance] = {
     "fp32": Tolerance(max_rel=1e-4, max_abs_srgb=1e-4),
     "fp16": Tolerance(max_rel=1e-2, min_psnr_db=60.0),
-    "int8": Tolerance(max_rel=0.25, min_psnr_db=30.0),
+    "int8": Tolerance(max_rel=0.5, min_psnr_db=30.0),
 }
 
 
