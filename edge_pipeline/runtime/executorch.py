@@ -9,7 +9,9 @@ Facts about the binding (1.4.1) that shape this file, each held by a test or met
 - There is one thread pool in the process. Delegates keep a pointer to it, so it may be reset only
   while no program is loaded.
 - A method that outlives its program crashes; so does one whose buffer is gone. Programs are loaded
-  from a path, and the method is let go first.
+  from paths, as a module, which holds its program, its external weights and its methods.
+- A module loads a method when it first runs, and there is no call for the loading alone. A run
+  without inputs loads it, and then stops at the first input, which has not been set.
 """
 
 from __future__ import annotations
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["ExecutorchSession", "open_session", "preload"]
 
 _LOCK = threading.RLock()
+_WEIGHTS = ".ptd"
+# ExecuTorch's number for float16 (`ScalarType::Half`).
+_HALF = 5
+_NO_INPUT = "has not been set."
 
 
 class ExecutorchSession:
@@ -47,39 +53,41 @@ class ExecutorchSession:
         threads: the size of the process's thread pool while this is open.
     """
 
-    def __init__(self, method: Any, program: Any, spec: ProgramSpec, threads: int) -> None:
-        # In this order: when a session is dropped unclosed, attributes go as they came.
+    def __init__(self, module: Any, method: str, spec: ProgramSpec, threads: int) -> None:
+        self._module = module
         self._method = method
-        self._program = program
         self._spec = spec
         self._torch = sys.modules["torch"]
+        meta = module.method_meta(method)
+        self._halves = [meta.input_tensor_meta(i).dtype() == _HALF for i in range(len(spec.inputs))]
         self.threads = threads
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """See `edge_pipeline.runtime.base.Session.run`."""
         values, sizes = check_inputs(self._spec, inputs)
         with _LOCK, _listening() as heard:
-            if self._method is None:
+            if self._module is None:
                 raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
             # torch warns of arrays that it could not write to.
             tensors = [
                 self._torch.from_numpy(np.require(value, requirements=("C", "W")))
                 for value in values
             ]
+            # A program in half precision takes and gives it; sessions are float32.
+            given = [t.half() if half else t for t, half in zip(tensors, self._halves, strict=True)]
             try:
-                outputs: list[torch.Tensor] = self._method(tensors)
+                outputs: list[torch.Tensor] = self._module.run_method(self._method, given)
             except RuntimeError as error:
                 raise RuntimeFailure(
                     f"ExecuTorch could not run {self._spec.name}: {_cause(error, heard)}"
                 ) from error
         # The binding clones outputs, and here they lie in memory as their shape says.
-        return check_outputs(self._spec, [t.contiguous().numpy() for t in outputs], sizes)
+        return check_outputs(self._spec, [t.contiguous().float().numpy() for t in outputs], sizes)
 
     def close(self) -> None:
         """Let the program and its memory go."""
         with _LOCK:
-            self._method = None
-            self._program = None
+            self._module = None
             _OPEN.discard(self)
 
     def __enter__(self) -> Self:
@@ -98,7 +106,7 @@ _OPEN: WeakSet[ExecutorchSession] = WeakSet()
 
 
 def open_session(path: Path, spec: ProgramSpec, threads: int) -> ExecutorchSession:
-    """Load a `.pte` file.
+    """Load a `.pte` file, and the `.ptd` beside it that holds its weights, if there is one.
 
     Args:
         path: the file.
@@ -111,22 +119,46 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> ExecutorchSessi
             session is open with another number of threads.
     """
     _check_identifier(path)
+    weights = _weights_of(path, spec)
     with _LOCK, _listening() as heard:
         binding = preload()
         _pin_threads(binding, threads)
         try:
-            program = binding._load_program(
-                str(path), program_verification=binding.Verification.InternalConsistency
+            module = binding._load_for_executorch(
+                str(path),
+                weights,
+                program_verification=binding.Verification.InternalConsistency,
             )
-            method = program.load_method(_method_name(program, spec, path))
+            method = _method_name(module.method_names(), spec, path)
+            _check_tensors(module.method_meta(method), spec, path)
+            _load(module, method, heard)
         except RuntimeError as error:
             raise RuntimeFailure(
                 f"ExecuTorch could not load {path}: {_cause(error, heard)}"
             ) from error
-        session = ExecutorchSession(method, program, spec, threads)
-        _check_tensors(method.method_meta(), spec, path)
+        session = ExecutorchSession(module, method, spec, threads)
         _OPEN.add(session)
     return session
+
+
+def _weights_of(path: Path, spec: ProgramSpec) -> str | None:
+    """The file of external weights beside the program, if the manifest lists one."""
+    for name in spec.extra:
+        if name.endswith(_WEIGHTS):
+            weights = path.with_name(Path(name).name)
+            if not weights.is_file():
+                raise RuntimeFailure(f"{path} needs its weights, {weights.name}, beside it")
+            return str(weights)
+    return None
+
+
+def _load(module: Any, method: str, heard: list[str]) -> None:
+    """Load a method, which is otherwise done at its first run."""
+    try:
+        module.run_method(method, [])
+    except RuntimeError:
+        if not "".join(heard).rstrip().endswith(_NO_INPUT):
+            raise
 
 
 def preload() -> ModuleType:
@@ -167,8 +199,7 @@ def _pin_threads(binding: Any, threads: int) -> None:
         raise RuntimeFailure(f"ExecuTorch runs {pinned} threads although {threads} were asked for")
 
 
-def _method_name(program: Any, spec: ProgramSpec, path: Path) -> str:
-    names = [program.get_method_name(index) for index in range(program.num_methods())]
+def _method_name(names: list[str], spec: ProgramSpec, path: Path) -> str:
     for name in (spec.name, "forward"):
         if name in names:
             return name

@@ -1,0 +1,152 @@
+"""A program in half precision."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch._guards import detect_fake_mode
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from edge_pipeline.compiler.program import Editor, constants_of, layer_of
+from edge_pipeline.errors import CompileError
+
+__all__ = ["to_half"]
+
+_LARGEST = torch.finfo(torch.float16).max
+# The least that is not zero; a guard against division by zero (1e-12) has to stay one.
+_SMALLEST = 2.0**-24
+
+
+def to_half(program: ExportedProgram) -> ExportedProgram:
+    """`program` in float16: weights, arithmetic, inputs and outputs.
+
+    A scalar that float16 would make zero becomes the least number that it has. Operators keep
+    their names and source layers.
+
+    Args:
+        program: float32, functional, of fixed sizes; it stays as it is.
+
+    Raises:
+        CompileError: a weight is beyond float16's range; its layer and value are named.
+    """
+    _check_range(program)
+    program = _with_tensors(_without_gelu(program))
+    graph = copy.deepcopy(program.graph)
+    # Copying renames what is called like a Python builtin, and the signature goes by name.
+    for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
+        new.name = old.name
+    signature = copy.deepcopy(program.graph_signature)
+    for node in graph.nodes:
+        if node.op == "call_function":
+            node.args = fx.node.map_aggregate(node.args, _halved)
+            node.kwargs = fx.node.map_aggregate(node.kwargs, _halved)
+    module = fx.GraphModule(program.graph_module, graph)
+    module.meta.update(program.graph_module.meta)
+    _propagate(module)
+    return ExportedProgram(
+        root=module,
+        graph=graph,
+        graph_signature=signature,
+        state_dict={name: _half_of(value) for name, value in program.state_dict.items()},
+        range_constraints=copy.deepcopy(program.range_constraints),
+        module_call_graph=copy.deepcopy(program.module_call_graph),
+        example_inputs=pytree.tree_map(_half_of, program.example_inputs),
+        constants={name: _half_of(value) for name, value in program.constants.items()},
+        verifiers=list(program.verifiers),
+    )
+
+
+def _check_range(program: ExportedProgram) -> None:
+    users = {node.name: node for node in program.graph.nodes}
+    for name, value in constants_of(program).items():
+        if value.is_floating_point() and value.numel():
+            largest = float(value.abs().max())
+            if not largest <= _LARGEST:
+                reader = next(iter(users[name].users), users[name])
+                raise CompileError(
+                    f"{layer_of(reader)}: the constant {name} reaches {largest:.3g}, and float16 "
+                    f"ends at {_LARGEST:.0f}; compile it with --precision fp32"
+                )
+
+
+def _without_gelu(program: ExportedProgram) -> ExportedProgram:
+    """GELU by its form with tanh, as a sigmoid; XNNPACK has none in float16.
+
+    It is off by at most 4.7e-4, and float16 rounds values near 1 by up to 4.9e-4.
+
+    Source: Hendrycks and Gimpel, Gaussian error linear units (2016), section 2.
+    """
+    editor = Editor(program)
+    for node in editor.calls(torch.ops.aten.gelu.default):
+        operand: Any = node.args[0]
+        editor.replace(node, _gelu, [operand], "GELU became its approximation by tanh, for float16")
+    return editor.finish().program
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """X / 2 * (1 + tanh(u)) is x * sigmoid(2 u)."""
+    twice = 2 * math.sqrt(2 / math.pi)
+    return x * torch.sigmoid(x * (x * x * (0.044715 * twice) + twice))
+
+
+def _with_tensors(program: ExportedProgram) -> ExportedProgram:
+    """Scalars that meet tensors as constants; ExecuTorch would make float32 ones of them."""
+    editor = Editor(program)
+    made: dict[float, fx.Node] = {}
+    for node in list(editor.graph.nodes):
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        for i, (parameter, value) in enumerate(
+            zip(node.target._schema.arguments, node.args, strict=False)
+        ):
+            if isinstance(parameter.type, torch.TensorType) and isinstance(value, int | float):
+                number = float(value)
+                if number not in made:
+                    made[number] = editor.add_constant(torch.tensor(number), "scalar")
+                node.update_arg(i, made[number])
+                editor.modified = True
+    return editor.finish().program
+
+
+def _halved(argument: Any) -> Any:
+    """float32 as float16, and a scalar as one that float16 does not make zero."""
+    if argument is torch.float32:
+        return torch.float16
+    if isinstance(argument, float) and 0 < abs(argument) < _SMALLEST:
+        return _SMALLEST if argument > 0 else -_SMALLEST
+    return argument
+
+
+def _half_of(value: Any) -> Any:
+    if not (isinstance(value, Tensor) and value.dtype == torch.float32):
+        return value
+    half = value.detach().to(torch.float16)
+    lost = (half == 0) & (value != 0)
+    # A lone number is a scalar that a pass has made a constant.
+    if value.numel() == 1 and bool(lost.any()):
+        half = torch.full_like(half, _SMALLEST if float(value) > 0 else -_SMALLEST)
+    return torch.nn.Parameter(half) if isinstance(value, torch.nn.Parameter) else half
+
+
+def _propagate(module: fx.GraphModule) -> None:
+    """Say anew what each node gives."""
+    mode = detect_fake_mode([node.meta.get("val") for node in module.graph.nodes])
+    if mode is None:
+        raise CompileError("the program has no shape-only values; export it first")
+    values: dict[fx.Node, Any] = {}
+    with mode, torch.no_grad():
+        for node in module.graph.nodes:
+            if node.op == "placeholder":
+                value = node.meta["val"]
+                if value.dtype == torch.float32:
+                    value = value.to(torch.float16)
+                node.meta["val"] = values[node] = value
+            elif node.op == "call_function":
+                args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+                node.meta["val"] = values[node] = node.target(*args, **kwargs)
+    module.recompile()

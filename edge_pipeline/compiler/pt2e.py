@@ -1,0 +1,144 @@
+"""Static int8 for ExecuTorch: ranges observed on samples, weights per channel."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from edge_pipeline.compiler.program import constants_of, layer_of
+from edge_pipeline.errors import CompileError
+
+__all__ = ["check_ranges", "quantise"]
+
+_ATEN: Any = torch.ops.aten
+_PRODUCTS = ("bmm", "matmul", "mm", "conv2d", "convolution", "linear")
+
+# Observing a histogram leaves out a few values at its ends, by intent; more is a wrong scale.
+_CLIPPED = 0.05
+
+
+def quantise(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) -> ExportedProgram:
+    """`program` with int8 operators, as PT2E and XNNPACK's quantiser write them.
+
+    Activations are per tensor, weights per output channel, both symmetric where XNNPACK wants it.
+    Where a product has two computed operands – filters computed at run time – only convolutions
+    and linear layers are quantised: with all operators, XNNPACK lowers the program and then does
+    not load it.
+
+    Args:
+        program: after all passes, float32; it stays as it is.
+        samples: inputs to observe ranges on, each as the program takes them.
+
+    Raises:
+        CompileError: there are no samples, or the ranges found do not hold the samples.
+    """
+    if not samples:
+        raise CompileError("int8 needs samples to observe ranges on, and there are none; give some")
+    from executorch.backends.xnnpack.quantizer import xnnpack_quantizer
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantiser = xnnpack_quantizer.XNNPACKQuantizer()
+    config = xnnpack_quantizer.get_symmetric_quantization_config(is_per_channel=True)
+    if _has_computed_products(program):
+        for target in (_ATEN.conv2d.default, _ATEN.linear.default):
+            quantiser.set_operator_type(target, config)
+    else:
+        quantiser.set_global(config)
+    with _quiet(), torch.no_grad():
+        prepared = prepare_pt2e(program.module(check_guards=False), quantiser)
+        for sample in samples:
+            arguments, named = _called(program, sample)
+            prepared(*arguments, **named)
+        converted = convert_pt2e(prepared)
+        found: ExportedProgram = torch.export.export(converted, arguments, named)
+    check_ranges(found, samples)
+    return found
+
+
+def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) -> None:
+    """Refuse scales that clip what the samples give.
+
+    Args:
+        program: quantised.
+        samples: inputs, each as the program takes them.
+
+    Raises:
+        CompileError: what the ends of its range cut from a tensor is more than 5 % of it (root
+            mean square), or a scale is no number; layer, scale and share are named.
+    """
+    worst: dict[fx.Node, float] = {}
+
+    class Watch(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            if "quantize_per_tensor.default" in str(n.target) and "dequantize" not in str(n.target):
+                (value, *_), _ = self.fetch_args_kwargs_from_env(n)
+                worst[n] = max(worst.get(n, 0.0), _clipped(value, n))
+            return super().run_node(n)
+
+    constants = constants_of(program)
+    for sample in samples:
+        given = iter(sample)
+        names = [spec.arg.name for spec in program.graph_signature.input_specs]
+        arguments = [constants[n] if n in constants else next(given) for n in names]
+        with torch.no_grad():
+            Watch(program.graph_module).run(*arguments)
+    for node, share in worst.items():
+        if not share <= _CLIPPED:
+            raise CompileError(
+                f"{layer_of(node)}: int8 with the scale {node.args[1]:.3g} cuts {share:.1%} off "
+                f"{node.args[0]}, and at most {_CLIPPED:.0%} may go; calibrate on samples "
+                "that span what the network will see"
+            )
+
+
+def _clipped(value: Tensor, node: fx.Node) -> float:
+    """How much of `value` lies beyond the range, as a share of its root mean square."""
+    scale, zero, low, high = (float(_number(argument)) for argument in node.args[1:5])
+    if not (math.isfinite(scale) and scale > 0):
+        return math.nan
+    # Half a step beyond the last one still rounds to it.
+    inside = value.clamp((low - zero - 0.5) * scale, (high - zero + 0.5) * scale)
+    return float((value - inside).norm() / value.norm().clamp(min=1e-30))
+
+
+def _number(argument: Any) -> Any:
+    return math.nan if isinstance(argument, fx.Node) else argument
+
+
+def _has_computed_products(program: ExportedProgram) -> bool:
+    constants = constants_of(program)
+    return any(
+        str(node.target).split(".")[1] in _PRODUCTS
+        and not any(getattr(operand, "name", "") in constants for operand in node.args[:2])
+        for node in program.graph.nodes
+        if node.op == "call_function" and str(node.target).count(".") > 1
+    )
+
+
+def _called(
+    program: ExportedProgram, sample: tuple[Tensor, ...]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A sample as the exported module is called with it."""
+    arguments, named = pytree.tree_unflatten(sample, program.call_spec.in_spec)
+    return tuple(arguments), dict(named)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)
