@@ -368,7 +368,8 @@ class Quantising(Broken):
             nodes.append(node)
         del model.graph.node[:]
         model.graph.node.extend(nodes)
-        return dataclasses.replace(emitted, files={emitted.file: model.SerializeToString()})
+        files = dict(emitted.files) | {emitted.file: model.SerializeToString()}
+        return dataclasses.replace(emitted, files=files)
 
     def _quantised(self, model, node, scale):
         name = node.input[0]
