@@ -92,6 +92,8 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
     """
     require()
     model = _export(program, order)
+    if order.precision != "int8":  # whose ranges take a clamp in
+        _clamp_in_blocks(model)
     if order.precision == "fp16":
         to_half(model)
     elif order.precision == "int8":
@@ -129,6 +131,33 @@ def _export(program: ExportedProgram, order: Order) -> Any:
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise CompileError(f"the ONNX exporter cannot take the program: {first[0]}") from error
+
+
+def _clamp_in_blocks(model: Any) -> None:
+    """Write a clamp to [0, 1] as HardSigmoid(1 * x + 0), which is the same.
+
+    ONNX Runtime has that one for its layout of channel blocks, and takes it into a convolution; a
+    Clip is done in planes, and whole maps are reordered before and after it. Only convolutions with
+    constant weights are done in blocks.
+    """
+    onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    if any(n.op_type == "Conv" and n.input[1] not in constants for n in model.graph.node):
+        return
+    for node in model.graph.node:
+        limits = [constants.get(name) for name in node.input[1:]]
+        if node.op_type != "Clip" or len(limits) != 2 or None in limits:
+            continue
+        if [onnx.numpy_helper.to_array(limit).item() for limit in limits] == [0.0, 1.0]:
+            node.op_type = "HardSigmoid"
+            del node.input[1:]
+            node.attribute.append(onnx.helper.make_attribute("alpha", 1.0))
+            node.attribute.append(onnx.helper.make_attribute("beta", 0.0))
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for name, tensor in constants.items() if name in used]
+    copies = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(copies)
 
 
 def _move_weights(model: Any, file: str) -> bytes:

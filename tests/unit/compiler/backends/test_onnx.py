@@ -209,3 +209,21 @@ def test_weights_lie_beside_the_model_and_can_be_exchanged(precision):
 def test_operators_are_counted(emitted):
     assert emitted.delegation.delegated["Conv"] == 1
     assert emitted.delegation.outside == {}
+
+
+def clamped(x, weight):
+    return torch.conv2d(x, weight).clamp(0.0, 1.0) + torch.conv2d(x, weight).clamp(-1.0, 1.0)
+
+
+def test_a_clamp_stays_in_blocks():
+    weight = torch.randn(2, 3, 1, 1)
+    x = torch.randn(1, 3, 4, 5)
+    emitted = backend.emit(exported(lambda x: clamped(x, weight), x), Order("f", ["x"], ["y"]))
+    counts = emitted.delegation.delegated
+    assert (counts["HardSigmoid"], counts["Clip"]) == (1, 1)
+    np.testing.assert_allclose(run(emitted, x=x), clamped(x, weight), atol=1e-6)
+    # A convolution with computed weights is not done in blocks.
+    order = Order("f", ["x", "w"], ["y"])
+    assert (
+        "HardSigmoid" not in backend.emit(exported(clamped, x, weight), order).delegation.delegated
+    )
