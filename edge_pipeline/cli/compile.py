@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from edge_pipeline.cli.options import parse_settings, parse_size
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS
+from edge_pipeline.report.artifact import artifact_facts, artifact_table
 from edge_pipeline.report.terminal import console
-
-if TYPE_CHECKING:
-    from edge_pipeline.artifact.store import Artifact
 
 __all__ = ["command"]
 
@@ -100,6 +98,14 @@ def command(
             "left out); ONNX takes any size where the network does, and makes its reference of it.",
         ),
     ] = None,
+    tflite_runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PYTHON|make",
+            help="For litert: also check with tflite-runtime 2.14, as boards have it, in that "
+            "interpreter's environment; make sets one up in the user's cache folder, from PyPI.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of fresh weights; 0 if left out.")
     ] = None,
@@ -124,6 +130,7 @@ def command(
         precision=precision.value,
         validation=tuple(validation or ()),
         allowed=frozenset(allow_outside or ()),
+        tflite_runtime=_board_python(tflite_runtime),
         calibration=(*(calibration or ()), *(more or ())),
         size=None if size is None else (size[0], size[1]),
         seed=seed,
@@ -134,25 +141,17 @@ def command(
         artifact = compile_model(request, on_step=status.update)
     seconds = (perf_counter_ns() - start) / 1e9
     out = console()
-    out.print(_summary(artifact))
+    out.print(artifact_table(artifact))
+    for line in artifact_facts(artifact.manifest):
+        out.print(line, markup=False, highlight=False)
     out.print(f"wrote {artifact.folder} in {seconds:.1f} s", markup=False, highlight=False)
 
 
-def _summary(artifact: Artifact) -> Table:
-    """What went where, a row a program."""
-    table = Table()
-    table.add_column("program")
-    table.add_column("runs in")
-    for heading in ("operators inside", "outside", "GMAC", "size"):
-        table.add_column(heading, justify="right")
-    for program in artifact.manifest.programs:
-        size = artifact.path(program.file).stat().st_size
-        table.add_row(
-            program.name,
-            program.delegation.delegate,
-            str(sum(program.delegation.delegated.values())),
-            str(sum(program.delegation.outside.values())),
-            f"{program.macs / 1e9:.3f}",
-            f"{size / 1024:.0f} KiB",
-        )
-    return table
+def _board_python(asked: str | None) -> Path | None:
+    """The interpreter that has tflite-runtime; made from PyPI if that is asked for."""
+    if asked != "make":
+        return None if asked is None else Path(asked)
+    from edge_pipeline.runtime.board import make_environment
+
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return make_environment(Path(cache) / "edge_pipeline")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from edge_pipeline.compiler.build import Built, Target, build
 from edge_pipeline.compiler.exchange import hypernetwork_file
 from edge_pipeline.compiler.forms import Form, form_of, samples_for
 from edge_pipeline.compiler.geometry import Geometry
-from edge_pipeline.compiler.proof import compiled_run, prove
+from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
 from edge_pipeline.compiler.reference import synthetic_inputs
 from edge_pipeline.compiler.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.source import Opened, open_source
@@ -59,6 +59,8 @@ class CompileRequest:
             network's own default when left out); one with free sizes makes its reference of it.
         seed: of fresh weights; 0 when left out.
         allowed: operators that may stay outside the delegate, by name.
+        tflite_runtime: for LiteRT, the interpreter of an environment with tflite-runtime 2.14 to
+            check the file with; without one, the manifest says that it needs LiteRT.
         force: replace an artifact that stands at `output`.
     """
 
@@ -74,6 +76,7 @@ class CompileRequest:
     size: tuple[int, int] | None = None
     seed: int | None = None
     allowed: frozenset[str] = frozenset()
+    tflite_runtime: Path | None = None
     force: bool = False
 
 
@@ -93,7 +96,7 @@ def compile_model(
         CompileError: the network cannot be compiled, or what was written is not what eager gives.
     """
     backend = cast(Backend, BACKENDS.load(request.backend))
-    _check_precision(request, backend)
+    _check_target(request, backend)
     tools = _tools() | backend.require()
     request = replace(
         request,
@@ -114,21 +117,100 @@ def compile_model(
     built = [
         build(entry, target, samples_for(entry, opened.network, samples)) for entry in form.entries
     ]
-    files = {name: data for one in built for name, data in one.files.items()}
-    files[COST_FILE] = _cost(opened, form, example)
-    hypernetwork = hypernetwork_file(opened.network) if form.phi is not None else None
-    if hypernetwork is not None:
-        files[_HYPERNETWORK] = hypernetwork
+    work = _Work(request, opened, size, form, tuple(built), observed, tools)
     on_step("checking what was written")
-    return build_artifact(
-        request.output,
-        lambda folder: _describe(folder, request, opened, form, built, size, observed, tools),
-        files,
-        force=request.force,
-    )
+    return build_artifact(request.output, work.describe, work.files(), force=request.force)
 
 
-def _check_precision(request: CompileRequest, backend: Backend) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """All that was decided and built, from which the artifact is described."""
+
+    request: CompileRequest
+    opened: Opened
+    size: tuple[int, int]
+    form: Form
+    built: tuple[Built, ...]
+    observed: Calibration | None
+    tools: dict[str, str]
+
+    def files(self) -> dict[str, bytes | Path]:
+        """The artifact's files but the manifest."""
+        files: dict[str, bytes | Path] = {COST_FILE: self._cost()}
+        for one in self.built:
+            files |= one.files
+        hypernetwork = hypernetwork_file(self.opened.network) if self.form.phi is not None else None
+        return files if hypernetwork is None else files | {_HYPERNETWORK: hypernetwork}
+
+    def describe(self, folder: Path) -> Manifest:
+        """The manifest of what lies in `folder`, which is run first."""
+        request, form = self.request, self.form
+        backend = cast(Backend, BACKENDS.load(request.backend))
+        checked, specs = backend.checked(), [one.spec for one in self.built]
+        after: Run | None = None
+        if checked != "not_run":
+            space = self.opened.card.output_space
+            prove(folder, request.backend, specs, request.precision, space)
+            after = compiled_run(folder, request.backend, specs)
+        notes = [note for one in self.built for note in one.notes]
+        if request.backend == "litert":
+            notes += board_notes(folder, specs, request.precision, request.tflite_runtime)
+        return Manifest(
+            source=self.opened.source,
+            backend=request.backend,
+            precision=request.precision,
+            filters=form.filters,
+            phi=form.phi,
+            checked=checked,
+            programs=tuple(specs),
+            tile=Geometry.of(self.opened.network).tile(),
+            calibration=form.calibration,
+            precision_calibration=self.observed,
+            losses=self._losses(after),
+            hypernetwork=_HYPERNETWORK if (folder / _HYPERNETWORK).exists() else None,
+            card=self.opened.card,
+            tools=dict(sorted(self.tools.items())),
+            notes=tuple(dict.fromkeys(notes)),
+            created=datetime.now(UTC),
+        )
+
+    def _cost(self) -> bytes:
+        """What the network costs at the reference input, for those who have it not."""
+        source = self.opened.source
+        entry = self.form.entries[-1]
+        shape = tuple(entry.example[0].shape[1:])
+        cost = cost_of_name(source.model, source.options, shape, self.form.phi)
+        if self.form.filters in ("folded", "specialised"):
+            cost = cost.on_path()
+        return cost.json_text().encode()
+
+    def _losses(self, after: Run | None) -> tuple[Loss, ...]:
+        """What folding cost, in eager, and what precision cost, in the runtime."""
+        narrow = self.request.precision != "fp32" and after is not None
+        if self.form.filters != "folded" and not narrow:
+            return ()
+        network: Any = self.opened.network
+        trial = trial_for(
+            Geometry.of(network), self.opened.card, self.size, self.request.validation
+        )
+        losses = []
+        if self.form.filters == "folded":
+
+            def predicting(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
+                output: NDArray[np.float32] = network(*inputs).detach().numpy()
+                return output
+
+            losses.append(loss_of("folding", trial, predicting, self.form.run))
+        if narrow and after is not None:
+            losses.append(loss_of("precision", trial, self.form.run, after))
+        return tuple(losses)
+
+
+def _check_target(request: CompileRequest, backend: Backend) -> None:
+    if request.tflite_runtime is not None and request.backend != "litert":
+        raise InputError(
+            f"tflite-runtime cannot read what {request.backend} writes; leave out --tflite-runtime"
+        )
     if request.precision not in backend.PRECISIONS:
         raise InputError(
             f"{request.backend} cannot be written in {request.precision}; it takes "
@@ -147,76 +229,6 @@ def _samples(
             f"--filters {request.filters} in {request.precision} needs no calibration; leave it out"
         )
     return [], None
-
-
-def _cost(opened: Opened, form: Form, example: tuple[Tensor, ...]) -> bytes:
-    """What the network costs at the reference input, for those who open the artifact without it."""
-    source = opened.source
-    cost = cost_of_name(source.model, source.options, tuple(example[0].shape[1:]), form.phi)
-    if form.filters in ("folded", "specialised"):
-        cost = cost.on_path()
-    return cost.json_text().encode()
-
-
-def _describe(
-    folder: Path,
-    request: CompileRequest,
-    opened: Opened,
-    form: Form,
-    built: Sequence[Built],
-    size: tuple[int, int],
-    observed: Calibration | None,
-    tools: dict[str, str],
-) -> Manifest:
-    """The manifest of what lies in `folder`, which is run first."""
-    backend = cast(Backend, BACKENDS.load(request.backend))
-    geometry, specs = Geometry.of(opened.network), [one.spec for one in built]
-    checked = backend.checked()
-    after: Run | None = None
-    if checked != "not_run":
-        prove(folder, request.backend, specs, request.precision, opened.card.output_space)
-        after = compiled_run(folder, request.backend, specs)
-    return Manifest(
-        source=opened.source,
-        backend=request.backend,
-        precision=request.precision,
-        filters=form.filters,
-        phi=form.phi,
-        checked=checked,
-        programs=tuple(specs),
-        tile=geometry.tile(),
-        calibration=form.calibration,
-        precision_calibration=observed,
-        losses=_losses(request, opened, form, size, after),
-        hypernetwork=_HYPERNETWORK if (folder / _HYPERNETWORK).exists() else None,
-        card=opened.card,
-        tools=dict(sorted(tools.items())),
-        notes=tuple(dict.fromkeys(note for one in built for note in one.notes)),
-        created=datetime.now(UTC),
-    )
-
-
-def _losses(
-    request: CompileRequest,
-    opened: Opened,
-    form: Form,
-    size: tuple[int, int],
-    after: Run | None,
-) -> tuple[Loss, ...]:
-    """What folding cost, in eager, and what precision cost, in the runtime."""
-    if form.filters != "folded" and (request.precision == "fp32" or after is None):
-        return ()
-    trial = trial_for(Geometry.of(opened.network), opened.card, size, request.validation)
-    losses = []
-    if form.filters == "folded":
-
-        def predicting(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
-            return cast("NDArray[np.float32]", opened.network(*inputs).detach().numpy())
-
-        losses.append(loss_of("folding", trial, predicting, form.run))
-    if request.precision != "fp32" and after is not None:
-        losses.append(loss_of("precision", trial, form.run, after))
-    return tuple(losses)
 
 
 def _tools() -> dict[str, str]:

@@ -19,8 +19,9 @@ from edge_pipeline.errors import CompileError
 from edge_pipeline.raw.windows import WINDOW
 from edge_pipeline.registry import RUNTIMES
 from edge_pipeline.runtime.base import Session
+from edge_pipeline.runtime.board import check_board, unchecked_note
 
-__all__ = ["compiled_run", "prove"]
+__all__ = ["board_notes", "compiled_run", "prove"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -52,9 +53,7 @@ def prove(
         MissingExtraError: the runtime is not installed.
     """
     for spec in specs:
-        tensors: Mapping[str, Any] = safetensors.numpy.load_file(folder / spec.reference)
-        inputs = {t.name: tensors[f"input.{t.name}"] for t in spec.inputs}
-        wanted = {t.name: tensors[f"output.{t.name}"] for t in spec.outputs}
+        inputs, wanted = _reference(folder, spec)
         with _open(folder, backend, spec) as session:
             found = session.run(inputs)
         ranges = {t.name: t.range for t in spec.outputs if t.range is not None}
@@ -66,6 +65,35 @@ def prove(
                     f"{spec.name} as written for {backend} in {precision} differs from eager: the "
                     f"{complaint} in {name}; edge-pipeline bisect finds where it begins"
                 )
+
+
+def board_notes(
+    folder: Path, specs: Sequence[ProgramSpec], precision: Precision, python: Path | None
+) -> list[str]:
+    """What the manifest says of boards with tflite-runtime, a sentence a program.
+
+    Args:
+        folder: where the files lie.
+        specs: LiteRT programs.
+        precision: theirs.
+        python: the interpreter of an environment with tflite-runtime; None leaves it unchecked.
+
+    Raises:
+        InputError: `python` is no such interpreter.
+    """
+    if python is None:
+        return [unchecked_note(spec.name) for spec in specs]
+    return [
+        check_board(folder / spec.file, spec, precision, *_reference(folder, spec), python).note()
+        for spec in specs
+    ]
+
+
+def _reference(folder: Path, spec: ProgramSpec) -> tuple[Arrays, Arrays]:
+    """The reference input of a program that was just written, and what eager gave for it."""
+    tensors: Mapping[str, Any] = safetensors.numpy.load_file(folder / spec.reference)
+    inputs = {t.name: tensors[f"input.{t.name}"] for t in spec.inputs}
+    return inputs, {t.name: tensors[f"output.{t.name}"] for t in spec.outputs}
 
 
 def compiled_run(folder: Path, backend: str, specs: Sequence[ProgramSpec]) -> Run:

@@ -55,7 +55,7 @@ def latency_table(records: Sequence[Record]) -> Table:
         )
         table.add_row(
             f"{escape(record.artifact)}\n{record.backend} {record.filters} {record.program} "
-            f"{shape(record.input_shapes['packed'][1:])}",
+            f"{shape(next(iter(record.input_shapes.values()))[1:])}",
             *(ms(value) for value in figures),
             mib(record.memory.peak_bytes),
         )

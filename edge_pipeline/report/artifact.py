@@ -1,0 +1,69 @@
+"""An artifact in a terminal: what its programs are, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
+from edge_pipeline.artifact.provenance import Loss
+from edge_pipeline.artifact.store import Artifact
+
+__all__ = ["artifact_facts", "artifact_table"]
+
+_CHECKED = {
+    "verified": "each program ran in its own runtime here and agrees with eager",
+    "translation": "what was written was evaluated by another program and agrees with eager; its "
+    "own runtime has not run it",
+    "not_run": "nothing here can run it",
+}
+_UNITS = {"psnr_db": " dB PSNR", "psnr_to_before_db": " dB", "dice": " Dice", "agreement": ""}
+
+
+def artifact_table(artifact: Artifact) -> Table:
+    """A row a program: where it runs, its operators, cost and size."""
+    table = Table()
+    table.add_column("program")
+    table.add_column("runs in")
+    for heading in ("operators inside", "outside", "GMAC", "size"):
+        table.add_column(heading, justify="right")
+    for program in artifact.manifest.programs:
+        table.add_row(
+            program.name,
+            program.delegation.delegate,
+            str(sum(program.delegation.delegated.values())),
+            str(sum(program.delegation.outside.values())),
+            f"{program.macs / 1e9:.3f}",
+            f"{_bytes(artifact, program) / 1024:.0f} KiB",
+        )
+    return table
+
+
+def artifact_facts(manifest: Manifest) -> Iterator[str]:
+    """How far it was checked, what stays outside, what it loses, and its notes; a line each."""
+    yield f"{manifest.checked}: {_CHECKED[manifest.checked]}"
+    for program in manifest.programs:
+        share = program.delegation.outside_share
+        if share is not None:
+            names = ", ".join(program.delegation.outside)
+            yield f"{program.name}: outside the delegate {names} take {share:.0%} of a run's time"
+    yield from map(_loss, manifest.losses)
+    yield from manifest.notes
+
+
+def _bytes(artifact: Artifact, program: ProgramSpec) -> int:
+    """The model file, or all in its folder, and what belongs to it."""
+    own = artifact.manifest.folder(program.file) or (program.file,)
+    return sum(artifact.path(name).stat().st_size for name in (*own, *program.extra))
+
+
+def _loss(loss: Loss) -> str:
+    what = loss.cause if loss.cause == "folding" else "the precision"
+    unit = _UNITS[loss.metric]
+    if loss.before is None or loss.loss is None:
+        return f"{what}: {loss.after:.2f}{unit} to what the network gave before"
+    return (
+        f"{what} loses {loss.loss:.3f}{unit or ' of pixels'}: "
+        f"{loss.before:.3f} before, {loss.after:.3f} after"
+    )
