@@ -66,6 +66,8 @@ BACKENDS = Registry(
     (
         ("coreml", "edge_pipeline.compiler.backends.coreml"),
         ("executorch", "edge_pipeline.compiler.backends.executorch"),
+        ("executorch_coreml", "edge_pipeline.compiler.backends.executorch_coreml"),
+        ("executorch_vulkan", "edge_pipeline.compiler.backends.executorch_vulkan"),
         ("litert", "edge_pipeline.compiler.backends.litert"),
         ("onnx", "edge_pipeline.compiler.backends.onnx"),
     ),

@@ -25,6 +25,7 @@ from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
 from edge_pipeline.compiler.passes.take_in_bias import TakeInBias
 from edge_pipeline.compiler.program import Pass, Result, run_program
+from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import CompileError, UnknownNameError
 
 __all__ = ["PIPELINES", "PREPARATION", "TOLERANCE", "passes_for", "run_passes"]
@@ -73,6 +74,31 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         FloatScalars(),  # after all that may write scalars
         MergeDuplicates(),  # last: lowerings of one map slice it alike
     ),
+    "executorch_coreml": (
+        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
+        FoldConstants(),  # after the reshapes are gone: folded filters become constants
+        FoldBias(),  # after constants are: it looks for constant addends
+        StateStrides(),  # anywhere: no other pass here makes poolings
+        StateSizes(),  # anywhere: it drops resizes to the same size
+        FloatScalars(),  # anywhere: no other pass here writes scalars
+        MergeDuplicates(),  # last: passes above may make equal operators
+    ),
+    "executorch_vulkan": (
+        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        DropSampleGroups(),  # so that each convolution is a plain one
+        FoldConstants(),  # before lowering: a weight that folds is not dynamic
+        FoldBias(),  # after constants are: it looks for constant addends
+        TakeInBias(),  # before lowering: a matrix product adds a bias for free
+        LowerConvolution("executorch"),  # before padding: it takes the padding in
+        FoldConstants(),  # again: the arranging of constant weights for matrix products
+        StateSizes(),  # before lowering: it leaves few factors
+        LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
+        LowerPadding(),  # what is left: constant convolutions'
+        LowerReductions(),  # after folding: a folded predictor has no reductions left
+        FloatScalars(),  # after all that may write scalars
+        MergeDuplicates(),  # last: lowerings of one map slice it alike
+    ),
     "litert": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
         DropSampleGroups(),  # so that each convolution is a plain one
@@ -96,8 +122,12 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
 TOLERANCE = 2e-5
 
 
-def passes_for(backend: str) -> tuple[Pass, ...]:
+def passes_for(backend: str, device: str = DEFAULT_DEVICE) -> tuple[Pass, ...]:
     """The passes of a backend, in order.
+
+    Args:
+        backend: as in `PIPELINES`.
+        device: by whose measured costs convolutions are lowered.
 
     Raises:
         UnknownNameError: no pipeline is listed for it.
@@ -106,7 +136,10 @@ def passes_for(backend: str) -> tuple[Pass, ...]:
         raise UnknownNameError(
             f"no passes are listed for {backend!r}; there are for {', '.join(sorted(PIPELINES))}"
         )
-    return PIPELINES[backend]
+    return tuple(
+        step.on(device) if isinstance(step, LowerConvolution) else step
+        for step in PIPELINES[backend]
+    )
 
 
 def run_passes(
