@@ -81,7 +81,8 @@ def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]
         def run_node(self, n: fx.Node) -> Any:
             if "quantize_per_tensor.default" in str(n.target) and "dequantize" not in str(n.target):
                 (value, *_), _ = self.fetch_args_kwargs_from_env(n)
-                worst[n] = max(worst.get(n, 0.0), _clipped(value, n))
+                share, before = _clipped(value, n), worst.get(n, 0.0)
+                worst[n] = before if share <= before else share  # which keeps what is no number
             return super().run_node(n)
 
     constants = constants_of(program)
