@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS
@@ -98,6 +99,10 @@ def command(
             "left out); ONNX takes any size where the network does, and makes its reference of it.",
         ),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(help="Profile in devices/ whose measured costs choose how to convolve."),
+    ] = DEFAULT_DEVICE,
     tflite_runtime: Annotated[
         str | None,
         typer.Option(
@@ -130,6 +135,7 @@ def command(
         precision=precision.value,
         validation=tuple(validation or ()),
         allowed=frozenset(allow_outside or ()),
+        device=device,
         tflite_runtime=_board_python(tflite_runtime),
         calibration=(*(calibration or ()), *(more or ())),
         size=None if size is None else (size[0], size[1]),

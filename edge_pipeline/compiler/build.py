@@ -29,6 +29,7 @@ class Target:
     Attributes:
         name: the backend's, in the registry.
         backend: its module.
+        device: by whose measured costs convolutions are lowered.
         geometry: the network's.
         free_sizes: whether height and width stay open.
         order: precision and permissions; names and samples are each program's own.
@@ -37,6 +38,7 @@ class Target:
 
     name: str
     backend: Backend
+    device: str
     geometry: Geometry
     free_sizes: bool
     order: Order
@@ -98,7 +100,7 @@ def _write(
     source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
 ) -> Built:
     """Run the passes and the backend."""
-    passes = passes_for(target.name)
+    passes = passes_for(target.name, target.device)
     program = run_passes(source, passes, entry.example, on_result=_teller(entry, target))
     target.tell(f"{entry.name}: writing for {target.name}")
     order = replace(

@@ -29,8 +29,10 @@ from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
 from edge_pipeline.compiler.reference import synthetic_inputs
 from edge_pipeline.compiler.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.source import Opened, open_source
+from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.cost import cost_of_name
+from edge_pipeline.raw.windows import WINDOW
 from edge_pipeline.record import COST_FILE
 from edge_pipeline.registry import BACKENDS
 
@@ -58,6 +60,8 @@ class CompileRequest:
         size: height and width of the first input. A backend with fixed sizes compiles for it (the
             network's own default when left out); one with free sizes makes its reference of it.
         seed: of fresh weights; 0 when left out.
+        window: side of what the predictor of a split network sees at most, in pixels of the input.
+        device: the profile in `devices/` by whose measured costs convolutions are lowered.
         allowed: operators that may stay outside the delegate, by name.
         tflite_runtime: for LiteRT, the interpreter of an environment with tflite-runtime 2.14 to
             check the file with; without one, the manifest says that it needs LiteRT.
@@ -75,6 +79,8 @@ class CompileRequest:
     validation: tuple[Path, ...] = ()
     size: tuple[int, int] | None = None
     seed: int | None = None
+    window: int = WINDOW
+    device: str = DEFAULT_DEVICE
     allowed: frozenset[str] = frozenset()
     tflite_runtime: Path | None = None
     force: bool = False
@@ -110,12 +116,20 @@ def compile_model(
     free = backend.FREE_SIZES and geometry.free_sizes
     size = geometry.size(request.size, free=free)
     example = synthetic_inputs(geometry, *size)
-    form = form_of(opened.network, example, request.filters, request.phi, request.calibration)
+    form = form_of(
+        opened.network,
+        example,
+        request.filters,
+        request.phi,
+        request.calibration,
+        request.window,
+    )
     samples, observed = _samples(request, geometry, size)
     order = Order("", (), (), request.precision, allowed=request.allowed)
-    target = Target(request.backend, backend, geometry, free, order, on_step)
+    target = Target(request.backend, backend, request.device, geometry, free, order, on_step)
     built = [
-        build(entry, target, samples_for(entry, opened.network, samples)) for entry in form.entries
+        build(entry, target, samples_for(entry, opened.network, samples, form.window))
+        for entry in form.entries
     ]
     work = _Work(request, opened, size, form, tuple(built), observed, tools)
     on_step("checking what was written")
@@ -151,7 +165,7 @@ class _Work:
         if checked != "not_run":
             space = self.opened.card.output_space
             prove(folder, request.backend, specs, request.precision, space)
-            after = compiled_run(folder, request.backend, specs)
+            after = compiled_run(folder, request.backend, specs, form.window)
         notes = [note for one in self.built for note in one.notes]
         if request.backend == "litert":
             notes += board_notes(folder, specs, request.precision, request.tflite_runtime)

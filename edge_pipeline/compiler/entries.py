@@ -206,18 +206,21 @@ def given(model: nn.Module, example: tuple[Tensor, ...], filters: Mapping[str, T
     return Entry("forward", _Folded(model, filters), example, *_roles(model), weights=filters)
 
 
-def split(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Entry, Entry]:
+def split(
+    model: nn.Module, example: tuple[Tensor, ...], window: int = WINDOW
+) -> tuple[Entry, Entry]:
     """The predictor, and the path that takes its filters at run time.
 
     Args:
         model: predicts filters.
         example: the path's; the predictor has the first window of it.
+        window: side of what the predictor sees at most, in pixels of the input.
 
     Raises:
         InputError: the network predicts no filters.
     """
     (x,) = example
-    seen = x[:, :, :WINDOW, :WINDOW].contiguous()
+    seen = x[:, :, :window, :window].contiguous()
     with torch.no_grad():
         predicted = as_filter_network(model).predict_filters(seen)
     _check_any(model, predicted)

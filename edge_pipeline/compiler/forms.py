@@ -33,17 +33,19 @@ class Form:
         phi: what the network is specialised for, if it is.
         entries: the programs, in the manifest's order.
         calibration: what folded filters were predicted on.
+        window: side of what the predictor of a split network sees at most.
     """
 
     filters: WeightsForm
     phi: float | None
     entries: tuple[Entry, ...]
     calibration: Calibration | None = None
+    window: int = WINDOW
 
     def run(self, inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
         """The network's first output, eagerly and in fp32; a predictor sees the first window."""
         if self.filters == "split":
-            seen = inputs[0][:, :, :WINDOW, :WINDOW].contiguous()
+            seen = inputs[0][:, :, : self.window, : self.window].contiguous()
             inputs = (*inputs, *self.entries[0].run((seen,)))
         output: NDArray[np.float32] = self.entries[-1].run(inputs)[0].numpy()
         return output
@@ -55,6 +57,7 @@ def form_of(
     filters: WeightsForm,
     phi: float | None,
     calibration: Sequence[Path],
+    window: int = WINDOW,
 ) -> Form:
     """The form that is asked for.
 
@@ -64,6 +67,7 @@ def form_of(
         filters: `dynamic`, `folded` or `split`; `specialised` is what phi makes of `dynamic`.
         phi: wanted by networks that have one, refused by others.
         calibration: captures for `folded`; those that come with the project when empty.
+        window: side of what the predictor of a split network sees at most.
 
     Raises:
         InputError: the network cannot be had in that form.
@@ -79,7 +83,8 @@ def form_of(
     if filters == "dynamic":
         return Form("dynamic", None, (entries.dynamic(network, example),))
     if filters == "split":
-        return Form("split", None, entries.split(network, example))
+        both = entries.split(network, example, window)
+        return Form("split", None, both, window=window)
     entries.as_filter_network(network)
     captures = list(calibration) or bundled_files("packed_bayer_white_balanced")
     folded, record = calibrated_filters(network, captures)
@@ -87,7 +92,10 @@ def form_of(
 
 
 def samples_for(
-    entry: Entry, network: nn.Module, inputs: Sequence[tuple[Tensor, ...]]
+    entry: Entry,
+    network: nn.Module,
+    inputs: Sequence[tuple[Tensor, ...]],
+    window: int = WINDOW,
 ) -> Sequence[tuple[Tensor, ...]]:
     """Inputs of the network as inputs of one of its programs.
 
@@ -95,10 +103,11 @@ def samples_for(
         entry: the program.
         network: which predicts the filters that a path takes.
         inputs: of the network.
+        window: side of what a predictor sees at most.
     """
     if entry.name == "forward" or not isinstance(network, FilterNetwork):
         return inputs
-    windows = [(one[0][:, :, :WINDOW, :WINDOW].contiguous(),) for one in inputs]
+    windows = [(one[0][:, :, :window, :window].contiguous(),) for one in inputs]
     if entry.name == "predict_filters":
         return windows
     with torch.no_grad():

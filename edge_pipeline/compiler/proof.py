@@ -96,20 +96,23 @@ def _reference(folder: Path, spec: ProgramSpec) -> tuple[Arrays, Arrays]:
     return inputs, {t.name: tensors[f"output.{t.name}"] for t in spec.outputs}
 
 
-def compiled_run(folder: Path, backend: str, specs: Sequence[ProgramSpec]) -> Run:
+def compiled_run(
+    folder: Path, backend: str, specs: Sequence[ProgramSpec], window: int = WINDOW
+) -> Run:
     """The written programs as one function of the network's inputs; a predictor feeds its path.
 
     Args:
         folder: where the files lie.
         backend: whose runtime runs them.
         specs: one program, or a predictor and its path.
+        window: side of what the predictor sees at most.
     """
 
     def run(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
         given = [value.numpy() for value in inputs]
         filters: Arrays = {}
         if len(specs) > 1:
-            seen = np.ascontiguousarray(given[0][:, :, :WINDOW, :WINDOW])
+            seen = np.ascontiguousarray(given[0][:, :, :window, :window])
             with _open(folder, backend, specs[0]) as session:
                 filters = session.run({specs[0].inputs[0].name: seen})
         spec = specs[-1]
