@@ -10,7 +10,7 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 PYTEST := $(BIN)/python -m pytest -q
 FREE := not slow and not docs and not gpu and not device
-BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py,$(wildcard benchmarks/*.py)))
+BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py %/interleaved.py,$(wildcard benchmarks/*.py)))
 
 .NOTPARALLEL:
 .PHONY: help demo test lint unit parity bare docs slow bench clean

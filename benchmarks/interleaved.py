@@ -1,0 +1,278 @@
+"""Compiled programs and eager ones measured side by side, in turns, each in its own process.
+
+The other benchmarks use this; it prints nothing itself. Eager comes in two kinds: as torch comes,
+and in channels-last with huge pages, which spares it the page faults that large outputs cost. The
+allocator's setting is read when torch starts, so that is a process with another environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.harness.job import Job
+from edge_pipeline.harness.machine import (
+    allowed_cpus,
+    busy_percent,
+    choose_cpus,
+    cores_of,
+    cpu_name,
+)
+from edge_pipeline.harness.process import ProcessWorker
+from edge_pipeline.harness.protocol import Loaded, Plan, Sample, measure, summarise
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["RUNTIMES", "Case", "Eager", "Figures", "compiled", "run_all"]
+
+Value = str | int | float | bool
+# Backends whose programs run here, with the names that tables give them.
+RUNTIMES = {"executorch": "ExecuTorch", "onnx": "ONNX Runtime", "litert": "LiteRT"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A compiled program to measure.
+
+    Attributes:
+        name: in the table.
+        backend: as in the registry.
+        model: registered name.
+        options: of the network.
+        form: further fields of the CompileRequest: filters, phi, window, precision.
+        program: which of the artifact's.
+    """
+
+    name: str
+    backend: str
+    model: str
+    options: Mapping[str, Value]
+    form: Mapping[str, Any] = field(default_factory=dict)
+    program: str = "forward"
+
+    def folder(self, size: tuple[int, int]) -> str:
+        """A name for the artifact, the same for programs of one."""
+        said = [f"{key}={value}" for key, value in {**self.options, **self.form}.items()]
+        return "-".join([self.backend, self.model, *said, f"{size[0]}x{size[1]}"])
+
+
+@dataclass(frozen=True)
+class Eager:
+    """A network in torch to measure.
+
+    Attributes:
+        name: in the table.
+        model: registered name; `peak` is one large convolution.
+        options: of the network.
+        tuned: channels-last, huge pages.
+        phi: of a network that has one; its weights are computed beforehand.
+        folded: whether filters are predicted beforehand.
+    """
+
+    name: str
+    model: str
+    options: Mapping[str, Value] = field(default_factory=dict)
+    tuned: bool = False
+    phi: float | None = None
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One row: milliseconds of the timed runs, and what is computed in them."""
+
+    median: float
+    p10: float
+    p90: float
+    least: float
+    macs: int
+
+    def cells(self) -> str:
+        """Median, spread and minimum as table cells."""
+        return f"{self.median:.1f} | {self.p10:.1f} to {self.p90:.1f} | {self.least:.1f}"
+
+
+class EagerWorker:
+    """A network in torch, in a process of its own, pinned to one processor."""
+
+    def __init__(self, eager: Eager, size: tuple[int, int], cpu: int) -> None:
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        environment.pop("THP_MEM_ALLOC_ENABLE", None)
+        if eager.tuned:
+            environment["THP_MEM_ALLOC_ENABLE"] = "1"
+        request = json.dumps({"eager": asdict(eager), "size": size, "cpu": cpu})
+        self._process = subprocess.Popen(  # noqa: S603 - this file
+            [sys.executable, "-m", "benchmarks.interleaved", "--serve", request],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def _ask(self, order: str) -> int:
+        pipes = self._process.stdin, self._process.stdout
+        if pipes[0] is None or pipes[1] is None:
+            raise RuntimeError("the eager process has no pipes")
+        pipes[0].write(order + "\n")
+        pipes[0].flush()
+        return int(pipes[1].readline())
+
+    def load(self) -> Loaded:
+        """Build the network."""
+        return Loaded(0, self._ask("load"))
+
+    def run(self) -> Sample:
+        """Run it once."""
+        return Sample(self._ask("run"))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+
+
+def _built(eager: Eager, size: tuple[int, int]) -> tuple[nn.Module, tuple[Tensor, ...], Any]:
+    """The network, its inputs, and the function of them that is timed."""
+    import torch
+
+    from edge_pipeline.compiler.geometry import Geometry
+    from edge_pipeline.compiler.reference import synthetic_inputs
+    from edge_pipeline.models.base import build_model
+
+    if eager.model == "peak":
+        peak = torch.nn.Conv2d(64, 64, 3, padding=1)
+        return peak, (torch.rand(1, 64, *size),), peak
+    model: Any = build_model(eager.model, dict(eager.options))
+    inputs = synthetic_inputs(Geometry.of(model), *size)
+    with torch.inference_mode():
+        if eager.phi is not None:
+            phi, weights = eager.phi, model.predict_weights(torch.tensor([eager.phi]))
+            if eager.tuned:
+                weights = {name: _last(value) for name, value in weights.items()}
+            return model, inputs, lambda x: model.apply_weights(x, phi, weights)
+        if eager.folded:
+            filters = model.predict_filters(*inputs)
+            return model, inputs, lambda x: model.apply_filters(x, filters)
+    return model, inputs, model
+
+
+def _last(value: Tensor) -> Tensor:
+    """In channels-last where there are four axes."""
+    import torch
+
+    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
+
+
+def serve(request: Mapping[str, Any]) -> None:
+    """Be the process behind EagerWorker: a line in, nanoseconds out."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {request["cpu"]})
+    import torch
+
+    torch.set_num_threads(1)
+    eager, size = Eager(**request["eager"]), (request["size"][0], request["size"][1])
+    inputs: tuple[Tensor, ...] = ()
+    function: Any = None
+    for order in sys.stdin:
+        start = perf_counter_ns()
+        if order.strip() == "run":
+            with torch.inference_mode():
+                function(*inputs)
+        else:
+            model, inputs, function = _built(eager, size)
+            if eager.tuned:
+                # Only convolutions' own: a HyperConv's constant filter has five dimensions.
+                for module in model.modules():
+                    if isinstance(module, torch.nn.Conv2d):
+                        module.weight.data = _last(module.weight.data)
+                inputs = tuple(map(_last, inputs))
+        print(perf_counter_ns() - start, flush=True)
+
+
+def compiled(folder: Path, cases: Sequence[Case], size: tuple[int, int]) -> dict[str, float]:
+    """Compile what `folder` does not hold yet; seconds for what was compiled, by folder."""
+    from edge_pipeline.compiler.compile import CompileRequest, compile_model
+
+    seconds: dict[str, float] = {}
+    for case in cases:
+        target = folder / case.folder(size)
+        if target.exists():
+            continue
+        print(f"compiling {target.name}", file=sys.stderr)
+        start = perf_counter_ns()
+        request = CompileRequest(
+            source=case.model,
+            output=target,
+            backend=case.backend,
+            options=case.options,
+            size=size,
+            **case.form,
+        )
+        compile_model(request)
+        seconds[target.name] = (perf_counter_ns() - start) / 1e9
+    return seconds
+
+
+def run_all(
+    folder: Path, cases: Sequence[Case], eagers: Sequence[Eager], size: tuple[int, int], plan: Plan
+) -> tuple[dict[str, Figures], float, str]:
+    """Measure all in turns.
+
+    Args:
+        folder: where `compiled` put the artifacts.
+        cases: compiled programs.
+        eagers: networks in torch.
+        size: height and width of the first input.
+        plan: warm-up and timed runs.
+
+    Returns:
+        Figures by name; the peak in GFLOP/s that torch's 64 -> 64 3x3 convolution reached in its
+        fastest run; a sentence on the machine.
+    """
+    allowed = allowed_cpus()
+    cpu = choose_cpus(busy_percent(allowed), cores_of(allowed), 1)[0]
+    everything = [*eagers, Eager("peak", "peak", tuned=True)]
+    jobs = [Job(Artifact.open(folder / c.folder(size)), c.program) for c in cases]
+    workers: list[EagerWorker | ProcessWorker] = []
+    try:
+        for eager in everything:
+            workers.append(EagerWorker(eager, size, cpu))  # noqa: PERF401 - closed if one fails
+        for job in jobs:
+            workers.append(ProcessWorker(job, threads=1, cpus=[cpu]))  # noqa: PERF401
+        timings = measure(workers, plan)
+    finally:
+        for worker in workers:
+            worker.close()
+    names = [eager.name for eager in everything] + [case.name for case in cases]
+    macs = [0] * len(everything) + [job.artifact.program(job.program).macs for job in jobs]
+    figures = {
+        name: _figures(timing.samples_ms, count)
+        for name, timing, count in zip(names, timings, macs, strict=True)
+    }
+    peak = 2 * 64 * 64 * 9 * size[0] * size[1] / figures.pop("peak").least / 1e6
+    where = (
+        f"{cpu_name()}, 1 thread on processor {cpu}, {size[0]}x{size[1]}, {plan.runs} rounds; peak "
+        f"{peak:.0f} GFLOP/s (torch, 64 -> 64 3x3 convolution, its fastest run)"
+    )
+    return figures, peak, where
+
+
+def _figures(samples: Sequence[float], macs: int) -> Figures:
+    latency, low = summarise(samples), sorted(samples)[len(samples) // 10]
+    return Figures(latency.median_ms, low, latency.p90_ms, latency.min_ms, macs)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", required=True)
+    serve(json.loads(parser.parse_args().serve))
