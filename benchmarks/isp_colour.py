@@ -23,13 +23,13 @@ from benchmarks.isp_quality import KODAK, shipped
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.data.photographs import Options, load
 from edge_pipeline.data.pictures import Pictures
+from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import atomic_file, packaged
 from edge_pipeline.isp.develop import DEFAULT_MODEL, Developer, Settings
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import Network
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
-from edge_pipeline.data.validation import psnr_db, validation_sample
 
 Rgb = NDArray[np.float64]  # encoded sRGB, [H, W, 3], 0..1
 CAPTURE = packaged("calibration/captures/colorchart.dng")

@@ -25,13 +25,13 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.data.photographs import Options, load
 from edge_pipeline.data.pictures import Pictures
 from edge_pipeline.data.raw_synthesis import Sample
+from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import atomic_file, packaged
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import Network
 from edge_pipeline.raw.cfa import unpack
 from edge_pipeline.raw.colour import SRGB_TO_XYZ, to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
-from edge_pipeline.data.validation import psnr_db, validation_sample
 from tests.fakes.dng import Dng, write_dng
 
 with warnings.catch_warnings():

@@ -45,9 +45,8 @@ def main() -> int:
         compiled(folder, cases, SIZE)
         figures, peak, where = run_all(folder, cases, eagers, SIZE, Plan(runs=arguments.runs))
     print(f"{where}, phi {arguments.phi:g}\n")
-    print(
-        "| form | median ms | p10 to p90 | min | of ordinary | floor ms |\n|---|---|---|---|---|---|"
-    )
+    print("| form | median ms | p10 to p90 | min | of ordinary | floor ms |")
+    print("|---|---|---|---|---|---|")
     worst = 0.0
     for name, row in figures.items():
         runtime, _, form = name.partition(", ")
