@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,13 @@ from pydantic import PositiveInt, ValidationError
 from edge_pipeline.artifact.schema import Schema
 from edge_pipeline.errors import ArtifactError, InputError
 
-__all__ = ["Hypernetwork", "HypernetworkSpec", "hypernetwork_bytes", "map_sizes"]
+__all__ = [
+    "Hypernetwork",
+    "HypernetworkSpec",
+    "hypernetwork_bytes",
+    "map_sizes",
+    "weights_at",
+]
 
 _KEY = "edge_pipeline.hypernetwork"
 
@@ -124,40 +130,18 @@ class Hypernetwork:
             raise InputError(f"phi {phi:g} is outside {low:g} to {high:g}, the range of training")
 
     def predict(self, phi: float) -> dict[str, NDArray[np.float32]]:
-        """The weights at `phi`, by name, in order.
-
-        Sums are made in double precision and rounded once, so that machines agree.
+        """The weights at `phi`; see `weights_at`.
 
         Raises:
             InputError: phi is outside the range of training.
             ArtifactError: a layer does not fit its neighbours.
         """
         self.check_phi(phi)
-        with safetensors.safe_open(self.path, framework="numpy") as file:
-            features = np.array([phi, 1 - phi], np.float64)
-            try:
-                for number in self._hidden(set(file.keys())):
-                    weight = file.get_tensor(f"hidden.{number}.weight")
-                    made = _linear(weight, file.get_tensor(f"hidden.{number}.bias"), features)
-                    features = np.where(made >= 0, made, self.spec.slope * made)
-                return {
-                    name: _linear(
-                        file.get_tensor(f"heads.{name}.weight"),
-                        file.get_tensor(f"heads.{name}.bias"),
-                        features,
-                    )
-                    .astype(np.float32)
-                    .reshape(shape)
-                    for name, shape in self.spec.shapes.items()
-                }
-            except (ValueError, safetensors.SafetensorError) as error:
-                raise ArtifactError(f"{self.path} has layers that do not fit: {error}") from error
-
-    def _hidden(self, names: set[str]) -> Iterator[int]:
-        number = 0
-        while f"hidden.{number}.weight" in names:
-            yield number
-            number += 2  # an activation stands between
+        try:
+            with safetensors.safe_open(self.path, framework="numpy") as file:
+                return weights_at(self.spec, set(file.keys()), file.get_tensor, phi)
+        except (ValueError, safetensors.SafetensorError) as error:
+            raise ArtifactError(f"{self.path} has layers that do not fit: {error}") from error
 
     def same_sizes(self, height: int, width: int, phi: float) -> tuple[float, float]:
         """The lowest and highest phi, in steps of 0.0001, whose maps have the sizes of `phi`'s.
@@ -182,6 +166,39 @@ class Hypernetwork:
             return phi + step * inside
 
         return max(low, furthest(-_STEP, low)), min(high, furthest(_STEP, high))
+
+
+def weights_at(
+    spec: HypernetworkSpec,
+    names: Collection[str],
+    tensor: Callable[[str], NDArray[np.float32]],
+    phi: float,
+) -> dict[str, NDArray[np.float32]]:
+    """The weights at `phi`, by name, in order.
+
+    Sums are made in double precision and rounded once, so that the compiler and a device agree.
+
+    Args:
+        spec: see there.
+        names: of the hypernetwork's tensors.
+        tensor: gives one of them, float32; called once each, so that a file can be streamed.
+        phi: the rescaling factor.
+
+    Raises:
+        ValueError: a layer does not fit its neighbours.
+    """
+    features = np.array([phi, 1 - phi], np.float64)
+    number = 0
+    while f"hidden.{number}.weight" in names:
+        made = _linear(tensor(f"hidden.{number}.weight"), tensor(f"hidden.{number}.bias"), features)
+        features = np.where(made >= 0, made, spec.slope * made)
+        number += 2  # an activation stands between
+    return {
+        name: _linear(tensor(f"heads.{name}.weight"), tensor(f"heads.{name}.bias"), features)
+        .astype(np.float32)
+        .reshape(shape)
+        for name, shape in spec.shapes.items()
+    }
 
 
 def _linear(

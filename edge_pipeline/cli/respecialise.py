@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Annotated
@@ -13,6 +14,14 @@ from edge_pipeline.report.terminal import console
 from edge_pipeline.runtime.respecialise import read_filters, respecialise
 
 __all__ = ["command"]
+
+
+class Reference(StrEnum):
+    """Where the copy's reference output comes from."""
+
+    OWN = "own"
+    EAGER = "eager"
+    NONE = "none"
 
 
 def command(
@@ -27,10 +36,14 @@ def command(
     phi: Annotated[
         float | None, typer.Option(help="Compute the weights for it; the maps keep their sizes.")
     ] = None,
-    run: Annotated[
-        bool,
-        typer.Option("--run/--no-run", help="Run the copy once, for a new reference output."),
-    ] = True,
+    reference: Annotated[
+        Reference,
+        typer.Option(
+            help="Where the reference output comes from. own: the copy's program, if its runtime "
+            "is here; eager: the network in torch, and the program is checked against it; none: "
+            "nothing is run."
+        ),
+    ] = Reference.OWN,
     force: Annotated[bool, typer.Option("--force", help="Replace an artifact.")] = False,
 ) -> None:
     """Write a copy of an artifact with other filters, or for another phi.
@@ -40,6 +53,8 @@ def command(
     opened = Artifact.open(artifact)
     start = perf_counter_ns()
     values = None if filters is None else read_filters(filters)
-    copy = respecialise(opened, output, filters=values, phi=phi, run=run, force=force)
+    copy = respecialise(
+        opened, output, filters=values, phi=phi, reference=reference.value, force=force
+    )
     spent_ms = (perf_counter_ns() - start) / 1e6
     console().print(f"wrote {copy.folder} in {spent_ms:.1f} ms", markup=False, highlight=False)

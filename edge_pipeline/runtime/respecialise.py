@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from edge_pipeline.artifact.constants import check_values, patch
@@ -25,13 +27,28 @@ from edge_pipeline.artifact.manifest import Constant, Manifest, ProgramSpec
 from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
 from edge_pipeline.artifact.store import Artifact, build_artifact, reference_bytes
-from edge_pipeline.errors import InputError, MissingExtraError
+from edge_pipeline.compare import TOLERANCES
+from edge_pipeline.errors import (
+    ArtifactError,
+    InputError,
+    MissingExtraError,
+    VerificationError,
+)
+from edge_pipeline.record import COST_FILE, CostRecord
 from edge_pipeline.registry import RUNTIMES
-from edge_pipeline.runtime.base import Session
+from edge_pipeline.runtime.base import EAGER, Session
+from edge_pipeline.runtime.reports import judged
 
-__all__ = ["read_filters", "respecialise"]
+__all__ = ["ReferenceFrom", "read_filters", "respecialise"]
 
 Arrays = Mapping[str, NDArray[np.float32]]
+ReferenceFrom = Literal["own", "eager", "none"]
+
+_SAID_OF: Mapping[ReferenceFrom, str] = {
+    "own": "the reference output is this program's own, here, and not eager's",
+    "eager": "the reference output is eager's, with the new weights",
+    "none": "the reference output is unknown, so it is not a number",
+}
 
 
 @dataclass(frozen=True)
@@ -49,14 +66,16 @@ def respecialise(
     *,
     filters: Arrays | None = None,
     phi: float | None = None,
-    run: bool = True,
+    reference: ReferenceFrom = "own",
     force: bool = False,
 ) -> Artifact:
     """Write a copy of an artifact with other weights.
 
-    The old reference output no longer holds. The copy's is what its own program gives, so it tells
-    whether another machine agrees, and no longer whether the compiler was right; the manifest says
-    so. Where the program is not run, or cannot be, it is filled with NaN, which passes no check.
+    The old reference output no longer holds. What stands in its place, the manifest says: `own` is
+    what the copy's own program gives here, so it tells whether another machine agrees, and no
+    longer whether the compiler was right. `eager` is what the network's graph gives in torch, and
+    the program is held against it. `none`, and `own` without the runtime, is NaN, which passes no
+    check.
 
     Args:
         artifact: a checked artifact, folded or specialised.
@@ -64,7 +83,7 @@ def respecialise(
         filters: all exchangeable weights by name, float32, in the shapes of the source network; a
             folded filter is [1, ...].
         phi: what to compute the weights for; the artifact must carry its hypernetwork.
-        run: whether to run the program for a new reference, if its runtime is installed.
+        reference: where the reference output comes from; only `eager` needs torch, and seconds.
         force: replace an artifact that stands at `output`.
 
     Raises:
@@ -73,7 +92,9 @@ def respecialise(
             maps of other sizes.
         ArtifactError: a file of the artifact is damaged.
         OutputError: the folder exists, or cannot be written.
+        MissingExtraError: torch or the runtime is not installed, for `eager`.
         RuntimeFailure: the copy does not run.
+        VerificationError: it does not give what eager gives.
     """
     constants = _constants(artifact)
     check_output(output, force=force)
@@ -87,16 +108,19 @@ def respecialise(
     old = {name: artifact.folder / name for name in artifact.manifest.files}
     held = {constant.file: old[constant.file].read_bytes() for constant in constants}
     files: dict[str, bytes | Path] = {**old, **patch(held, constants, change.values)}
-    runs = run and _runtime_is_there(artifact)
+    if change.phi is not None and COST_FILE in old:
+        files[COST_FILE] = _cost(old[COST_FILE], change.phi)
+    if reference == "own" and not _runtime_is_there(artifact):
+        reference = "none"
     for spec in artifact.manifest.programs:
         files[spec.reference] = _unknown(artifact, spec)
 
     def describe(folder: Path) -> Manifest:
-        if runs:
+        if reference != "none":
             for spec in artifact.manifest.programs:
-                content = _rerun(folder, artifact, spec)
+                content = _rerun(folder, artifact, spec, prove=reference == "eager")
                 (folder / spec.reference).write_bytes(content)
-        return _manifest(artifact, change, runs=runs)
+        return _manifest(artifact, change, reference)
 
     return build_artifact(output, describe, files, force=force)
 
@@ -166,6 +190,15 @@ def _sizes(sizes: list[tuple[int, int]]) -> str:
     return ", ".join(f"{height}x{width}" for height, width in sizes[1:])
 
 
+def _cost(path: Path, phi: float) -> bytes:
+    """The cost's record for another phi; the maps, and so the counts, are the same."""
+    try:
+        record = CostRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is not a cost record; compile the artifact again") from error
+    return record.model_copy(update={"phi": phi}).json_text().encode()
+
+
 def _runtime_is_there(artifact: Artifact) -> bool:
     try:
         RUNTIMES.load(artifact.manifest.backend).preload()
@@ -181,28 +214,44 @@ def _unknown(artifact: Artifact, spec: ProgramSpec) -> bytes:
     return reference_bytes(inputs, unknown)
 
 
-def _rerun(folder: Path, artifact: Artifact, spec: ProgramSpec) -> bytes:
-    """The old reference's inputs, with what the program in `folder` makes of them."""
+def _rerun(folder: Path, artifact: Artifact, spec: ProgramSpec, *, prove: bool) -> bytes:
+    """The old reference's inputs, with what the program in `folder` makes of them, or eager."""
     inputs, _ = artifact.reference(spec.name)
-    module = RUNTIMES.load(artifact.manifest.backend)
-    session: Session = module.open_session(folder / spec.file, spec, 1)
+    found = _run(artifact.manifest.backend, folder / spec.file, spec, inputs)
+    if not prove:
+        return reference_bytes(inputs, found)
+    if spec.graph is None:
+        raise InputError(f"{artifact.folder} carries no graph for eager; compile it again")
+    expected = _run(EAGER, folder / spec.graph, spec, inputs)
+    tolerance = TOLERANCES[artifact.manifest.precision]
+    report = judged(artifact.manifest, spec, "reference", inputs, (expected, found), tolerance)
+    for output in report.outputs:
+        if not output.passed:
+            raise VerificationError(
+                f"{spec.name} with its new weights gives another {output.name} than eager: "
+                f"{output.complaint}"
+            )
+    return reference_bytes(inputs, expected)
+
+
+def _run(
+    runtime: str, path: Path, spec: ProgramSpec, inputs: Arrays
+) -> dict[str, NDArray[np.float32]]:
+    session: Session = RUNTIMES.load(runtime).open_session(path, spec, 1)
     with session:
-        return reference_bytes(inputs, session.run(inputs))
+        return session.run(inputs)
 
 
-def _manifest(artifact: Artifact, change: _Change, *, runs: bool) -> Manifest:
+def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> Manifest:
     """The copy's: nothing that was measured with the old weights stays."""
     old = artifact.manifest
-    reference = (
-        "the reference output is this program's own, here, and not eager's"
-        if runs
-        else "the reference output is unknown, so it is not a number"
+    note = (
+        f"respecialised from the artifact {artifact.digest}: {change.words}; {_SAID_OF[reference]}"
     )
-    note = f"respecialised from the artifact {artifact.digest}: {change.words}; {reference}"
     return old.model_copy(
         update={
             "phi": change.phi,
-            "checked": "not_run",
+            "checked": old.checked if reference == "eager" else "not_run",
             "calibration": _calibration(change) if old.filters == "folded" else None,
             "losses": (),
             "notes": (*old.notes, note),

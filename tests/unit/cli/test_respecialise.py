@@ -33,7 +33,16 @@ def test_the_milliseconds_are_told(folder, capsys, monkeypatch):
     assert main(["respecialise", "artifact", "-o", "copy", "--filters", "f.safetensors"]) == 0
     assert re.fullmatch(r"wrote copy in \d+\.\d ms\n", capsys.readouterr().out)
     Artifact.open(folder / "copy")
-    words = ["respecialise", "artifact", "-o", "copy", "--filters", "f.safetensors", "--no-run"]
+    words = [
+        "respecialise",
+        "artifact",
+        "-o",
+        "copy",
+        "--filters",
+        "f.safetensors",
+        "--reference",
+        "none",
+    ]
     assert main(words) == 2
     assert main([*words, "--force"]) == 0
 

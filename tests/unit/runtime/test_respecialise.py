@@ -62,7 +62,8 @@ def test_the_copy_computes_with_the_new_weights(folded, tmp_path):
     expected = apply_filters(inputs["packed"], NEW[FILTER])
     np.testing.assert_allclose(outputs["rgb"], expected, atol=1e-5)
     assert (folded.folder / "manifest.json").read_bytes() == before
-    assert verify_artifact(Artifact.open(tmp_path / "copy")).passed
+    # Nobody has held it against eager, and it does not claim so.
+    assert not verify_artifact(Artifact.open(tmp_path / "copy")).passed
 
 
 def test_only_the_weights_differ(folded, tmp_path):
@@ -94,11 +95,14 @@ def test_the_manifest_says_what_happened(tmp_path):
 
 
 def test_without_a_run_no_reference_passes(folded, tmp_path):
-    copy = respecialise(folded, tmp_path / "copy", filters=NEW, run=False)
+    copy = respecialise(folded, tmp_path / "copy", filters=NEW, reference="none")
     assert np.isnan(copy.reference("forward")[1]["rgb"]).all()
     assert "unknown" in copy.manifest.notes[-1]
+    assert verify_artifact(copy).verdict == "not_run"
+    # Nor if it were taken for checked.
+    claimed = copy.manifest.model_copy(update={"checked": "verified"})
     with pytest.raises(VerificationError, match="not finite"):
-        verify_artifact(copy)
+        verify_artifact(Artifact(copy.folder, claimed, copy.digest))
 
 
 def test_without_the_runtime_it_works_too(folded, tmp_path, monkeypatch):
@@ -138,6 +142,7 @@ def test_phi_that_cannot_be(specialised, tmp_path, phi, complaint):
         ({"phi": 0.3}, "carries no hypernetwork"),
         ({"filters": {}}, f"there is no {FILTER}"),
         ({"filters": NEW | {"x": OLD}}, "x is no weight"),
+        ({"filters": NEW, "reference": "eager"}, "carries no graph for eager"),
         ({"filters": {FILTER: OLD[0]}}, "float32 12x4x1x1, and float32 1x12x4x1x1 is wanted"),
         ({"filters": {FILTER: OLD * np.nan}}, "not finite"),
     ],

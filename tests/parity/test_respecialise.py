@@ -1,0 +1,120 @@
+"""Weights written into a compiled artifact, next to the artifact that compiling anew gives."""
+
+import pytest
+
+pytest.importorskip("torch", reason="compiling needs torch")
+
+import numpy as np
+import safetensors.numpy
+import torch
+
+from edge_pipeline.artifact.hypernetwork import Hypernetwork
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.compiler.compile import CompileRequest, compile_model
+from edge_pipeline.files import packaged
+from edge_pipeline.models.phi_unet import PhiUNet
+from edge_pipeline.registry import BACKENDS
+from edge_pipeline.runtime.respecialise import respecialise
+from edge_pipeline.runtime.verify import verify_artifact
+
+SMALL_PHI = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 20}
+slow = pytest.mark.slow
+CASES = [
+    pytest.param("onnx", "fp32"),
+    pytest.param("onnx", "fp16", marks=slow),
+    pytest.param("litert", "fp32", marks=slow),
+    pytest.param("coreml", "fp32", marks=slow),
+    pytest.param("executorch", "fp32", marks=slow),
+]
+
+
+def compiled(folder, backend, precision, seed) -> Artifact:
+    if backend not in BACKENDS:
+        pytest.skip(f"{backend} is not a backend here")
+    request = CompileRequest(
+        "hyperconv_unet",
+        folder / f"seed{seed}",
+        backend,
+        options={"n_fwd": 4, "n_embed": 4, "n_hid": 8},
+        filters="folded",
+        size=(32, 48),
+        seed=seed,
+        precision=precision,
+        calibration=(packaged("calibration") / "captures" / "colorchart.dng",),
+    )
+    return compile_model(request)
+
+
+def weights_of(artifact: Artifact) -> dict[str, np.ndarray]:
+    """What the network's graph holds, in float32 whatever the program's precision."""
+    (program,) = artifact.manifest.programs
+    held = [constant for constant in program.constants if constant.file == program.graph]
+    data = artifact.path(program.graph).read_bytes()
+    return {
+        c.name: np.frombuffer(data, "<f4", int(np.prod(c.shape)), c.offsets[0]).reshape(c.shape)
+        for c in held
+    }
+
+
+@pytest.mark.parametrize(("backend", "precision"), CASES)
+def test_files_are_those_of_compiling_anew(tmp_path, backend, precision):
+    first, second = (compiled(tmp_path, backend, precision, seed) for seed in (0, 1))
+    weights = weights_of(second)
+    copy = respecialise(first, tmp_path / "copy", filters=weights, reference="eager")
+    differing = {
+        name
+        for name in second.manifest.files
+        if copy.manifest.files[name] != second.manifest.files[name]
+    }
+    # Not even the reference differs: eager has the same graph.
+    assert differing == set()
+    assert verify_artifact(copy).passed
+    # And it was worth doing: the seeds' programs are not the same.
+    assert first.manifest.files != second.manifest.files
+
+
+@pytest.mark.parametrize("backend", ["onnx", pytest.param("litert", marks=slow)])
+def test_another_phi_is_what_the_network_gives_there(tmp_path, backend):
+    first, second = (
+        compile_model(
+            CompileRequest(
+                "phi_unet_pets",
+                tmp_path / str(phi),
+                backend,
+                options=SMALL_PHI,
+                phi=phi,
+                size=(32, 48),
+            )
+        )
+        for phi in (0.35, 0.351)
+    )
+    copy = respecialise(first, tmp_path / "copy", phi=0.351)
+    mine, theirs = (one.reference("forward")[1]["logits"] for one in (copy, second))
+    np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-5 * abs(theirs).max())
+    (program,) = first.manifest.programs
+    assert copy.manifest.files[program.file] == second.manifest.files[program.file] or (
+        backend != "onnx"  # elsewhere the weights are in the program's own file
+    )
+    old = safetensors.numpy.load_file(first.path(program.graph))
+    new = safetensors.numpy.load_file(copy.path(program.graph))
+    wanted = safetensors.numpy.load_file(second.path(program.graph))
+    for name, value in new.items():
+        np.testing.assert_allclose(value, wanted[name], rtol=0, atol=1e-6)
+    assert any(not np.array_equal(new[name], old[name]) for name in new)
+
+
+def test_the_file_is_the_networks_hypernetwork(tmp_path):
+    from edge_pipeline.compiler.exchange import hypernetwork_file
+    from edge_pipeline.models.base import build_model
+
+    network = build_model("phi_unet_pets", SMALL_PHI, seed=3)
+    assert isinstance(network, PhiUNet)
+    content = hypernetwork_file(network)
+    assert content is not None
+    (tmp_path / "h.safetensors").write_bytes(content)
+    found = Hypernetwork.open(tmp_path / "h.safetensors").predict(0.4)
+    with torch.no_grad():
+        wanted = network.predict_weights(torch.tensor([0.4]))
+    assert list(found) == list(wanted)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, wanted[name].numpy(), rtol=0, atol=1e-6)
