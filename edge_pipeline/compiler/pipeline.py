@@ -16,6 +16,7 @@ from edge_pipeline.compiler.passes.keep_blocks import KeepBlocks
 from edge_pipeline.compiler.passes.lower_clamp import LowerClamp
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
+from edge_pipeline.compiler.passes.lower_patchwise import LowerPatchwise
 from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
 from edge_pipeline.compiler.passes.lower_resize import LowerResize
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
@@ -39,6 +40,7 @@ PREPARATION: tuple[Pass, ...] = (
 PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        LowerPatchwise("convolution"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # so that each convolution is a plain one
         NarrowBeforeResize(),  # before folding: it arranges weights, which folding then does once
         FoldConstants(),  # after the reshapes are gone: folded filters become constants
@@ -51,6 +53,7 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     ),
     "coreml": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
         FoldConstants(),  # after the reshapes are gone: folded filters become constants
         FoldBias(),  # after constants are: it looks for constant addends
@@ -61,6 +64,7 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     ),
     "executorch": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
@@ -76,6 +80,7 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     ),
     "executorch_coreml": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
         FoldConstants(),  # after the reshapes are gone: folded filters become constants
         FoldBias(),  # after constants are: it looks for constant addends
@@ -86,6 +91,7 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     ),
     "executorch_vulkan": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
@@ -101,6 +107,7 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     ),
     "litert": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends

@@ -1,0 +1,274 @@
+"""Lower patch-wise convolution: patches go through batched products instead of channel groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.lowering.patchwise import (
+    Added,
+    Clamp,
+    Depthwise,
+    DepthwiseForm,
+    Pointwise,
+    Stage,
+    run,
+)
+from edge_pipeline.compiler.movement import MOVEMENTS, arrived, chain, has_fixed_shape
+from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
+from edge_pipeline.models.layers.patchwise import merge, split
+
+__all__ = ["LowerPatchwise"]
+
+_ATEN = torch.ops.aten
+_CONV = _ATEN.conv2d.default
+# What cuts a map into patches that overlap, besides plain movements.
+_CUTTERS = (_ATEN.unfold.default, _ATEN.pad.default, _ATEN.reflection_pad2d.default)
+_LIMITS = {
+    _ATEN.relu.default: (0.0, None),
+    _ATEN.relu6.default: (0.0, 6.0),
+    _ATEN.hardtanh.default: (-1.0, 1.0),
+    _ATEN.clamp.default: (None, None),
+}
+_DECIDED_BY_ARGUMENTS = (_ATEN.hardtanh.default, _ATEN.clamp.default)
+_TRACED_META = ("nn_module_stack", "stack_trace")
+
+
+class _Left(Exception):  # noqa: N818 - no error: it says why a place stays as it is
+    """Why something cannot be lowered."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One operator on patches: what it takes besides them, and the stage made of that."""
+
+    node: fx.Node
+    operands: tuple[fx.Node, ...]
+    stage: Callable[..., Stage]
+
+
+@dataclass(frozen=True)
+class _Region:
+    """From the map that is cut into patches to the map that they are put together to."""
+
+    source: fx.Node
+    grid: tuple[int, int]
+    halo: int
+    steps: tuple[_Step, ...]
+
+
+class LowerPatchwise:
+    """Replace all that happens to a map between being cut into patches and put together again.
+
+    map -> pad, unfold, permute, view -> conv2d(groups=patches * G), + , clamp, ... -> permute, view
+    becomes
+    strips: window, view, permute -> bmm; slices, products and sums or conv2d; ... -> cat
+
+    What cuts and what puts together is found by sending the numbers of the pixels through the
+    operators that move values, and comparing where they arrive with the definition in
+    `models/layers/patchwise.py`. So it does not matter how the network writes it, and no swapped
+    axis or missing halo can pass for it. What is lowered keeps the names of the layers.
+
+    Args:
+        depthwise: the form of depth-wise convolutions, which is the backend's to choose.
+    """
+
+    name = "lower_patchwise"
+    why = "a convolution with a channel group a patch is 100 x slower, or cannot be delegated"
+
+    def __init__(self, depthwise: DepthwiseForm) -> None:
+        self.depthwise = depthwise
+
+    def run(self, program: ExportedProgram) -> Result:
+        """See the class; a map that is not lowered is noted, with the reason."""
+        editor = Editor(program)
+        for node in editor.calls(*MOVEMENTS):
+            if not _may_be_a_map(node):
+                continue
+            try:
+                region = _region(editor, node, self.depthwise)
+            except _Left as left:
+                editor.notes.append(f"{layer_of(node)}: patches stay as they are, since {left}")
+                continue
+            if region is not None:
+                _lower(editor, node, region)
+        return editor.finish()
+
+
+def _may_be_a_map(node: fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, Tensor) and value.dim() == 4 and has_fixed_shape(node)
+
+
+def _numbers(shape: Sequence[int]) -> Tensor:
+    # In float64, which padding takes and which is exact for as many as there can be.
+    return torch.arange(torch.Size(shape).numel(), dtype=torch.float64).reshape(tuple(shape))
+
+
+def _region(editor: Editor, node: fx.Node, form: DepthwiseForm) -> _Region | None:
+    """The region that ends in `node`; None if patches are not put together there."""
+    computed, *movements = chain(node)
+    shape = value_of(node).shape
+    if not movements or not _may_be_a_map(computed) or shape[0] != 1:
+        return None
+    tall, wide = value_of(computed).shape[2:]
+    if shape[2] % tall or shape[3] % wide:
+        return None
+    grid = (shape[2] // tall, shape[3] // wide)
+    count = grid[0] * grid[1]
+    if count == 1 or value_of(computed).numel() != shape.numel():
+        return None
+    numbers = _numbers(value_of(computed).shape)
+    together = merge(numbers.reshape(count, -1, tall, wide), grid)
+    if not torch.equal(arrived(numbers, movements), together):
+        return None
+    steps: list[_Step] = []
+    while True:
+        step, before = _step(editor, computed, count, form)
+        steps.insert(0, step)
+        cut = _cut(before, grid)
+        if cut is not None:
+            if not any(s.node.target is _CONV for s in steps):
+                return None
+            return _Region(cut[0], grid, cut[1], tuple(steps))
+        computed = _same_patches(before)
+
+
+def _same_patches(node: fx.Node) -> fx.Node:
+    """What computes the patches that arrive in `node` in the order in which they were."""
+    computed, *movements = chain(node)
+    numbers = _numbers(value_of(computed).shape)
+    if not torch.equal(arrived(numbers, movements).flatten(), numbers.flatten()):
+        raise _Left(f"{node.name} moves the pixels of patches about")
+    return computed
+
+
+def _cut(node: fx.Node, grid: tuple[int, int]) -> tuple[fx.Node, int] | None:
+    """The map that `node` has the patches of, and their halo; None if it is not cut there."""
+    count = grid[0] * grid[1]
+    taken: list[fx.Node] = []
+    current = node
+    tall, wide = value_of(node).shape[2:]
+    while current.target in (*MOVEMENTS, *_CUTTERS):
+        taken.insert(0, current)
+        source: Any = current.args[0]
+        current = source
+        shape = value_of(current).shape
+        if len(shape) != 4 or shape[0] != 1 or shape[2] % grid[0] or shape[3] % grid[1]:
+            continue
+        halo, odd = divmod(tall - shape[2] // grid[0], 2)
+        same = wide - shape[3] // grid[1] == 2 * halo
+        if odd or not same or not 0 <= halo < min(shape[2] // grid[0], shape[3] // grid[1]):
+            continue
+        if value_of(node).numel() != count * shape[1] * tall * wide:
+            continue
+        numbers = _numbers(shape)
+        if torch.equal(arrived(numbers, taken).flatten(), split(numbers, grid, halo).flatten()):
+            return current, halo
+    return None
+
+
+def _step(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm) -> tuple[_Step, fx.Node]:
+    """What `node` does to `count` patches, and the patches that it takes."""
+    if len(node.users) != 1:
+        raise _Left(f"{node.name} is used by others too")
+    first: Any = node.args[0] if node.args else None
+    if node.target is _CONV:
+        return _convolution(editor, node, count, form), first
+    if node.target in _LIMITS:
+        low, high = _limits(node)
+        return _Step(node, (), lambda: Clamp(low, high)), first
+    if node.target is _ATEN.add.Tensor and not node.kwargs:
+        second: Any = node.args[1]
+        if editor.constant(first) is not None:
+            first, second = second, first
+        value = editor.constant(second)
+        channels = value_of(node).numel() // count // value_of(node).shape[2:].numel()
+        if value is not None and value.shape in ((1, channels, 1, 1), (channels, 1, 1)):
+            return _Step(node, (second,), Added), first
+    raise _Left(f"{node.name} ({node.target}) is none of those that are known on patches")
+
+
+def _limits(node: fx.Node) -> tuple[float | None, float | None]:
+    target: Any = node.target
+    low, high = _LIMITS[target]
+    if node.target not in _DECIDED_BY_ARGUMENTS:
+        return low, high
+    given: Any = dict(zip(("low", "high"), node.args[1:], strict=False))
+    names: Any = {"min": "low", "min_val": "low", "max": "high", "max_val": "high"}
+    given |= {names[key]: value for key, value in node.kwargs.items()}
+    return given.get("low", low), given.get("high", high)
+
+
+def _convolution(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm) -> _Step:
+    """The stage of a conv2d over patches in channel groups."""
+    x, weight = node.args[:2]
+    if not isinstance(x, fx.Node) or not isinstance(weight, fx.Node):
+        raise _Left(f"{node.name} takes something that is no tensor")
+    if editor.constant(weight) is not None:
+        raise _Left(f"the weights of {node.name} are constants")
+    plain = [(3, 1, "stride"), (4, 0, "padding"), (5, 1, "dilation")]
+    for place, usual, what in plain:
+        given: Any = node.args[place] if len(node.args) > place else usual
+        if any(v != usual for v in (given if isinstance(given, (list, tuple)) else [given])):
+            raise _Left(f"{node.name} has {what} {given}")
+    if len(node.args) > 2 and node.args[2] is not None:
+        raise _Left(f"{node.name} has a bias")
+    groups: Any = node.args[6] if len(node.args) > 6 else 1
+    out, each, rows, columns = value_of(weight).shape
+    out_channels, in_channels = out // count, each * groups // count
+    if groups == count and rows == columns == 1:
+
+        def pointwise(w: Tensor) -> Stage:
+            return Pointwise(w.reshape(count, out_channels, in_channels))
+
+        return _Step(node, (weight,), pointwise)
+    if each == 1 and groups == out:
+
+        def depthwise(w: Tensor) -> Stage:
+            return Depthwise(w.reshape(count, out_channels, rows, columns), form)
+
+        return _Step(node, (weight,), depthwise)
+    raise _Left(
+        f"{node.name} has kernels of {rows}x{columns} over {each} channels, and only 1x1 over all "
+        "channels and depth-wise ones are lowered"
+    )
+
+
+def _lower(editor: Editor, node: fx.Node, region: _Region) -> None:
+    operands = [operand for step in region.steps for operand in step.operands]
+
+    def lowered(x: Tensor, *given: Tensor) -> Tensor:
+        rest = iter(given)
+        stages = [step.stage(*(next(rest) for _ in step.operands)) for step in region.steps]
+        return run(x, region.grid, region.halo, stages)
+
+    before = set(editor.graph.nodes)
+    rows, columns = region.grid
+    layers = dict.fromkeys(layer_of(step.node) for step in region.steps if step.operands)
+    editor.replace(
+        node,
+        lowered,
+        [region.source, *operands],
+        f"{rows}x{columns} patches with a halo of {region.halo} go through {', '.join(layers)} "
+        "in strips",
+    )
+    _name_layers(editor, before, region)
+
+
+def _name_layers(editor: Editor, before: set[fx.Node], region: _Region) -> None:
+    """Give each new node the layer of the last step whose weights it depends on."""
+    level: dict[fx.Node, int] = {}
+    for number, step in enumerate(region.steps):
+        level |= dict.fromkeys(step.operands, number)
+    for node in editor.graph.nodes:
+        if node in before:
+            continue
+        level[node] = max((level.get(n, 0) for n in node.all_input_nodes), default=0)
+        origin = region.steps[level[node]].node
+        node.meta |= {key: origin.meta[key] for key in _TRACED_META if key in origin.meta}
