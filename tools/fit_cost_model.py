@@ -19,17 +19,17 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from time import perf_counter_ns
+from time import thread_time_ns
 from typing import Any, cast
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
+from scipy.optimize import nnls  # type: ignore[import-untyped] # it has no types
 from torch import Tensor, nn
 
 from edge_pipeline.artifact.manifest import Delegation, ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
 from edge_pipeline.compiler.cost_model import (
     CONSTANT,
     COSTS_FILE,
@@ -59,9 +59,9 @@ __all__ = ["LAYERS", "call_of", "fit", "main", "measure", "quality_of"]
 
 # out, in, kernel, side: the layers of the project's networks and others around them.
 LAYERS: tuple[tuple[int, int, int, int], ...] = (
-    (16, 4, 3, 256),
-    (16, 16, 3, 256),
-    (3, 16, 3, 256),
+    (16, 4, 3, 192),
+    (16, 16, 3, 192),
+    (3, 16, 3, 192),
     (8, 16, 3, 128),
     (16, 8, 3, 128),
     (8, 8, 3, 64),
@@ -121,7 +121,8 @@ def _session(backend: str, module: _Program, plan: Plan | None, folder: Path) ->
     n_in = call.weight[1] * call.geometry.groups
     rng = torch.Generator().manual_seed(1)
     x = torch.rand(1, n_in, *call.size, generator=rng)
-    inputs = (x, module.get_buffer("weight"), module.get_buffer("bias"))
+    # Copies: torch would take an input that is the buffer itself for the buffer.
+    inputs = (x, module.get_buffer("weight").clone(), module.get_buffer("bias").clone())
     program = torch.export.export(module.eval(), inputs).run_decompositions({})
     program = run_passes(program, _passes(backend, plan), inputs)
     names = ("x", "weight", "bias")
@@ -131,7 +132,7 @@ def _session(backend: str, module: _Program, plan: Plan | None, folder: Path) ->
         (folder / name).write_bytes(content)
     with torch.no_grad():
         result = module(*inputs)
-    spec = _spec(emitted.file, dict(zip(names, inputs, strict=True)), result)
+    spec = _spec(emitted, dict(zip(names, inputs, strict=True)), result)
     runtime = RUNTIMES.load(backend)
     session = runtime.open_session(folder / emitted.file, spec, 1)
     arrays = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
@@ -152,14 +153,15 @@ def _passes(backend: str, plan: Plan | None) -> list[Pass]:
     return steps if any(step in lowering for step in steps) else [*steps[:2], *lowering, *steps[2:]]
 
 
-def _spec(file: str, inputs: dict[str, Tensor], output: Tensor) -> ProgramSpec:
+def _spec(emitted: Emitted, inputs: dict[str, Tensor], output: Tensor) -> ProgramSpec:
     def tensor(name: str, value: Tensor) -> TensorSpec:
         layout = {4: "NCHW", 1: "N"}[value.dim()]
         return TensorSpec(name=name, shape=tuple(value.shape), layout=layout, meaning="a probe")
 
     return ProgramSpec(
         name="forward",
-        file=file,
+        file=emitted.file,
+        extra=tuple(f for f in emitted.files if f != emitted.file),
         inputs=tuple(itertools.starmap(tensor, inputs.items())),
         outputs=(tensor("y", output),),
         macs=0,
@@ -201,9 +203,10 @@ def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> l
     taken: dict[Any, list[float]] = {plan: [] for plan in sessions}
     for _ in range(rounds + _WARM_UP):
         for plan, run in sessions.items():
-            start = perf_counter_ns()
+            # One thread computes, this one; its own time leaves out what others here take.
+            start = thread_time_ns()
             run()
-            taken[plan].append((perf_counter_ns() - start) / 1e6)
+            taken[plan].append((thread_time_ns() - start) / 1e6)
     around = taken.pop(None)[_WARM_UP:]
     return [
         Sample(
@@ -228,21 +231,35 @@ def _call(sample: Sample) -> Call:
     return call_of((n_out, n_in, kernel, sample.size[0]))
 
 
-def _coefficients(samples: Sequence[Sample], cache_bytes: int, lanes: int) -> Coefficients:
-    """One form's model, by non-negative least squares on relative errors."""
-    rows = [
-        work_of(_call(s), Plan(s.form, s.strip_bytes), cache_bytes, lanes).units() for s in samples
-    ]
+def _coefficients(
+    samples: Sequence[Sample], cache_bytes: int, lanes: int, peak_gflops: float
+) -> Coefficients:
+    """One form's model, by non-negative least squares on relative errors.
+
+    A GFLOP costs at least what it does at the peak, and a far byte at least as much as a near one;
+    without that, few samples give models that take large maps for free.
+    """
+    rows = np.array(
+        [
+            work_of(_call(s), Plan(s.form, s.strip_bytes), cache_bytes, lanes).units()
+            for s in samples
+        ]
+    )
+    rows[:, 1] += rows[:, 2]  # the far bytes' coefficient is what they cost above near ones
     times = np.array([_time(s) for s in samples])
-    solution, _ = nnls(np.array(rows) / times[:, None], np.ones(len(samples)))
-    values = (float(f"{value:.6g}") for value in solution)
-    names = Coefficients.model_fields
-    return Coefficients.model_validate(dict(zip(names, values, strict=True)))
+    floor = 1e3 / peak_gflops  # ms for a GFLOP
+    left = 1 - floor * rows[:, 0] / times
+    (flops, near, beyond, operators), _ = nnls(rows / times[:, None], left)
+    values = (floor + flops, near, near + beyond, operators)
+    rounded = (float(f"{value:.6g}") for value in values)
+    return Coefficients.model_validate(dict(zip(Coefficients.model_fields, rounded, strict=True)))
 
 
-def _model(samples: Sequence[Sample], cache_bytes: int, lanes: int) -> BackendCosts:
+def _model(
+    samples: Sequence[Sample], cache_bytes: int, lanes: int, peak_gflops: float
+) -> BackendCosts:
     forms = {
-        form: _coefficients([s for s in samples if s.form == form], cache_bytes, lanes)
+        form: _coefficients([s for s in samples if s.form == form], cache_bytes, lanes, peak_gflops)
         for form in sorted({s.form for s in samples})
     }
     unknown = Quality(
@@ -259,13 +276,34 @@ def _errors(model: BackendCosts, samples: Iterable[Sample]) -> list[float]:
     ]
 
 
-def fit(samples: Sequence[Sample]) -> BackendCosts:
-    """The model of one backend whose median relative error is least, over cache sizes and lanes."""
-    models = (_model(samples, *which) for which in itertools.product(_CACHES, _LANES))
-    return min(models, key=lambda model: float(np.mean(_errors(model, samples))))
+def _regret(model: BackendCosts, samples: Sequence[Sample]) -> float:
+    """How much longer than the fastest the chosen forms take, relative; mean over the layers.
+
+    Each layer counts once with computed and once with constant weights.
+    """
+    lost = []
+    groups = itertools.groupby(samples, key=lambda s: (s.weight, s.size))
+    for group, other in itertools.product([list(g) for _, g in groups], (CONSTANT, NATIVE)):
+        held = [s for s in group if s.form != other.form]
+        chosen = min(held, key=lambda s: predict(model, _call(s), Plan(s.form, s.strip_bytes)))
+        lost.append(_time(chosen) / min(map(_time, held)) - 1)
+    return float(np.mean(lost))
 
 
-def quality_of(samples: Sequence[Sample], model: BackendCosts) -> Quality:
+def fit(samples: Sequence[Sample], peak_gflops: float) -> BackendCosts:
+    """The model of one backend, over cache sizes and lanes, that errs and misranks least.
+
+    Args:
+        samples: of that backend, a layer's one after the other.
+        peak_gflops: the device's.
+    """
+    models = (_model(samples, *which, peak_gflops) for which in itertools.product(_CACHES, _LANES))
+    return min(
+        models, key=lambda model: float(np.mean(_errors(model, samples))) + _regret(model, samples)
+    )
+
+
+def quality_of(samples: Sequence[Sample], model: BackendCosts, peak_gflops: float) -> Quality:
     """How well the model predicts, and how well one ranks layers that it has not seen.
 
     Each layer is held out in turn, the model fitted to the others with the same cache size and
@@ -273,19 +311,23 @@ def quality_of(samples: Sequence[Sample], model: BackendCosts) -> Quality:
     """
     errors = _errors(model, samples)
     layers = sorted({(s.weight, s.size) for s in samples})
-    best = near = 0
+    tried = best = near = 0
     for layer in layers:
-        held = [s for s in samples if (s.weight, s.size) == layer and s.form != CONSTANT.form]
         others = [s for s in samples if (s.weight, s.size) != layer]
-        blind = _model(others, model.cache_bytes, model.lanes)
+        blind = _model(others, model.cache_bytes, model.lanes, peak_gflops)
+        known = set(blind.forms) - {CONSTANT.form}
+        held = [s for s in samples if (s.weight, s.size) == layer and s.form in known]
+        if not held:  # no other layer had these forms
+            continue
         chosen = min(held, key=lambda s: predict(blind, _call(s), Plan(s.form, s.strip_bytes)))
         fastest = min(held, key=_time)
+        tried += 1
         best += chosen.form == fastest.form
         near += _time(chosen) <= 1.1 * _time(fastest)
     return Quality(
         median_error=round(float(np.median(errors)), 4),
         p90_error=round(float(np.percentile(errors, 90)), 4),
-        held_out_layers=len(layers),
+        held_out_layers=max(1, tried),
         best_found=best,
         within_10_percent=near,
     )
@@ -321,9 +363,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kept += new
             own = [s for s in kept if s.backend == backend]
             tools = cast(Backend, BACKENDS.load(backend)).require()
-            model = fit(own)
+            model = fit(own, profile.peaks.gflops)
             models[backend] = model.model_copy(
-                update={"quality": quality_of(own, model), "tools": tools}
+                update={"quality": quality_of(own, model, profile.peaks.gflops), "tools": tools}
             )
             _report(backend, models[backend])
             costs = Costs(device=given.device, backends=models, samples=tuple(kept))
