@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,8 +37,8 @@ _KEY = "edge_pipeline.hypernetwork"
 # As `models/phi_unet.py` has it: 20 * 0.35 is 6.999999999999999 in binary and 7 on paper.
 _BINARY_ERROR = 1e-6
 
-# Rows of a last layer that are held in double precision at a time.
-_ROWS = 1 << 15
+# Rows of a last layer that are held in double precision at a time: they fit a core's cache.
+_ROWS = 1 << 11
 
 # phi is told, and searched for, in steps of this size.
 _STEP = 1e-4
@@ -138,9 +138,9 @@ class Hypernetwork:
         """
         self.check_phi(phi)
         try:
-            with safetensors.safe_open(self.path, framework="numpy") as file:
-                return weights_at(self.spec, set(file.keys()), file.get_tensor, phi)
-        except (ValueError, safetensors.SafetensorError) as error:
+            tensors = _mapped(self.path)
+            return weights_at(self.spec, tensors, phi)
+        except (OSError, ValueError, KeyError) as error:
             raise ArtifactError(f"{self.path} has layers that do not fit: {error}") from error
 
     def same_sizes(self, height: int, width: int, phi: float) -> tuple[float, float]:
@@ -169,10 +169,7 @@ class Hypernetwork:
 
 
 def weights_at(
-    spec: HypernetworkSpec,
-    names: Collection[str],
-    tensor: Callable[[str], NDArray[np.float32]],
-    phi: float,
+    spec: HypernetworkSpec, tensors: Mapping[str, NDArray[np.float32]], phi: float
 ) -> dict[str, NDArray[np.float32]]:
     """The weights at `phi`, by name, in order.
 
@@ -180,8 +177,7 @@ def weights_at(
 
     Args:
         spec: see there.
-        names: of the hypernetwork's tensors.
-        tensor: gives one of them, float32; called once each, so that a file can be streamed.
+        tensors: the hypernetwork's, float32, by name; each is read once, so they may be mapped.
         phi: the rescaling factor.
 
     Raises:
@@ -189,22 +185,36 @@ def weights_at(
     """
     features = np.array([phi, 1 - phi], np.float64)
     number = 0
-    while f"hidden.{number}.weight" in names:
-        made = _linear(tensor(f"hidden.{number}.weight"), tensor(f"hidden.{number}.bias"), features)
+    while f"hidden.{number}.weight" in tensors:
+        made = _linear(tensors, f"hidden.{number}", features)
         features = np.where(made >= 0, made, spec.slope * made)
         number += 2  # an activation stands between
     return {
-        name: _linear(tensor(f"heads.{name}.weight"), tensor(f"heads.{name}.bias"), features)
-        .astype(np.float32)
-        .reshape(shape)
+        name: _linear(tensors, f"heads.{name}", features).astype(np.float32).reshape(shape)
         for name, shape in spec.shapes.items()
     }
 
 
+def _mapped(path: Path) -> dict[str, NDArray[np.float32]]:
+    """The tensors of a safetensors file, where they lie.
+
+    The library copies each, and that takes longer than all the sums.
+    """
+    data = np.memmap(path, np.uint8, "r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header = json.loads(data[8:start].tobytes())
+    return {
+        name: data[start:][slice(*about["data_offsets"])].view("<f4").reshape(about["shape"])
+        for name, about in header.items()
+        if name != "__metadata__"
+    }
+
+
 def _linear(
-    weight: NDArray[np.float32], bias: NDArray[np.float32], x: NDArray[np.float64]
+    tensors: Mapping[str, NDArray[np.float32]], layer: str, x: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Weight [out, in] times x [in], plus bias [out], in double precision and in pieces."""
+    """The weight [out, in] times x [in], plus bias [out], in double precision and in pieces."""
+    weight, bias = tensors[f"{layer}.weight"], tensors[f"{layer}.bias"]
     if weight.ndim != 2 or weight.shape[1] != x.size or bias.shape != weight.shape[:1]:
         raise ValueError(f"a layer of {weight.shape} meets {x.size} values")
     made = np.empty(len(weight), np.float64)
