@@ -2,7 +2,8 @@
 
 A program is written with marks (random numbers that occur nowhere else) in the place of such
 weights. Wherever a mark's bytes turn up, in whatever order of axes, its weight lies; `patch` then
-writes the real one there, at compile time as much as later.
+writes the real one there, at compile time as much as later. A converter may have taken a factor of
+the network's into the weight; a power of two is found, since with it no digit changes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,31 @@ __all__ = ["Located", "check_values", "locate", "patch"]
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
-_KINDS: tuple[tuple[Any, str], ...] = (("float32", "<f4"), ("float16", "<f2"))
+_CODES = {"float32": "<f4", "float16": "<f2"}
 
 # A mark shorter than this could turn up by chance: a file of a megabyte holds any two bytes.
 _SHORTEST = 4
+
+
+class _Form(NamedTuple):
+    """How a weight is written: see `Constant`."""
+
+    dtype: Literal["float32", "float16"]
+    rounded: bool
+    scale: float
+
+    def encode(self, value: NDArray[np.float32]) -> NDArray[np.floating]:
+        """The numbers as they are written."""
+        scaled = value * np.float32(self.scale)
+        if self.rounded:
+            scaled = scaled.astype(np.float16).astype(np.float32)
+        return scaled.astype(_CODES[self.dtype])
+
+
+_PLAIN = (_Form("float32", False, 1.0), _Form("float16", False, 1.0), _Form("float32", True, 1.0))  # noqa: FBT003
+_SCALED = tuple(
+    form._replace(scale=2.0**power) for power in range(-8, 9) if power for form in _PLAIN
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +70,7 @@ def locate(
     *,
     required: Sequence[str] = (),
 ) -> Located:
-    """Where marks lie in files, in any order of their axes, as float32 or float16.
+    """Where marks lie in files, in any order of their axes, in any form that `Constant` has.
 
     Args:
         files: content by name in the artifact.
@@ -58,8 +80,12 @@ def locate(
     """
     found: list[Constant] = []
     for name, mark in marks.items():
-        places = [c for file, data in files.items() for c in _in_file(name, mark, file, data)]
-        holding = {constant.file for constant in places}
+        places: list[Constant] = []
+        for forms in (_PLAIN, _SCALED):
+            places += (c for f, data in files.items() for c in _in_file(name, mark, f, data, forms))
+            holding = {constant.file for constant in places}
+            if holding - set(required):
+                break
         missing = [file for file in required if file not in holding]
         if not holding - set(required) or missing:
             where = missing[0] if missing else "the program's files"
@@ -71,9 +97,11 @@ def locate(
     return Located(tuple(found))
 
 
-def _in_file(name: str, mark: NDArray[np.float32], file: str, data: bytes) -> Iterator[Constant]:
-    for dtype, code in _KINDS:
-        value = mark.astype(code)
+def _in_file(
+    name: str, mark: NDArray[np.float32], file: str, data: bytes, forms: Sequence[_Form]
+) -> Iterator[Constant]:
+    for form in forms:
+        value = form.encode(mark)
         if value.nbytes < _SHORTEST:
             continue
         by_axes: dict[tuple[int, ...], list[int]] = {}
@@ -91,7 +119,7 @@ def _in_file(name: str, mark: NDArray[np.float32], file: str, data: bytes) -> It
                 name=name,
                 shape=mark.shape,
                 axes=axes,
-                dtype=dtype,
+                **form._asdict(),
                 file=file,
                 offsets=tuple(offsets),
             )
@@ -141,7 +169,7 @@ def check_values(constants: Sequence[Constant], values: Arrays) -> None:
             for half precision.
     """
     shapes = {constant.name: constant.shape for constant in constants}
-    halves = {constant.name for constant in constants if constant.dtype == "float16"}
+    halves = {c.name for c in constants if c.dtype == "float16" or c.rounded}
     for name in shapes:
         if name not in values:
             raise InputError(f"there is no {name} among the weights; all {len(shapes)} are wanted")
@@ -185,8 +213,8 @@ def patch(
     buffers: dict[str, bytearray] = {}
     for constant in constants:
         buffer = buffers.setdefault(constant.file, bytearray(files[constant.file]))
-        code = dict(_KINDS)[constant.dtype]
-        content = values[constant.name].transpose(constant.axes).astype(code).tobytes()
+        form = _Form(constant.dtype, constant.rounded, constant.scale)
+        content = form.encode(values[constant.name]).transpose(constant.axes).tobytes()
         for offset in constant.offsets:
             if offset + len(content) > len(buffer):
                 raise ArtifactError(

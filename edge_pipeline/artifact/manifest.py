@@ -59,14 +59,17 @@ class Delegation(Schema):
 class Constant(Schema):
     """Where a weight that can be exchanged lies in an artifact's files.
 
-    `name` is the weight's in the source network, `shape` its shape there. It is written with its
-    axes in the order `axes` at each byte of `offsets` of `file`, little endian.
+    `name` is the weight's in the source network, `shape` its shape there. It is written times
+    `scale`, with its axes in the order `axes`, at each byte of `offsets` of `file`, little endian;
+    `rounded` float32 numbers are rounded to half precision first.
     """
 
     name: str
     shape: tuple[PositiveInt, ...]
     axes: tuple[NonNegativeInt, ...]
     dtype: Literal["float32", "float16"]
+    scale: float = 1.0
+    rounded: bool = False
     file: FileName
     offsets: tuple[NonNegativeInt, ...]
 

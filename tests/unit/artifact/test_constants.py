@@ -40,9 +40,32 @@ def test_any_order_of_axes_is_found_and_written(shape, data, code, before, copie
 
 def test_one_that_was_changed_is_a_problem():
     mark = drawn((3, 4), 1)
-    found = locate({"f": (2 * mark).tobytes()}, {"layer.weight": mark})
+    found = locate({"f": (3 * mark).tobytes()}, {"layer.weight": mark})
     assert found.constants == ()
     assert "layer.weight is not in the program's files" in found.problem
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.125, 4.0])
+@pytest.mark.parametrize("rounded", [False, True])
+def test_a_factor_of_two_and_rounding_to_half_are_found_and_written(scale, rounded):
+    mark, real = drawn((2, 3, 4), 1), drawn((2, 3, 4), 2)
+
+    def file_of(value):
+        content = np.float32(scale) * value
+        if rounded:
+            content = content.astype("<f2").astype("<f4")
+        return b"head" + content.transpose(2, 0, 1).tobytes()
+
+    files = {"p": file_of(mark), "g": mark.tobytes()}
+    found = locate(files, {"w": mark}, required=["g"])
+    assert found.problem is None
+    first, second = found.constants
+    if first.file == "g":
+        first, second = second, first
+    assert (first.scale, first.rounded, first.axes) == (scale, rounded, (2, 0, 1))
+    assert (second.scale, second.rounded) == (1.0, False)
+    written = patch(files, found.constants, {"w": real})
+    assert written == {"p": file_of(real), "g": real.tobytes()}
 
 
 def test_a_required_file_must_hold_every_mark():
