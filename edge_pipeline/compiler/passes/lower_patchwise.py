@@ -87,8 +87,9 @@ class LowerPatchwise:
     def run(self, program: ExportedProgram) -> Result:
         """See the class; a map that is not lowered is noted, with the reason."""
         editor = Editor(program)
-        for node in editor.calls(*MOVEMENTS):
-            if not _may_be_a_map(node):
+        # Last first: of what ends at several places, all is lowered.
+        for node in reversed(list(editor.calls(*MOVEMENTS))):
+            if node._erased or not _may_be_a_map(node):
                 continue
             try:
                 region = _region(editor, node, self.depthwise)
@@ -97,6 +98,7 @@ class LowerPatchwise:
                 continue
             if region is not None:
                 _lower(editor, node, region)
+                editor.graph.eliminate_dead_code()
         return editor.finish()
 
 
@@ -121,7 +123,7 @@ def _region(editor: Editor, node: fx.Node, form: DepthwiseForm) -> _Region | Non
         return None
     grid = (shape[2] // tall, shape[3] // wide)
     count = grid[0] * grid[1]
-    if count == 1 or value_of(computed).numel() != shape.numel():
+    if value_of(computed).numel() != shape.numel():
         return None
     numbers = _numbers(value_of(computed).shape)
     together = merge(numbers.reshape(count, -1, tall, wide), grid)
@@ -133,9 +135,10 @@ def _region(editor: Editor, node: fx.Node, form: DepthwiseForm) -> _Region | Non
         steps.insert(0, step)
         cut = _cut(before, grid)
         if cut is not None:
-            if not any(s.node.target is _CONV for s in steps):
-                return None
-            return _Region(cut[0], grid, cut[1], tuple(steps))
+            source, halo = cut
+            convolves = any(step.node.target is _CONV for step in steps)
+            same_size = value_of(source).shape[2:] == shape[2:]
+            return _Region(source, grid, halo, tuple(steps)) if convolves and same_size else None
         computed = _same_patches(before)
 
 
@@ -149,7 +152,10 @@ def _same_patches(node: fx.Node) -> fx.Node:
 
 
 def _cut(node: fx.Node, grid: tuple[int, int]) -> tuple[fx.Node, int] | None:
-    """The map that `node` has the patches of, and their halo; None if it is not cut there."""
+    """The map that `node` has the patches of, and their halo; None if it is not cut there.
+
+    A single patch is one only if it is cut out; or every map would be.
+    """
     count = grid[0] * grid[1]
     taken: list[fx.Node] = []
     current = node
@@ -166,6 +172,8 @@ def _cut(node: fx.Node, grid: tuple[int, int]) -> tuple[fx.Node, int] | None:
         if odd or not same or not 0 <= halo < min(shape[2] // grid[0], shape[3] // grid[1]):
             continue
         if value_of(node).numel() != count * shape[1] * tall * wide:
+            continue
+        if count == 1 and not any(step.target is _ATEN.unfold.default for step in taken):
             continue
         numbers = _numbers(shape)
         if torch.equal(arrived(numbers, taken).flatten(), split(numbers, grid, halo).flatten()):
