@@ -45,7 +45,6 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         NarrowBeforeResize(),  # before folding: it arranges weights, which folding then does once
         FoldConstants(),  # after the reshapes are gone: folded filters become constants
         FoldBias(),  # after constants are: it looks for constant addends
-        TakeInBias(),  # after folding: what is left is computed, and a convolution takes that too
         StateSizes(),  # anywhere: it drops resizes to the same size
         FloatScalars(),  # before blocks: they look for float factors
         KeepBlocks(),  # after folding: it looks for convolutions with constant weights
