@@ -100,10 +100,13 @@ def locate(
 def _in_file(
     name: str, mark: NDArray[np.float32], file: str, data: bytes, forms: Sequence[_Form]
 ) -> Iterator[Constant]:
+    tried: set[bytes] = set()
     for form in forms:
         value = form.encode(mark)
-        if value.nbytes < _SHORTEST:
+        # Rounding changes nothing in numbers that half precision has; they are found already.
+        if value.nbytes < _SHORTEST or value.tobytes() in tried:
             continue
+        tried.add(value.tobytes())
         by_axes: dict[tuple[int, ...], list[int]] = {}
         needles: dict[tuple[int, ...], bytes] = {}
         # In every order the first element is the same, so one search finds all candidates.

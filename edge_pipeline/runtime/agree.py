@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.registry import RUNTIMES
 from edge_pipeline.runtime.base import open_session
 from edge_pipeline.runtime.inputs import random_inputs
 from edge_pipeline.runtime.reports import PairReport, ProgramReport, judged
@@ -30,7 +31,7 @@ def compare_artifacts(
     network with the same weights, or take no common size, are told and not compared.
 
     Args:
-        artifacts: checked ones; those that cannot be run here (`not_run`) are left out.
+        artifacts: checked ones; those that nothing here can run are left out.
         threads: how many threads the runtimes may use.
         trials: the random inputs.
 
@@ -38,7 +39,7 @@ def compare_artifacts(
         VerificationError: an output is not finite.
         InputError, MissingExtraError, RuntimeFailure: as `open_session` and `Session.run`.
     """
-    able = [artifact for artifact in artifacts if artifact.manifest.checked != "not_run"]
+    able = [artifact for artifact in artifacts if artifact.manifest.backend in RUNTIMES]
     return [_pair(one, other, threads, trials or Trials()) for one, other in combinations(able, 2)]
 
 

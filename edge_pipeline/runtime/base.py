@@ -65,7 +65,7 @@ def open_session(
             for `eager`.
         UnknownNameError: no runtime is registered for the artifact's backend.
         MissingExtraError: the runtime is not installed.
-        RuntimeFailure: the runtime cannot load the program.
+        RuntimeFailure: the runtime cannot load the program, or none on this machine is for it.
     """
     if not 1 <= threads <= _MOST_THREADS:
         raise InputError(f"threads is {threads}; give 1 to {_MOST_THREADS}")
@@ -75,7 +75,13 @@ def open_session(
         raise InputError(
             f"{artifact.folder} carries no graph of {program} for eager; compile it again"
         )
-    module = RUNTIMES.load(runtime or artifact.manifest.backend)
+    name = runtime or artifact.manifest.backend
+    if runtime is None and artifact.manifest.checked == "not_run" and name not in RUNTIMES:
+        raise RuntimeFailure(
+            f"{artifact.folder} is written for {name}, which nothing on this machine can run; push "
+            "it to a device"
+        )
+    module = RUNTIMES.load(name)
     return cast(Session, module.open_session(artifact.path(file), spec, threads))
 
 

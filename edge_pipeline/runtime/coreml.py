@@ -19,14 +19,14 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.manifest import Checked, ProgramSpec
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 from edge_pipeline.runtime.mil import Evaluator
 from edge_pipeline.runtime.mil_package import feature_name
 
-__all__ = ["CoremlSession", "open_session", "preload"]
+__all__ = ["CoremlSession", "checked", "open_session", "preload"]
 
 
 class _Runner(Protocol):
@@ -89,6 +89,11 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> CoremlSession:
     evaluator = Evaluator(path)
     _check_tensors(evaluator, spec, path)
     return CoremlSession(_Predictor(path) if _on_a_mac() else evaluator, spec)
+
+
+def checked() -> Checked:
+    """What a run here proves: on a Mac Core ML runs it, elsewhere the evaluator does."""
+    return "verified" if _on_a_mac() else "translation"
 
 
 def preload() -> ModuleType:
