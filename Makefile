@@ -9,6 +9,8 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	"$$name" $(IS_3_11) && command -v "$$name" && break; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 PYTEST := $(BIN)/python -m pytest -q
+# Two at a time, a file on one worker, since fixtures of a file are costly; torch alone on its core.
+PAIR := OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile
 FREE := not slow and not docs and not gpu and not device
 BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py %/interleaved.py,$(wildcard benchmarks/*.py)))
 
@@ -39,10 +41,10 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/dev
-	$(PYTEST) -m '$(FREE)' --ignore=tests/parity
+	$(PAIR) -m '$(FREE)' --ignore=tests/parity
 
 parity: $(VENV)/dev
-	$(PYTEST) -m 'not gpu and not device' tests/parity
+	$(PAIR) -m 'not slow and not gpu and not device' tests/parity
 
 bare: $(VENV)/dev
 	$(BIN)/python tests/bare_install.py
