@@ -82,7 +82,7 @@ def _build_exchangeable(
     source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
 ) -> Built:
     """Build with marks in the place of weights, and write the weights over them."""
-    exchange = Exchange.of(source, entry.weights)
+    exchange = Exchange.of(source, entry.weights, entry.exact)
     marked = _write(exchange.program, entry, target, samples)
     files, constants = exchange.settle(marked.files, _graph_file(entry))
     return Built(marked.spec.model_copy(update={"constants": constants}), files, marked.notes)

@@ -22,9 +22,9 @@ from edge_pipeline.artifact.store import Artifact, build_artifact
 from edge_pipeline.compiler.accuracy import Run, loss_of, trial_for
 from edge_pipeline.compiler.backends.base import Backend, Order
 from edge_pipeline.compiler.build import Built, Target, build
-from edge_pipeline.compiler.exchange import hypernetwork_file
 from edge_pipeline.compiler.forms import Form, form_of, samples_for
 from edge_pipeline.compiler.geometry import Geometry
+from edge_pipeline.compiler.hypernetwork import hypernetwork_file
 from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
 from edge_pipeline.compiler.reference import synthetic_inputs
 from edge_pipeline.compiler.samples import listed_files, sample_inputs

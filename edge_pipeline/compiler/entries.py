@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramName
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.geometry import Geometry
+from edge_pipeline.compiler.hypernetwork import exact_weights
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.models.network import FilterNetwork, PhiNetwork, Port
 from edge_pipeline.raw.windows import WINDOW
@@ -75,6 +78,7 @@ class Entry:
         inputs: what each part of the example is.
         outputs: what each tensor it gives is.
         weights: computed ones that become constants, by name; they may be exchanged later.
+        exact: the same as `respecialise` computes them, if that differs in rounding.
     """
 
     name: ProgramName
@@ -83,6 +87,7 @@ class Entry:
     inputs: tuple[Role, ...]
     outputs: tuple[Role, ...]
     weights: Mapping[str, Tensor]
+    exact: dict[str, NDArray[np.float32]] | None = None
 
     def run(self, inputs: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
         """What eager makes of the example, or of other inputs."""
@@ -249,7 +254,8 @@ def specialised(model: nn.Module, example: tuple[Tensor, ...], phi: float) -> En
     module = _AtPhi(model, phi)
     with torch.no_grad():
         weights = model.predict_weights(torch.tensor([phi]))
-    return Entry("forward", module, example, *_roles(model), weights=weights)
+    exact = exact_weights(model, phi)
+    return Entry("forward", module, example, *_roles(model), weights=weights, exact=exact)
 
 
 def _check_any(model: nn.Module, filters: Mapping[str, Tensor]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +19,10 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.constants import locate, patch
-from edge_pipeline.artifact.hypernetwork import HypernetworkSpec, hypernetwork_bytes
 from edge_pipeline.artifact.manifest import Constant
 from edge_pipeline.compiler.program import constants_of
 
-__all__ = ["Exchange", "LostMark", "hypernetwork_file"]
+__all__ = ["Exchange", "LostMark"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -48,19 +46,22 @@ class Exchange:
     marks: Arrays
 
     @classmethod
-    def of(cls, program: ExportedProgram, weights: Mapping[str, Tensor]) -> Exchange:
+    def of(
+        cls, program: ExportedProgram, weights: Mapping[str, Tensor], exact: Arrays | None
+    ) -> Exchange:
         """Put a mark in the place of each weight.
 
         Args:
             program: as exported, or specialised.
             weights: by name; the program's constants are known by their values.
+            exact: what is to be written in the end, if that differs in rounding.
 
         Raises:
             LostMark: a weight is no constant of the program.
         """
         marks, targets = _marks(weights), _targets(program, weights)
         values = {target: torch.from_numpy(marks[name].copy()) for name, target in targets.items()}
-        real = {name: weight.numpy() for name, weight in weights.items()}
+        real = exact or {name: weight.numpy() for name, weight in weights.items()}
         return cls(_with_values(program, values), real, marks)
 
     def settle(
@@ -84,28 +85,16 @@ class Exchange:
         return dict(files) | patch(files, found.constants, self.weights), found.constants
 
 
-def hypernetwork_file(network: nn.Module) -> bytes | None:
-    """The hypernetwork of a phi network as `respecialise` reads it; None if there is none."""
-    source: Any = network
-    held = getattr(network, "hypernetwork", None)
-    if held is None:
-        return None
-    spec = HypernetworkSpec(
-        shapes=held.shapes,
-        slope=held.slope,
-        phi_range=source.phi_range,
-        levels=source.levels,
-    )
-    tensors = {name: value.detach().numpy() for name, value in held.state_dict().items()}
-    return hypernetwork_bytes(spec, tensors)
-
-
 def _marks(weights: Mapping[str, Tensor]) -> Arrays:
-    """A mark for each weight: as large as its values are, and like no other."""
+    """A mark for each weight: as large as a layer's values are, and like no other.
+
+    They depend on names' order and shapes alone, since ExecuTorch files constants under their hash:
+    two networks of one kind then differ in nothing but the weights.
+    """
     marks = {}
     for number, (name, weight) in enumerate(weights.items()):
         rng = np.random.default_rng([20240306, number])
-        scale = float(weight.abs().mean()) or 1.0
+        scale = float(weight[0].numel()) ** -0.5
         sign = rng.choice(np.array([-1, 1], np.float32), tuple(weight.shape))
         marks[name] = (scale * sign * rng.uniform(0.5, 1.5, weight.shape)).astype(np.float32)
     return marks

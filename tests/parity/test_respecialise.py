@@ -24,18 +24,7 @@ CASES = [
     pytest.param("onnx", "fp16", marks=slow),
     pytest.param("litert", "fp32", marks=slow),
     pytest.param("coreml", "fp32", marks=slow),
-    pytest.param(
-        "executorch",
-        "fp32",
-        marks=[
-            slow,
-            pytest.mark.xfail(
-                reason="marks are scaled by the weights, so ExecuTorch's keys, hashes of marks, "
-                "differ from network to network",
-                strict=True,
-            ),
-        ],
-    ),
+    pytest.param("executorch", "fp32", marks=slow),
 ]
 # XNNPACK's constants are keyed by their hash, but in a narrower network none of them is its own.
 CHANNELS = {"executorch": 16}
