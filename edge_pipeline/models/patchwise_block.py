@@ -12,7 +12,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.layers.patchwise import PatchwiseConv2d, WeightMapper, merge, split
 from edge_pipeline.models.network import Port
 
-__all__ = ["Options", "PatchwiseBlock", "build"]
+__all__ = ["Options", "OrdinaryBlock", "PatchwiseBlock", "build"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Options:
             from its version 1.0 on. `layer`: each convolution is padded and cut for itself, so a
             halo's hidden pixels are the neighbour's, computed with the neighbour's weights, as
             section 3.3 of the paper reads.
+        hyper: False gives the same layers with ordinary weights, one set for the whole map, and
+            padding by zeros; it takes no signal.
     """
 
     in_channels: int = 32
@@ -44,6 +46,7 @@ class Options:
     patch: int = 32
     groups: int = 16
     halo: Literal["block", "layer"] = "block"
+    hyper: bool = True
 
     def __post_init__(self) -> None:
         for name in ("in_channels", "out_channels", "signal_channels", "expand", "patch", "groups"):
@@ -59,12 +62,61 @@ class Options:
             )
 
 
-def build(options: Options) -> PatchwiseBlock:
+def build(options: Options) -> PatchwiseBlock | OrdinaryBlock:
     """The block for `options`, with fresh weights from torch's generator."""
-    return PatchwiseBlock(options)
+    return PatchwiseBlock(options) if options.hyper else OrdinaryBlock(options)
 
 
-class PatchwiseBlock(nn.Module):
+class _Block(nn.Module):
+    """What both kinds of block say of themselves, and their normalisations."""
+
+    scale = 1
+    free_sizes = False
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        n_in, n_out = options.in_channels, options.out_channels
+        self.stride = self.min_size = options.patch
+        self.default_size = (8 * options.patch, 8 * options.patch)
+        self.halo: int | None = options.kernel // 2
+        self.inputs: tuple[Port, ...] = (
+            Port("features", n_in, "a decoder level's maps", "features"),
+        )
+        self.outputs = (Port("features_out", n_out, "the block's maps", "features"),)
+        self.whole = options.kernel == 3
+        self.hidden = n_in * options.expand if self.whole else n_out
+        self.bn1 = nn.BatchNorm2d(self.hidden)
+        if self.whole:
+            self.bn2 = nn.BatchNorm2d(self.hidden)
+            self.bn3 = nn.BatchNorm2d(n_out)
+
+
+class OrdinaryBlock(_Block):
+    """The block's layers with ordinary weights, to compare with.
+
+    Args:
+        options: see Options; those of patches and signals do nothing.
+    """
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        n_in, n_out, hidden = options.in_channels, options.out_channels, self.hidden
+        self.pw1 = nn.Conv2d(n_in, hidden, 1, bias=False)
+        if self.whole:
+            self.dw = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden, bias=False)
+            self.pw2 = nn.Conv2d(hidden, n_out, 1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[N, in_channels, H, W] -> [N, out_channels, H, W]."""
+        if not self.whole:
+            return F.relu(self.bn1(self.pw1(features)))
+        hidden = F.relu6(self.bn1(self.pw1(features)))
+        y: Tensor = self.bn3(self.pw2(F.relu6(self.bn2(self.dw(hidden)))))
+        return features + y if self.options.in_channels == self.options.out_channels else y
+
+
+class PatchwiseBlock(_Block):
     """Point-wise, depth-wise and point-wise convolution with weights from a signal, patch by patch.
 
     Each is followed by batch normalisation, the first two by ReLU6 too. The normalisation's scale
@@ -81,23 +133,16 @@ class PatchwiseBlock(nn.Module):
         default_size: 8 x 8 patches; 0.65 GFLOP with the default options (0.61 with `layer`).
         free_sizes: False, since the number of patches is the number of channel groups.
         halo: how far an output pixel sees in the features; of the signal it sees its patch's.
-        inputs: features, and a signal vector a patch.
+        inputs: features, and a signal vector a patch (`OrdinaryBlock`: features).
         outputs: features of the same height and width.
 
     Source: papers/001, section 3.2 and figure 3; `kernel=1` and its plain ReLU, the published
     implementation's `hyperseg_v1_0.py`.
     """
 
-    scale = 1
-    free_sizes = False
-
     def __init__(self, options: Options) -> None:
-        super().__init__()
-        self.options = options
-        n_in, n_out = options.in_channels, options.out_channels
-        self.stride = self.min_size = options.patch
-        self.default_size = (8 * options.patch, 8 * options.patch)
-        self.halo: int | None = options.kernel // 2
+        super().__init__(options)
+        n_in, n_out, hidden = options.in_channels, options.out_channels, self.hidden
         signal = Port(
             "signal",
             options.signal_channels,
@@ -105,18 +150,12 @@ class PatchwiseBlock(nn.Module):
             "features",
             per=options.patch,
         )
-        self.inputs = (Port("features", n_in, "a decoder level's maps", "features"), signal)
-        self.outputs = (Port("features_out", n_out, "the block's maps", "features"),)
-        whole = options.kernel == 3
-        hidden = n_in * options.expand if whole else n_out
+        self.inputs = (*self.inputs, signal)
         self.pw1 = PatchwiseConv2d(n_in, hidden)
-        self.bn1 = nn.BatchNorm2d(hidden)
         layers: tuple[PatchwiseConv2d, ...] = (self.pw1,)
-        if whole:
+        if self.whole:
             self.dw = PatchwiseConv2d(hidden, hidden, options.kernel, groups=hidden)
-            self.bn2 = nn.BatchNorm2d(hidden)
             self.pw2 = PatchwiseConv2d(hidden, n_out)
-            self.bn3 = nn.BatchNorm2d(n_out)
             layers = (self.pw1, self.dw, self.pw2)
         self.mapper = WeightMapper(options.signal_channels, layers, options.groups)
 
@@ -132,7 +171,7 @@ class PatchwiseBlock(nn.Module):
         """
         grid = (signal.shape[2], signal.shape[3])
         weights = self.mapper(signal)
-        if self.options.kernel == 1:
+        if not self.whole:
             y = F.relu(self.bn1(self.pw1(split(features, grid, 0), weights[0])))
             return merge(y, grid)
         at_once = self.options.halo == "block"

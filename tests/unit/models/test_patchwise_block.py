@@ -68,3 +68,18 @@ def test_the_default_block_costs_what_the_figures_say(halo, gflop):
 def test_options_it_cannot_take_are_refused(options, words):
     with pytest.raises(InputError, match=words):
         build_model("patchwise_block", options)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_with_the_same_weights_in_every_patch_it_is_the_ordinary_block(kernel):
+    options = {"in_channels": 3, "signal_channels": 2, "patch": 4, "groups": 1, "kernel": kernel}
+    ordinary = build_model("patchwise_block", options | {"hyper": False}, seed=1)
+    block = build_model("patchwise_block", options | {"halo": "layer"})
+    layers = [ordinary.pw1, ordinary.dw, ordinary.pw2] if kernel == 3 else [ordinary.pw1]
+    flat = torch.cat([layer.weight.detach().flatten() for layer in layers])
+    block.mapper.conv.weight.data = torch.stack([flat, 0 * flat], 1)[..., None, None]
+    features = torch.randn(1, 3, 8, 12)
+    with torch.no_grad():
+        difference = block(features, torch.ones(1, 2, 2, 3)) - ordinary(features)
+    # They pad otherwise.
+    assert float(difference[..., 1:-1, 1:-1].abs().max()) < 1e-5
