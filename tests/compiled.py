@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ PACKAGES = {
 
 
 def outputs_of(
-    backend: str, module: nn.Module, inputs: Sequence[Tensor], folder: Path, **order: object
+    backend: str, module: nn.Module, inputs: Sequence[Tensor], folder: Path, **order: Any
 ) -> list[NDArray[np.float32]]:
     """What the module gives once compiled for `backend`, at the inputs' own size.
 
@@ -40,7 +41,8 @@ def outputs_of(
     """
     names = [f"x{i}" for i in range(len(inputs))]
     source = exported(module, *inputs)
-    program = run_passes(source, (*PREPARATION, *passes_for(backend)), inputs)
+    passes = passes_for(backend, precision=order.get("precision", "fp32"))
+    program = run_passes(source, (*PREPARATION, *passes), inputs)
     with torch.no_grad():
         given = module(*inputs)
     given = given if isinstance(given, tuple) else (given,)

@@ -73,6 +73,8 @@ LAYERS: tuple[tuple[int, int, int, int], ...] = (
     (4, 24, 3, 96),
     (16, 16, 1, 128),
     (8, 8, 5, 64),
+    (16, 16, 3, 24),
+    (3, 16, 3, 32),
 )
 _CACHES = tuple(1 << power for power in range(18, 25))
 _LANES = (1, 4, 8, 16, 32)

@@ -9,6 +9,7 @@ import typer
 
 from edge_pipeline.cli.compile import Filters, Precisions
 from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS
@@ -58,6 +59,7 @@ def command(
     allow_outside: Annotated[
         list[str] | None, typer.Option(metavar="OPERATOR", help="As for compile.")
     ] = None,
+    device: Annotated[str, typer.Option(help="As for compile.")] = DEFAULT_DEVICE,
 ) -> None:
     """Find the first pass, then the first operator, where a result leaves tolerance.
 
@@ -86,6 +88,7 @@ def command(
         seed=seed,
         allowed=frozenset(allow_outside or ()),
         tolerance=tolerance,
+        device=device,
     )
     out, found = console(), False
     with console(stderr=True).status("starting") as status:

@@ -22,6 +22,7 @@ from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.reference import synthetic_inputs
 from edge_pipeline.compiler.samples import sample_inputs
 from edge_pipeline.compiler.source import open_source
+from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import BACKENDS, RUNTIMES
 
@@ -44,6 +45,7 @@ class BisectRequest:
         seed: of fresh weights.
         allowed: operators that may stay outside the delegate.
         tolerance: largest relative error, in the place of the precision's own tolerance.
+        device: by whose measured costs convolutions are lowered.
         passes: in the place of the backend's.
     """
 
@@ -58,6 +60,7 @@ class BisectRequest:
     seed: int | None = None
     allowed: frozenset[str] = frozenset()
     tolerance: float | None = None
+    device: str = DEFAULT_DEVICE
     passes: tuple[Pass, ...] | None = None
 
 
@@ -98,7 +101,9 @@ def bisect_source(
     if request.precision == "int8":
         samples, _ = sample_inputs(geometry, size, request.calibration)
     bound = None if request.tolerance is None else Tolerance(max_rel=request.tolerance)
-    passes = passes_for(request.backend) if request.passes is None else request.passes
+    passes = request.passes
+    if passes is None:
+        passes = passes_for(request.backend, request.device, request.precision)
     for entry in form.entries:
         on_step(f"{entry.name}: tracing")
         order = Order(

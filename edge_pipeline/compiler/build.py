@@ -100,7 +100,7 @@ def _write(
     source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
 ) -> Built:
     """Run the passes and the backend."""
-    passes = passes_for(target.name, target.device)
+    passes = passes_for(target.name, target.device, target.order.precision)
     program = run_passes(source, passes, entry.example, on_result=_teller(entry, target))
     target.tell(f"{entry.name}: writing for {target.name}")
     order = replace(

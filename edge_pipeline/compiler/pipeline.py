@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.passes.drop_sample_groups import DropSampleGroups
 from edge_pipeline.compiler.passes.float_scalars import FloatScalars
 from edge_pipeline.compiler.passes.fold_batch_norm import FoldBatchNorm
@@ -37,6 +38,46 @@ PREPARATION: tuple[Pass, ...] = (
     Specialise(),  # first: a hypernetwork would be carried along, a hundred times the network
 )
 
+# For Core ML, whether as a package or as ExecuTorch's delegate.
+_FOR_COREML: tuple[Pass, ...] = (
+    FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+    LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
+    DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
+    FoldConstants(),  # after the reshapes are gone: folded filters become constants
+    FoldBias(),  # after constants are: it looks for constant addends
+    StateStrides(),  # anywhere: no other pass here makes poolings
+    StateSizes(),  # anywhere: it drops resizes to the same size
+    FloatScalars(),  # anywhere: no other pass here writes scalars
+    MergeDuplicates(),  # last: passes above may make equal operators
+)
+
+
+def _for_packed_weights(costs: str, *more: Pass) -> tuple[Pass, ...]:
+    """For runtimes that pack convolutions' weights ahead of time: XNNPACK's, and Vulkan's.
+
+    Args:
+        costs: the backend by whose measured costs convolutions are lowered.
+        more: what the backend needs besides, before what makes things tidy.
+    """
+    return (
+        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
+        DropSampleGroups(),  # so that each convolution is a plain one
+        FoldConstants(),  # before lowering: a weight that folds is not dynamic
+        FoldBias(),  # after constants are: it looks for constant addends
+        TakeInBias(),  # before lowering: a matrix product adds a bias for free
+        LowerConvolution(costs),  # before padding: it takes the padding in
+        FoldConstants(),  # again: the arranging of constant weights for matrix products
+        StateSizes(),  # before lowering: it leaves few factors
+        LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
+        LowerPadding(),  # what is left: constant convolutions'
+        LowerReductions(),  # after folding: a folded predictor has no reductions left
+        *more,
+        FloatScalars(),  # after all that may write scalars
+        MergeDuplicates(),  # last: lowerings of one map slice it alike
+    )
+
+
 PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (
         FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
@@ -50,76 +91,14 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         KeepBlocks(),  # after folding: it looks for convolutions with constant weights
         MergeDuplicates(),  # last: passes above may make equal operators
     ),
-    "coreml": (
-        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
-        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
-        DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
-        FoldConstants(),  # after the reshapes are gone: folded filters become constants
-        FoldBias(),  # after constants are: it looks for constant addends
-        StateStrides(),  # anywhere: no other pass here makes poolings
-        StateSizes(),  # anywhere: it drops resizes to the same size
-        FloatScalars(),  # anywhere: no other pass here writes scalars
-        MergeDuplicates(),  # last: passes above may make equal operators
-    ),
-    "executorch": (
-        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
-        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
-        DropSampleGroups(),  # so that each convolution is a plain one
-        FoldConstants(),  # before lowering: a weight that folds is not dynamic
-        FoldBias(),  # after constants are: it looks for constant addends
-        TakeInBias(),  # before lowering: a matrix product adds a bias for free
-        LowerConvolution("executorch"),  # before padding: it takes the padding in
-        FoldConstants(),  # again: the arranging of constant weights for matrix products
-        StateSizes(),  # before lowering: it leaves few factors
-        LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
-        LowerPadding(),  # what is left: constant convolutions'
-        LowerReductions(),  # after folding: a folded predictor has no reductions left
-        FloatScalars(),  # after all that may write scalars
-        MergeDuplicates(),  # last: lowerings of one map slice it alike
-    ),
-    "executorch_coreml": (
-        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
-        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
-        DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
-        FoldConstants(),  # after the reshapes are gone: folded filters become constants
-        FoldBias(),  # after constants are: it looks for constant addends
-        StateStrides(),  # anywhere: no other pass here makes poolings
-        StateSizes(),  # anywhere: it drops resizes to the same size
-        FloatScalars(),  # anywhere: no other pass here writes scalars
-        MergeDuplicates(),  # last: passes above may make equal operators
-    ),
-    "executorch_vulkan": (
-        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
-        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
-        DropSampleGroups(),  # so that each convolution is a plain one
-        FoldConstants(),  # before lowering: a weight that folds is not dynamic
-        FoldBias(),  # after constants are: it looks for constant addends
-        TakeInBias(),  # before lowering: a matrix product adds a bias for free
-        LowerConvolution("executorch"),  # before padding: it takes the padding in
-        FoldConstants(),  # again: the arranging of constant weights for matrix products
-        StateSizes(),  # before lowering: it leaves few factors
-        LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
-        LowerPadding(),  # what is left: constant convolutions'
-        LowerReductions(),  # after folding: a folded predictor has no reductions left
-        FloatScalars(),  # after all that may write scalars
-        MergeDuplicates(),  # last: lowerings of one map slice it alike
-    ),
-    "litert": (
-        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
-        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
-        DropSampleGroups(),  # so that each convolution is a plain one
-        FoldConstants(),  # before lowering: a weight that folds is not dynamic
-        FoldBias(),  # after constants are: it looks for constant addends
-        TakeInBias(),  # before lowering: a matrix product adds a bias for free
-        LowerConvolution("litert"),  # before padding: it takes the padding in
-        FoldConstants(),  # again: the arranging of constant weights for matrix products
-        StateSizes(),  # before lowering: it leaves few factors
-        LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
-        LowerPadding(),  # what is left: MIRROR_PAD is not delegated
-        LowerReductions(),  # after folding: a folded predictor has no reductions left
+    "coreml": _FOR_COREML,
+    "executorch": _for_packed_weights("executorch"),
+    "executorch_coreml": _FOR_COREML,
+    # Its own costs are not measured.
+    "executorch_vulkan": _for_packed_weights("executorch"),
+    "litert": _for_packed_weights(
+        "litert",
         LowerClamp(),  # anywhere: RELU_0_TO_1 is not delegated
-        FloatScalars(),  # after all that may write scalars
-        MergeDuplicates(),  # last: lowerings of one map slice it alike
     ),
 }
 
@@ -128,12 +107,16 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
 TOLERANCE = 2e-5
 
 
-def passes_for(backend: str, device: str = DEFAULT_DEVICE) -> tuple[Pass, ...]:
+def passes_for(
+    backend: str, device: str = DEFAULT_DEVICE, precision: Precision = "fp32"
+) -> tuple[Pass, ...]:
     """The passes of a backend, in order.
 
     Args:
         backend: as in `PIPELINES`.
         device: by whose measured costs convolutions are lowered.
+        precision: in int8 all convolutions with constant weights are left to the runtime: its
+            integer convolution beats products of any form, which are not what was measured.
 
     Raises:
         UnknownNameError: no pipeline is listed for it.
@@ -143,7 +126,9 @@ def passes_for(backend: str, device: str = DEFAULT_DEVICE) -> tuple[Pass, ...]:
             f"no passes are listed for {backend!r}; there are for {', '.join(sorted(PIPELINES))}"
         )
     return tuple(
-        step.on(device) if isinstance(step, LowerConvolution) else step
+        step.on(device, constants=precision != "int8")
+        if isinstance(step, LowerConvolution)
+        else step
         for step in PIPELINES[backend]
     )
 

@@ -80,21 +80,28 @@ class LowerConvolution:
         backend: whose costs count, as in the registry.
         device: on which they were measured.
         plan: for all that can be lowered, in the place of the choice; for measuring.
+        constants: whether convolutions with constant weights are lowered too.
     """
 
     name = "lower_convolution"
     why = "a delegate packs weights ahead of time; with computed ones the fallback is 100 x slower"
 
     def __init__(
-        self, backend: str, device: str = DEFAULT_DEVICE, plan: Plan | None = None
+        self,
+        backend: str,
+        device: str = DEFAULT_DEVICE,
+        plan: Plan | None = None,
+        *,
+        constants: bool = True,
     ) -> None:
         self.backend = backend
         self.device = device
         self.plan = plan
+        self.constants = constants
 
-    def on(self, device: str) -> LowerConvolution:
-        """The same pass by the costs of another device."""
-        return LowerConvolution(self.backend, device, self.plan)
+    def on(self, device: str, *, constants: bool) -> LowerConvolution:
+        """The same pass by the costs of another device, for constant weights or not."""
+        return LowerConvolution(self.backend, device, self.plan, constants=constants)
 
     def run(self, program: ExportedProgram) -> Result:
         """See the class.
@@ -111,6 +118,8 @@ class LowerConvolution:
         for node in editor.calls(_CONV):
             site = _Site.of(node)
             constant = editor.constant(site.weight) is not None
+            if constant and not self.constants:
+                continue
             if site.batch != 1:
                 if not constant:
                     raise _refusal(node, f"it has batch {site.batch}")

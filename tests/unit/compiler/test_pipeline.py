@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from edge_pipeline.compiler.lowering.convolution import Plan
+from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.pipeline import PIPELINES, TOLERANCE, passes_for, run_passes
 from edge_pipeline.compiler.program import Editor
 from edge_pipeline.errors import CompileError, UnknownNameError
@@ -37,8 +39,18 @@ def test_every_backend_has_its_passes_with_names_and_reasons():
 
 
 def test_an_unknown_backend_is_named():
-    with pytest.raises(UnknownNameError, match=r"'tpu'.*executorch, onnx"):
+    with pytest.raises(UnknownNameError, match=r"'tpu'.*executorch,.* onnx"):
         passes_for("tpu")
+
+
+@pytest.mark.parametrize(("precision", "lowered"), [("fp32", True), ("int8", False)])
+def test_in_eight_bits_constant_convolutions_are_left_to_the_runtime(precision, lowered):
+    steps = passes_for("executorch", precision=precision)
+    (step,) = (step for step in steps if isinstance(step, LowerConvolution))
+    # So that no measured cost decides.
+    step.plan = Plan("im2col", 0)
+    x = torch.rand(1, 16, 9, 9)
+    assert step.run(exported(torch.nn.Conv2d(16, 3, 3), x)).modified == lowered
 
 
 def test_a_right_pass_goes_through(case):

@@ -158,4 +158,4 @@ def test_the_costs_of_the_device_decide(monkeypatch):
         costs = type("Costs", (), {"backends": {"executorch": only(form)}})
         module = "edge_pipeline.compiler.passes.lower_convolution"
         monkeypatch.setattr(f"{module}.load_costs", lambda device, costs=costs: costs)
-        assert form in LOWER.on("a_phone").run(program).notes[0]
+        assert form in LOWER.on("a_phone", constants=True).run(program).notes[0]
