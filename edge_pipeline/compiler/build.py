@@ -111,17 +111,16 @@ def _write(
         samples=samples,
     )
     emitted = target.backend.emit(program, order)
-    spec = _spec(entry, program, emitted)
+    spec = _spec(entry, program, emitted, macs_of(source, entry.example))
     files = dict(emitted.files)
     files[spec.reference] = reference_of(entry)
     files[_graph_file(entry)] = graph_bytes(source)
     return Built(spec, files, emitted.notes)
 
 
-def _spec(entry: Entry, program: ExportedProgram, emitted: Emitted) -> ProgramSpec:
+def _spec(entry: Entry, program: ExportedProgram, emitted: Emitted, macs: int) -> ProgramSpec:
     letters = Letters.of(program)
     taken, given = (map(letters.shape, tensors) for tensors in tensors_of(program))
-    macs = macs_of(entry)
     model = emitted.file
     return ProgramSpec(
         name=entry.name,

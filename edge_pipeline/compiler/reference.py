@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.export import ExportedProgram
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_pipeline.artifact.store import reference_bytes
 from edge_pipeline.compiler.entries import Entry
 from edge_pipeline.compiler.geometry import Geometry
+from edge_pipeline.compiler.program import run_program
 
 __all__ = [
     "macs_of",
@@ -95,8 +99,13 @@ def reference_of(entry: Entry) -> bytes:
     )
 
 
-def macs_of(entry: Entry) -> int:
-    """Multiply-accumulates of convolutions and matrix products, as the network is written."""
+def macs_of(program: ExportedProgram, inputs: Sequence[Tensor]) -> int:
+    """Multiply-accumulates of convolutions and matrix products, as the network is written.
+
+    Args:
+        program: as exported, without what its outputs do not need.
+        inputs: as for `run_program`.
+    """
     with FlopCounterMode(display=False) as counter:
-        entry.run()
+        run_program(program, inputs)
     return int(counter.get_total_flops()) // 2

@@ -118,9 +118,9 @@ def _preemptions() -> int:
 def _versions() -> dict[str, str]:
     """Python's, and of each distribution that is known to matter and was loaded."""
     versions = {"python": platform.python_version()}
-    for module in ("numpy", "onnxruntime", "executorch", "torch"):
+    for module in ("numpy", "onnxruntime", "executorch", "ai_edge_litert", "coremltools", "torch"):
         if module in sys.modules:
-            versions[module] = importlib.metadata.version(module)
+            versions[module] = importlib.metadata.version(module.replace("_", "-"))
     return versions
 
 

@@ -18,7 +18,8 @@ __all__ = ["SIDECAR_VERSION", "describe", "software"]
 
 SIDECAR_VERSION = 1
 
-_PACKAGES = ("numpy", "onnxruntime", "executorch", "pillow", "rawpy", "tifffile")
+_RUNTIMES = ("onnxruntime", "executorch", "ai-edge-litert", "coremltools")
+_PACKAGES = ("numpy", *_RUNTIMES, "pillow", "rawpy", "tifffile")
 
 
 def software() -> str:

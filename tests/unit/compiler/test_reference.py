@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from edge_pipeline.compiler import entries
+from edge_pipeline.compiler.geometry import Geometry
 from edge_pipeline.compiler.reference import macs_of, synthetic_capture
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.cost import cost_of
@@ -31,7 +32,17 @@ def test_costs_agree_with_the_count_on_shapes(head):
     model = build_model("hyperconv_unet", {**SMALL, "head": head})
     packed = torch.from_numpy(synthetic_capture(4, 32, 48))
     cost = cost_of(model, (1, 4, 32, 48))
-    whole = entries.dynamic(model, (packed,))
-    _, path = entries.split(model, (packed,))
-    assert macs_of(whole) == cost.macs
-    assert macs_of(path) == sum(layer.macs for layer in cost.layers if layer.part == "path")
+    (whole,) = _macs(model, entries.dynamic(model, (packed,)))
+    predicting, path = _macs(model, *entries.split(model, (packed,)))
+    assert whole == cost.macs
+    convolutions = {layer.name: layer.macs for layer in cost.layers if layer.part == "path"}
+    assert path == sum(convolutions.values())
+    # What predicts runs the path as far down as an embedding looks at it, and no further.
+    needed = ["hyper_conv0", "hyper_conv1", "hyper_conv1_2", "hyper_conv1_4"]
+    assert predicting == whole - path + sum(map(convolutions.get, needed))
+
+
+def _macs(model, *forms):
+    geometry = Geometry.of(model)
+    programs = [entries.export(form, geometry, free_sizes=False) for form in forms]
+    return [macs_of(*each) for each in zip(programs, (f.example for f in forms), strict=True)]
