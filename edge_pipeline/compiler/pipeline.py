@@ -19,6 +19,7 @@ from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
 from edge_pipeline.compiler.passes.lower_patchwise import LowerPatchwise
 from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
+from edge_pipeline.compiler.passes.lower_repetition import LowerRepetition
 from edge_pipeline.compiler.passes.lower_resize import LowerResize
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
@@ -92,7 +93,10 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         MergeDuplicates(),  # last: passes above may make equal operators
     ),
     "coreml": _FOR_COREML,
-    "executorch": _for_packed_weights("executorch"),
+    "executorch": (
+        *_for_packed_weights("executorch"),
+        LowerRepetition(),  # after duplicates are merged, which can make such ones
+    ),
     "executorch_coreml": _FOR_COREML,
     # Its own costs are not measured.
     "executorch_vulkan": _for_packed_weights("executorch"),

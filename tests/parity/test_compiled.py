@@ -141,7 +141,7 @@ def test_folding_leaves_no_predictor(compiled):
     artifact, _ = compiled("onnx", "folded", "published")
     (program,) = artifact.manifest.programs
     inside = program.delegation.delegated
-    assert inside["Conv"] == 11
+    assert inside["Conv"] == 11 + 2  # the two means over channels, which keep maps in blocks
     assert not {"Gemm", "MatMul", "ReduceMax", "Abs", "Unsqueeze"} & set(inside)
     assert artifact.path(program.file).stat().st_size < 64 * 1024
 

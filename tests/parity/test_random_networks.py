@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="compiling needs torch")
 
 import numpy as np
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import CompileError
@@ -21,8 +21,12 @@ from tests.strategies import sizes, small_networks
 
 BACKENDS = sorted(PACKAGES)
 TOLERANCE = 2e-5
-few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-many = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+# Nothing is explained: each attempt is a compilation, and explaining takes a hundred.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+few = settings(
+    max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES
+)
+many = settings(few, max_examples=40)
 
 
 def agree(backend, module, inputs):
@@ -116,6 +120,7 @@ def test_a_specialised_phi_network_computes_the_same(backend, phi, widths, size,
     kernel=st.sampled_from([1, 3]),
     halo=st.sampled_from(["block", "layer"]),
 )
+@example(grid=(1, 2), patch=2, channels=(1, 1), expand=1, kernel=3, halo="block")
 def test_a_patchwise_block_computes_the_same(backend, grid, patch, channels, expand, kernel, halo):
     options = {
         "in_channels": channels[0],

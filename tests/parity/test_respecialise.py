@@ -18,13 +18,12 @@ from edge_pipeline.runtime.respecialise import respecialise
 from edge_pipeline.runtime.verify import verify_artifact
 
 SMALL_PHI = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 20}
-slow = pytest.mark.slow
 CASES = [
-    pytest.param("onnx", "fp32"),
-    pytest.param("onnx", "fp16", marks=slow),
-    pytest.param("litert", "fp32", marks=slow),
-    pytest.param("coreml", "fp32", marks=slow),
-    pytest.param("executorch", "fp32", marks=slow),
+    ("onnx", "fp32"),
+    ("onnx", "fp16"),
+    ("litert", "fp32"),
+    ("coreml", "fp32"),
+    ("executorch", "fp32"),
 ]
 # XNNPACK's constants are keyed by their hash, but in a narrower network none of them is its own.
 CHANNELS = {"executorch": 16}
@@ -75,7 +74,7 @@ def test_files_are_those_of_compiling_anew(tmp_path, backend, precision):
     assert first.manifest.files != second.manifest.files
 
 
-@pytest.mark.parametrize("backend", ["onnx", pytest.param("litert", marks=slow)])
+@pytest.mark.parametrize("backend", ["onnx", "litert"])
 def test_another_phi_is_what_the_network_gives_there(tmp_path, backend):
     first, second = (
         compile_model(
@@ -106,7 +105,7 @@ def test_another_phi_is_what_the_network_gives_there(tmp_path, backend):
 
 
 def test_the_file_is_the_networks_hypernetwork(tmp_path):
-    from edge_pipeline.compiler.exchange import hypernetwork_file
+    from edge_pipeline.compiler.hypernetwork import hypernetwork_file
     from edge_pipeline.models.base import build_model
 
     network = build_model("phi_unet_pets", SMALL_PHI, seed=3)

@@ -26,11 +26,12 @@ def _arguments(node: fx.Node) -> tuple[fx.Node, tuple[int, ...], bool]:
 
 
 class LowerReductions:
-    """Rewrite four reductions.
+    """Rewrite five reductions.
 
     max_pool2d(x, k)                        -> max_pool2d(x, k, k)
     amax(x [N, C, H, W], (2, 3))            -> max_pool2d over H x W with stride H x W
     sum(f [1, O, C, k, k], (3, 4))          -> mean of [O, C, k, k] over (2, 3), times k * k
+    mean(x [N, C, H, W], (2, 3))            -> mean with dimensions kept, then reshaped
     mean(x [N, C, H, W], 1, keepdim)        -> constant 1x1 convolution
 
     Pooling carries its stride: the partitioner reads it, and fails where it is left out.
@@ -49,7 +50,7 @@ class LowerReductions:
         for node in editor.calls(_ATEN.sum.dim_IntList):
             _lower_sum(editor, node)
         for node in editor.calls(_ATEN.mean.dim):
-            _lower_channel_mean(editor, node)
+            _lower_mean(editor, node)
         return editor.finish()
 
 
@@ -94,16 +95,25 @@ def _lower_sum(editor: Editor, node: fx.Node) -> None:
     editor.replace(node, averaged, [source], "the sum over a kernel became a mean times its size")
 
 
-def _lower_channel_mean(editor: Editor, node: fx.Node) -> None:
+def _lower_mean(editor: Editor, node: fx.Node) -> None:
     source, dims, keep = _arguments(node)
-    if value_of(source).dim() != 4 or dims != (1,) or not keep:
+    if value_of(source).dim() != 4:
         return
-    channels = int(value_of(source).shape[1])
-    weight = editor.add_constant(
-        torch.full((1, channels, 1, 1), 1.0 / channels), f"mean_of_{channels}"
-    )
+    if dims == (2, 3) and not keep:
+        shape = value_of(node).shape
 
-    def convolved(x: Tensor, weight: Tensor) -> Tensor:
-        return torch.conv2d(x, weight)
+        def averaged(x: Tensor) -> Tensor:
+            return x.mean((2, 3), keepdim=True).reshape(shape)
 
-    editor.replace(node, convolved, [source, weight], "the mean over channels became a 1x1 conv")
+        editor.replace(node, averaged, [source], "the mean over the map keeps its dimensions")
+    elif dims == (1,) and keep:
+        channels = int(value_of(source).shape[1])
+        weight = editor.add_constant(
+            torch.full((1, channels, 1, 1), 1.0 / channels), f"mean_of_{channels}"
+        )
+
+        def convolved(x: Tensor, weight: Tensor) -> Tensor:
+            return torch.conv2d(x, weight)
+
+        what = "the mean over channels became a 1x1 conv"
+        editor.replace(node, convolved, [source, weight], what)

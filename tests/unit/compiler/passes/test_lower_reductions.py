@@ -15,6 +15,7 @@ from tests.programs import exported, run_checked, targets
         (lambda x: x.sum((3, 4), keepdim=True), (1, 4, 3, 3, 5), {"mean", "mul", "reshape"}),
         (lambda x: x.sum((2, 3)), (2, 4, 3, 3), {"mean", "mul", "reshape"}),
         (lambda x: x.mean(1, keepdim=True), (1, 5, 4, 6), {"conv2d"}),
+        (lambda x: x.mean((2, -1)), (1, 5, 4, 6), {"mean", "reshape"}),
     ],
 )
 def test_each_reduction_takes_the_form_that_is_delegated(function, shape, expected):
