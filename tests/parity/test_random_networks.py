@@ -120,6 +120,7 @@ def test_a_specialised_phi_network_computes_the_same(backend, phi, widths, size,
     kernel=st.sampled_from([1, 3]),
     halo=st.sampled_from(["block", "layer"]),
 )
+@example(grid=(1, 1), patch=2, channels=(3, 2), expand=3, kernel=3, halo="layer")
 @example(grid=(1, 2), patch=2, channels=(1, 1), expand=1, kernel=3, halo="block")
 def test_a_patchwise_block_computes_the_same(backend, grid, patch, channels, expand, kernel, halo):
     options = {

@@ -115,12 +115,14 @@ class Depthwise:
         rows, columns = self.weight.shape[2:]
         taps = patches.own(self.weight).reshape(count, channels, rows * columns)
         length = (smaller.rows - 1) * patches.pitch + smaller.columns
-        places = [(i, j) for i in range(rows) for j in range(columns)]
-        products = [
-            _part(patches.values, 2, i * patches.pitch + j, length) * _part(taps, 2, tap, 1)
-            for tap, (i, j) in enumerate(places)
-        ]
-        return _sum(products)
+        total: Tensor | None = None
+        for tap in range(rows * columns):
+            start = tap // columns * patches.pitch + tap % columns
+            product = _part(patches.values, 2, start, length) * _part(taps, 2, tap, 1)
+            # Added at once: nine products would not stay in the cache until the first sum.
+            total = product if total is None else total + product
+        assert total is not None  # noqa: S101 - a kernel has a tap
+        return total
 
     def _convolution(self, patches: Patches) -> Tensor:
         """One channel group a patch and channel."""
@@ -182,14 +184,6 @@ def _part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
         return x
     part: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
     return part
-
-
-def _sum(values: Sequence[Tensor]) -> Tensor:
-    """Their sum, one after the other, as a convolution would."""
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total
 
 
 def _joined(parts: list[Tensor], dim: int) -> Tensor:

@@ -133,12 +133,10 @@ def _region(editor: Editor, node: fx.Node, form: DepthwiseForm) -> _Region | Non
     while True:
         step, before = _step(editor, computed, count, form)
         steps.insert(0, step)
-        cut = _cut(before, grid)
+        cut = _cut(before, grid, shape[2:])
         if cut is not None:
-            source, halo = cut
             convolves = any(step.node.target is _CONV for step in steps)
-            same_size = value_of(source).shape[2:] == shape[2:]
-            return _Region(source, grid, halo, tuple(steps)) if convolves and same_size else None
+            return _Region(cut[0], grid, cut[1], tuple(steps)) if convolves else None
         computed = _same_patches(before)
 
 
@@ -151,8 +149,10 @@ def _same_patches(node: fx.Node) -> fx.Node:
     return computed
 
 
-def _cut(node: fx.Node, grid: tuple[int, int]) -> tuple[fx.Node, int] | None:
-    """The map that `node` has the patches of, and their halo; None if it is not cut there.
+def _cut(
+    node: fx.Node, grid: tuple[int, int], size: Sequence[int]
+) -> tuple[fx.Node, int] | None:
+    """The map of `size` that `node` has the patches of, and their halo; None if there is none.
 
     A single patch is one only if it is cut out; or every map would be.
     """
@@ -165,7 +165,7 @@ def _cut(node: fx.Node, grid: tuple[int, int]) -> tuple[fx.Node, int] | None:
         source: Any = current.args[0]
         current = source
         shape = value_of(current).shape
-        if len(shape) != 4 or shape[0] != 1 or shape[2] % grid[0] or shape[3] % grid[1]:
+        if len(shape) != 4 or shape[0] != 1 or shape[2:] != size:
             continue
         halo, odd = divmod(tall - shape[2] // grid[0], 2)
         same = wide - shape[3] // grid[1] == 2 * halo
