@@ -149,9 +149,7 @@ def _same_patches(node: fx.Node) -> fx.Node:
     return computed
 
 
-def _cut(
-    node: fx.Node, grid: tuple[int, int], size: Sequence[int]
-) -> tuple[fx.Node, int] | None:
+def _cut(node: fx.Node, grid: tuple[int, int], size: Sequence[int]) -> tuple[fx.Node, int] | None:
     """The map of `size` that `node` has the patches of, and their halo; None if there is none.
 
     A single patch is one only if it is cut out; or every map would be.
