@@ -218,6 +218,8 @@ def test_an_interrupt_ends_with_130_and_no_half_file(model, raws, tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs ignore interrupts, and what they start does, too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     end = time.perf_counter() + 60
     while not (out.exists() and any(out.glob("n*.jpg"))) and time.perf_counter() < end:

@@ -72,14 +72,10 @@ def test_core_ml_takes_computed_filters(dynamic):
     assert emitted.delegation.delegated["conv2d"] >= 1
 
 
-def test_vulkan_takes_computed_filters_as_matrix_products_but_no_mean(dynamic):
+def test_vulkan_takes_computed_filters_as_matrix_products(dynamic):
     lowered = run_passes(dynamic, passes_for("executorch_vulkan"), [torch.rand(1, 3, 8, 8)])
-    with pytest.raises(DelegationError, match="the operator mean stays outside Vulkan"):
-        loaded("executorch_vulkan").emit(lowered, ORDER)
-    order = Order("forward", ("x",), ("y",), allowed=frozenset({"mean"}))
-    delegation = loaded("executorch_vulkan").emit(lowered, order).delegation
-    assert delegation.outside == {"mean": 1}
-    assert delegation.outside_share is None  # it cannot be run here
+    delegation = loaded("executorch_vulkan").emit(lowered, ORDER).delegation
+    assert delegation.outside == {}
     assert "convolution" not in delegation.delegated
 
 
