@@ -253,7 +253,9 @@ def specialised(model: nn.Module, example: tuple[Tensor, ...], phi: float) -> En
         raise InputError(f"phi {phi:g} is out of the trained range; give {low:g} to {high:g}")
     module = _AtPhi(model, phi)
     with torch.no_grad():
-        weights = model.predict_weights(torch.tensor([phi]))
+        predicted = model.predict_weights(torch.tensor([phi]))
+    # Without a hypernetwork they are the network's own parameters.
+    weights = {name: weight.detach() for name, weight in predicted.items()}
     exact = exact_weights(model, phi)
     return Entry("forward", module, example, *_roles(model), weights=weights, exact=exact)
 

@@ -108,6 +108,18 @@ def test_two_compilations_agree_to_the_bit_and_seeds_differ(tmp_path):
     assert reference("c", 1) != first
 
 
+@pytest.mark.parametrize("hyper", [False, True])
+def test_a_phi_network_is_compiled_with_and_without_its_hypernetwork(tmp_path, hyper):
+    options = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 8, "hyper": hyper}
+    target, size = tmp_path / "a", (33, 48)
+    artifact = compile_model(
+        request(target, source="phi_unet_pets", options=options, phi=0.35, size=size)
+    )
+    assert artifact.manifest.phi == 0.35
+    (program,) = artifact.manifest.programs
+    assert program.inputs[0].shape == (1, 3, 33, 48)
+
+
 def test_split_gives_two_programs_that_fit_together(tmp_path):
     manifest = compile_model(request(tmp_path / "a", filters="split")).manifest
     predictor, path = manifest.programs
