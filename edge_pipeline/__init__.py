@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from edge_pipeline.isp.develop import Settings, develop
     from edge_pipeline.models.base import build_model
     from edge_pipeline.models.checkpoint import load_checkpoint
+    from edge_pipeline.proof.verify import verify_artifact
     from edge_pipeline.raw.capture import read_capture
     from edge_pipeline.runtime.base import open_session
-    from edge_pipeline.runtime.verify import verify_artifact
 
 __all__ = [
     "Artifact",
@@ -44,7 +44,7 @@ _MODULES = {
     "load_checkpoint": "edge_pipeline.models.checkpoint",
     "open_session": "edge_pipeline.runtime.base",
     "read_capture": "edge_pipeline.raw.capture",
-    "verify_artifact": "edge_pipeline.runtime.verify",
+    "verify_artifact": "edge_pipeline.proof.verify",
 }
 
 

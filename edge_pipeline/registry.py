@@ -64,12 +64,12 @@ MODELS = Registry(
 BACKENDS = Registry(
     "backend",
     (
-        ("coreml", "edge_pipeline.compiler.backends.coreml"),
-        ("executorch", "edge_pipeline.compiler.backends.executorch"),
-        ("executorch_coreml", "edge_pipeline.compiler.backends.executorch_coreml"),
-        ("executorch_vulkan", "edge_pipeline.compiler.backends.executorch_vulkan"),
-        ("litert", "edge_pipeline.compiler.backends.litert"),
-        ("onnx", "edge_pipeline.compiler.backends.onnx"),
+        ("coreml", "edge_pipeline.compiler.backends.coreml.backend"),
+        ("executorch", "edge_pipeline.compiler.backends.executorch.xnnpack"),
+        ("executorch_coreml", "edge_pipeline.compiler.backends.executorch.coreml"),
+        ("executorch_vulkan", "edge_pipeline.compiler.backends.executorch.vulkan"),
+        ("litert", "edge_pipeline.compiler.backends.litert.backend"),
+        ("onnx", "edge_pipeline.compiler.backends.onnx.backend"),
     ),
 )
 RUNTIMES = Registry(

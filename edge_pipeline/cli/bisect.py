@@ -16,7 +16,7 @@ from edge_pipeline.registry import BACKENDS
 from edge_pipeline.report.terminal import console
 
 if TYPE_CHECKING:
-    from edge_pipeline.compiler.bisect import Finding
+    from edge_pipeline.compiler.bisect.search import Finding
 
 __all__ = ["command"]
 
@@ -73,7 +73,7 @@ def command(
     if backend not in BACKENDS:
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
     require("torch", backend, "compiling")
-    from edge_pipeline.compiler.bisect_source import BisectRequest, bisect_source
+    from edge_pipeline.compiler.bisect.source import BisectRequest, bisect_source
 
     size = None if input_size is None else parse_size(input_size, "HxW")
     request = BisectRequest(

@@ -157,7 +157,7 @@ def _board_python(asked: str | None) -> Path | None:
     """The interpreter that has tflite-runtime; made from PyPI if that is asked for."""
     if asked != "make":
         return None if asked is None else Path(asked)
-    from edge_pipeline.runtime.board import make_environment
+    from edge_pipeline.compiler.backends.litert.board import make_environment
 
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return make_environment(Path(cache) / "edge_pipeline")

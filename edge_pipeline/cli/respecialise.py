@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.proof.respecialise import read_filters, respecialise
 from edge_pipeline.report.terminal import console
-from edge_pipeline.runtime.respecialise import read_filters, respecialise
 
 __all__ = ["command"]
 

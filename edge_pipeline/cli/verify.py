@@ -15,10 +15,10 @@ from rich.table import Table
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError, InputError
 from edge_pipeline.files import atomic_file
+from edge_pipeline.proof.agree import compare_artifacts
+from edge_pipeline.proof.reports import OutputReport, PairReport, ProgramReport, VerifyReport
+from edge_pipeline.proof.verify import Trials, verify_artifact
 from edge_pipeline.report.terminal import console
-from edge_pipeline.runtime.agree import compare_artifacts
-from edge_pipeline.runtime.reports import OutputReport, PairReport, ProgramReport, VerifyReport
-from edge_pipeline.runtime.verify import Trials, verify_artifact
 
 __all__ = ["command"]
 

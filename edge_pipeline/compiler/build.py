@@ -9,15 +9,15 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
-from edge_pipeline.compiler.entries import Entry, Role, export
-from edge_pipeline.compiler.exchange import Exchange, LostMark
-from edge_pipeline.compiler.geometry import Geometry
-from edge_pipeline.compiler.graph import graph_bytes
 from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
 from edge_pipeline.compiler.program import Pass, Result
-from edge_pipeline.compiler.reference import macs_of, reference_of
-from edge_pipeline.compiler.shapes import Letters, tensors_of
+from edge_pipeline.compiler.source.entries import Entry, Role, export
+from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.graph import graph_bytes
+from edge_pipeline.compiler.source.reference import macs_of, reference_of
+from edge_pipeline.compiler.source.shapes import Letters, tensors_of
 
 __all__ = ["Built", "Target", "build"]
 

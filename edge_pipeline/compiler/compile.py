@@ -19,16 +19,16 @@ from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.provenance import Calibration, Loss
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact, build_artifact
-from edge_pipeline.compiler.accuracy import Run, loss_of, trial_for
 from edge_pipeline.compiler.backends.base import Backend, Order
 from edge_pipeline.compiler.build import Built, Target, build
-from edge_pipeline.compiler.forms import Form, form_of, samples_for
-from edge_pipeline.compiler.geometry import Geometry
-from edge_pipeline.compiler.hypernetwork import hypernetwork_file
+from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
+from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
-from edge_pipeline.compiler.reference import synthetic_inputs
-from edge_pipeline.compiler.samples import listed_files, sample_inputs
-from edge_pipeline.compiler.source import Opened, open_source
+from edge_pipeline.compiler.source.forms import Form, form_of, samples_for
+from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.hypernetwork import hypernetwork_file
+from edge_pipeline.compiler.source.opening import Opened, open_source
+from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.cost import cost_of_name

@@ -14,12 +14,12 @@ from torch import Tensor
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.schema import Precision, Space
 from edge_pipeline.compare import TOLERANCES, compare
-from edge_pipeline.compiler.accuracy import Run
+from edge_pipeline.compiler.backends.litert.board import check_board, unchecked_note
+from edge_pipeline.compiler.precision.accuracy import Run
 from edge_pipeline.errors import CompileError
 from edge_pipeline.raw.windows import WINDOW
 from edge_pipeline.registry import RUNTIMES
 from edge_pipeline.runtime.base import Session
-from edge_pipeline.runtime.board import check_board, unchecked_note
 
 __all__ = ["board_notes", "compiled_run", "prove"]
 

@@ -23,8 +23,8 @@ from edge_pipeline.artifact.manifest import Checked, ProgramSpec
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
-from edge_pipeline.runtime.mil import Evaluator
-from edge_pipeline.runtime.mil_package import feature_name
+from edge_pipeline.runtime.mil.evaluate import Evaluator
+from edge_pipeline.runtime.mil.package import feature_name
 
 __all__ = ["CoremlSession", "checked", "open_session", "preload"]
 

@@ -109,7 +109,7 @@ class EagerSession:
 
 
 def open_session(path: Path, spec: ProgramSpec, threads: int) -> EagerSession:
-    """Load the graph that `compiler/graph.py` wrote.
+    """Load the graph that `compiler/source/graph.py` wrote.
 
     Args:
         path: the file.

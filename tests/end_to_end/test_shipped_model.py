@@ -15,9 +15,9 @@ from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import packaged
 from edge_pipeline.isp.network import Network
 from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
-from edge_pipeline.runtime.verify import verify_artifact
 from edge_pipeline.train.recipe import load_recipe
 from tests.shared_data import shared
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from edge_pipeline.artifact.manifest import Delegation, ProgramSpec
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.backends import coreml
 from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.coreml import backend as coreml
 from edge_pipeline.compiler.passes.state_strides import StateStrides
 from tests.programs import exported
 

@@ -9,7 +9,7 @@ import torch
 
 from edge_pipeline.artifact.manifest import Delegation
 from edge_pipeline.artifact.store import Artifact, write_artifact
-from edge_pipeline.compiler.tflite.convert import convert
+from edge_pipeline.compiler.backends.litert.convert import convert
 from tests.fakes.artifacts import demosaic_weight, make_files
 from tests.programs import exported
 

@@ -9,12 +9,12 @@ import torch
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.compile import CompileRequest, compile_model
-from edge_pipeline.compiler.reference import synthetic_capture
+from edge_pipeline.compiler.source.reference import synthetic_capture
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
+from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.raw.colour import srgb_encode
 from edge_pipeline.runtime.base import open_session
-from edge_pipeline.runtime.verify import verify_artifact
 from tests.compiled import PACKAGES
 from tests.programs import lively
 
@@ -105,8 +105,8 @@ def folded_filters(artifact, model):
     """For a folded artifact, the filters predicted anew on the bundled captures."""
     if artifact.manifest.filters != "folded":
         return None
-    from edge_pipeline.compiler.calibrate import calibrated_filters
-    from edge_pipeline.compiler.samples import bundled_files
+    from edge_pipeline.compiler.precision.calibrate import calibrated_filters
+    from edge_pipeline.compiler.precision.samples import bundled_files
 
     return calibrated_filters(model, bundled_files("packed_bayer_white_balanced"))[0]
 

@@ -13,9 +13,9 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.compile import CompileRequest, compile_model
 from edge_pipeline.files import packaged
 from edge_pipeline.models.phi_unet import PhiUNet
+from edge_pipeline.proof.respecialise import respecialise
+from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.registry import BACKENDS
-from edge_pipeline.runtime.respecialise import respecialise
-from edge_pipeline.runtime.verify import verify_artifact
 
 SMALL_PHI = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 20}
 CASES = [
@@ -105,7 +105,7 @@ def test_another_phi_is_what_the_network_gives_there(tmp_path, backend):
 
 
 def test_the_file_is_the_networks_hypernetwork(tmp_path):
-    from edge_pipeline.compiler.hypernetwork import hypernetwork_file
+    from edge_pipeline.compiler.source.hypernetwork import hypernetwork_file
     from edge_pipeline.models.base import build_model
 
     network = build_model("phi_unet_pets", SMALL_PHI, seed=3)

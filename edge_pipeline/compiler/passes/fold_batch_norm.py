@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.mapped_weights import Refusal, scale_mapped
-from edge_pipeline.compiler.movement import arrived, chain, has_fixed_shape
+from edge_pipeline.compiler.analysis.mapped_weights import Refusal, scale_mapped
+from edge_pipeline.compiler.analysis.movement import arrived, chain, has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
 
 __all__ = ["FoldBatchNorm", "scale_and_shift"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.folding import fold, known_values
+from edge_pipeline.compiler.analysis.folding import fold, known_values
 from edge_pipeline.compiler.program import Editor, Result
 
 __all__ = ["FoldConstants"]

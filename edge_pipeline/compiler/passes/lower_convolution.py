@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.cost_model import CONSTANT, NATIVE, Call, choose, load_costs
 from edge_pipeline.compiler.lowering.convolution import Geometry, Plan, convolve
+from edge_pipeline.compiler.lowering.cost_model import CONSTANT, NATIVE, Call, choose, load_costs
 from edge_pipeline.compiler.lowering.padding import Padding, reflection
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
 from edge_pipeline.device_profile import DEFAULT_DEVICE

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.movement import MOVEMENTS, arrived, chain, has_fixed_shape
 from edge_pipeline.compiler.lowering.patchwise import (
     Added,
     Clamp,
@@ -19,7 +20,6 @@ from edge_pipeline.compiler.lowering.patchwise import (
     Stage,
     run,
 )
-from edge_pipeline.compiler.movement import MOVEMENTS, arrived, chain, has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
 from edge_pipeline.models.layers.patchwise import merge, split
 

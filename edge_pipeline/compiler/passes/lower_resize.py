@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.movement import has_fixed_shape
 from edge_pipeline.compiler.lowering.resize import (
     BILINEAR,
     RESIZES,
@@ -17,7 +18,6 @@ from edge_pipeline.compiler.lowering.resize import (
     scales_of,
     whole_factor,
 )
-from edge_pipeline.compiler.movement import has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
 __all__ = ["LowerResize"]

@@ -8,7 +8,7 @@ from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from edge_pipeline.compiler.folding import fold, known_values
+from edge_pipeline.compiler.analysis.folding import fold, known_values
 from edge_pipeline.compiler.program import Editor, Result, layer_of
 from edge_pipeline.errors import CompileError
 

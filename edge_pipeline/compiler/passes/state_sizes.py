@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.movement import has_fixed_shape
 from edge_pipeline.compiler.lowering.resize import BILINEAR, scales_of
-from edge_pipeline.compiler.movement import has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
 __all__ = ["StateSizes"]

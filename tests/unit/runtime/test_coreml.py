@@ -58,7 +58,7 @@ class TestEvaluated:
         script = f"""
 import sys
 from pathlib import Path
-from edge_pipeline.runtime.mil import Evaluator
+from edge_pipeline.runtime.mil.evaluate import Evaluator
 import edge_pipeline.runtime.coreml as runtime
 runtime.preload()
 Evaluator(Path({str(package)!r}))

@@ -5,8 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edge_pipeline.compiler.cost_model import CONSTANT, BackendCosts, Call, choose, load_costs
 from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
+from edge_pipeline.compiler.lowering.cost_model import (
+    CONSTANT,
+    BackendCosts,
+    Call,
+    choose,
+    load_costs,
+)
 from edge_pipeline.compiler.lowering.forms import FORMS
 from edge_pipeline.compiler.lowering.padding import Padding
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution

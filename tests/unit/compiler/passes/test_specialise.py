@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edge_pipeline.compiler.entries import specialised
 from edge_pipeline.compiler.passes.fold_constants import FoldConstants
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.program import constants_of, layer_of, run_program
+from edge_pipeline.compiler.source.entries import specialised
 from edge_pipeline.errors import CompileError
 from edge_pipeline.models.base import build_model
 from tests.phi import loud, ordinary

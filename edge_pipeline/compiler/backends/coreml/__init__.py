@@ -1,0 +1,3 @@
+"""Core ML packages."""
+
+__all__: list[str] = []

@@ -1,0 +1,266 @@
+"""Handing a program to a delegate of ExecuTorch, and asserting that the delegate took it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.artifact.manifest import Delegation
+from edge_pipeline.compiler.backends.executorch.retracing import brief
+from edge_pipeline.compiler.program import layer_of
+from edge_pipeline.errors import CompileError, DelegationError, MissingExtraError
+from edge_pipeline.optional import require as require_module
+
+__all__ = ["CONSTANTS", "Delegate", "Lowered", "lower", "require", "require_part", "write"]
+
+# The tag, and so the stem of the file, of constants that are kept outside the program.
+CONSTANTS = "constants"
+
+# What the lowering raises, whatever is wrong.
+_FAILURES = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AssertionError)
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """Who is to run the program.
+
+    Attributes:
+        backend: its name in the program and the manifest.
+        title: its name in messages.
+        partitioner: ExecuTorch's, which picks the operators.
+        loggers: part of the name of those that its partitioner gives reasons to.
+        remedy: what would help where it takes an operator not, as a clause.
+    """
+
+    backend: str
+    title: str
+    partitioner: Any
+    loggers: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """What came out.
+
+    Attributes:
+        manager: ExecuTorch's `EdgeProgramManager`.
+        delegation: operators inside and outside; without a share of time.
+    """
+
+    manager: Any
+    delegation: Delegation
+
+
+def require() -> dict[str, str]:
+    """Versions of ExecuTorch and torch.
+
+    Raises:
+        MissingExtraError: ExecuTorch is not installed.
+    """
+    # torchao, which comes with it, registers an enum in a way that torch warns its makers of.
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+    require_module("executorch.exir", "executorch", "compiling for ExecuTorch")
+    return {"executorch": version("executorch"), "torch": version("torch")}
+
+
+def require_part(module: str, title: str) -> None:
+    """Import a part of ExecuTorch that not every wheel has.
+
+    Args:
+        module: its dotted name.
+        title: the delegate's name, for the message.
+
+    Raises:
+        MissingExtraError: it is not there.
+    """
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"compiling for ExecuTorch's {title} delegate needs {module}, which cannot be imported "
+            f"({error}); install a wheel of executorch that has it"
+        ) from error
+
+
+def lower(
+    program: ExportedProgram,
+    delegate: Delegate,
+    *,
+    allowed: frozenset[str] = frozenset(),
+    external: bool = False,
+) -> Lowered:
+    """Hand `program` to `delegate`, and assert operator by operator that it took all of it.
+
+    Args:
+        program: of fixed sizes; it stays as it is.
+        delegate: who is to run it.
+        allowed: operators that may stay outside, by name.
+        external: keep constants of two axes or more outside the program, tagged `CONSTANTS`.
+
+    Raises:
+        DelegationError: an operator that is not allowed to stays outside; its layer and the
+            partitioner's reason are named.
+        CompileError: ExecuTorch itself fails.
+    """
+    import executorch.exir as exir
+
+    with _refusals(delegate.loggers) as refused, brief():
+        try:
+            manager = exir.to_edge_transform_and_lower(
+                _own(program),
+                partitioner=[delegate.partitioner],
+                transform_passes=[_Tag(len(program.graph_signature.user_inputs))]
+                if external
+                else None,
+                # What it checks of the graph is checked better: operator by operator below, and
+                # by running the file before it is written.
+                compile_config=exir.EdgeCompileConfig(_check_ir_validity=False),
+            )
+        except _FAILURES as error:
+            raise _failure(error) from error
+    module = manager.exported_program().graph_module
+    return Lowered(manager, _delegation(module, delegate, refused, allowed))
+
+
+def write(lowered: Lowered, name: str) -> dict[str, bytes]:
+    """The program `NAME.pte` and, where constants are external, `NAME.ptd`.
+
+    Raises:
+        CompileError: ExecuTorch fails.
+    """
+    try:
+        program = lowered.manager.to_executorch()
+    except _FAILURES as error:
+        raise _failure(error) from error
+    files = {f"{name}.pte": bytes(program.buffer)}
+    with tempfile.TemporaryDirectory() as folder:
+        program.write_tensor_data_to_file(folder)
+        written = Path(folder) / f"{CONSTANTS}.ptd"
+        if written.exists():
+            files[f"{name}.ptd"] = written.read_bytes()
+    return files
+
+
+def _failure(error: Exception) -> CompileError:
+    """What ExecuTorch raised, as one sentence."""
+    first = str(error).strip().splitlines() or [type(error).__name__]
+    return CompileError(f"ExecuTorch cannot lower the program: {first[0]}")
+
+
+def _own(program: ExportedProgram) -> ExportedProgram:
+    """A program that shares tensors; ExecuTorch takes the constants out of what it is given."""
+    return ExportedProgram(
+        root=program.graph_module,
+        graph=program.graph,
+        graph_signature=program.graph_signature,
+        state_dict=dict(program.state_dict),
+        range_constraints=program.range_constraints,
+        module_call_graph=program.module_call_graph,
+        example_inputs=program.example_inputs,
+        constants=dict(program.constants),
+        verifiers=list(program.verifiers),
+    )
+
+
+class _Tag:
+    """Marks constants of two axes or more as external; scalars and biases stay, being small."""
+
+    def __init__(self, inputs: int) -> None:
+        self._inputs = inputs
+
+    def __call__(self, module: fx.GraphModule) -> Any:
+        from torch.fx.passes.infra.pass_base import PassResult
+
+        placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
+        for node in placeholders[: len(placeholders) - self._inputs]:
+            value = node.meta.get("val")
+            if isinstance(value, torch.Tensor) and value.dim() > 1:
+                custom = dict(node.meta.get("custom") or {})
+                node.meta["custom"] = custom | {"delegate_constant_tag": CONSTANTS}
+        return PassResult(graph_module=module, modified=True)
+
+
+@contextmanager
+def _refusals(part: str) -> Iterator[dict[str, str]]:
+    """Why the partitioner refuses a node, by the node's name, gathered from its own log."""
+    reasons: dict[str, str] = {}
+
+    class Gather(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            node, reason = (getattr(record.msg, key, None) for key in ("node", "reason"))
+            if isinstance(node, fx.Node) and reason:
+                reasons[node.name] = str(reason)
+
+    handler = Gather(logging.DEBUG)
+    loggers = [logging.getLogger(n) for n in logging.root.manager.loggerDict if part in n]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False  # at this level its messages would fill the terminal
+    try:
+        yield reasons
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate
+
+
+def _delegation(
+    module: fx.GraphModule, delegate: Delegate, refused: dict[str, str], allowed: frozenset[str]
+) -> Delegation:
+    """Count operators inside the delegates and outside, and refuse those not allowed there."""
+    inside: Counter[str] = Counter()
+    outside: Counter[str] = Counter()
+    strays: list[fx.Node] = []
+    for node in _operators(module.graph):
+        if "executorch_call_delegate" in str(node.target):
+            handle: Any = node.args[0]
+            lowered = getattr(module, handle.target)
+            inside += Counter(map(_name, _operators(lowered.original_module.graph)))
+        elif (name := _name(node)) in allowed:
+            outside[name] += 1
+        else:
+            strays.append(node)
+    if strays:
+        # One that was refused explains those that only fed it.
+        first = next((node for node in strays if node.name in refused), strays[0])
+        reason = refused.get(first.name, "no rule of its partitioner covers it")
+        more = f", and {len(strays) - 1} more operators" if len(strays) > 1 else ""
+        raise DelegationError(
+            f"{layer_of(first)}: the operator {_name(first)} stays outside "
+            f"{delegate.title} ({reason}){more}, where slow portable kernels would run it; "
+            f"{delegate.remedy}"
+        )
+    return Delegation(
+        delegate=delegate.backend,
+        delegated=dict(sorted(inside.items())),
+        outside=dict(sorted(outside.items())),
+    )
+
+
+def _operators(graph: fx.Graph) -> Iterator[fx.Node]:
+    """What computes: all calls but the unpacking of tuples."""
+    for node in graph.nodes:
+        if node.op == "call_function" and getattr(node.target, "__name__", "") != "getitem":
+            yield node
+
+
+def _name(node: fx.Node) -> str:
+    """`aten.bmm.default` as `bmm`."""
+    parts = str(getattr(node.target, "__name__", node.target)).split(".")
+    return parts[1] if len(parts) > 2 else parts[0]

@@ -1,0 +1,3 @@
+"""LiteRT with the XNNPACK delegate."""
+
+__all__: list[str] = []

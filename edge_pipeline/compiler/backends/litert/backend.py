@@ -1,0 +1,189 @@
+"""LiteRT with the XNNPACK delegate: a `.tflite` of one size, all of it delegated."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from importlib.metadata import version
+
+from torch.export import ExportedProgram
+
+from edge_pipeline.artifact.manifest import Checked, Delegation
+from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.litert.concatenation import split_concatenations
+from edge_pipeline.compiler.backends.litert.convert import convert
+from edge_pipeline.compiler.backends.litert.delegation import (
+    Operator,
+    Placement,
+    measured_share,
+    place,
+)
+from edge_pipeline.compiler.backends.litert.quantize import (
+    dynamic_range,
+    half,
+    permit_half_arithmetic,
+    static,
+)
+from edge_pipeline.compiler.program import constants_of
+from edge_pipeline.errors import CompileError, DelegationError
+from edge_pipeline.optional import require as require_module
+from edge_pipeline.runtime.native import native_silence
+
+__all__ = ["FREE_SIZES", "PRECISIONS", "checked", "emit", "require"]
+
+FREE_SIZES = False
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
+_DELEGATE = "XNNPACK"
+_PACKAGES = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer", "torch")
+# What would help, for operators that something does: passes of this compiler, mostly.
+_REMEDIES = {
+    "MIRROR_PAD": "pad by slices and concatenation, as the pass lower_padding does",
+    "RELU_0_TO_1": "clamp in two steps, as the pass lower_clamp does",
+    "CONV_2D": "write it as matrix products, as the pass lower_convolution does, or fold its "
+    "filters with --filters folded",
+}
+# Below it float16 has gaps, and ARM processors may take numbers for zero.
+_SMALLEST_HALF = 2.0**-14
+_FAILURES = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AssertionError,
+    NotImplementedError,
+)
+
+
+def require() -> dict[str, str]:
+    """Versions of what writes the file and of torch.
+
+    Raises:
+        MissingExtraError: litert-torch, ai-edge-litert or ai-edge-quantizer is not installed.
+    """
+    # torchao, which comes with it, registers an enum in a way that torch warns its makers of.
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+    with native_silence():
+        for module in ("litert_torch", "ai_edge_litert.interpreter", "ai_edge_quantizer.quantizer"):
+            require_module(module, "litert", "compiling for LiteRT")
+    return {package: version(package) for package in _PACKAGES}
+
+
+def checked() -> Checked:
+    """The wheel that writes comes with one that runs."""
+    return "verified"
+
+
+def emit(program: ExportedProgram, order: Order) -> Emitted:
+    """Write `program`, and assert operator by operator that XNNPACK takes all of it.
+
+    Constants lie in the file as they are, uncompressed, little endian: a convolution's filter with
+    its axes in the order out, rows, columns, in (OHWI).
+
+    Args:
+        program: of fixed sizes.
+        order: how; see `Order`.
+
+    Raises:
+        DelegationError: an operator stays outside that `order` does not allow.
+        CompileError: litert-torch or the quantizer itself fails.
+    """
+    require()
+    with native_silence():
+        data = _converted(program, order)
+        data, notes = _in_precision(data, program, order)
+        placement = place(data)
+        _refuse(placement, order)
+        share = measured_share(data, placement.outside) if placement.outside else None
+    file = f"{order.name}.tflite"
+    return Emitted(file, {file: data}, _delegation(placement, share), notes)
+
+
+def _converted(program: ExportedProgram, order: Order) -> bytes:
+    try:
+        return split_concatenations(convert(program, order.inputs, order.outputs))
+    except _FAILURES as error:
+        raise CompileError(f"litert-torch cannot take the program: {_first_line(error)}") from error
+
+
+def _in_precision(
+    data: bytes, program: ExportedProgram, order: Order
+) -> tuple[bytes, tuple[str, ...]]:
+    """The file in the order's precision, and what is to be said of it."""
+    if order.precision == "fp32":
+        return data, ()
+    try:
+        if order.precision == "fp16":
+            return _in_half(data, program, order)
+        computed = [o for o in place(data).operators if o.computed_product]
+        if not computed:
+            note = "int8 with ranges observed on samples; GELU and the sigmoid stay float32"
+            return static(data, order.inputs, order.samples), (f"{order.name}: {note}",)
+        note = (
+            "int8 for constant weights, with dynamic range; convolutions whose weights are "
+            f"computed at run time ({computed[0].layer} first) stay float32"
+        )
+        return dynamic_range(data), (f"{order.name}: {note}",)
+    except _FAILURES as error:
+        raise CompileError(
+            f"ai-edge-quantizer cannot write {order.name} in {order.precision}: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _in_half(data: bytes, program: ExportedProgram, order: Order) -> tuple[bytes, tuple[str, ...]]:
+    tiny = [value for value in _scalars(program) if 0 < abs(value) < _SMALLEST_HALF]
+    if tiny:
+        return half(data), (
+            f"{order.name}: weights are float16, and arithmetic is float32 everywhere, since "
+            f"{tiny[0]:g}, which keeps it from dividing by zero, is zero in float16",
+        )
+    return permit_half_arithmetic(half(data)), (
+        f"{order.name}: weights are float16; arithmetic is float16 on ARM processors that have it, "
+        "which was not run here, and float32 elsewhere, as on the machine that compiled",
+    )
+
+
+def _scalars(program: ExportedProgram) -> list[float]:
+    """The float constants that operators are called with, and those of one element."""
+    given = [a for n in program.graph.nodes for a in n.args if isinstance(a, float)]
+    held = [float(t) for t in constants_of(program).values() if t.numel() == 1]
+    return given + held
+
+
+def _refuse(placement: Placement, order: Order) -> None:
+    """Raise for the first operator outside the delegate that may not be there."""
+    allowed = {name.lower() for name in order.allowed}
+    refused = [o for o in placement.outside if o.kind.lower() not in allowed]
+    if not refused:
+        return
+    first = refused[0]
+    more = f", and {len(refused) - 1} more operators" if len(refused) > 1 else ""
+    raise DelegationError(
+        f"{first.layer}: the operator {first.kind} stays outside XNNPACK ({first.reason()}){more}, "
+        f"where slower kernels would run it and the program is cut in two; {_remedy(first)}, or "
+        f"allow {first.kind.lower()} by name"
+    )
+
+
+def _remedy(operator: Operator) -> str:
+    return _REMEDIES.get(operator.kind, "the network needs a pass that rewrites it")
+
+
+def _delegation(placement: Placement, share: float | None) -> Delegation:
+    inside, outside = (
+        Counter(o.kind for o in part) for part in (placement.inside, placement.outside)
+    )
+    return Delegation(
+        delegate=_DELEGATE,
+        delegated=dict(sorted(inside.items())),
+        outside=dict(sorted(outside.items())),
+        outside_share=share,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]

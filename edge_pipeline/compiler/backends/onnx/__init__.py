@@ -1,0 +1,3 @@
+"""ONNX for ONNX Runtime."""
+
+__all__: list[str] = []

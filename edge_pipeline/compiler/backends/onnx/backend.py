@@ -1,0 +1,253 @@
+"""ONNX for ONNX Runtime: height and width left open where the program leaves them open.
+
+Weights lie in a file of their own beside the model, so that they can be exchanged without touching
+it. Decisions and figures: `docs/decisions/0010-onnx-runtime.md`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from edge_pipeline.artifact.manifest import Checked, Delegation
+from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.onnx.precision import to_half, to_int8
+from edge_pipeline.compiler.source.shapes import Letters
+from edge_pipeline.errors import CompileError
+from edge_pipeline.optional import require as require_module
+
+__all__ = ["FREE_SIZES", "OPSET", "PRECISIONS", "checked", "emit", "require"]
+
+FREE_SIZES = True
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
+# The first with GELU as one operator; every ONNX Runtime since 1.17 runs it.
+OPSET = 20
+
+_DELEGATE = "onnxruntime"
+
+# Where each weight begins in its file, a multiple of: a cache line.
+_ALIGNMENT = 64
+
+_NOTES: dict[Precision, tuple[str, ...]] = {
+    "fp32": (),
+    "fp16": (
+        "on x86 ONNX Runtime has no float16 kernels and computes in float32 between casts, so "
+        "float16 halves the file and gains no time",
+    ),
+    "int8": (
+        "int8 are the convolutions and linear layers with constant weights; those with weights "
+        "computed at run time stay in float32, since quantising them at every run costs more than "
+        "it gains",
+        "activations are unsigned and weights signed; on x86 processors without VNNI sums of such "
+        "products can saturate",
+    ),
+}
+
+
+def require() -> dict[str, str]:
+    """Versions of what writes the file, and its opset.
+
+    Raises:
+        MissingExtraError: onnx or onnxscript is not installed.
+    """
+    for module in ("onnx", "onnxscript"):
+        require_module(module, "onnx", "compiling to ONNX")
+    return {
+        "onnx": version("onnx"),
+        "onnxscript": version("onnxscript"),
+        "onnx_opset": str(OPSET),
+        "torch": version("torch"),
+    }
+
+
+def checked() -> Checked:
+    """ONNX Runtime comes with the base install."""
+    return "verified"
+
+
+def emit(program: ExportedProgram, order: Order) -> Emitted:
+    """Write `program` as `NAME.onnx`, and its weights as `NAME.onnx.data` beside it.
+
+    What the exporter notes about this machine (paths, stack traces) is left out, so that two
+    compilations give the same bytes.
+
+    Args:
+        program: sizes may be symbolic.
+        order: how; see `Order`.
+
+    Raises:
+        CompileError: the exporter fails, a weight is too large for float16, or int8 has no samples.
+    """
+    require()
+    model = _export(program, order)
+    if order.precision != "int8":  # whose ranges take a clamp in
+        _clamp_in_blocks(model)
+    if order.precision == "fp16":
+        to_half(model)
+    elif order.precision == "int8":
+        model = to_int8(model, order.inputs, order.samples)
+    _strip(model)
+    _name_sizes(model, program)
+    operators = Counter(node.op_type for node in model.graph.node)
+    delegation = Delegation(
+        delegate=_DELEGATE, delegated=dict(sorted(operators.items())), outside={}
+    )
+    file = f"{order.name}.onnx"
+    weights = _move_weights(model, f"{file}.data")
+    files = {file: model.SerializeToString(deterministic=True)}
+    if weights:
+        files[f"{file}.data"] = weights
+    return Emitted(file, files, delegation, _NOTES[order.precision])
+
+
+def _export(program: ExportedProgram, order: Order) -> Any:
+    """The program as a ModelProto in float32, its weights in it."""
+    try:
+        with _quiet():
+            exported: Any = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(order.inputs),
+                output_names=list(order.outputs),
+                external_data=False,
+                optimize=False,
+                verbose=False,
+            )
+            _simplify(exported.model)
+            return exported.model_proto
+    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise CompileError(f"the ONNX exporter cannot take the program: {first[0]}") from error
+
+
+def _clamp_in_blocks(model: Any) -> None:
+    """Write a clamp to [0, 1] as HardSigmoid(1 * x + 0), which is the same.
+
+    ONNX Runtime has that one for its layout of channel blocks, and takes it into a convolution; a
+    Clip is done in planes, and whole maps are reordered before and after it. Only convolutions with
+    constant weights are done in blocks.
+    """
+    onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    if any(n.op_type == "Conv" and n.input[1] not in constants for n in model.graph.node):
+        return
+    for node in model.graph.node:
+        limits = [constants.get(name) for name in node.input[1:]]
+        if node.op_type != "Clip" or len(limits) != 2 or None in limits:
+            continue
+        if [onnx.numpy_helper.to_array(limit).item() for limit in limits] == [0.0, 1.0]:
+            node.op_type = "HardSigmoid"
+            del node.input[1:]
+            node.attribute.append(onnx.helper.make_attribute("alpha", 1.0))
+            node.attribute.append(onnx.helper.make_attribute("beta", 0.0))
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for name, tensor in constants.items() if name in used]
+    copies = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(copies)
+
+
+def _move_weights(model: Any, file: str) -> bytes:
+    """Take the weights out of `model`, which then refers to `file`; give the file's content.
+
+    Whole numbers (shapes, axes), scales of a resize, and single values without a shape stay: they
+    are the program, and shape inference reads some of them before the file is opened.
+    """
+    onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
+    whole = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+    kept = {name for n in model.graph.node if n.op_type == "Resize" for name in n.input[1:]}
+    content = bytearray()
+    for tensor in model.graph.initializer:
+        if not tensor.dims or tensor.data_type in whole or tensor.name in kept:
+            continue
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name)
+        )
+        data = tensor.raw_data
+        content += bytes(-len(content) % _ALIGNMENT)
+        onnx.external_data_helper.set_external_data(
+            tensor, file, offset=len(content), length=len(data)
+        )
+        tensor.ClearField("raw_data")
+        content += data
+    return bytes(content)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress and advice off the terminal."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)
+
+
+def _simplify(model: Any) -> None:
+    """Fold constants and drop what is unused or double, as the exporter's own optimizer does.
+
+    That one also applies rewriting rules, and takes a constant within 1e-8 of zero for zero: it
+    removes the `+ 1e-12` that keeps a HyperConv's normalisation from dividing zero by zero.
+    """
+    passes: Any = require_module("onnx_ir.passes.common", "onnx", "compiling to ONNX")
+    from onnxscript.optimizer import fold_constants
+
+    passes.InlinePass()(model)
+    fold_constants(model)
+    for step in (
+        passes.RemoveUnusedNodesPass(),
+        passes.RemoveUnusedFunctionsPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.DeduplicateInitializersPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.NameFixPass(),
+    ):
+        step(model)
+
+
+def _strip(model: Any) -> None:
+    """Remove what tells about this machine and not about the network."""
+    del model.metadata_props[:]
+    model.doc_string = model.graph.doc_string = ""
+    del model.graph.metadata_props[:]
+    for item in [*model.graph.node, *model.graph.value_info, *model.graph.initializer]:
+        item.doc_string = ""
+        del item.metadata_props[:]
+    for value in [*model.graph.input, *model.graph.output]:
+        value.doc_string = ""
+        del value.metadata_props[:]
+
+
+def _name_sizes(model: Any, program: ExportedProgram) -> None:
+    """Write free sizes as the manifest does, `16*h`, in the place of torch's symbols."""
+    letters = Letters.of(program)
+    values = [*model.graph.input, *model.graph.output, *model.graph.value_info]
+    for value in values:
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.HasField("dim_param"):
+                dimension.dim_param = re.sub(
+                    r"[A-Za-z_]\w*",
+                    lambda match: letters.by_symbol.get(match.group(), match.group()),
+                    dimension.dim_param,
+                )

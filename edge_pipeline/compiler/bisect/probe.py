@@ -1,0 +1,150 @@
+"""Compiling and running the beginning of a program, and judging what it gives."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.compare import Tolerance, compare
+from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.bisect.cut import all_values, cut_at, open_values, operators_of
+from edge_pipeline.errors import CompileError
+from edge_pipeline.runtime.base import Session
+
+__all__ = ["Opener", "Probe", "complaint_of", "first_complaint", "outputs_of"]
+
+Opener = Callable[[Path, ProgramSpec, int], Session]
+_LETTERS = "ABCDEFGH"
+
+
+def outputs_of(program: ExportedProgram) -> list[fx.Node]:
+    """The nodes whose values a program gives, in order."""
+    by_name = {node.name: node for node in program.graph.nodes}
+    return [by_name[spec.arg.name] for spec in program.graph_signature.output_specs]
+
+
+def first_complaint(
+    wanted: Sequence[Tensor], found: Sequence[Tensor], tolerance: Tolerance
+) -> str | None:
+    """What is out of tolerance in a list of outputs, as a clause, or None."""
+    if len(wanted) != len(found):
+        return f"there are {len(found)} outputs, and {len(wanted)} are wanted"
+    complaints = (complaint_of(one, two, tolerance) for one, two in zip(wanted, found, strict=True))
+    return next((text for text in complaints if text is not None), None)
+
+
+def complaint_of(wanted: Tensor, found: Tensor, tolerance: Tolerance) -> str | None:
+    """What is out of tolerance; where both are the same infinity or no number, nothing is."""
+    if wanted.shape != found.shape:
+        return f"the shape is {tuple(found.shape)}, and {tuple(wanted.shape)} is wanted"
+    first, second = (value.detach().double().numpy() for value in (wanted, found))
+    if not first.size:
+        return None
+    odd = ~(np.isfinite(first) & np.isfinite(second))
+    if not np.array_equal(first[odd], second[odd], equal_nan=True):
+        return f"{int(odd.sum())} values are not finite"
+    first, second = np.where(odd, 0, first), np.where(odd, 0, second)
+    return tolerance.complaint(compare({"": first}, {"": second})[""])
+
+
+class Probe:
+    """Compiles and runs beginnings of a program.
+
+    Args:
+        program: after the backend's passes.
+        inputs: an example.
+        backend: writes it.
+        order: how; its names of inputs and outputs are the program's.
+        opener: opens what was written, as `open_session` of a module of `runtime` does.
+        tolerance: how far values may be from eager's.
+    """
+
+    def __init__(
+        self,
+        program: ExportedProgram,
+        inputs: Sequence[Tensor],
+        backend: Backend,
+        order: Order,
+        opener: Opener,
+        tolerance: Tolerance,
+    ) -> None:
+        self.program = program
+        self.operators = operators_of(program)
+        self.values = all_values(program, inputs)
+        self._inputs = inputs
+        self._backend = backend
+        self._order = order
+        self._opener = opener
+        self._tolerance = tolerance
+
+    def whole(self) -> str | None:
+        """What is out of tolerance in the outputs of the whole program."""
+        outputs = outputs_of(self.program)
+        found = self._run(self.program, self._order.outputs, outputs)
+        wanted = [self.values[node.name] for node in outputs]
+        return first_complaint(wanted, found, self._tolerance)
+
+    def upto(self, last: int) -> tuple[fx.Node, str] | None:
+        """The first value out of tolerance that the operators up to `last` leave open.
+
+        Raises:
+            CompileError, RuntimeFailure: this part cannot be compiled, or run, by itself.
+        """
+        nodes = open_values(self.program, last)
+        if not nodes:
+            raise CompileError(f"nothing after {self.operators[last].name} can be looked at")
+        names = [f"value_{index}" for index in range(len(nodes))]
+        found = self._run(cut_at(self.program, nodes), names, nodes)
+        for node, value in zip(nodes, found, strict=True):
+            complaint = complaint_of(self.values[node.name], value, self._tolerance)
+            if complaint is not None:
+                return node, complaint
+        return None
+
+    def _run(
+        self, program: ExportedProgram, names: Sequence[str], nodes: Sequence[fx.Node]
+    ) -> list[Tensor]:
+        order = replace(self._order, outputs=tuple(names))
+        emitted = self._backend.emit(program, order)
+        given = {
+            name: value.numpy() for name, value in zip(order.inputs, self._inputs, strict=True)
+        }
+        with tempfile.TemporaryDirectory(prefix="edge-pipeline-bisect-") as folder:
+            for name, data in emitted.files.items():
+                target = Path(folder) / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+            spec = ProgramSpec(
+                name="forward",
+                file=emitted.file,
+                inputs=tuple(_spec(name, value.shape) for name, value in given.items()),
+                outputs=tuple(
+                    _spec(name, tuple(self.values[node.name].shape))
+                    for name, node in zip(names, nodes, strict=True)
+                ),
+                macs=0,
+                flops=0,
+                delegation=emitted.delegation,
+                reference="none",
+                extra=tuple(
+                    name
+                    for name in emitted.files
+                    if name != emitted.file and not name.startswith(f"{emitted.file}/")
+                ),
+            )
+            with self._opener(Path(folder) / emitted.file, spec, 1) as session:
+                outputs = session.run(given)
+        return [torch.from_numpy(outputs[name]) for name in names]
+
+
+def _spec(name: str, shape: tuple[int, ...]) -> TensorSpec:
+    return TensorSpec(name=name, shape=shape, layout=_LETTERS[: len(shape)], meaning="a value")

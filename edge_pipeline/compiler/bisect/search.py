@@ -1,0 +1,195 @@
+"""Where does a compiled network go wrong: the first pass, then the first operator.
+
+Passes are run one by one, and each result is compared with the source program's. In the first that
+leaves tolerance, values before and after the pass are compared where they should be equal. If all
+passes agree, the program is cut in two again and again, and the part is compiled and run.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compare import TOLERANCES, Tolerance
+from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.bisect.correspond import correspondences
+from edge_pipeline.compiler.bisect.cut import all_values, operators_of
+from edge_pipeline.compiler.bisect.probe import (
+    Opener,
+    Probe,
+    complaint_of,
+    first_complaint,
+    outputs_of,
+)
+from edge_pipeline.compiler.program import Pass, layer_of
+from edge_pipeline.errors import CompileError, RuntimeFailure
+
+__all__ = ["Finding", "bisect"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The first operator whose result is out of tolerance.
+
+    Attributes:
+        stage: whether a pass did it, or the backend with its runtime.
+        step: the pass's name; empty for the backend.
+        operator: the operator, such as `conv2d`, after the pass or as the backend was given it.
+        node: its name in the program.
+        layer: the module of the source network that it comes from.
+        source: the operator and the name, in the source program, of the value that it should
+            give; None where it is a step inside what became of its layer.
+        complaint: what is out of tolerance.
+        before: operators that could not be tried alone; the fault may be in one of them.
+    """
+
+    stage: Literal["pass", "backend"]
+    step: str
+    operator: str
+    node: str
+    layer: str
+    source: str | None
+    complaint: str
+    before: tuple[str, ...] = ()
+
+
+def bisect(
+    program: ExportedProgram,
+    inputs: Sequence[Tensor],
+    passes: Sequence[Pass],
+    backend: Backend | None,
+    order: Order,
+    opener: Opener | None,
+    *,
+    tolerance: Tolerance | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Finding | None:
+    """Find where `program` leaves tolerance; None if it does not.
+
+    Args:
+        program: as exported.
+        inputs: an example.
+        passes: in order.
+        backend: writes the program; None to look at the passes alone.
+        order: how it is to be written; names of inputs and outputs as the program has them.
+        opener: opens what `backend` wrote, as `open_session` of a module of `runtime` does.
+        tolerance: in the place of fp32's for passes and the precision's own for the backend.
+        tell: told in a few words what is being done.
+
+    Raises:
+        CompileError: a pass or the backend cannot take the program.
+        RuntimeFailure: the runtime cannot run it.
+    """
+    exact = tolerance or TOLERANCES["fp32"]
+    source = all_values(program, inputs)
+    wanted = [source[node.name] for node in outputs_of(program)]
+    origins = {node.name: _called(node) for node in operators_of(program)}
+    for step in passes:
+        tell(f"the pass {step.name}")
+        result = step.run(program)
+        if not result.modified:
+            continue
+        values = all_values(result.program, inputs)
+        found = [values[node.name] for node in outputs_of(result.program)]
+        complaint = first_complaint(wanted, found, exact)
+        if complaint is not None:
+            finding = _in_pass(program, result.program, inputs, values, exact, origins)
+            last = outputs_of(result.program)[0]
+            fallback = _finding("pass", last, origins, complaint)
+            return replace(finding or fallback, step=step.name)
+        origins = _carried(program, result.program, origins)
+        program = result.program
+    if backend is None or opener is None:
+        return None
+    bound = tolerance or TOLERANCES[order.precision]
+    return _in_backend(Probe(program, inputs, backend, order, opener, bound), origins, tell)
+
+
+def _called(node: fx.Node) -> str:
+    return f"{_operator(node)} {node.name}"
+
+
+def _operator(node: fx.Node) -> str:
+    """`aten.conv2d.default` as `conv2d`; one of several results by the operator that gives it."""
+    if node.op != "call_function":
+        return "a constant"
+    if node.target is operator.getitem:
+        return _operator(node.all_input_nodes[0])
+    return str(getattr(node.target, "__name__", node.target)).split(".")[0]
+
+
+def _finding(
+    stage: Literal["pass", "backend"], node: fx.Node, origins: Mapping[str, str], complaint: str
+) -> Finding:
+    return Finding(
+        stage=stage,
+        step="",
+        operator=_operator(node),
+        node=node.name,
+        layer=layer_of(node),
+        source=origins.get(node.name),
+        complaint=complaint,
+    )
+
+
+def _in_pass(
+    before: ExportedProgram,
+    after: ExportedProgram,
+    inputs: Sequence[Tensor],
+    values: Mapping[str, Tensor],
+    tolerance: Tolerance,
+    origins: Mapping[str, str],
+) -> Finding | None:
+    """The first value after a pass that is not what it stands for."""
+    old = all_values(before, inputs)
+    for was, now in correspondences(before, after):
+        if was.name not in old or now.name not in values:
+            continue
+        complaint = complaint_of(old[was.name], values[now.name], tolerance)
+        if complaint is not None:
+            found = _finding("pass", now, {}, complaint)
+            return replace(found, source=origins.get(was.name, _called(was)))
+    return None
+
+
+def _carried(
+    before: ExportedProgram, after: ExportedProgram, origins: Mapping[str, str]
+) -> dict[str, str]:
+    """Which value of the source program each value of the new program stands for."""
+    carried: dict[str, str] = {}
+    for was, now in correspondences(before, after):
+        if was.name in origins:
+            carried[now.name] = origins[was.name]
+    return carried
+
+
+def _in_backend(
+    probe: Probe, origins: Mapping[str, str], tell: Callable[[str], None]
+) -> Finding | None:
+    """Halve the program until one operator is left that is right before and wrong after."""
+    tell("the whole program in the runtime")
+    complaint = probe.whole()
+    if complaint is None:
+        return None
+    right, wrong = -1, len(probe.operators) - 1
+    node, untried = outputs_of(probe.program)[0], set[int]()
+    while left := [i for i in range(right + 1, wrong) if i not in untried]:
+        at = min(left, key=lambda i: abs(2 * i - right - wrong))
+        tell(f"operators 1 to {at + 1} of {len(probe.operators)} in the runtime")
+        try:
+            bad = probe.upto(at)
+        except (CompileError, RuntimeFailure):
+            untried.add(at)
+            continue
+        if bad is None:
+            right = at
+        else:
+            wrong, (node, complaint) = at, bad
+    found = _finding("backend", node, origins, complaint)
+    names = tuple(_called(probe.operators[i]) for i in range(right + 1, wrong) if i in untried)
+    return replace(found, before=names)

@@ -1,0 +1,186 @@
+"""Calibration sets: files read as inputs of a network, by what its first input's values are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
+from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.errors import InputError
+from edge_pipeline.files import packaged, sha256_of
+from edge_pipeline.raw.capture import read_capture
+from edge_pipeline.raw.cfa import align
+from edge_pipeline.raw.image import normalise
+from edge_pipeline.raw.windows import windows
+
+__all__ = [
+    "aligned_mosaic",
+    "bundled_files",
+    "listed_files",
+    "mask_file",
+    "read_mask",
+    "read_picture",
+    "sample_inputs",
+]
+
+# For what a first input may be: where files for it come with the project, and what they are called.
+_FOLDERS = {
+    "packed_bayer_white_balanced": ("calibration/captures", "*.dng"),
+    "srgb": ("calibration/pictures", "*.jpg"),
+}
+_MASK = ".mask.png"
+# Random features that stand for what another network gives.
+_DRAWN = 8
+
+
+def bundled_files(space: str) -> list[Path]:
+    """The calibration files that come with the project for a kind of input, by name.
+
+    Args:
+        space: the first input's, as in the manifest.
+
+    Raises:
+        InputError: there are none.
+    """
+    folder, pattern = _FOLDERS[space]
+    found = sorted(packaged(folder).glob(pattern))
+    if not found:
+        raise InputError(f"{packaged(folder)} holds no {pattern}; name files with --calibration")
+    return found
+
+
+def listed_files(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Files as a user names them: a folder stands for what lies in it, but masks.
+
+    Raises:
+        InputError: a path does not exist, or a folder holds no file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"the calibration file {path} does not exist")
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.iterdir() if p.is_file() and not _is_left_out(p.name))
+        if not inside:
+            raise InputError(f"the calibration set {path} is empty; put at least one file into it")
+        found += inside
+    return tuple(found)
+
+
+def _is_left_out(name: str) -> bool:
+    return name.endswith(_MASK) or name.startswith(".")
+
+
+def sample_inputs(
+    geometry: Geometry, size: tuple[int, int], files: Sequence[Path]
+) -> tuple[list[tuple[Tensor, ...]], Calibration]:
+    """Inputs of a network, and the record of where they are from.
+
+    Args:
+        geometry: the network's.
+        size: height and width of its first input.
+        files: captures or pictures; those that come with the project when empty.
+
+    Raises:
+        InputError: files are given for a network that takes features, or one is no picture.
+        CaptureError: a capture cannot be read.
+    """
+    space = geometry.inputs[0].space
+    if space not in _FOLDERS:
+        if files:
+            raise InputError(
+                f"{geometry.inputs[0].name} is made of {space}, which {files[0]} cannot give; "
+                "leave out --calibration"
+            )
+        method = f"{_DRAWN} draws of a standard normal"
+        return list(_drawn(geometry, size)), Calibration.of([], method)
+    found = list(files) or bundled_files(space)
+    inputs: list[tuple[Tensor, ...]] = []
+    for path in found:
+        if space == "srgb":
+            picture = read_picture(path, geometry.inputs[0].channels, size)
+            inputs.append((torch.from_numpy(picture),))
+        else:
+            inputs += [(torch.from_numpy(w),) for w in _capture_windows(path, geometry, size)]
+    listed = [CalibrationFile(name=path.name, sha256=sha256_of(path)) for path in found]
+    what = "scaled to" if space == "srgb" else "evenly spread windows of"
+    return inputs, Calibration.of(listed, f"{what} {size[0]} x {size[1]}")
+
+
+def aligned_mosaic(path: Path, geometry: Geometry) -> NDArray[np.float32]:
+    """A capture's mosaic as the ISP aligns it, [H, W], extended to what the network takes.
+
+    Raises:
+        CaptureError: it cannot be read.
+    """
+    capture = read_capture(path)
+    mosaic = normalise(capture, capture.wb)
+    small = min(mosaic.shape) < 2 * geometry.minimum
+    grid = max(geometry.stride, geometry.minimum) if small else geometry.stride
+    return align(mosaic, capture.pattern, 2 * grid).mosaic
+
+
+def _capture_windows(
+    path: Path, geometry: Geometry, size: tuple[int, int]
+) -> Iterator[NDArray[np.float32]]:
+    """Windows [1, 4, *size]; a smaller capture is extended by reflection, which keeps its CFA."""
+    mosaic = aligned_mosaic(path, geometry)
+    short = [max(0, 2 * want - have) for want, have in zip(size, mosaic.shape, strict=True)]
+    # NumPy reflects again and again where a side is shorter than what is missing.
+    mosaic = np.pad(mosaic, [(0, amount) for amount in short], mode="reflect")
+    yield from windows(mosaic, size, geometry.stride)
+
+
+def read_picture(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np.float32]:
+    """A picture [1, channels, *size] in 0..1, scaled to the size; 1 channel is its lightness.
+
+    Raises:
+        InputError: it is no picture, or cannot be had with so many channels.
+    """
+    mode = {1: "L", 3: "RGB"}.get(channels)
+    if mode is None:
+        raise InputError(f"{path} cannot be read with {channels} channels; pictures have 1 or 3")
+    values = _scaled(path, mode, size, Image.Resampling.BILINEAR).astype(np.float32) / 255
+    return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
+
+
+def _scaled(
+    path: Path, mode: str, size: tuple[int, int], filtering: Image.Resampling
+) -> NDArray[np.uint8]:
+    """A picture's bytes, [*size, channels]."""
+    try:
+        with Image.open(path) as image:
+            scaled = image.convert(mode).resize((size[1], size[0]), filtering)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is not a picture that can be read: {error}") from error
+    return np.asarray(scaled, np.uint8).reshape(*size, -1)
+
+
+def mask_file(path: Path) -> Path | None:
+    """The mask that lies beside a picture as NAME.mask.png; None where there is none."""
+    beside = path.with_suffix(_MASK)
+    return beside if beside.exists() else None
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask, [*size]: what is not black.
+
+    Raises:
+        InputError: it is no picture.
+    """
+    return _scaled(path, "L", size, Image.Resampling.NEAREST)[..., 0] > 0
+
+
+def _drawn(geometry: Geometry, size: tuple[int, int]) -> Iterator[tuple[Tensor, ...]]:
+    generator = torch.Generator().manual_seed(20240304)
+    for _ in range(_DRAWN):
+        yield tuple(torch.randn(port.shape(*size), generator=generator) for port in geometry.inputs)

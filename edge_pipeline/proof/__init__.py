@@ -1,0 +1,3 @@
+"""Verification, agreement between runtimes, and respecialisation of artifacts."""
+
+__all__: list[str] = []

@@ -1,0 +1,273 @@
+"""Other weights in a compiled artifact, written where the old ones lie: no compiler, no torch.
+
+An artifact with folded filters, or specialised for one phi, lists where the bytes of those weights
+lie (`ProgramSpec.constants`), in its program and in the network's graph beside it. A copy gets
+others there. Compiling writes weights by the same function, so the copy's files are what compiling
+anew would give.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+from edge_pipeline.artifact.constants import check_values, patch
+from edge_pipeline.artifact.hypernetwork import Hypernetwork, map_sizes
+from edge_pipeline.artifact.manifest import Constant, Manifest, ProgramSpec
+from edge_pipeline.artifact.place import check_output
+from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
+from edge_pipeline.artifact.store import Artifact, build_artifact, reference_bytes
+from edge_pipeline.compare import TOLERANCES
+from edge_pipeline.errors import (
+    ArtifactError,
+    InputError,
+    MissingExtraError,
+    VerificationError,
+)
+from edge_pipeline.proof.reports import judged
+from edge_pipeline.record import COST_FILE, CostRecord
+from edge_pipeline.registry import RUNTIMES
+from edge_pipeline.runtime.base import EAGER, Session
+
+__all__ = ["ReferenceFrom", "read_filters", "respecialise"]
+
+Arrays = Mapping[str, NDArray[np.float32]]
+ReferenceFrom = Literal["own", "eager", "none"]
+
+_SAID_OF: Mapping[ReferenceFrom, str] = {
+    "own": "the reference output is this program's own, here, and not eager's",
+    "eager": "the reference output is eager's, with the new weights",
+    "none": "the reference output is unknown, so it is not a number",
+}
+
+
+@dataclass(frozen=True)
+class _Change:
+    """The new weights, and the manifest's words about them."""
+
+    values: Arrays
+    phi: float | None
+    words: str
+
+
+def respecialise(
+    artifact: Artifact,
+    output: Path,
+    *,
+    filters: Arrays | None = None,
+    phi: float | None = None,
+    reference: ReferenceFrom = "own",
+    force: bool = False,
+) -> Artifact:
+    """Write a copy of an artifact with other weights.
+
+    The old reference output no longer holds. What stands in its place, the manifest says: `own` is
+    what the copy's own program gives here, so it tells whether another machine agrees, and no
+    longer whether the compiler was right. `eager` is what the network's graph gives in torch, and
+    the program is held against it. `none`, and `own` without the runtime, is NaN, which passes no
+    check.
+
+    Args:
+        artifact: a checked artifact, folded or specialised.
+        output: the copy's folder.
+        filters: all exchangeable weights by name, float32, in the shapes of the source network; a
+            folded filter is [1, ...].
+        phi: what to compute the weights for; the artifact must carry its hypernetwork.
+        reference: where the reference output comes from; only `eager` needs torch, and seconds.
+        force: replace an artifact that stands at `output`.
+
+    Raises:
+        InputError: neither or both of filters and phi are given; the artifact's weights cannot be
+            exchanged; a filter does not fit; phi is outside the range of training, or would need
+            maps of other sizes.
+        ArtifactError: a file of the artifact is damaged.
+        OutputError: the folder exists, or cannot be written.
+        MissingExtraError: torch or the runtime is not installed, for `eager`.
+        RuntimeFailure: the copy does not run.
+        VerificationError: it does not give what eager gives.
+    """
+    constants = _constants(artifact)
+    check_output(output, force=force)
+    if filters is not None and phi is None:
+        change = _Change(filters, artifact.manifest.phi, "its weights were given")
+    elif phi is not None and filters is None:
+        change = _Change(_predicted(artifact, phi), phi, f"phi became {phi:g}")
+    else:
+        raise InputError("give either filters or phi: one of them says what the weights become")
+    check_values(constants, change.values)
+    old = {name: artifact.folder / name for name in artifact.manifest.files}
+    held = {constant.file: old[constant.file].read_bytes() for constant in constants}
+    files: dict[str, bytes | Path] = {**old, **patch(held, constants, change.values)}
+    if change.phi is not None and COST_FILE in old:
+        files[COST_FILE] = _cost(old[COST_FILE], change.phi)
+    if reference == "own" and not _runtime_is_there(artifact):
+        reference = "none"
+    for spec in artifact.manifest.programs:
+        files[spec.reference] = _unknown(artifact, spec)
+
+    def describe(folder: Path) -> Manifest:
+        if reference != "none":
+            for spec in artifact.manifest.programs:
+                content = _rerun(folder, artifact, spec, prove=reference == "eager")
+                (folder / spec.reference).write_bytes(content)
+        return _manifest(artifact, change, reference)
+
+    return build_artifact(output, describe, files, force=force)
+
+
+def read_filters(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read a safetensors file of weights by name.
+
+    Raises:
+        InputError: it cannot be read, or is no such file.
+    """
+    try:
+        return safetensors.numpy.load_file(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def _constants(artifact: Artifact) -> tuple[Constant, ...]:
+    """Where the artifact's exchangeable weights lie."""
+    manifest = artifact.manifest
+    if manifest.precision == "int8":
+        raise InputError(
+            f"{artifact.folder} is int8, whose scales belong to the old weights; compile again"
+        )
+    if manifest.filters in ("dynamic", "split"):
+        how = "computes its filters itself" if manifest.filters == "dynamic" else "is given them"
+        raise InputError(
+            f"{artifact.folder} is {manifest.filters}: it {how}; only folded and specialised "
+            "artifacts hold weights that can be exchanged"
+        )
+    found = tuple(constant for spec in manifest.programs for constant in spec.constants)
+    if not found:
+        why = "; ".join(manifest.notes) or "it was compiled without"
+        raise InputError(
+            f"{artifact.folder} does not list where its weights lie ({why}); compile again"
+        )
+    return found
+
+
+def _predicted(artifact: Artifact, phi: float) -> dict[str, NDArray[np.float32]]:
+    """The hypernetwork's weights at `phi`, where maps keep their sizes."""
+    manifest = artifact.manifest
+    if manifest.hypernetwork is None or manifest.phi is None:
+        raise InputError(
+            f"{artifact.folder} carries no hypernetwork; give its weights as filters, or compile "
+            "with phi"
+        )
+    network = Hypernetwork.open(artifact.path(manifest.hypernetwork))
+    network.check_phi(phi)
+    height, width = manifest.programs[0].inputs[0].shape[2:]
+    if not (isinstance(height, int) and isinstance(width, int)):
+        raise InputError(f"{artifact.folder} leaves its size open; compile for phi {phi:g}")
+    levels = network.spec.levels
+    old = map_sizes(height, width, manifest.phi, levels)
+    new = map_sizes(height, width, phi, levels)
+    if new != old:
+        low, high = network.same_sizes(height, width, manifest.phi)
+        raise InputError(
+            f"phi {phi:g} makes maps of {_sizes(new)}, and the program computes {_sizes(old)}; "
+            f"give phi from {low:.4f} to {high:.4f}, or compile for {phi:g}"
+        )
+    return network.predict(phi)
+
+
+def _sizes(sizes: list[tuple[int, int]]) -> str:
+    return ", ".join(f"{height}x{width}" for height, width in sizes[1:])
+
+
+def _cost(path: Path, phi: float) -> bytes:
+    """The cost's record for another phi; the maps, and so the counts, are the same."""
+    try:
+        record = CostRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is not a cost record; compile the artifact again") from error
+    return record.model_copy(update={"phi": phi}).json_text().encode()
+
+
+def _runtime_is_there(artifact: Artifact) -> bool:
+    try:
+        RUNTIMES.load(artifact.manifest.backend).preload()
+    except MissingExtraError:
+        return False
+    return True
+
+
+def _unknown(artifact: Artifact, spec: ProgramSpec) -> bytes:
+    """The old reference's inputs, with outputs that nothing agrees with."""
+    inputs, outputs = artifact.reference(spec.name)
+    unknown = {name: np.full_like(value, np.nan) for name, value in outputs.items()}
+    return reference_bytes(inputs, unknown)
+
+
+def _rerun(folder: Path, artifact: Artifact, spec: ProgramSpec, *, prove: bool) -> bytes:
+    """The old reference's inputs, with what the program in `folder` makes of them, or eager."""
+    inputs, _ = artifact.reference(spec.name)
+    found = _run(artifact.manifest.backend, folder / spec.file, spec, inputs)
+    if not prove:
+        return reference_bytes(inputs, found)
+    if spec.graph is None:
+        raise InputError(f"{artifact.folder} carries no graph for eager; compile it again")
+    expected = _run(EAGER, folder / spec.graph, spec, inputs)
+    tolerance = TOLERANCES[artifact.manifest.precision]
+    report = judged(artifact.manifest, spec, "reference", inputs, (expected, found), tolerance)
+    for output in report.outputs:
+        if not output.passed:
+            raise VerificationError(
+                f"{spec.name} with its new weights gives another {output.name} than eager: "
+                f"{output.complaint}"
+            )
+    return reference_bytes(inputs, expected)
+
+
+def _run(
+    runtime: str, path: Path, spec: ProgramSpec, inputs: Arrays
+) -> dict[str, NDArray[np.float32]]:
+    session: Session = RUNTIMES.load(runtime).open_session(path, spec, 1)
+    with session:
+        return session.run(inputs)
+
+
+def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> Manifest:
+    """The copy's: nothing that was measured with the old weights stays."""
+    old = artifact.manifest
+    note = (
+        f"respecialised from the artifact {artifact.digest}: {change.words}; {_SAID_OF[reference]}"
+    )
+    return old.model_copy(
+        update={
+            "phi": change.phi,
+            "checked": old.checked if reference == "eager" else "not_run",
+            "calibration": _calibration(change) if old.filters == "folded" else None,
+            "losses": (),
+            "notes": (*old.notes, note),
+            "created": datetime.now(UTC),
+        }
+    )
+
+
+def _calibration(change: _Change) -> Calibration:
+    """Given filters stand where captures would: they are what the constants were made of."""
+    content = b"".join(_canonical(change.values))
+    record = CalibrationFile(name="filters", sha256=hashlib.sha256(content).hexdigest())
+    return Calibration.of([record], "filters given to respecialise; hashed as name and float32 LE")
+
+
+def _canonical(values: Arrays) -> Iterator[bytes]:
+    for name, value in sorted(values.items()):
+        yield name.encode()
+        yield value.astype("<f4").tobytes()

@@ -1,0 +1,218 @@
+"""Checking an artifact on this machine: does the runtime give what the network gives?
+
+On the reference input, what eager gave lies in the artifact. On fresh random inputs eager runs
+here, from the graph that the artifact carries, where torch is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_pipeline.artifact.manifest import Checked, Manifest, ProgramSpec
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.compare import TOLERANCES, Tolerance
+from edge_pipeline.errors import InputError
+from edge_pipeline.proof.reports import OutputReport, ProgramReport, VerifyReport, judged
+from edge_pipeline.registry import RUNTIMES
+from edge_pipeline.runtime.base import EAGER, Session, open_session
+from edge_pipeline.runtime.inputs import Kind, random_inputs
+
+__all__ = [
+    "DEFAULT_RANDOM",
+    "OutputReport",
+    "ProgramReport",
+    "Trials",
+    "VerifyReport",
+    "verify_artifact",
+]
+
+DEFAULT_RANDOM = 2
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Which random inputs an artifact is tried on.
+
+    Attributes:
+        random: how many; None for two where eager can run here, and none where it cannot.
+        seed: what they are drawn from.
+        tolerance: largest relative error, in the place of the precision's own tolerance.
+    """
+
+    random: int | None = None
+    seed: int = 0
+    tolerance: float | None = None
+
+    def bound(self, manifest: Manifest) -> Tolerance:
+        """What differences from eager must stay within."""
+        if self.tolerance is not None:
+            return Tolerance(max_rel=self.tolerance)
+        return TOLERANCES[manifest.precision]
+
+    def kind(self, manifest: Manifest, index: int) -> Kind:
+        """Noise and pictures in turn; for int8 pictures only, since ranges are observed on such."""
+        return "picture" if manifest.precision == "int8" or index % 2 else "noise"
+
+    def rng(self, index: int) -> np.random.Generator:
+        """Draws the inputs of one trial."""
+        return np.random.default_rng([self.seed, index])
+
+
+def verify_artifact(
+    artifact: Artifact, *, threads: int = 1, trials: Trials | None = None
+) -> VerifyReport:
+    """Run each program on its reference input and on random ones, and compare with eager.
+
+    The programs of a split artifact are also run as a chain, each side with its own filters.
+
+    Args:
+        artifact: a checked artifact.
+        threads: how many threads the runtime may use.
+        trials: the random inputs.
+
+    Raises:
+        VerificationError: an output is not finite.
+        InputError: random inputs were asked for and the artifact carries no graph.
+        MissingExtraError, RuntimeFailure: as `open_session` and `Session.run`.
+    """
+    trials, manifest = trials or Trials(), artifact.manifest
+    if manifest.backend not in RUNTIMES:
+        note = f"nothing here can run what is written for {manifest.backend}; push it to a device"
+        return _report(artifact, threads, (), "not_run", (note,))
+    count, notes = _random_count(artifact, trials)
+    if manifest.checked == "not_run" and not count:
+        # Exchanged weights: the reference is the program's own, and agrees with whatever it does.
+        return _report(artifact, threads, (), "not_run", notes + manifest.notes)
+    programs: list[ProgramReport] = []
+    with ExitStack() as stack:
+
+        def opened(runtime: str | None) -> dict[str, Session]:
+            return {
+                spec.name: stack.enter_context(
+                    open_session(artifact, spec.name, threads=threads, runtime=runtime)
+                )
+                for spec in manifest.programs
+            }
+
+        tested = opened(None)
+        for spec in manifest.programs:
+            inputs, expected = artifact.reference(spec.name)
+            found = tested[spec.name].run(inputs)
+            programs.append(_judged(manifest, spec, "reference", inputs, expected, found, trials))
+        if count:
+            eager = opened(EAGER)
+            programs += _eager_on_reference(artifact, eager)
+            for index in range(count):
+                programs += _random_trial(artifact, tested, eager, trials, index)
+    return _report(artifact, threads, tuple(programs), _how(manifest), notes)
+
+
+def _how(manifest: Manifest) -> Checked:
+    """What passing is worth here: a runtime may only evaluate what it cannot run."""
+    module = RUNTIMES.load(manifest.backend)
+    if hasattr(module, "checked"):
+        here: Checked = module.checked()
+        return here
+    return "translation" if manifest.checked == "translation" else "verified"
+
+
+def _random_count(artifact: Artifact, trials: Trials) -> tuple[int, tuple[str, ...]]:
+    """How many random inputs, and what is to be said about it."""
+    reason = None
+    if any(spec.graph is None for spec in artifact.manifest.programs):
+        reason = "the artifact carries no graph that eager could run"
+    elif importlib.util.find_spec("torch") is None:
+        reason = "torch, which runs the network itself, is not installed"
+    if reason is None:
+        return DEFAULT_RANDOM if trials.random is None else trials.random, ()
+    if trials.random:
+        raise InputError(
+            f"{artifact.folder} cannot be tried on {trials.random} random inputs: {reason}"
+        )
+    return 0, (f"on the reference input only: {reason}",)
+
+
+def _eager_on_reference(
+    artifact: Artifact, eager: Mapping[str, Session]
+) -> Iterator[ProgramReport]:
+    """That the graph is the network: it gives again what was kept when it was compiled."""
+    for spec in artifact.manifest.programs:
+        inputs, expected = artifact.reference(spec.name)
+        pair = (expected, eager[spec.name].run(inputs))
+        exact = TOLERANCES["fp32"]
+        yield judged(artifact.manifest, spec, "reference, eager", inputs, pair, exact)
+
+
+def _random_trial(
+    artifact: Artifact,
+    tested: Mapping[str, Session],
+    eager: Mapping[str, Session],
+    trials: Trials,
+    index: int,
+) -> list[ProgramReport]:
+    """Every program on inputs of its own, then a split artifact's two as a chain."""
+    manifest = artifact.manifest
+    rng, kind = trials.rng(index), trials.kind(manifest, index)
+    label = f"random {index}"
+    reports = []
+    drawn: dict[str, Arrays] = {}
+    for spec in manifest.programs:
+        reference, _ = artifact.reference(spec.name)
+        minimum = manifest.tile.minimum
+        inputs = random_inputs(spec, reference, rng, kind=kind, minimum=minimum)
+        drawn[spec.name] = inputs
+        expected, found = eager[spec.name].run(inputs), tested[spec.name].run(inputs)
+        reports.append(_judged(manifest, spec, label, inputs, expected, found, trials))
+    if manifest.filters == "split":
+        predictor, path = manifest.programs
+        seen, packed = drawn[predictor.name], drawn[path.name]
+        expected = eager[path.name].run(packed | eager[predictor.name].run(seen))
+        found = tested[path.name].run(packed | tested[predictor.name].run(seen))
+        report = _judged(manifest, path, label, packed, expected, found, trials)
+        reports.append(report.model_copy(update={"program": f"{predictor.name} + {path.name}"}))
+    return reports
+
+
+def _judged(
+    manifest: Manifest,
+    spec: ProgramSpec,
+    label: str,
+    inputs: Arrays,
+    expected: Arrays,
+    found: Arrays,
+    trials: Trials,
+) -> ProgramReport:
+    return judged(manifest, spec, label, inputs, (expected, found), trials.bound(manifest))
+
+
+def _report(
+    artifact: Artifact,
+    threads: int,
+    programs: tuple[ProgramReport, ...],
+    checked: Checked,
+    notes: tuple[str, ...],
+) -> VerifyReport:
+    passed = checked != "not_run" and all(program.passed for program in programs)
+    verdict: Literal["failed"] | Checked = checked
+    if not passed and checked != "not_run":
+        verdict = "failed"
+    return VerifyReport(
+        artifact=str(artifact.folder),
+        digest=artifact.digest,
+        backend=artifact.manifest.backend,
+        precision=artifact.manifest.precision,
+        threads=threads,
+        verdict=verdict,
+        programs=programs,
+        passed=passed,
+        notes=notes,
+    )

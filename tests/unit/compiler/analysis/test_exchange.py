@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="compiling needs torch")
+
+import torch
+from torch import nn
+
+from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
+from edge_pipeline.compiler.program import constants_of, run_program
+from edge_pipeline.compiler.source.graph import graph_bytes
+from tests.programs import exported
+
+
+class Two(nn.Module):
+    """Two convolutions whose biases are equal, as fresh ones often are."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.second = nn.Conv2d(4, 4, 1)
+        for layer in (self.first, self.second):
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return Two().eval()
+
+
+def weights_of(network):
+    return {name: value.detach() for name, value in network.named_parameters()}
+
+
+def test_each_weight_has_a_mark_of_its_own(network):
+    x = torch.rand(1, 3, 8, 8)
+    program = exported(network, x)
+    exchange = Exchange.of(program, weights_of(network), None)
+    values = [v.numpy() for v in constants_of(exchange.program).values()]
+    for name, mark in exchange.marks.items():
+        assert sum(v.shape == mark.shape and np.array_equal(v, mark) for v in values) == 1, name
+        assert mark.shape == exchange.weights[name].shape
+    flat = np.concatenate([mark.ravel() for mark in exchange.marks.values()])
+    assert len(np.unique(flat)) == flat.size
+    # The program that was given is as it was.
+    with torch.no_grad():
+        assert torch.equal(run_program(program, [x])[0], network(x))
+
+
+def test_real_weights_come_where_marks_turn_up(network):
+    program = exported(network, torch.rand(1, 3, 8, 8))
+    exchange = Exchange.of(program, weights_of(network), None)
+    turned = exchange.marks["first.weight"].transpose(0, 2, 3, 1).tobytes()
+    others = b"".join(exchange.marks[n].tobytes() for n in exchange.marks if n != "first.weight")
+    files = {"model": b"head" + turned + others, "graph": graph_bytes(exchange.program)}
+    written, constants = exchange.settle(files, "graph")
+    real = weights_of(network)["first.weight"].numpy().transpose(0, 2, 3, 1).tobytes()
+    assert written["model"][4 : 4 + len(real)] == real
+    assert written["graph"] == graph_bytes(program)
+    assert {c.name for c in constants} == set(exchange.weights)
+    first = next(c for c in constants if c.name == "first.weight" and c.file == "model")
+    assert (first.axes, first.offsets) == ((0, 2, 3, 1), (4,))
+
+
+def test_a_mark_that_is_lost_is_told(network):
+    program = exported(network, torch.rand(1, 3, 8, 8))
+    exchange = Exchange.of(program, weights_of(network), None)
+    with pytest.raises(LostMark, match=r"first\.weight"):
+        exchange.settle({"model": b"", "graph": graph_bytes(exchange.program)}, "graph")
+
+
+def test_a_weight_that_the_program_does_not_hold_is_told(network):
+    program = exported(network, torch.rand(1, 3, 8, 8))
+    weights = weights_of(network) | {"third.weight": torch.rand(2, 2)}
+    with pytest.raises(LostMark, match=r"third\.weight is no constant"):
+        Exchange.of(program, weights, None)

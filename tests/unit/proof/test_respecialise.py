@@ -1,0 +1,212 @@
+"""Other weights in a compiled artifact: written where they lie, told honestly, refused clearly."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from edge_pipeline.artifact.constants import locate
+from edge_pipeline.artifact.hypernetwork import HypernetworkSpec, hypernetwork_bytes
+from edge_pipeline.artifact.provenance import Loss
+from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.errors import InputError, OutputError, RuntimeFailure, VerificationError
+from edge_pipeline.proof.respecialise import read_filters, respecialise
+from edge_pipeline.proof.verify import verify_artifact
+from tests.fakes.artifacts import FILTER, apply_filters, demosaic_weight, make_artifact, make_files
+
+OLD = demosaic_weight(1)[None]
+NEW = {FILTER: np.random.default_rng(5).standard_normal(OLD.shape).astype(np.float32)}
+
+
+def files_with_constants(**changes):
+    manifest, files = make_files(size=(32, 32))
+    constants = locate({"forward.onnx": files["forward.onnx"]}, {FILTER: OLD}).constants
+    program = manifest.programs[0].model_copy(update={"constants": constants})
+    return manifest.model_copy(update={"programs": (program,)} | changes), files
+
+
+def with_constants(folder, **changes):
+    return write_artifact(folder, *files_with_constants(**changes), force=False)
+
+
+@pytest.fixture
+def folded(tmp_path) -> Artifact:
+    return with_constants(tmp_path / "folded", notes=("an old note",))
+
+
+@pytest.fixture
+def specialised(tmp_path) -> Artifact:
+    """Its one weight is 0.35 at phi 0.35, and so on."""
+    spec = HypernetworkSpec(shapes={FILTER: OLD.shape}, slope=0.01, phi_range=(0.1, 0.6), levels=3)
+    tensors = {
+        "hidden.0.weight": np.eye(2, dtype=np.float32),
+        "hidden.0.bias": np.zeros(2, np.float32),
+        f"heads.{FILTER}.weight": np.array([[1, 0]] * OLD.size, np.float32),
+        f"heads.{FILTER}.bias": np.zeros(OLD.size, np.float32),
+    }
+    manifest, files = files_with_constants(
+        filters="specialised", phi=0.35, calibration=None, hypernetwork="h.safetensors"
+    )
+    files["h.safetensors"] = hypernetwork_bytes(spec, tensors)
+    return write_artifact(tmp_path / "specialised", manifest, files, force=False)
+
+
+def test_the_copy_computes_with_the_new_weights(folded, tmp_path):
+    before = (folded.folder / "manifest.json").read_bytes()
+    copy = respecialise(folded, tmp_path / "copy", filters=NEW)
+    inputs, outputs = copy.reference("forward")
+    expected = apply_filters(inputs["packed"], NEW[FILTER])
+    np.testing.assert_allclose(outputs["rgb"], expected, atol=1e-5)
+    assert (folded.folder / "manifest.json").read_bytes() == before
+    # Nobody has held it against eager, and it does not claim so.
+    assert not verify_artifact(Artifact.open(tmp_path / "copy")).passed
+
+
+def test_only_the_weights_differ(folded, tmp_path):
+    copy = respecialise(folded, tmp_path / "copy", filters=NEW)
+    old, new = (a.path("forward.onnx").read_bytes() for a in (folded, copy))
+    assert new == old.replace(OLD.tobytes(), NEW[FILTER].tobytes())
+
+
+def test_there_and_back_is_where_it_began(folded, tmp_path):
+    copy = respecialise(folded, tmp_path / "copy", filters=NEW)
+    back = respecialise(copy, tmp_path / "back", filters={FILTER: OLD})
+    assert back.path("forward.onnx").read_bytes() == folded.path("forward.onnx").read_bytes()
+
+
+def test_the_manifest_says_what_happened(tmp_path):
+    manifest, _ = make_files()
+    loss = Loss(
+        cause="folding", metric="psnr_db", before=30, after=29, loss=1, on=manifest.calibration
+    )
+    old = with_constants(tmp_path / "folded", notes=("an old note",), losses=(loss,))
+    told = respecialise(old, tmp_path / "copy", filters=NEW).manifest
+    assert told.checked == "not_run"
+    assert told.losses == ()
+    assert told.notes[0] == "an old note"
+    assert old.digest in told.notes[1]
+    assert "not eager's" in told.notes[1]
+    digest = hashlib.sha256(FILTER.encode() + NEW[FILTER].tobytes()).hexdigest()
+    assert [file.sha256 for file in told.calibration.files] == [digest]
+
+
+def test_without_a_run_no_reference_passes(folded, tmp_path):
+    copy = respecialise(folded, tmp_path / "copy", filters=NEW, reference="none")
+    assert np.isnan(copy.reference("forward")[1]["rgb"]).all()
+    assert "unknown" in copy.manifest.notes[-1]
+    assert verify_artifact(copy).verdict == "not_run"
+    # Nor if it were taken for checked.
+    claimed = copy.manifest.model_copy(update={"checked": "verified"})
+    with pytest.raises(VerificationError, match="not finite"):
+        verify_artifact(Artifact(copy.folder, claimed, copy.digest))
+
+
+def test_without_the_runtime_it_works_too(folded, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    copy = respecialise(folded, tmp_path / "copy", filters=NEW)
+    assert np.isnan(copy.reference("forward")[1]["rgb"]).all()
+
+
+def test_phi(specialised, tmp_path):
+    copy = respecialise(specialised, tmp_path / "copy", phi=0.36)
+    assert copy.manifest.phi == 0.36
+    inputs, outputs = copy.reference("forward")
+    expected = apply_filters(inputs["packed"], np.full(OLD.shape, 0.36, np.float32))
+    np.testing.assert_allclose(outputs["rgb"], expected, atol=1e-5)
+    # It still has its hypernetwork.
+    assert respecialise(copy, tmp_path / "again", phi=0.35).manifest.phi == 0.35
+
+
+@pytest.mark.parametrize(
+    ("phi", "complaint"),
+    [
+        (0.5, r"16x16, 8x8, and the program computes 11x11, 3x3; give phi from 0\.3438 to 0\.3636"),
+        (0.7, r"outside 0\.1 to 0\.6"),
+    ],
+)
+def test_phi_that_cannot_be(specialised, tmp_path, phi, complaint):
+    with pytest.raises(InputError, match=complaint):
+        respecialise(specialised, tmp_path / "copy", phi=phi)
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({}, "give either filters or phi"),
+        ({"filters": NEW, "phi": 0.3}, "give either filters or phi"),
+        ({"phi": 0.3}, "carries no hypernetwork"),
+        ({"filters": {}}, f"there is no {FILTER}"),
+        ({"filters": NEW | {"x": OLD}}, "x is no weight"),
+        ({"filters": NEW, "reference": "eager"}, "carries no graph for eager"),
+        ({"filters": {FILTER: OLD[0]}}, "float32 12x4x1x1, and float32 1x12x4x1x1 is wanted"),
+        ({"filters": {FILTER: OLD * np.nan}}, "not finite"),
+    ],
+)
+def test_what_cannot_be_written(folded, tmp_path, given, complaint):
+    with pytest.raises(InputError, match=complaint):
+        respecialise(folded, tmp_path / "copy", **given)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_artifacts_that_cannot_be_changed(tmp_path):
+    int8 = with_constants(tmp_path / "int8", precision="int8")
+    with pytest.raises(InputError, match="int8, whose scales belong to the old weights"):
+        respecialise(int8, tmp_path / "copy", filters=NEW)
+    for form, why in [("dynamic", "computes its filters itself"), ("split", "is given them")]:
+        artifact = make_artifact(tmp_path / form, filters=form)
+        with pytest.raises(InputError, match=why):
+            respecialise(artifact, tmp_path / "copy", filters=NEW)
+    plain = make_artifact(tmp_path / "plain")
+    with pytest.raises(InputError, match="does not list where its weights lie"):
+        respecialise(plain, tmp_path / "copy", filters=NEW)
+
+
+def test_an_output_that_stands_there(folded, tmp_path):
+    respecialise(folded, tmp_path / "copy", filters=NEW)
+    with pytest.raises(OutputError, match="--force"):
+        respecialise(folded, tmp_path / "copy", filters=NEW)
+    respecialise(folded, tmp_path / "copy", filters=NEW, force=True)
+    # Even the artifact itself may be replaced: it is read before the copy gets its name.
+    respecialise(folded, folded.folder, filters=NEW, force=True)
+    assert Artifact.open(folded.folder).manifest.notes[-1].startswith("respecialised")
+
+
+def test_a_copy_that_does_not_run_is_not_written(folded, tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeFailure("no")
+
+    monkeypatch.setattr("edge_pipeline.runtime.onnx.open_session", fail)
+    with pytest.raises(RuntimeFailure):
+        respecialise(folded, tmp_path / "copy", filters=NEW)
+    assert [path.name for path in tmp_path.iterdir()] == ["folded"]
+
+
+def test_reading_filters(tmp_path):
+    path = tmp_path / "f.safetensors"
+    path.write_bytes(safetensors.numpy.save(NEW))
+    np.testing.assert_array_equal(read_filters(path)[FILTER], NEW[FILTER])
+    with pytest.raises(InputError, match=r"cannot read .*absent"):
+        read_filters(tmp_path / "absent")
+    path.write_bytes(b"x")
+    with pytest.raises(InputError, match="not a readable safetensors file"):
+        read_filters(path)
+
+
+def test_no_torch_is_loaded(folded, tmp_path: Path):
+    safetensors.numpy.save_file(NEW, tmp_path / "f.safetensors")
+    script = f"""
+import sys
+from edge_pipeline.cli.main import main
+code = main(["respecialise", {str(folded.folder)!r}, "-o", {str(tmp_path / "copy")!r},
+             "--filters", {str(tmp_path / "f.safetensors")!r}])
+raise SystemExit(code or int("torch" in sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
