@@ -145,8 +145,8 @@ def _built(eager: Eager, size: tuple[int, int]) -> tuple[nn.Module, tuple[Tensor
     """The network, its inputs, and the function of them that is timed."""
     import torch
 
-    from edge_pipeline.compiler.geometry import Geometry
-    from edge_pipeline.compiler.reference import synthetic_inputs
+    from edge_pipeline.compiler.source.geometry import Geometry
+    from edge_pipeline.compiler.source.reference import synthetic_inputs
     from edge_pipeline.models.base import build_model
 
     if eager.model == "peak":

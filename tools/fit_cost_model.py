@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from edge_pipeline.artifact.manifest import Delegation, ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
-from edge_pipeline.compiler.cost_model import (
+from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
+from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     COSTS_FILE,
     NATIVE,
@@ -45,7 +46,6 @@ from edge_pipeline.compiler.cost_model import (
     predict,
     work_of,
 )
-from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
 from edge_pipeline.compiler.lowering.padding import Padding
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.pipeline import passes_for, run_passes

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from edge_pipeline.compiler.cost_model import (
+from edge_pipeline.compiler.lowering.convolution import Plan
+from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     NATIVE,
     BackendCosts,
@@ -12,7 +13,6 @@ from edge_pipeline.compiler.cost_model import (
     plans_of,
     predict,
 )
-from edge_pipeline.compiler.lowering.convolution import Plan
 from edge_pipeline.compiler.lowering.forms import FORMS
 from tools import fit_cost_model
 from tools.fit_cost_model import call_of, fit, main, measure, quality_of
