@@ -1,195 +1,137 @@
-"""Picture quality of the shipped model next to classical demosaicing, at four noise levels.
+"""Picture quality of the shipped model next to other demosaicing methods.
 
-    python -m benchmarks.isp_quality [--pictures FOLDER] [--artifact FOLDER] [--docs docs]
+    python -m benchmarks.isp_quality [--rows noise,shift,...] [--artifact FOLDER] [--docs docs]
 
-Prints the table of docs/picture-quality.md and, with --docs, puts it and its pictures there.
-The pictures (Kodak 09 to 12 by default) were not trained on. A capture is synthesised from each
-with a sensor whose colours are sRGB's; every method gets the same noisy mosaic.
+Prints the tables of docs/picture-quality.md and, with --docs, puts them and the picture sheets
+there. The pictures (Kodak 09 to 12 by default) were not trained on. Every method gets the same
+mosaic. The other methods' pictures are kept in the folder --cache, so only the first run is slow.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import rawpy
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
-from skimage.metrics import structural_similarity
-
+from benchmarks.isp import measurements as measured
+from benchmarks.isp import tables
+from benchmarks.isp.cached import cached, default_cache
+from benchmarks.isp.captures import KODAK, Method, real_take
+from benchmarks.isp.denoised import stabilised_menon_bm3d
+from benchmarks.isp.networks import shipped
+from benchmarks.isp.peers import classical, peers
+from benchmarks.isp.sheets import sheet
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.data.photographs import Options, load
 from edge_pipeline.data.pictures import Pictures
-from edge_pipeline.data.raw_synthesis import Sample
-from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import atomic_file, packaged
-from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.isp.develop import DEFAULT_MODEL
 from edge_pipeline.isp.network import Network
-from edge_pipeline.raw.cfa import unpack
-from edge_pipeline.raw.colour import SRGB_TO_XYZ, to_srgb
-from edge_pipeline.raw.noise import NOISE_LEVELS
-from tests.fakes.dng import Dng, write_dng
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it deprecates parts of its own dependencies at import
-    from colour_demosaicing import (
-        demosaicing_CFA_Bayer_bilinear,
-        demosaicing_CFA_Bayer_Malvar2004,
-        demosaicing_CFA_Bayer_Menon2007,
-    )
+__all__ = ["KODAK", "classical", "main", "shipped"]
 
-Rgb = NDArray[np.float32]
-Method = Callable[[Sample], Rgb]  # encoded sRGB, [3, H, W]
-KODAK = ("kodim09", "kodim10", "kodim11", "kodim12")
+OURS = ("isp_default", "isp_default, grain 0")
+BM3D = "stabilised Menon, BM3D"
+AHD = "LibRaw AHD"
+FEW = ("Malvar", "Menon", "demosaicnet", AHD, "LibRaw DHT", *OURS)
+# By the title over the column, which is as wide as the crop.
+SHEET = {"Menon": "Menon", "BM3D": BM3D, "demosaicnet": "demosaicnet", "AHD": AHD, OURS[0]: OURS[0]}
 
 
-def classical(demosaic: Callable[[NDArray[np.float32], str], NDArray[np.float64]]) -> Method:
-    """A demosaicing of the package colour-demosaicing."""
+@dataclass(frozen=True)
+class Bench:
+    """All that the tables are made of.
 
-    def develop(sample: Sample) -> Rgb:
-        camera = demosaic(unpack(sample.packed), "RGGB").transpose(2, 0, 1)
-        return to_srgb(camera, sample.camera_to_srgb)
-
-    return develop
-
-
-def libraw_ahd(sample: Sample) -> Rgb:
-    """LibRaw's AHD on a DNG that is written for it."""
-    black, span = 1024, 15500
-    mosaic = np.round(unpack(sample.packed) * span + black).clip(0, 65535).astype(np.uint16)
-    matrix = tuple(np.linalg.inv(SRGB_TO_XYZ).ravel())
-    dng = Dng(black=(black,) * 4, white=(black + span,), neutral=(1.0, 1.0, 1.0), matrix=matrix)
-    with tempfile.TemporaryDirectory() as folder:
-        path = write_dng(Path(folder) / "capture.dng", mosaic, dng)
-        with rawpy.imread(str(path)) as raw:
-            picture = raw.postprocess(
-                demosaic_algorithm=rawpy.DemosaicAlgorithm.AHD,
-                use_camera_wb=True,
-                no_auto_bright=True,
-                adjust_maximum_thr=0,
-                output_bps=16,
-                gamma=(2.4, 12.92),
-            )
-    return (picture.transpose(2, 0, 1) / 65535).astype(np.float32)
-
-
-def shipped(network: Network, grain: float = DEFAULT_GRAIN) -> Method:
-    """The artifact as `edge-pipeline develop` runs it: filters once, then tiles."""
-
-    def develop(sample: Sample) -> Rgb:
-        mosaic = unpack(sample.packed)
-        camera = np.zeros(sample.target.shape, np.float32)
-        for core in network.cores(mosaic, network.filters(mosaic), grain=grain):
-            height, width = core.rgb.shape[1:]
-            camera[:, core.top : core.top + height, core.left : core.left + width] = core.rgb
-        return to_srgb(camera, sample.camera_to_srgb)
-
-    return develop
-
-
-def ssim(picture: Rgb, reference: Rgb) -> float:
-    """SSIM with the window of its paper, over colour channels."""
-    return float(
-        structural_similarity(
-            picture,
-            reference,
-            channel_axis=0,
-            data_range=1.0,
-            gaussian_weights=True,
-            use_sample_covariance=False,
-        )
-    )
-
-
-def table(methods: dict[str, Method], pictures: Pictures) -> str:
-    """Mean PSNR and SSIM by method and level, as Markdown."""
-    head = "| sRGB PSNR (dB) / SSIM | " + " | ".join(NOISE_LEVELS) + " |"
-    lines = [head, "|---" * (len(NOISE_LEVELS) + 1) + "|"]
-    for name, method in methods.items():
-        cells = []
-        for level in NOISE_LEVELS:
-            scores = []
-            for index, picture in enumerate(pictures.pictures):
-                sample = validation_sample(picture, level, index)
-                wanted = to_srgb(sample.target, sample.camera_to_srgb)
-                got = method(sample)
-                scores.append((psnr_db(got, wanted), ssim(got, wanted)))
-            psnr, similarity = np.mean(scores, axis=0)
-            cells.append(f"{psnr:.2f} / {similarity:.4f}")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def strip(methods: dict[str, Method], picture: NDArray[np.uint8], index: int) -> Image.Image:
-    """A crop by every method (columns) at every noise level (rows), at twice the size."""
-    side, top, left = 128, 150, 180
-    names = ["original", *methods]
-    sheet = Image.new("RGB", (2 * side * len(names), (2 * side + 24) * len(NOISE_LEVELS)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-    for row, level in enumerate(NOISE_LEVELS):
-        sample = validation_sample(picture, level, index)
-        wanted = to_srgb(sample.target, sample.camera_to_srgb)
-        for column, name in enumerate(names):
-            rgb = wanted if name == "original" else methods[name](sample)
-            crop = rgb[:, top : top + side, left : left + side].transpose(1, 2, 0)
-            tile = Image.fromarray((crop * 255 + 0.5).astype(np.uint8))
-            at = (column * 2 * side, row * (2 * side + 24))
-            score = "" if name == "original" else f" {psnr_db(rgb, wanted):.1f} dB"
-            draw.text((at[0] + 4, at[1] + 2), f"{name}, {level}{score}", fill="black", font=font)
-            sheet.paste(
-                tile.resize((2 * side, 2 * side), Image.Resampling.NEAREST), (at[0], at[1] + 24)
-            )
-    return sheet
-
-
-def put_table(page: Path, table: str) -> None:
-    """Put a Markdown table in the place of the page's table with the same heading.
-
-    Raises:
-        ValueError: the page has none.
+    Attributes:
+        methods: by name.
+        pictures: of the synthetic captures.
+        real: files of real captures.
     """
-    lines, rows = page.read_text(encoding="utf-8").splitlines(), table.splitlines()
-    start = stop = lines.index(rows[0])
-    while stop < len(lines) and lines[stop].startswith("|"):
-        stop += 1
-    with atomic_file(page) as temporary:
-        text = "\n".join([*lines[:start], *rows, *lines[stop:]]) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+
+    methods: Mapping[str, Method]
+    pictures: Pictures
+    real: tuple[Path, ...]
+
+    def only(self, names: Iterable[str]) -> dict[str, Method]:
+        """Some of the methods."""
+        return {name: self.methods[name] for name in names}
+
+
+def _real(bench: Bench) -> str:
+    takes = {path.stem: real_take(path) for path in bench.real}
+    return tables.real_table(measured.measure_real_zipper(bench.only(FEW), takes), AHD)
+
+
+ROWS: Mapping[str, Callable[[Bench], str]] = {
+    "noise": lambda bench: tables.noise_table(
+        measured.measure_noise(bench.methods, bench.pictures.pictures)
+    ),
+    "shift": lambda bench: tables.shift_table(
+        measured.measure_shift(bench.only(FEW), bench.pictures.pictures)
+    ),
+    "zipper": lambda bench: tables.zipper_table(
+        measured.measure_zipper(bench.only(FEW), bench.pictures.pictures)
+    ),
+    "real": _real,
+    "phases": lambda bench: tables.phases_table(measured.measure_phases(bench.only(FEW))),
+    "flats": lambda bench: tables.flats_table(measured.measure_flats(bench.only(FEW))),
+    "borders": lambda bench: tables.borders_table(
+        measured.measure_borders(bench.only(FEW), bench.pictures.pictures)
+    ),
+    "exposure": lambda bench: tables.exposure_table(
+        measured.measure_exposure(bench.only(FEW), bench.pictures.pictures)
+    ),
+}
+
+
+def _methods(network: Network, cache: Path) -> dict[str, Method]:
+    """Every method in the order of the tables, all but the artifact's cached."""
+    others = {**peers(), BM3D: stabilised_menon_bm3d}
+    kept = {name: cached(name, method, cache) for name, method in others.items()}
+    return {**kept, OURS[0]: shipped(network), OURS[1]: shipped(network, 0.0)}
+
+
+def _write_sheets(bench: Bench, docs: Path) -> None:
+    methods = {title: bench.methods[name] for title, name in SHEET.items()}
+    named = zip(bench.pictures.names, bench.pictures.pictures, strict=True)
+    for index, (name, picture) in enumerate(named):
+        with atomic_file(docs / f"quality-{Path(name).stem}.jpg") as temporary:
+            sheet(methods, picture, index).save(temporary, quality=92)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    data = Path("../shared/data")
+    parser.add_argument("--pictures", type=Path, default=data / "kodak", help="folder")
+    parser.add_argument("--all", action="store_true", help="every picture, not Kodak 09 to 12")
+    parser.add_argument("--real", type=Path, default=data / "raw/real", help="folder of RAW files")
+    parser.add_argument("--artifact", type=Path, default=packaged("calibration") / DEFAULT_MODEL)
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="folder")
+    parser.add_argument("--docs", type=Path, help="folder to write tables and sheets into")
+    parser.add_argument("--rows", default=",".join(ROWS), help="tables to make, with commas")
+    chosen = parser.parse_args()
+    chosen.rows = chosen.rows.split(",")
+    if unknown := set(chosen.rows) - set(ROWS):
+        parser.error(f"no table is called {', '.join(sorted(unknown))}; there is {', '.join(ROWS)}")
+    return chosen
 
 
 def main() -> None:
     """Measure, print, and write into the docs when asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=Path("../shared/data/kodak"))
-    parser.add_argument(
-        "--artifact", type=Path, default=packaged("calibration/pretrained/isp_default/artifact")
-    )
-    parser.add_argument("--docs", type=Path, help="folder to write the table and pictures into")
-    parser.add_argument("--all", action="store_true", help="every picture, not Kodak 09 to 12")
-    chosen = parser.parse_args()
+    chosen = _arguments()
     only = () if chosen.all else KODAK
     pictures = load(Options(folder=chosen.pictures, licence="as found", only=only))
+    real = tuple(sorted(path for path in chosen.real.glob("*") if path.is_file()))
     with Network(Artifact.open(chosen.artifact), threads=1) as network:
-        methods: dict[str, Method] = {
-            "bilinear": classical(demosaicing_CFA_Bayer_bilinear),
-            "Malvar": classical(demosaicing_CFA_Bayer_Malvar2004),
-            "Menon": classical(demosaicing_CFA_Bayer_Menon2007),
-            "LibRaw AHD": libraw_ahd,
-            "isp_default": shipped(network),
-        }
-        text = table(methods, pictures)
-        print(text)
-        if chosen.docs:
-            put_table(chosen.docs / "picture-quality.md", text)
-            for index, (name, picture) in enumerate(
-                zip(pictures.names, pictures.pictures, strict=True)
-            ):
-                with atomic_file(chosen.docs / f"quality-{Path(name).stem}.jpg") as temporary:
-                    strip(methods, picture, index).save(temporary, quality=92)
+        bench = Bench(_methods(network, chosen.cache), pictures, real)
+        for row in chosen.rows:
+            table = ROWS[row](bench)
+            print(f"{row}\n\n{table}\n", flush=True)
+            if chosen.docs:
+                tables.put_table(chosen.docs / "picture-quality.md", row, table)
+        if chosen.docs and "noise" in chosen.rows:
+            _write_sheets(bench, chosen.docs)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ class Registry:
 MODELS = Registry(
     "model",
     (
+        ("hyperconv_isp", "edge_pipeline.models.hyperconv_isp"),
         ("hyperconv_unet", "edge_pipeline.models.hyperconv_unet"),
         ("phi_unet_oasis", "edge_pipeline.models.phi_unet_oasis"),
         ("phi_unet_pets", "edge_pipeline.models.phi_unet_pets"),

@@ -11,7 +11,15 @@ from edge_pipeline.raw.cfa import pack
 from edge_pipeline.raw.colour import RGBGains, camera_to_srgb_matrix, srgb_decode
 from edge_pipeline.raw.noise import NoiseModel, add_noise
 
-__all__ = ["Sample", "Shot", "augment", "clean_camera_rgb", "draw_shot", "mosaic_of", "synthesise"]
+__all__ = [
+    "CAMERAS_TO_SRGB",
+    "Sample",
+    "Shot",
+    "augment",
+    "clean_camera_rgb",
+    "mosaic_of",
+    "synthesise",
+]
 
 Image = NDArray[np.float32]
 
@@ -23,7 +31,7 @@ _CAMERAS: tuple[tuple[int, ...], ...] = (
     (5271, -712, -347, -6153, 13653, 2763, -1601, 2366, 7242),  # Sony ILCE-7
     (7798, -2562, -740, -3879, 11584, 2613, -1055, 2248, 5434),  # Panasonic DMC-GF1
 )
-_TO_SRGB = np.stack(
+CAMERAS_TO_SRGB = np.stack(
     [camera_to_srgb_matrix(np.array(m, np.float64).reshape(3, 3) / 1e4) for m in _CAMERAS]
 )
 
@@ -60,27 +68,6 @@ class Sample:
     packed: Image
     target: Image
     camera_to_srgb: NDArray[np.float32]
-
-
-def draw_shot(rng: np.random.Generator) -> Shot:
-    """A random camera, light, exposure and sensitivity.
-
-    One capture in six has no noise; the others' shot noise is log-uniform from a large sensor's
-    base ISO to beyond a small one's highest, with read noise that follows it as it does from the
-    low to the high level of `raw.noise.NOISE_LEVELS`, give or take a third.
-    """
-    mix = rng.dirichlet(np.full(len(_TO_SRGB) + 1, 0.7))
-    matrix = np.tensordot(mix[:-1], _TO_SRGB, 1) + mix[-1] * np.eye(3)
-    red, blue = np.maximum(rng.uniform(0.5, 2.6, 2), 1)  # a quarter each has gain 1
-    exposure = float(np.exp(rng.normal(-0.1, 0.35)))
-    noise = NoiseModel(0, 0)
-    if rng.random() > 1 / 6:
-        a = float(np.exp(rng.uniform(np.log(5e-5), np.log(2.5e-2))))
-        b = 0.002 * (a / 4e-4) ** 0.7 * float(np.exp(rng.normal(0, 0.3)))
-        noise = NoiseModel(a, b)
-    return Shot(
-        matrix, (float(red), 1.0, float(blue)), exposure, noise, int(rng.choice([940, 3840, 15500]))
-    )
 
 
 def clean_camera_rgb(picture: NDArray[np.uint8], shot: Shot) -> Image:

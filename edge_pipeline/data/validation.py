@@ -11,8 +11,12 @@ from torch import Tensor
 
 from edge_pipeline.data.pictures import Pictures
 from edge_pipeline.data.raw_synthesis import Sample, Shot, synthesise
+from edge_pipeline.raw.cfa import pack, unpack
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS, NoiseModel
+
+# Packed pixels; a multiple of the strides of networks, and beyond most of their reach.
+_MARGIN = 32
 
 __all__ = ["neutral_shot", "psnr_by_level", "psnr_db", "validation_sample"]
 
@@ -53,6 +57,16 @@ def psnr_db(picture: NDArray[np.floating], reference: NDArray[np.floating]) -> f
     return 100.0 if mse == 0 else float(-10 * np.log10(mse))
 
 
+def _with_margin(
+    develop: Callable[[Tensor], Tensor], packed: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Develop [4, h, w] as `edge-pipeline develop` does, extended by reflection on all sides."""
+    grown = pack(np.pad(unpack(packed), 2 * _MARGIN, mode="reflect"))
+    camera = develop(torch.from_numpy(grown)[None])[0].cpu().numpy()
+    inner = slice(2 * _MARGIN, -2 * _MARGIN)
+    return np.asarray(camera[:, inner, inner])
+
+
 def psnr_by_level(
     develop: Callable[[Tensor], Tensor], pictures: Pictures, levels: tuple[str, ...]
 ) -> dict[str, float]:
@@ -72,7 +86,7 @@ def psnr_by_level(
         for index, picture in enumerate(pictures.pictures):
             sample = validation_sample(picture, level, index)
             with torch.no_grad():
-                camera = develop(torch.from_numpy(sample.packed)[None])[0].cpu().numpy()
+                camera = _with_margin(develop, sample.packed)
             got, wanted = (to_srgb(x, sample.camera_to_srgb) for x in (camera, sample.target))
             values.append(psnr_db(got, wanted))
         result[level] = float(np.mean(values))

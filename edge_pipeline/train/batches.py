@@ -1,4 +1,4 @@
-"""Batches of synthetic captures; batch k is a function of the seed and k alone."""
+"""Batches, each of one synthetic capture; batch k is a function of the seed and k alone."""
 
 from __future__ import annotations
 
@@ -10,34 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edge_pipeline.data.capture_synthesis import synthesise_crops
 from edge_pipeline.data.pictures import Mixture
-from edge_pipeline.data.raw_synthesis import Sample, augment, draw_shot, synthesise
 
-__all__ = ["Batch", "batches", "make_batch", "stack"]
+__all__ = ["Batch", "batches", "make_batch"]
 
 
 class Batch(NamedTuple):
-    """Synthetic captures and their targets.
+    """Crops of one synthetic capture, and their targets.
 
     Attributes:
         packed: [N, 4, h, w].
         target: [N, 3, 2h, 2w], linear camera RGB.
-        camera_to_srgb: [N, 3, 3].
+        camera_to_srgb: [3, 3].
+        push: scalar, the factor with which pictures are judged.
     """
 
     packed: Tensor
     target: Tensor
     camera_to_srgb: Tensor
-
-
-def stack(samples: list[Sample]) -> Batch:
-    """Samples of one size as a batch."""
-    return Batch(
-        *(
-            torch.from_numpy(np.stack([getattr(sample, field) for sample in samples]))
-            for field in Batch._fields
-        )
-    )
+    push: Tensor
 
 
 def make_batch(pictures: Mixture, *, size: int, crop: int, seed: int, step: int) -> Batch:
@@ -49,14 +41,12 @@ def make_batch(pictures: Mixture, *, size: int, crop: int, seed: int, step: int)
         crop: side of a crop in packed pixels.
         seed: of the training.
         step: number of the batch; the same number gives the same batch, so that a resumed
-            training goes on as if it had not stopped.
+            training continues as if it had not stopped.
     """
     rng = np.random.default_rng([seed, step])
-    samples = []
-    for _ in range(size):
-        picture = augment(pictures.draw(rng), 2 * crop, rng)
-        samples.append(synthesise(picture, draw_shot(rng), rng))
-    return stack(samples)
+    packed, target, conditions = synthesise_crops(pictures, count=size, size=2 * crop, rng=rng)
+    matrix = torch.from_numpy(conditions.camera_to_srgb).float()
+    return Batch(packed, target, matrix, torch.tensor(conditions.push))
 
 
 def batches(

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from edge_pipeline.data.pictures import Mixture, Pictures, load_mixture, load_pictures
@@ -20,7 +21,7 @@ from edge_pipeline.models.checkpoint import save_checkpoint
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.train.batches import Batch, batches
 from edge_pipeline.train.interrupt import interrupt_between_steps
-from edge_pipeline.train.losses import encode, log_mse, ms_ssim
+from edge_pipeline.train.losses import coded_error, encode, log_energy, log_mse, ms_ssim
 from edge_pipeline.train.recipe import LossWeights, Recipe
 from edge_pipeline.train.state import TrainingState, load_state, save_state
 
@@ -45,20 +46,31 @@ class Progress:
 
 
 def loss_of(developed: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
-    """The weighted loss in encoded sRGB.
+    """The weighted loss.
 
     Args:
         developed: [N, 3, H, W], linear camera RGB.
         batch: what it was developed from.
-        weights: of the terms; MSE + (1 - MS-SSIM) is the paper's.
+        weights: of the terms; MSE + (1 - MS-SSIM) in encoded sRGB is the paper's.
     """
-    x = encode(developed, batch.camera_to_srgb)
-    y = encode(batch.target, batch.camera_to_srgb)
-    loss = weights.mse * (x - y).square().mean()
-    if weights.ms_ssim:
-        loss = loss + weights.ms_ssim * (1 - ms_ssim(x, y))
-    if weights.log_mse:
-        loss = loss + weights.log_mse * log_mse(x, y)
+    matrix, border = batch.camera_to_srgb * batch.push, 2 * weights.border
+    inner = (..., slice(border, -border or None), slice(border, -border or None))
+    developed, target = developed[inner], batch.target[inner]
+    loss = developed.new_zeros(())
+    if weights.mse or weights.ms_ssim or weights.log_mse:
+        x, y = encode(developed, matrix), encode(target, matrix)
+        loss = loss + weights.mse * (x - y).square().mean()
+        if weights.ms_ssim:
+            loss = loss + weights.ms_ssim * (1 - ms_ssim(x, y))
+        if weights.log_mse:
+            loss = loss + weights.log_mse * log_mse(x, y)
+    if weights.log_coded:
+        energy = log_energy(
+            coded_error(developed, target, matrix),
+            alternation=weights.alternation,
+            phase_mean=weights.phase_mean,
+        )
+        loss = loss + weights.log_coded * energy
     return loss
 
 
@@ -115,7 +127,7 @@ def train(
     validation = load_pictures(recipe.validation.dataset, recipe.validation.options)
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no CUDA device here; give --accelerator cpu")
-    fabric = Fabric(accelerator=accelerator, devices=1)
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.optimiser.precision)
     state = _fresh_state(recipe, fabric)
     if resume:
         load_state(state_file, state, recipe.model_dump_json())
@@ -186,7 +198,9 @@ def _one_step(recipe: Recipe, fabric: Fabric, state: TrainingState, batch: Batch
     """Loss, gradient, update, average; returns the loss."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, state.step)
-    loss = loss_of(state.model(batch.packed), batch, recipe.loss)
+    with fabric.autocast():
+        developed = _developed(state.model, batch.packed, shared=recipe.shared_filters)
+    loss = loss_of(developed, batch, recipe.loss)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise JobError(
@@ -194,12 +208,28 @@ def _one_step(recipe: Recipe, fabric: Fabric, state: TrainingState, batch: Batch
         )
     state.optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
+    if recipe.optimiser.clip:
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.optimiser.clip)
     state.optimizer.step()
     state.step += 1
     with torch.no_grad():
         for name, parameter in state.model.named_parameters():
             state.average[name].lerp_(parameter, 1 - recipe.optimiser.average)
     return value
+
+
+def _developed(model: nn.Module, packed: Tensor, *, shared: bool) -> Tensor:
+    """The network's pictures; with shared filters, those of the mean over the batch."""
+    packed = packed.contiguous(memory_format=torch.channels_last)
+    network: Any = model
+    pictures: Tensor
+    if shared:
+        predicted = network.predict_filters(packed)
+        mean = {name: value.mean(0, keepdim=True) for name, value in predicted.items()}
+        pictures = network.apply_filters(packed, mean)
+    else:
+        pictures = network(packed)
+    return pictures
 
 
 def _checkpoint(

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import options_of
@@ -15,6 +22,8 @@ __all__ = ["DataPart", "LossWeights", "Optimiser", "Recipe", "load_recipe", "rec
 
 # What raw_synthesis makes: packed Bayer, and the RGB picture that it was made of.
 _CHANNELS = {"in_channels": 4, "out_channels": 3}
+# Five scales of windows of 11 pixels.
+_LEAST_FOR_MS_SSIM = 88
 _RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -34,11 +43,25 @@ class DataPart(_Section):
 
 
 class LossWeights(_Section):
-    """Weights of the loss terms; the defaults are the paper's MSE + (1 - MS-SSIM)."""
+    """Weights of the loss terms; the defaults are the paper's MSE + (1 - MS-SSIM).
+
+    Attributes:
+        mse: mean square error in encoded sRGB.
+        ms_ssim: 1 - MS-SSIM in encoded sRGB.
+        log_mse: logarithm of the mean square error in encoded sRGB.
+        log_coded: logarithm of the error's energy in the networks' coding.
+        alternation: share of second differences in that energy.
+        phase_mean: share of local means by phase of the mosaic in that energy.
+        border: packed pixels along the crop's border that are not judged.
+    """
 
     mse: float = Field(default=1.0, ge=0)
     ms_ssim: float = Field(default=1.0, ge=0)
     log_mse: float = Field(default=0.0, ge=0)
+    log_coded: float = Field(default=0.0, ge=0)
+    alternation: float = Field(default=0.0, ge=0)
+    phase_mean: float = Field(default=0.0, ge=0)
+    border: int = Field(default=0, ge=0, le=16)
 
 
 class Optimiser(_Section):
@@ -52,6 +75,9 @@ class Optimiser(_Section):
         decay_from: share of the steps after which the rate falls to nothing along a cosine; 1
             keeps it constant.
         average: decay of the running average of the weights that is saved; 0 saves the last ones.
+        clip: largest norm of the gradient; 0 for no limit.
+        precision: `bf16-mixed` computes convolutions in bfloat16, which is several times faster
+            on processors with matrix units for it.
     """
 
     learning_rate: float = Field(default=5e-6, gt=0, allow_inf_nan=False)
@@ -60,6 +86,8 @@ class Optimiser(_Section):
     steps: int = Field(default=180_000, ge=1)
     decay_from: float = Field(default=1.0, ge=0, le=1)
     average: float = Field(default=0.0, ge=0, lt=1)
+    clip: float = Field(default=0.0, ge=0)
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
 
 class Recipe(_Section):
@@ -71,7 +99,9 @@ class Recipe(_Section):
         options: of the network.
         data: training data sets.
         validation: pictures that are not trained on.
-        crop: side of a crop in packed pixels; at least 88, which MS-SSIM needs.
+        crop: side of a crop in packed pixels; at least 88 if the loss has MS-SSIM.
+        shared_filters: whether the crops of a batch, which belong to one capture, share the mean
+            of the filters predicted from each, as the tiles of a developed capture do.
         loss: weights.
         optimiser: Adam's settings.
         seed: of weights, crops and noise.
@@ -84,12 +114,20 @@ class Recipe(_Section):
     options: dict[str, Any] = {}
     data: tuple[DataPart, ...] = Field(min_length=1)
     validation: DataPart
-    crop: int = Field(default=96, ge=88)
+    crop: int = Field(default=96, ge=32)
+    shared_filters: bool = False
     loss: LossWeights = LossWeights()
     optimiser: Optimiser = Optimiser()
     seed: int = Field(default=0, ge=0, lt=2**63)
     description: str = ""
     licence: str = "Apache-2.0"
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> Self:
+        least = _LEAST_FOR_MS_SSIM + 2 * self.loss.border
+        if self.loss.ms_ssim and self.crop < least:
+            raise ValueError(f"crop is {self.crop}; with MS-SSIM in the loss at least {least}")
+        return self
 
     @field_validator("crop")
     @classmethod

@@ -32,6 +32,11 @@ class Filters(NamedTuple):
             f"{layer}.{part}": value for part, value in self._asdict().items() if value is not None
         }
 
+    def scaled(self, factor: Tensor) -> Filters:
+        """Filters whose output is `factor` [N, 1] times as large."""
+        bias = None if self.bias is None else self.bias * factor
+        return Filters(self.weight * factor[:, :, None, None, None], bias, self.gain)
+
     @classmethod
     def from_named(cls, layer: str, tensors: Mapping[str, Tensor]) -> Filters:
         """The inverse of `named`.

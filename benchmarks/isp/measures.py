@@ -1,0 +1,103 @@
+"""Figures of one picture: closeness to the reference, zipper artefacts, and the phase grid."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from benchmarks.isp.captures import Rgb
+from edge_pipeline.data.validation import psnr_db
+
+__all__ = [
+    "BORDER",
+    "CODES",
+    "Quality",
+    "border_psnr",
+    "phase_spread",
+    "quality",
+    "zipper_per_megapixel",
+]
+
+CODES = 255.0
+BORDER = 8  # pixels along each side that count as the border
+_RUN_PIXELS = 8
+_THRESHOLD_CODES = 2.0
+
+
+class Quality(NamedTuple):
+    """Closeness of a picture to its reference, or a mean of several."""
+
+    psnr_db: float
+    ssim: float
+
+
+def quality(picture: Rgb, wanted: Rgb) -> Quality:
+    """PSNR, and SSIM with the window of its paper, over colour channels.
+
+    Args:
+        picture: [3, H, W], encoded sRGB, 0..1.
+        wanted: the reference, likewise.
+    """
+    similarity = structural_similarity(
+        picture,
+        wanted,
+        channel_axis=0,
+        data_range=1.0,
+        gaussian_weights=True,
+        use_sample_covariance=False,
+    )
+    return Quality(psnr_db(picture, wanted), float(similarity))
+
+
+def border_psnr(picture: Rgb, wanted: Rgb) -> tuple[float, float]:
+    """PSNR of the outer 8 pixels and PSNR of the pixels inside them, in dB."""
+    inside = np.zeros(picture.shape[-2:], bool)
+    inside[BORDER:-BORDER, BORDER:-BORDER] = True
+    outer, inner = (psnr_db(picture[:, part], wanted[:, part]) for part in (~inside, inside))
+    return outer, inner
+
+
+def _runs(values: NDArray[np.floating[Any]]) -> int:
+    """Count the windows of eight neighbours along the last axis that alternate."""
+    steps = np.diff(values, axis=-1)
+    signs = np.sign(steps) * (np.abs(steps) > _THRESHOLD_CODES)
+    turns = signs[..., 1:] * signs[..., :-1] < 0
+    windows = np.lib.stride_tricks.sliding_window_view(turns, _RUN_PIXELS - 2, axis=-1)
+    return int(windows.all(axis=-1).sum())
+
+
+def zipper_per_megapixel(picture: Rgb) -> tuple[float, float, float]:
+    """Zipper artefacts of the red, green and blue channels, counted away from the border.
+
+    A window of eight neighbouring pixels of a row or of a column counts if its seven differences
+    alternate in sign and each exceeds 2 codes of 255. Windows overlap, so a longer run counts
+    more. No photographed edge alternates like this; the mosaic's two-pixel period does.
+
+    Args:
+        picture: [3, H, W], encoded sRGB, 0..1; it is not rounded to codes first.
+
+    Returns:
+        Windows in a million pixels, by channel.
+    """
+    inner = picture[:, BORDER:-BORDER, BORDER:-BORDER] * CODES
+    pixels = inner.shape[1] * inner.shape[2]
+    red, green, blue = ((_runs(x) + _runs(x.T)) / pixels * 1e6 for x in inner)
+    return red, green, blue
+
+
+def phase_spread(picture: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """How far apart the means of the four phases of the 2 x 2 grid lie, in codes.
+
+    Args:
+        picture: [3, H, W] of a flat surface, encoded sRGB, 0..1; H and W even.
+
+    Returns:
+        float64 [3], the largest mean less the smallest, by channel.
+    """
+    means = [
+        picture[:, r::2, c::2].mean(axis=(1, 2), dtype=np.float64) for r, c in np.ndindex(2, 2)
+    ]
+    return np.asarray(np.ptp(means, axis=0) * CODES)

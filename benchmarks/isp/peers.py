@@ -1,0 +1,177 @@
+"""Demosaicing without noise reduction: of colour-demosaicing, of LibRaw, and demosaicnet."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rawpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import conv2d, conv_transpose2d, relu
+
+from benchmarks.isp.captures import Method, Rgb, Take, finish
+from edge_pipeline.data.raw_synthesis import Sample
+from edge_pipeline.raw.cfa import unpack
+from edge_pipeline.raw.colour import srgb_decode, srgb_encode, xyz_to_camera_from_srgb
+from tests.fakes.dng import Dng, write_dng
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it deprecates parts of its own dependencies at import
+    from colour_demosaicing import (
+        demosaicing_CFA_Bayer_bilinear,
+        demosaicing_CFA_Bayer_Malvar2004,
+        demosaicing_CFA_Bayer_Menon2007,
+    )
+
+__all__ = ["Curve", "classical", "demosaicnet", "libraw", "menon", "peers"]
+
+Planes = NDArray[np.floating[Any]]
+Demosaic = Callable[[Planes, str], Planes]
+Curve = Callable[[Planes], Planes]
+
+menon: Demosaic = demosaicing_CFA_Bayer_Menon2007
+_BLACK, _SPAN = 1024, 15500
+_LAYERS = 15
+_HALO = 40  # pixels on each side that the network's convolutions without padding consume, and more
+
+
+def _root(linear: Planes) -> Planes:
+    return np.sqrt(np.maximum(linear, 0))
+
+
+def _squared(coded: Planes) -> Planes:
+    return np.maximum(coded, 0) ** 2
+
+
+def _same(values: Planes) -> Planes:
+    return values
+
+
+def classical(demosaic: Demosaic, encode: Curve = _same, decode: Curve = _same) -> Method:
+    """A demosaicing of the package colour-demosaicing.
+
+    Args:
+        demosaic: the package's function.
+        encode: the curve that the mosaic is put on before it.
+        decode: its inverse, for the picture after it.
+    """
+
+    def develop(sample: Sample) -> Rgb:
+        mosaic = np.asarray(encode(unpack(sample.packed)), np.float32)
+        camera = decode(demosaic(mosaic, "RGGB").transpose(2, 0, 1))
+        return finish(camera, sample)
+
+    return develop
+
+
+def libraw(algorithm: str) -> Method:
+    """A demosaicing of LibRaw, on a DNG that is written for it.
+
+    LibRaw clips values below black to black.
+
+    Args:
+        algorithm: a name of rawpy.DemosaicAlgorithm.
+    """
+
+    def develop(sample: Sample) -> Rgb:
+        mosaic = np.round(unpack(sample.packed) * _SPAN + _BLACK).clip(0, 65535).astype(np.uint16)
+        matrix = tuple(xyz_to_camera_from_srgb(sample.camera_to_srgb).ravel())
+        dng = Dng(
+            black=(_BLACK,) * 4, white=(_BLACK + _SPAN,), neutral=(1.0, 1.0, 1.0), matrix=matrix
+        )
+        exposure_ev = sample.exposure_ev if isinstance(sample, Take) else 0.0
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_dng(Path(folder) / "capture.dng", mosaic, dng)
+            with rawpy.imread(str(path)) as raw:
+                picture = raw.postprocess(
+                    demosaic_algorithm=rawpy.DemosaicAlgorithm[algorithm],
+                    use_camera_wb=True,
+                    no_auto_bright=True,
+                    adjust_maximum_thr=0,
+                    bright=2.0**exposure_ev,
+                    output_bps=16,
+                    gamma=(2.4, 12.92),
+                )
+        return (picture.transpose(2, 0, 1) / 65535).astype(np.float32)
+
+    return develop
+
+
+@cache
+def _demosaicnet_weights() -> dict[str, Tensor]:
+    """The trained weights in the package, whose own code asks for the removed pkg_resources."""
+    spec = find_spec("demosaicnet")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("demosaicnet is not installed; run pip install demosaicnet")
+    path = Path(spec.origin).parent / "data" / "bayer.pth"
+    weights: dict[str, Tensor] = torch.load(  # noqa: TID251 - a peer's file, tensors alone
+        path, map_location="cpu", weights_only=True
+    )
+    return weights
+
+
+def _demosaicnet_forward(mosaic: Tensor, weights: dict[str, Tensor]) -> Tensor:
+    """The network of the package, restated.
+
+    Args:
+        mosaic: [1, 3, H, W], sRGB-coded, GRBG, zero where a colour was not seen.
+        weights: of the package.
+
+    Returns:
+        [1, 3, H', W'], the middle of the picture.
+
+    Source: M. Gharbi et al., Deep joint demosaicking and denoising, ACM ToG 35(6), 2016, and
+        `BayerDemosaick` of the package demosaicnet 0.0.14.
+    """
+
+    def layer(name: str) -> tuple[Tensor, Tensor]:
+        return weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+    x = conv2d(mosaic, *layer("main_processor.pack_mosaic"), stride=2)
+    for index in range(1, _LAYERS + 1):
+        x = relu(conv2d(x, *layer(f"main_processor.conv{index}")))
+    filters, masks = x.chunk(2, dim=1)
+    x = conv2d(filters * masks, *layer("residual_predictor"))
+    x = conv_transpose2d(x, *layer("upsampler"), stride=2, groups=3)
+    cut = (mosaic.shape[-1] - x.shape[-1]) // 2
+    x = torch.cat([mosaic[..., cut:-cut, cut:-cut], x], dim=1)
+    x = relu(conv2d(x, *layer("fullres_processor.post_conv")))
+    return conv2d(x, *layer("fullres_processor.output"))
+
+
+def demosaicnet(sample: Sample) -> Rgb:
+    """Gharbi's network with its weights for captures without noise, on the sRGB-coded mosaic."""
+    mosaic = unpack(sample.packed)
+    height, width = mosaic.shape
+    # One column more on the left makes the order GRBG, which the network was trained on.
+    sides = ((_HALO, _HALO), (_HALO + 1, _HALO + 1))
+    coded = np.pad(np.asarray(srgb_encode(mosaic), np.float32), sides, mode="reflect")
+    colours = np.zeros((1, 3, *coded.shape), np.float32)
+    for colour, row, column in ((1, 0, 0), (0, 0, 1), (2, 1, 0), (1, 1, 1)):
+        colours[0, colour, row::2, column::2] = coded[row::2, column::2]
+    with torch.inference_mode():
+        rgb = _demosaicnet_forward(torch.from_numpy(colours), _demosaicnet_weights())[0].numpy()
+    top, left = (coded.shape[0] - rgb.shape[1]) // 2, (coded.shape[1] - rgb.shape[2]) // 2
+    top, left = _HALO - top, _HALO + 1 - left
+    return finish(srgb_decode(rgb[:, top : top + height, left : left + width]), sample)
+
+
+def peers() -> dict[str, Method]:
+    """Every method of this module by its name in the tables."""
+    return {
+        "bilinear": classical(demosaicing_CFA_Bayer_bilinear),
+        "Malvar": classical(demosaicing_CFA_Bayer_Malvar2004),
+        "Menon": classical(menon),
+        "Menon, square root": classical(menon, _root, _squared),
+        "Menon, sRGB curve": classical(menon, srgb_encode, srgb_decode),
+        "demosaicnet": demosaicnet,
+        **{f"LibRaw {name}": libraw(name) for name in ("AHD", "DHT", "AAHD", "PPG", "VNG", "DCB")},
+    }

@@ -1,0 +1,55 @@
+"""Measure the noise of a capture where it is flattest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import Tensor, nn
+
+__all__ = ["Noise", "NoiseStatistics"]
+
+# A second difference along both axes; it has unit gain for white noise and none for a plane.
+_LAPLACIAN = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6
+_BLOCK = 8
+_TINY = 1e-8
+
+
+class Noise(NamedTuple):
+    """Standard deviations of a capture's high frequencies, each [N, channels].
+
+    Attributes:
+        least: of the flattest block: the noise, apart from the block's chance.
+        mean: the mean over all blocks: noise and texture.
+    """
+
+    least: Tensor
+    mean: Tensor
+
+
+class NoiseStatistics(nn.Module):
+    """The deviation of second differences in blocks of 8 x 8; it has no parameters.
+
+    Args:
+        channels: of the map.
+
+    Source: J. Immerkaer, Fast noise variance estimation, CVIU 64(2), 1996 (the filter).
+    """
+
+    laplacian: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        kernel = _LAPLACIAN.expand(channels, 1, 3, 3).clone()
+        self.register_buffer("laplacian", kernel, persistent=False)
+
+    def forward(self, z: Tensor) -> Noise:
+        """Measure.
+
+        Args:
+            z: [N, channels, H, W] in a coding that evens noise out, H and W at least 10.
+        """
+        detail = F.conv2d(z, self.laplacian, groups=z.shape[1])
+        deviation = torch.sqrt(F.avg_pool2d(detail * detail, _BLOCK) + _TINY)
+        return Noise(-(-deviation).amax((2, 3)), deviation.mean((2, 3)))
