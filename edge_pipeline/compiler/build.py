@@ -13,8 +13,7 @@ from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
 from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
 from edge_pipeline.compiler.program import Pass, Result
-from edge_pipeline.compiler.source.entries import Entry, Role, export
-from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
 from edge_pipeline.compiler.source.reference import macs_of, reference_of
 from edge_pipeline.compiler.source.shapes import Letters, tensors_of
@@ -30,8 +29,6 @@ class Target:
         name: the backend's, in the registry.
         backend: its module.
         device: by whose measured costs convolutions are lowered.
-        geometry: the network's.
-        free_sizes: whether height and width stay open.
         order: precision and permissions; names and samples are each program's own.
         tell: told in a few words what is being done.
     """
@@ -39,8 +36,6 @@ class Target:
     name: str
     backend: Backend
     device: str
-    geometry: Geometry
-    free_sizes: bool
     order: Order
     tell: Callable[[str], None]
 
@@ -65,9 +60,7 @@ def build(entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]) -
     Raises:
         CompileError: a pass or the backend cannot take the network; the layer is named.
     """
-    target.tell(f"{entry.name}: tracing")
-    source = export(entry, target.geometry, free_sizes=target.free_sizes)
-    source = run_passes(source, PREPARATION, entry.example, on_result=_teller(entry, target))
+    source = run_passes(entry.program, PREPARATION, entry.example, on_result=_teller(entry, target))
     notes: tuple[str, ...] = ()
     if entry.weights and target.order.precision != "int8":  # whose scales belong to the weights
         try:

@@ -24,10 +24,11 @@ from edge_pipeline.compiler.build import Built, Target, build
 from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
 from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
-from edge_pipeline.compiler.source.forms import Form, form_of, samples_for
+from edge_pipeline.compiler.source.forms import Form, form_of
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.hypernetwork import hypernetwork_file
-from edge_pipeline.compiler.source.opening import Opened, open_source
+from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
@@ -111,27 +112,20 @@ def compile_model(
     )
     check_output(request.output, force=request.force)  # known now, not after minutes of work
     on_step("building the network")
-    opened = open_source(request.source, request.options, request.seed)
-    geometry = Geometry.of(opened.network)
-    free = backend.FREE_SIZES and geometry.free_sizes
-    size = geometry.size(request.size, free=free)
-    example = synthetic_inputs(geometry, *size)
-    form = form_of(
-        opened.network,
-        example,
-        request.filters,
-        request.phi,
-        request.calibration,
-        request.window,
-    )
-    samples, observed = _samples(request, geometry, size)
+    network = open_source(request.source, request.options, request.seed)
+    free = backend.FREE_SIZES and network.geometry.free_sizes
+    size = network.geometry.size(request.size, free=free)
+    network = network.sized(synthetic_inputs(network.geometry, *size), free_sizes=free)
+    on_step("tracing")
+    form = form_of(network, request.filters, request.phi, request.calibration, request.window)
+    samples, observed = _samples(request, network.geometry, size)
     order = Order("", (), (), request.precision, allowed=request.allowed)
-    target = Target(request.backend, backend, request.device, geometry, free, order, on_step)
+    target = Target(request.backend, backend, request.device, order, on_step)
     built = [
-        build(entry, target, samples_for(entry, opened.network, samples, form.window))
+        build(entry, target, [form.inputs_of(entry, one) for one in samples])
         for entry in form.entries
     ]
-    work = _Work(request, opened, size, form, tuple(built), observed, tools)
+    work = _Work(request, network, size, form, tuple(built), observed, tools)
     on_step("checking what was written")
     return build_artifact(request.output, work.describe, work.files(), force=request.force)
 
@@ -141,7 +135,7 @@ class _Work:
     """All that was decided and built, from which the artifact is described."""
 
     request: CompileRequest
-    opened: Opened
+    network: Network
     size: tuple[int, int]
     form: Form
     built: tuple[Built, ...]
@@ -153,7 +147,7 @@ class _Work:
         files: dict[str, bytes | Path] = {COST_FILE: self._cost()}
         for one in self.built:
             files |= one.files
-        hypernetwork = hypernetwork_file(self.opened.network) if self.form.phi is not None else None
+        hypernetwork = hypernetwork_file(self.network.module) if self.form.phi is not None else None
         return files if hypernetwork is None else files | {_HYPERNETWORK: hypernetwork}
 
     def describe(self, folder: Path) -> Manifest:
@@ -163,26 +157,27 @@ class _Work:
         checked, specs = backend.checked(), [one.spec for one in self.built]
         after: Run | None = None
         if checked != "not_run":
-            space = self.opened.card.output_space
+            space = self.network.card.output_space
             prove(folder, request.backend, specs, request.precision, space)
-            after = compiled_run(folder, request.backend, specs, form.window)
+            ports = [port.name for port in self.network.geometry.inputs]
+            after = compiled_run(folder, request.backend, specs, ports, form.window)
         notes = [note for one in self.built for note in one.notes]
         if request.backend == "litert":
             notes += board_notes(folder, specs, request.precision, request.tflite_runtime)
         return Manifest(
-            source=self.opened.source,
+            source=self.network.source,
             backend=request.backend,
             precision=request.precision,
             filters=form.filters,
             phi=form.phi,
             checked=checked,
             programs=tuple(specs),
-            tile=Geometry.of(self.opened.network).tile(),
+            tile=self.network.geometry.tile(),
             calibration=form.calibration,
             precision_calibration=self.observed,
             losses=self._losses(after),
             hypernetwork=_HYPERNETWORK if (folder / _HYPERNETWORK).exists() else None,
-            card=self.opened.card,
+            card=self.network.card,
             tools=dict(sorted(self.tools.items())),
             notes=tuple(dict.fromkeys(notes)),
             created=datetime.now(UTC),
@@ -190,7 +185,7 @@ class _Work:
 
     def _cost(self) -> bytes:
         """What the network costs at the reference input, for those who have it not."""
-        source = self.opened.source
+        source = self.network.source
         entry = self.form.entries[-1]
         shape = tuple(entry.example[0].shape[1:])
         cost = cost_of_name(source.model, source.options, shape, self.form.phi)
@@ -203,15 +198,15 @@ class _Work:
         narrow = self.request.precision != "fp32" and after is not None
         if self.form.filters != "folded" and not narrow:
             return ()
-        network: Any = self.opened.network
+        module: Any = self.network.module
         trial = trial_for(
-            Geometry.of(network), self.opened.card, self.size, self.request.validation
+            self.network.geometry, self.network.card, self.size, self.request.validation
         )
         losses = []
         if self.form.filters == "folded":
 
             def predicting(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
-                output: NDArray[np.float32] = network(*inputs).detach().numpy()
+                output: NDArray[np.float32] = module(*inputs).detach().numpy()
                 return output
 
             losses.append(loss_of("folding", trial, predicting, self.form.run))

@@ -16,7 +16,12 @@ import torch
 from torch import Tensor, fx
 from torch._guards import detect_fake_mode
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
+from torch.export.graph_signature import (
+    ExportGraphSignature,
+    InputKind,
+    InputSpec,
+    TensorArgument,
+)
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
@@ -28,8 +33,10 @@ __all__ = [
     "Pass",
     "Result",
     "constants_of",
+    "copied_graph",
     "layer_of",
     "run_program",
+    "user_inputs",
     "value_of",
 ]
 
@@ -112,6 +119,19 @@ def constants_of(program: ExportedProgram) -> dict[str, Tensor]:
     return found
 
 
+def user_inputs(signature: ExportGraphSignature) -> list[str]:
+    """The names of the graph's inputs that carry the user's, in order."""
+    return [s.arg.name for s in signature.input_specs if s.kind is InputKind.USER_INPUT]
+
+
+def copied_graph(program: ExportedProgram) -> fx.Graph:
+    """A copy of a program's graph with the same names, by which the signature goes."""
+    graph: fx.Graph = copy.deepcopy(program.graph)
+    for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
+        new.name = old.name  # copying renames nodes that are called like a Python builtin
+    return graph
+
+
 def run_program(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tensor]:
     """What `program` computes, eagerly; the outputs in order.
 
@@ -139,10 +159,7 @@ class Editor:
 
     def __init__(self, program: ExportedProgram) -> None:
         self._program = program
-        graph = copy.deepcopy(program.graph)
-        # Copying renames what is called like a Python builtin, and the signature goes by name.
-        for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
-            new.name = old.name
+        graph = copied_graph(program)
         self._module = fx.GraphModule(program.graph_module, graph)
         self._module.meta.update(program.graph_module.meta)
         self._signature = copy.deepcopy(program.graph_signature)

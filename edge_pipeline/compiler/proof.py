@@ -97,7 +97,11 @@ def _reference(folder: Path, spec: ProgramSpec) -> tuple[Arrays, Arrays]:
 
 
 def compiled_run(
-    folder: Path, backend: str, specs: Sequence[ProgramSpec], window: int = WINDOW
+    folder: Path,
+    backend: str,
+    specs: Sequence[ProgramSpec],
+    ports: Sequence[str],
+    window: int = WINDOW,
 ) -> Run:
     """The written programs as one function of the network's inputs; a predictor feeds its path.
 
@@ -105,19 +109,24 @@ def compiled_run(
         folder: where the files lie.
         backend: whose runtime runs them.
         specs: one program, or a predictor and its path.
-        window: side of what the predictor sees at most.
+        ports: the names of the network's inputs, in order.
+        window: side of the part of each map that the predictor sees at most.
     """
 
     def run(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
-        given = [value.numpy() for value in inputs]
+        named = dict(zip(ports, (value.numpy() for value in inputs), strict=True))
         filters: Arrays = {}
         if len(specs) > 1:
-            seen = np.ascontiguousarray(given[0][:, :, :window, :window])
+            seen = {t.name: _windowed(named[t.name], window) for t in specs[0].inputs}
             with _open(folder, backend, specs[0]) as session:
-                filters = session.run({specs[0].inputs[0].name: seen})
+                filters = session.run(seen)
         spec = specs[-1]
-        named = dict(zip((t.name for t in spec.inputs), given, strict=False))
+        own = {t.name: named[t.name] for t in spec.inputs if t.name in named}
         with _open(folder, backend, spec) as session:
-            return session.run(named | filters)[spec.outputs[0].name]
+            return session.run(own | filters)[spec.outputs[0].name]
 
     return run
+
+
+def _windowed(value: NDArray[np.float32], window: int) -> NDArray[np.float32]:
+    return np.ascontiguousarray(value[:, :, :window, :window]) if value.ndim == 4 else value

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-__all__ = ["FilterNetwork", "Network", "PhiNetwork", "Port"]
+__all__ = ["Network", "PhiNetwork", "Port"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Port:
         range: what the values usually span.
         times: rows of this tensor per row of the first input.
         per: rows of the first input per row of this tensor.
+        fixed: the shape of a tensor that does not follow the first input's size, or is no map.
     """
 
     name: str
@@ -34,9 +35,18 @@ class Port:
     range: tuple[float, float] | None = None
     times: int = 1
     per: int = 1
+    fixed: tuple[int, ...] | None = None
 
-    def shape(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """The shape of one sample where the first input is `height` x `width`."""
+    @classmethod
+    def of_unknown(cls, name: str, shape: tuple[int, ...] | None = None) -> Port:
+        """The port of a tensor of which nothing but its shape is known."""
+        channels = shape[1] if shape is not None and len(shape) > 1 else 1
+        return cls(name, channels, "not described", "features", fixed=shape)
+
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """The shape of one sample if the first input is `height` x `width`."""
+        if self.fixed is not None:
+            return self.fixed
         rows, columns = (side * self.times // self.per for side in (height, width))
         return 1, self.channels, rows, columns
 
@@ -64,19 +74,6 @@ class Network(Protocol):
     scale: int
     default_size: tuple[int, int]
     free_sizes: bool
-
-
-@runtime_checkable
-class FilterNetwork(Protocol):
-    """A network whose filters are predicted from its input, and can be had apart from their use."""
-
-    def predict_filters(self, x: Tensor) -> dict[str, Tensor]:
-        """The filters by name, each [N, ...]."""
-        ...
-
-    def apply_filters(self, x: Tensor, filters: Mapping[str, Tensor]) -> Tensor:
-        """The output, from an input and its filters."""
-        ...
 
 
 @runtime_checkable

@@ -15,8 +15,9 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compare import Tolerance, compare
+from edge_pipeline.compiler.analysis.cutting import cut_at
 from edge_pipeline.compiler.backends.base import Backend, Order
-from edge_pipeline.compiler.bisect.cut import all_values, cut_at, open_values, operators_of
+from edge_pipeline.compiler.bisect.cut import all_values, open_values, operators_of
 from edge_pipeline.errors import CompileError
 from edge_pipeline.runtime.base import Session
 

@@ -17,9 +17,7 @@ from edge_pipeline.compiler.bisect.search import Finding, bisect
 from edge_pipeline.compiler.pipeline import PREPARATION, passes_for
 from edge_pipeline.compiler.precision.samples import sample_inputs
 from edge_pipeline.compiler.program import Pass
-from edge_pipeline.compiler.source.entries import export
-from edge_pipeline.compiler.source.forms import form_of, samples_for
-from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.forms import form_of
 from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.device_profile import DEFAULT_DEVICE
@@ -91,12 +89,13 @@ def bisect_source(
             f"what is written for {request.backend} cannot be run here; bisect runs it"
         )
     on_step("building the network")
-    network = open_source(request.source, request.options, request.seed).network
-    geometry = Geometry.of(network)
+    network = open_source(request.source, request.options, request.seed)
+    geometry = network.geometry
     free = backend.FREE_SIZES and geometry.free_sizes
     size = geometry.size(request.size, free=free)
-    example = synthetic_inputs(geometry, *size)
-    form = form_of(network, example, request.filters, request.phi, request.calibration)
+    network = network.sized(synthetic_inputs(geometry, *size), free_sizes=free)
+    on_step("tracing")
+    form = form_of(network, request.filters, request.phi, request.calibration)
     samples: list[tuple[Tensor, ...]] = []
     if request.precision == "int8":
         samples, _ = sample_inputs(geometry, size, request.calibration)
@@ -105,17 +104,16 @@ def bisect_source(
     if passes is None:
         passes = passes_for(request.backend, request.device, request.precision)
     for entry in form.entries:
-        on_step(f"{entry.name}: tracing")
         order = Order(
             name=entry.name,
             inputs=tuple(role.name for role in entry.inputs),
             outputs=tuple(role.name for role in entry.outputs),
             precision=request.precision,
-            samples=samples_for(entry, network, samples),
+            samples=[form.inputs_of(entry, one) for one in samples],
             allowed=request.allowed,
         )
         found = bisect(
-            export(entry, geometry, free_sizes=free),
+            entry.program,
             entry.example,
             (*PREPARATION, *passes),
             backend,

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
-from edge_pipeline.compiler.precision.samples import aligned_mosaic
-from edge_pipeline.compiler.source.entries import as_filter_network
-from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.precision.samples import CAPTURE_SPACE, aligned_mosaic, bundled_files
+from edge_pipeline.compiler.source.entries import Entry, predictor
+from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.files import sha256_of
 from edge_pipeline.raw.windows import PER_AXIS, WINDOW, windows
@@ -39,45 +39,78 @@ def _mean(sets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def calibrated_filters(
-    model: nn.Module, captures: Sequence[Path]
+    network: Network, captures: Sequence[Path]
 ) -> tuple[dict[str, Tensor], Calibration]:
-    """The filters to fold, and the record of where they came from.
+    """Predict the filters to fold, and record the captures that they came from.
 
     Args:
-        model: predicts filters; in eval mode.
-        captures: RAW files, at least one.
+        network: computes weights from its inputs.
+        captures: RAW files; those that come with the project if empty. A network that takes no
+            captures predicts its filters on its example inputs.
 
     Returns:
-        Filters by name, each [1, ...], float32.
+        Filters by name, float32, in the shapes in which the path uses them.
 
     Raises:
-        InputError: there is no capture, or the network predicts no filters or takes no Bayer.
+        InputError: the network computes no weights that one input has in common, or captures are
+            given for a network that takes none.
         CaptureError: a capture cannot be read.
         CompileError: a predicted filter is not finite.
     """
-    network, geometry = as_filter_network(model), Geometry.of(model)
-    if not captures:
-        raise InputError("the calibration set is empty; name at least one capture")
-    channels = geometry.inputs[0].channels
-    if channels != 4:
-        raise InputError(
-            f"the network takes {channels} channels, and calibration captures are packed Bayer "
-            "with 4; compile with --filters dynamic or split"
-        )
+    geometry = network.geometry
+    if geometry.inputs[0].space != CAPTURE_SPACE:
+        return _of_example(network, captures)
+    predict = _Predictor(network)
     sets: list[dict[str, Tensor]] = []
     files: list[CalibrationFile] = []
-    for path in captures:
+    for path in list(captures) or bundled_files(CAPTURE_SPACE):
         mosaic = aligned_mosaic(path, geometry)
-        with torch.no_grad():
-            # In double precision, so that the mean does not depend on the windows' order.
-            predicted = [
-                {name: value.double() for name, value in network.predict_filters(window).items()}
-                for window in _windows(mosaic, geometry.stride)
-            ]
+        # In double precision, so that the mean does not depend on the windows' order.
+        predicted = [
+            {name: value.double() for name, value in predict((window,)).items()}
+            for window in _windows(mosaic, geometry.stride)
+        ]
         sets.append(_mean(predicted))
         files.append(CalibrationFile(name=path.name, sha256=sha256_of(path)))
-    filters = {name: value.float() for name, value in _mean(sets).items()} if sets[0] else {}
+    filters = {name: value.float() for name, value in _mean(sets).items()}
+    return _finite(filters), Calibration.of(files, METHOD)
+
+
+def _of_example(
+    network: Network, captures: Sequence[Path]
+) -> tuple[dict[str, Tensor], Calibration]:
+    """Filters predicted on the example inputs of a network that takes no captures."""
+    if captures:
+        port = network.geometry.inputs[0]
+        raise InputError(
+            f"the input {port.name} is no packed Bayer capture, so {captures[0]} cannot calibrate "
+            "it; leave out --calibration"
+        )
+    filters = _Predictor(network)(network.example)
+    return _finite(filters), Calibration.of([], "filters predicted on the example inputs")
+
+
+class _Predictor:
+    """The predictor of a network, traced once for free sizes or once for each size."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._entries: dict[tuple[int, ...], Entry] = {}
+
+    def __call__(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Return the filters for one set of inputs."""
+        free = self._network.geometry.free_sizes
+        key = () if free else tuple(inputs[0].shape)
+        if key not in self._entries:
+            self._entries[key] = predictor(self._network.sized(inputs, free_sizes=free))
+        entry = self._entries[key]
+        named = dict(zip((p.name for p in self._network.geometry.inputs), inputs, strict=True))
+        values = entry.run(tuple(named[role.name] for role in entry.inputs))
+        return {role.name: value for role, value in zip(entry.outputs, values, strict=True)}
+
+
+def _finite(filters: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, value in filters.items():
         if not torch.isfinite(value).all():
             raise CompileError(f"the filter {name} predicted for calibration is not finite")
-    return filters, Calibration.of(files, METHOD)
+    return filters

@@ -21,6 +21,7 @@ from edge_pipeline.raw.image import normalise
 from edge_pipeline.raw.windows import windows
 
 __all__ = [
+    "CAPTURE_SPACE",
     "aligned_mosaic",
     "bundled_files",
     "listed_files",
@@ -31,8 +32,9 @@ __all__ = [
 ]
 
 # For what a first input may be: where files for it come with the project, and what they are called.
+CAPTURE_SPACE = "packed_bayer_white_balanced"
 _FOLDERS = {
-    "packed_bayer_white_balanced": ("calibration/captures", "*.dng"),
+    CAPTURE_SPACE: ("calibration/captures", "*.dng"),
     "srgb": ("calibration/pictures", "*.jpg"),
 }
 _MASK = ".mask.png"

@@ -1,4 +1,4 @@
-"""The programs that each form of deployment consists of, ready to be exported."""
+"""The programs of each form of deployment, found in the network's graph."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramName
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.analysis.computed import frontier
+from edge_pipeline.compiler.analysis.cutting import cut_at
+from edge_pipeline.compiler.program import Editor, run_program, user_inputs
 from edge_pipeline.compiler.source.hypernetwork import exact_weights
-from edge_pipeline.errors import CompileError, InputError
-from edge_pipeline.models.network import FilterNetwork, PhiNetwork, Port
+from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.shapes import tensors_of
+from edge_pipeline.errors import InputError
+from edge_pipeline.models.network import PhiNetwork, Port
 from edge_pipeline.raw.windows import WINDOW
 
 __all__ = [
     "Entry",
     "Role",
-    "as_filter_network",
     "dynamic",
-    "export",
-    "given",
+    "folded",
+    "predictor",
     "specialised",
     "split",
+    "windowed",
 ]
-
-# The widest side that a free size allows, in pixels of the first input.
-_WIDEST = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,16 @@ class Role:
     range: tuple[float, float] | None = None
 
     @classmethod
-    def of_port(cls, port: Port) -> Role:
-        """A network's own input or output."""
-        return cls(port.name, "NCHW", port.meaning, port.range)
+    def of_port(cls, port: Port, rank: int) -> Role:
+        """The role of a network's own input or output."""
+        layout = {4: "NCHW"}.get(rank, "NABCDEFG"[:rank] or "N")
+        return cls(port.name, layout, port.meaning, port.range)
 
     @classmethod
     def of_filter(cls, name: str, rank: int) -> Role:
-        """A predicted filter or bias, such as `hyper_conv0.weight`."""
+        """The role of a computed filter or bias, such as `hyper_conv0.weight`."""
         layer, _, kind = name.rpartition(".")
-        layout = {5: "NOIHW", 2: "NO"}.get(rank, "NABCDEF"[:rank])
+        layout = {4: "OIHW", 1: "O"}.get(rank, "NABCDEFG"[:rank])
         return cls(name, layout, f"{kind} of {layer}")
 
     def spec(self, shape: tuple[int | str, ...]) -> TensorSpec:
@@ -69,20 +71,20 @@ class Role:
 
 @dataclass(frozen=True)
 class Entry:
-    """A program to be: a module with an example, and what goes in and out.
+    """A program to build: traced, with an example, and the roles of its tensors.
 
     Attributes:
         name: as in the manifest.
-        module: takes the example's parts in order and gives a tuple of tensors.
-        example: the network's inputs first, then filters if it takes any.
-        inputs: what each part of the example is.
-        outputs: what each tensor it gives is.
+        program: as torch exported it, or a part of that.
+        example: inputs of the program: the network's own first, then filters if it takes any.
+        inputs: the role of each part of the example.
+        outputs: the role of each tensor that the program returns.
         weights: computed ones that become constants, by name; they may be exchanged later.
         exact: the same as `respecialise` computes them, if that differs in rounding.
     """
 
     name: ProgramName
-    module: nn.Module
+    program: ExportedProgram
     example: tuple[Tensor, ...]
     inputs: tuple[Role, ...]
     outputs: tuple[Role, ...]
@@ -90,63 +92,24 @@ class Entry:
     exact: dict[str, NDArray[np.float32]] | None = None
 
     def run(self, inputs: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
-        """What eager makes of the example, or of other inputs."""
-        with torch.no_grad():
-            outputs: tuple[Tensor, ...] = self.module(*(inputs or self.example))
-        return outputs
+        """Run the program eagerly on its example, or on other inputs."""
+        return tuple(run_program(self.program, inputs or self.example))
 
 
-class _Module(nn.Module):
-    """A program's module; the network is its submodule `network`."""
+class _Forward(nn.Module):
+    """The whole network as its submodule `network`; returns a tuple."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-
-class _Forward(_Module):
-    """The whole network."""
-
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         result = self.network(*inputs)
-        return result if isinstance(result, tuple) else (result,)
+        return tuple(result) if isinstance(result, tuple | list) else (result,)
 
 
-class _Predict(_Module):
-    """The filters alone, in the network's order."""
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        return tuple(as_filter_network(self.network).predict_filters(inputs[0]).values())
-
-
-class _Apply(_Module):
-    """The path alone, its filters given at run time."""
-
-    def __init__(self, network: nn.Module, filters: tuple[str, ...]) -> None:
-        super().__init__(network)
-        self.filters = filters
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        named = dict(zip(self.filters, inputs[1:], strict=True))
-        return (as_filter_network(self.network).apply_filters(inputs[0], named),)
-
-
-class _Folded(_Module):
-    """The path alone, its filters constant."""
-
-    def __init__(self, network: nn.Module, filters: Mapping[str, Tensor]) -> None:
-        super().__init__(network)
-        self.names = tuple(filters)
-        for i, value in enumerate(filters.values()):
-            self.register_buffer(f"filter_{i}", value)
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        held = {name: self.get_buffer(f"filter_{i}") for i, name in enumerate(self.names)}
-        return (as_filter_network(self.network).apply_filters(inputs[0], held),)
-
-
-class _AtPhi(_Module):
-    """The hypernetwork at one phi, and the network with the weights it gives."""
+class _AtPhi(_Forward):
+    """The hypernetwork at one phi, and the network with the weights that it predicts."""
 
     def __init__(self, network: nn.Module, phi: float) -> None:
         super().__init__(network)
@@ -159,142 +122,162 @@ class _AtPhi(_Module):
         return (network.apply_weights(inputs[0], self.at, weights),)
 
 
-def as_filter_network(model: nn.Module) -> FilterNetwork:
-    """`model`, known to have predict_filters and apply_filters.
-
-    Raises:
-        InputError: it has not.
-    """
-    if not isinstance(model, FilterNetwork):
-        raise InputError(
-            f"{type(model).__name__} predicts no filters; compile it with --filters dynamic"
-        )
-    return model
-
-
-def _roles(model: nn.Module) -> tuple[tuple[Role, ...], tuple[Role, ...]]:
-    geometry = Geometry.of(model)
-    return (
-        tuple(map(Role.of_port, geometry.inputs)),
-        tuple(map(Role.of_port, geometry.outputs)),
+def _roles(network: Network) -> tuple[Role, ...]:
+    return tuple(
+        Role.of_port(port, value.dim())
+        for port, value in zip(network.geometry.inputs, network.example, strict=True)
     )
 
 
-def dynamic(model: nn.Module, example: tuple[Tensor, ...]) -> Entry:
-    """The whole network as it stands.
+def _entry(network: Network, program: ExportedProgram, **kept: Any) -> Entry:
+    """The program `forward` that takes the network's own inputs and returns its outputs."""
+    _, returned = tensors_of(program)
+    names = _output_names(network, len(returned))
+    outputs = tuple(
+        Role.of_port(port, value.dim()) for port, value in zip(names, returned, strict=True)
+    )
+    return Entry("forward", program, network.example, _roles(network), outputs, **kept)
+
+
+def _output_names(network: Network, count: int) -> tuple[Port, ...]:
+    stated = network.geometry.outputs
+    if len(stated) == count:
+        return stated
+    return tuple(Port.of_unknown(f"output_{i}") for i in range(count))
+
+
+def dynamic(network: Network) -> Entry:
+    """The whole network as it is written.
 
     Raises:
-        InputError: its weights depend on phi, which has to be given.
+        InputError: its weights depend on phi, which must be given.
+        CompileError: torch cannot trace the network.
     """
-    if isinstance(model, PhiNetwork):
-        low, high = model.phi_range
+    if isinstance(network.module, PhiNetwork):
+        low, high = network.module.phi_range
         raise InputError(
-            f"the weights of {type(model).__name__} depend on phi; give --phi from {low:g} to "
-            f"{high:g}"
+            f"the weights of {type(network.module).__name__} depend on phi; give --phi from "
+            f"{low:g} to {high:g}"
         )
-    return Entry("forward", _Forward(model), example, *_roles(model), weights={})
+    return _entry(network, network.traced(_Forward(network.module)), weights={})
 
 
-def given(model: nn.Module, example: tuple[Tensor, ...], filters: Mapping[str, Tensor]) -> Entry:
-    """The path with its filters as constants.
-
-    Args:
-        model: predicts filters.
-        example: the network's input.
-        filters: by name, each [1, ...].
-
-    Raises:
-        InputError: the network predicts no filters.
-    """
-    as_filter_network(model)
-    _check_any(model, filters)
-    return Entry("forward", _Folded(model, filters), example, *_roles(model), weights=filters)
+def windowed(value: Tensor, window: int) -> Tensor:
+    """The part of an input that a predictor sees: of a map, the first window."""
+    return value[:, :, :window, :window].contiguous() if value.dim() == 4 else value
 
 
-def split(
-    model: nn.Module, example: tuple[Tensor, ...], window: int = WINDOW
-) -> tuple[Entry, Entry]:
-    """The predictor, and the path that takes its filters at run time.
+def predictor(network: Network, window: int = WINDOW) -> Entry:
+    """The program that computes the weights that one input has in common.
 
     Args:
-        model: predicts filters.
-        example: the path's; the predictor has the first window of it.
-        window: side of what the predictor sees at most, in pixels of the input.
+        network: computes weights from its inputs.
+        window: side of the part of each map that the predictor sees at most.
 
     Raises:
-        InputError: the network predicts no filters.
+        InputError: the network computes no such weights.
+        CompileError: torch cannot trace the network.
     """
-    (x,) = example
-    seen = x[:, :, :window, :window].contiguous()
-    with torch.no_grad():
-        predicted = as_filter_network(model).predict_filters(seen)
-    _check_any(model, predicted)
-    filters = tuple(Role.of_filter(name, value.dim()) for name, value in predicted.items())
-    inputs, outputs = _roles(model)
-    path = _Apply(model, tuple(predicted))
-    return (
-        Entry("predict_filters", _Predict(model), (seen,), inputs, filters, weights={}),
-        Entry(
-            "apply_filters", path, (x, *predicted.values()), inputs + filters, outputs, weights={}
-        ),
+    seen = tuple(windowed(value, window) for value in network.example)
+    module = _Forward(network.module)
+    whole = network.traced(module) if network.free_sizes else network.traced(module, seen)
+    nodes = _frontier(network, whole)
+    program = cut_at(whole, list(nodes), given={})
+    used, inputs = _positions(whole, program), _roles(network)
+    _, returned = tensors_of(program)
+    outputs = tuple(
+        Role.of_filter(name, value.dim())
+        for name, value in zip(nodes.values(), returned, strict=True)
+    )
+    return Entry(
+        "predict_filters",
+        program,
+        tuple(seen[i] for i in used),
+        tuple(inputs[i] for i in used),
+        outputs,
+        weights={},
     )
 
 
-def specialised(model: nn.Module, example: tuple[Tensor, ...], phi: float) -> Entry:
+def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
+    """The predictor of the computed weights, and the path that takes them as inputs.
+
+    Args and errors are those of `predictor`.
+    """
+    first = predictor(network, window)
+    whole = network.traced(_Forward(network.module))
+    nodes = _frontier(network, whole)
+    path = cut_at(whole, given={node: _identifier(name) for node, name in nodes.items()})
+    used, inputs = _positions(whole, path), _roles(network)
+    second = Entry(
+        "apply_filters",
+        path,
+        (*(network.example[i] for i in used), *first.run()),
+        (*(inputs[i] for i in used), *first.outputs),
+        _entry(network, whole, weights={}).outputs,
+        weights={},
+    )
+    return first, second
+
+
+def _positions(whole: ExportedProgram, part: ExportedProgram) -> list[int]:
+    """Which of the inputs of a program a part of it still takes."""
+    kept = user_inputs(part.graph_signature)
+    return [i for i, name in enumerate(user_inputs(whole.graph_signature)) if name in kept]
+
+
+def _frontier(network: Network, program: ExportedProgram) -> dict[fx.Node, str]:
+    nodes = frontier(program)
+    if not nodes:
+        raise InputError(
+            f"{type(network.module).__name__} computes no weights that hold for a whole input; "
+            "compile it with --filters dynamic"
+        )
+    return nodes
+
+
+def _identifier(name: str) -> str:
+    return "filter_" + "".join(c if c.isalnum() else "_" for c in name)
+
+
+def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
+    """The path with constant filters.
+
+    Args:
+        network: computes weights from its inputs.
+        filters: by name, in the shapes in which the predictor of `split` returns them.
+
+    Raises:
+        InputError: the network computes no weights that one input has in common.
+        CompileError: torch cannot trace the network.
+    """
+    whole = network.traced(_Forward(network.module))
+    nodes = _frontier(network, whole)
+    editor = Editor(whole)
+    own = {node.name: node for node in editor.graph.nodes}
+    for node, name in nodes.items():
+        constant = editor.add_constant(filters[name].clone(), _identifier(name))
+        editor.substitute(own[node.name], constant, "computed on the calibration set")
+    program = cut_at(editor.finish().program)
+    return _entry(network, program, weights={name: filters[name] for name in nodes.values()})
+
+
+def specialised(network: Network, phi: float) -> Entry:
     """The network at one phi with its hypernetwork, which the pass `specialise` takes away.
 
     Raises:
         InputError: the network takes no phi, or was not trained at this one.
+        CompileError: torch cannot trace the network.
     """
+    model = network.module
     if not isinstance(model, PhiNetwork):
         raise InputError(f"{type(model).__name__} takes no phi; leave out --phi {phi:g}")
     low, high = model.phi_range
     if not low <= phi <= high:
         raise InputError(f"phi {phi:g} is out of the trained range; give {low:g} to {high:g}")
-    module = _AtPhi(model, phi)
     with torch.no_grad():
         predicted = model.predict_weights(torch.tensor([phi]))
     # Without a hypernetwork they are the network's own parameters.
     weights = {name: weight.detach() for name, weight in predicted.items()}
-    exact = exact_weights(model, phi)
-    return Entry("forward", module, example, *_roles(model), weights=weights, exact=exact)
-
-
-def _check_any(model: nn.Module, filters: Mapping[str, Tensor]) -> None:
-    if not filters:
-        raise InputError(
-            f"{type(model).__name__} with these options predicts no filters; "
-            "compile it with --filters dynamic"
-        )
-
-
-def export(entry: Entry, geometry: Geometry, *, free_sizes: bool) -> ExportedProgram:
-    """Trace an entry into a functional program of ATen operators.
-
-    Args:
-        entry: the example is on the CPU.
-        geometry: the sizes that the network takes.
-        free_sizes: leave height and width open, as multiples of the stride.
-
-    Raises:
-        CompileError: torch cannot trace the network.
-    """
-    shapes = _free_shapes(entry, geometry) if free_sizes else None
-    try:
-        program = torch.export.export(entry.module, entry.example, dynamic_shapes=shapes)
-        functional: ExportedProgram = program.run_decompositions({})
-    except (RuntimeError, ValueError, TypeError) as error:
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise CompileError(f"torch cannot trace {entry.name}: {first[0]}") from error
-    return functional
-
-
-def _free_shapes(entry: Entry, geometry: Geometry) -> tuple[tuple[Any, ...]]:
-    """Which sizes are free: those of the network's own inputs, none of a filter's."""
-    stride = geometry.stride
-    least, most = max(1, -(-geometry.minimum // stride)), _WIDEST // stride
-    rows, columns = Dim("h", min=least, max=most), Dim("w", min=least, max=most)
-    steps = [stride * port.times // port.per for port in geometry.inputs]
-    free: list[Any] = [{2: step * rows, 3: step * columns} for step in steps]
-    free += [None] * (len(entry.example) - len(free))
-    return (tuple(free),)
+    program = network.traced(_AtPhi(model, phi))
+    return _entry(network, program, weights=weights, exact=exact_weights(model, phi))

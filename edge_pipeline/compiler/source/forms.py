@@ -1,4 +1,4 @@
-"""The forms of deployment: which programs, and what eager makes of an input through them."""
+"""The forms of deployment: which programs, and how to run them eagerly on an input."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.provenance import Calibration
 from edge_pipeline.compiler.precision.calibrate import calibrated_filters
-from edge_pipeline.compiler.precision.samples import bundled_files
 from edge_pipeline.compiler.source import entries
-from edge_pipeline.compiler.source.entries import Entry
+from edge_pipeline.compiler.source.entries import Entry, windowed
+from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import InputError
-from edge_pipeline.models.network import FilterNetwork
 from edge_pipeline.raw.windows import WINDOW
 
-__all__ = ["Form", "form_of", "samples_for"]
+__all__ = ["Form", "form_of"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,11 @@ class Form:
     """A form of deployment of one network.
 
     Attributes:
-        filters: what becomes of computed weights.
-        phi: what the network is specialised for, if it is.
+        filters: the treatment of computed weights.
+        phi: the rescaling factor that the network is specialised for, if it is.
         entries: the programs, in the manifest's order.
-        calibration: what folded filters were predicted on.
-        window: side of what the predictor of a split network sees at most.
+        calibration: the captures on which folded filters were predicted.
+        window: side of the part of each map that the predictor of a split network sees at most.
     """
 
     filters: WeightsForm
@@ -43,73 +41,65 @@ class Form:
     window: int = WINDOW
 
     def run(self, inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
-        """The network's first output, eagerly and in fp32; a predictor sees the first window."""
-        if self.filters == "split":
-            seen = inputs[0][:, :, : self.window, : self.window].contiguous()
-            inputs = (*inputs, *self.entries[0].run((seen,)))
-        output: NDArray[np.float32] = self.entries[-1].run(inputs)[0].numpy()
+        """Return the network's first output, eagerly and in fp32."""
+        path = self.entries[-1]
+        output: NDArray[np.float32] = path.run(self.inputs_of(path, inputs))[0].numpy()
         return output
+
+    def inputs_of(self, entry: Entry, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Inputs of the network as inputs of one of its programs.
+
+        Args:
+            entry: the program; a predictor sees the first window of each map.
+            inputs: of the network, in order.
+        """
+        if entry.name == "forward":
+            return inputs
+        predictor = self.entries[0]
+        named = dict(zip(self._own_inputs(), inputs, strict=True))
+        seen = tuple(windowed(named[role.name], self.window) for role in predictor.inputs)
+        if entry.name == "predict_filters":
+            return seen
+        own = tuple(named[role.name] for role in entry.inputs if role.name in named)
+        return (*own, *predictor.run(seen))
+
+    def _own_inputs(self) -> tuple[str, ...]:
+        """The names of the network's own inputs, in order."""
+        filters = {role.name for role in self.entries[0].outputs}
+        names = [role.name for entry in self.entries[::-1] for role in entry.inputs]
+        return tuple(dict.fromkeys(name for name in names if name not in filters))
 
 
 def form_of(
-    network: nn.Module,
-    example: tuple[Tensor, ...],
+    network: Network,
     filters: WeightsForm,
     phi: float | None,
     calibration: Sequence[Path],
     window: int = WINDOW,
 ) -> Form:
-    """The form that is asked for.
+    """Build the programs of a form of deployment.
 
     Args:
-        network: in eval mode.
-        example: an input of it.
-        filters: `dynamic`, `folded` or `split`; `specialised` is what phi makes of `dynamic`.
-        phi: wanted by networks that have one, refused by others.
-        calibration: captures for `folded`; those that come with the project when empty.
-        window: side of what the predictor of a split network sees at most.
+        network: with an example of its inputs.
+        filters: `dynamic`, `folded` or `split`; `specialised` is the result of phi in `dynamic`.
+        phi: required by networks that have a rescaling factor, refused by others.
+        calibration: captures for `folded`; those that come with the project if empty.
+        window: side of the part of each map that the predictor of a split network sees at most.
 
     Raises:
-        InputError: the network cannot be had in that form.
+        InputError: the network cannot be compiled in that form.
         CaptureError: a capture cannot be read.
+        CompileError: torch cannot trace the network.
     """
     if phi is not None:
         if filters not in ("dynamic", "specialised"):
             raise InputError(f"--filters {filters} does not go with --phi {phi:g}; leave it out")
-        entry = entries.specialised(network, example, phi)
-        return Form("specialised", phi, (entry,))
+        return Form("specialised", phi, (entries.specialised(network, phi),))
     if filters == "specialised":
-        raise InputError("a specialised network wants its phi; give --phi")
+        raise InputError("a specialised network requires its phi; give --phi")
     if filters == "dynamic":
-        return Form("dynamic", None, (entries.dynamic(network, example),))
+        return Form("dynamic", None, (entries.dynamic(network),))
     if filters == "split":
-        both = entries.split(network, example, window)
-        return Form("split", None, both, window=window)
-    entries.as_filter_network(network)
-    captures = list(calibration) or bundled_files("packed_bayer_white_balanced")
-    folded, record = calibrated_filters(network, captures)
-    return Form("folded", None, (entries.given(network, example, folded),), record)
-
-
-def samples_for(
-    entry: Entry,
-    network: nn.Module,
-    inputs: Sequence[tuple[Tensor, ...]],
-    window: int = WINDOW,
-) -> Sequence[tuple[Tensor, ...]]:
-    """Inputs of the network as inputs of one of its programs.
-
-    Args:
-        entry: the program.
-        network: which predicts the filters that a path takes.
-        inputs: of the network.
-        window: side of what a predictor sees at most.
-    """
-    if entry.name == "forward" or not isinstance(network, FilterNetwork):
-        return inputs
-    windows = [(one[0][:, :, :window, :window].contiguous(),) for one in inputs]
-    if entry.name == "predict_filters":
-        return windows
-    with torch.no_grad():
-        predicted = [network.predict_filters(window) for (window,) in windows]
-    return [(*one, *filters.values()) for one, filters in zip(inputs, predicted, strict=True)]
+        return Form("split", None, entries.split(network, window), window=window)
+    constants, record = calibrated_filters(network, calibration)
+    return Form("folded", None, (entries.folded(network, constants),), record)

@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from torch import nn
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import build_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.registry import MODELS
 
-__all__ = ["Opened", "open_source"]
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A network with weights, and the manifest's words about it.
-
-    Attributes:
-        network: in eval mode; it says of itself what `models.network.Network` asks.
-        source: which it is.
-        card: what it is for.
-    """
-
-    network: nn.Module
-    source: Source
-    card: ModelCard
+__all__ = ["open_source"]
 
 
 def open_source(
     source: str | Path,
     options: Mapping[str, str | int | float | bool] | None = None,
     seed: int | None = None,
-) -> Opened:
+) -> Network:
     """Open what `compile` and `bisect` are given.
 
     Args:
@@ -66,7 +51,7 @@ def open_source(
     return _trained(path)
 
 
-def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int) -> Opened:
+def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int) -> Network:
     complete = options_of(name, options)
     network: Any = build_model(name, complete, seed=seed)
     card = ModelCard(
@@ -77,10 +62,11 @@ def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int
         training_data=(),
         licence="none: nothing was learnt",
     )
-    return Opened(network, Source(model=name, options=complete, seed=seed), card)
+    source = Source(model=name, options=complete, seed=seed)
+    return Network(network, Geometry.of(network), source, card)
 
 
-def _trained(path: Path) -> Opened:
+def _trained(path: Path) -> Network:
     checkpoint = load_checkpoint(path)
     try:
         network = checkpoint.build()
@@ -97,4 +83,4 @@ def _trained(path: Path) -> Opened:
     source = Source(
         model=checkpoint.model, options=checkpoint.options, checkpoint_sha256=checkpoint.sha256
     )
-    return Opened(network, source, card)
+    return Network(network, Geometry.of(network), source, card)

@@ -1,0 +1,236 @@
+"""Weights that a program computes: where they are, what they depend on, where to cut them off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.program import constants_of, layer_of
+
+__all__ = ["ComputedWeight", "Extent", "Operand", "computed_weights", "extents", "frontier"]
+
+_ATEN = torch.ops.aten
+_CONVOLUTIONS = (
+    _ATEN.conv1d.default,
+    _ATEN.conv1d.padding,
+    _ATEN.conv2d.default,
+    _ATEN.conv2d.padding,
+    _ATEN.conv3d.default,
+    _ATEN.conv3d.padding,
+    _ATEN.conv_transpose1d.default,
+    _ATEN.conv_transpose2d.input,
+    _ATEN.conv_transpose3d.input,
+    _ATEN.convolution.default,
+)
+_LINEAR = (_ATEN.linear.default,)
+# Products of two tensors: the places of the two factors among the arguments.
+_PRODUCTS: dict[Any, tuple[int, int]] = {
+    _ATEN.mm.default: (0, 1),
+    _ATEN.bmm.default: (0, 1),
+    _ATEN.matmul.default: (0, 1),
+    _ATEN.addmm.default: (1, 2),
+    _ATEN.baddbmm.default: (1, 2),
+}
+# Operators that can turn a map into one value for all of its pixels, by the name's beginning.
+_REDUCING = (
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "amax",
+    "amin",
+    "avg_pool",
+    "conv",
+    "logsumexp",
+    "max",
+    "mean",
+    "norm",
+    "std",
+    "sum",
+    "var",
+)
+
+Operand = Literal["weight", "bias", "factor"]
+Kind = Literal["capture", "sample", "patch"]
+
+
+class Extent(IntEnum):
+    """What a value depends on, and whether it has pixels.
+
+    Attributes:
+        CONSTANT: on parameters and constants alone.
+        GLOBAL: on inputs, without an axis of pixels: a pooled feature, a computed weight.
+        MAP: on inputs, pixel by pixel.
+    """
+
+    CONSTANT = 0
+    GLOBAL = 1
+    MAP = 2
+
+
+@dataclass(frozen=True)
+class ComputedWeight:
+    """A convolution or product whose weight is computed from inputs.
+
+    Attributes:
+        node: the operator.
+        weight: the operator that computes its weight.
+        layer: the module of the source network.
+        operand: `weight` of a convolution or linear layer, or `factor` of a product.
+        kind: `capture` if one set of weights serves the whole input, `sample` if each sample of a
+            batch has its own, `patch` if they differ over the picture.
+    """
+
+    node: fx.Node
+    weight: fx.Node
+    layer: str
+    operand: Operand
+    kind: Kind
+
+
+def extents(program: ExportedProgram) -> dict[fx.Node, Extent]:
+    """Classify every operator and input of a program that carries a tensor.
+
+    A value is a map if an input that it depends on is one, until a reduction over the pixels:
+    an operator that returns one pixel, or that returns two axes or fewer after a mean, a maximum,
+    a sum or a matrix product.
+
+    Args:
+        program: functional; inputs of three axes or more are maps.
+    """
+    constants = constants_of(program)
+    found: dict[fx.Node, Extent] = {}
+    for node in program.graph.nodes:
+        if node.op == "placeholder":
+            value = node.meta.get("val")
+            rank = value.dim() if isinstance(value, Tensor) else 0
+            own = Extent.MAP if rank > 2 else Extent.GLOBAL
+            found[node] = Extent.CONSTANT if node.name in constants else own
+        elif node.op == "call_function":
+            widest = max((found[n] for n in node.all_input_nodes), default=Extent.CONSTANT)
+            reduced = widest is Extent.MAP and _has_no_pixels(node)
+            found[node] = Extent.GLOBAL if reduced else widest
+    return found
+
+
+def _has_no_pixels(node: fx.Node) -> bool:
+    """Whether an operator on a map returns a value for the whole map."""
+    value = node.meta.get("val")
+    if not isinstance(value, Tensor):
+        return False
+    product = node.target in _PRODUCTS or node.target in _LINEAR
+    if value.dim() <= 2:
+        return product or _reduces(node)
+    return value.dim() > 3 and _reduces(node) and all(map(_is_one, value.shape[2:]))
+
+
+def _reduces(node: fx.Node) -> bool:
+    return str(node.target).removeprefix("aten.").startswith(_REDUCING)
+
+
+def _is_one(size: int | torch.SymInt) -> bool:
+    return isinstance(size, int) and size == 1
+
+
+def computed_weights(program: ExportedProgram) -> tuple[ComputedWeight, ...]:
+    """Find the convolutions and products whose weights are computed from inputs.
+
+    The product of two maps, as attention has it, has no weights.
+
+    Args:
+        program: functional.
+    """
+    known = extents(program)
+    found = []
+    for node in program.graph.nodes:
+        if node.op == "call_function":
+            found += [_weight(node, *place, known) for place in _places(node, known)]
+    return tuple(found)
+
+
+def _places(node: fx.Node, known: dict[fx.Node, Extent]) -> Iterator[tuple[fx.Node, Operand]]:
+    """The computed operands of a node that are weights."""
+    if node.target in (*_CONVOLUTIONS, *_LINEAR):
+        weight = node.args[1]
+        if isinstance(weight, fx.Node) and known[weight] is not Extent.CONSTANT:
+            yield weight, "weight"
+    elif node.target in _PRODUCTS:
+        factors = [node.args[place] for place in _PRODUCTS[node.target]]
+        pair = [n for n in factors if isinstance(n, fx.Node)]
+        if sorted(known[n] for n in pair) == [Extent.GLOBAL, Extent.MAP]:
+            yield next(n for n in pair if known[n] is Extent.GLOBAL), "factor"
+
+
+def _weight(
+    node: fx.Node, weight: fx.Node, operand: Operand, known: dict[fx.Node, Extent]
+) -> ComputedWeight:
+    source = node.args[0]
+    samples = source.meta["val"].shape[0] if isinstance(source, fx.Node) else 1
+    if known[weight] is Extent.MAP:
+        kind: Kind = "patch"
+    else:
+        kind = "sample" if isinstance(samples, int) and samples > 1 else "capture"
+    return ComputedWeight(node, weight, layer_of(node), operand, kind)
+
+
+def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
+    """Find where to cut a program into a predictor of weights and a path that uses them.
+
+    The computed weights of one capture are cut off, and besides them every global value, such as a
+    computed bias, for which the path would otherwise have to compute maps that it does not need.
+    What it can compute from its own maps, such as a squeeze-and-excitation gate, stays in the path.
+
+    Args:
+        program: functional.
+
+    Returns:
+        The operators at the cut, in the graph's order, with unique names such as `conv1.weight`;
+        empty if there are no computed weights, or all of them differ over the picture.
+    """
+    known = extents(program)
+    weights = [w for w in computed_weights(program) if w.kind != "patch"]
+    if not weights:
+        return {}
+    cut = {w.weight for w in weights}
+    candidates = {
+        node
+        for node, extent in known.items()
+        if extent is Extent.GLOBAL
+        and node.op == "call_function"
+        and any(known.get(user) is Extent.MAP for user in node.users)
+    }
+    (end,) = [node for node in program.graph.nodes if node.op == "output"]
+    path = _ancestors([end], stop=cut | candidates)
+    for node in candidates - cut:
+        needed = _ancestors([node], stop=cut)
+        if any(known[n] is Extent.MAP and n.op == "call_function" for n in needed - path):
+            cut.add(node)
+    return _named([node for node in program.graph.nodes if node in cut], weights)
+
+
+def _ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node]) -> set[fx.Node]:
+    """The operands of `nodes`, theirs, and so on, without those of nodes in `stop`."""
+    queue, seen = list(nodes), set(nodes)
+    while queue:
+        for operand in queue.pop().all_input_nodes:
+            if operand not in seen and operand not in stop:
+                seen.add(operand)
+                queue.append(operand)
+    return seen
+
+
+def _named(nodes: list[fx.Node], weights: list[ComputedWeight]) -> dict[fx.Node, str]:
+    """Names by the layer that uses each value; a second one of the same layer gets a number."""
+    operands = {w.weight: f"{w.layer}.{w.operand}" for w in weights}
+    found: dict[fx.Node, str] = {}
+    for node in nodes:
+        name = operands.get(node) or f"{layer_of(next(iter(node.users)))}.bias"
+        name = "".join(c if c.isalnum() or c in "._" else "_" for c in name)
+        taken = set(found.values())
+        numbered = (f"{name}{i or ''}" for i in range(len(nodes) + 1))
+        found[node] = next(n for n in numbered if n not in taken)
+    return found
