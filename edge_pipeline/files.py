@@ -12,7 +12,19 @@ from pathlib import Path
 
 from edge_pipeline.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "packaged", "sha256_of"]
+__all__ = [
+    "MANIFEST_FILE",
+    "SEAL_FILE",
+    "atomic_file",
+    "atomic_folder",
+    "check_outside_artifacts",
+    "packaged",
+    "sha256_of",
+]
+
+# What an artifact's folder holds, whatever else it does; see `artifact.store`.
+MANIFEST_FILE = "manifest.json"
+SEAL_FILE = "manifest.sha256"
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -47,7 +59,26 @@ def _absolute(path: Path) -> Path:
     return whole
 
 
+def check_outside_artifacts(path: Path) -> None:
+    """Refuse a place inside an artifact, which a file that it does not list would damage.
+
+    Args:
+        path: a file or folder to write; links on the way to it are followed.
+
+    Raises:
+        OutputError: a folder above it is an artifact.
+    """
+    for folder in Path(os.path.realpath(path)).parents:
+        # Path.exists() raises if a folder may not be searched.
+        if all(os.path.exists(folder / name) for name in (MANIFEST_FILE, SEAL_FILE)):  # noqa: PTH110
+            raise OutputError(
+                f"{path} lies inside the artifact {folder}, which another file would damage; give "
+                "a place outside of it"
+            )
+
+
 def _make_parent(path: Path) -> None:
+    check_outside_artifacts(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,8 +101,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path: the file to write; its folder is created.
 
     Raises:
-        OutputError: the folder cannot be written, the disk is full, or a folder or a device stands
-            at `path`.
+        OutputError: the folder cannot be written or is part of an artifact, the disk is full, or a
+            folder or a device stands at `path`.
     """
     path = _absolute(path)
     _make_parent(path)
@@ -106,7 +137,8 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
         replace: whether a folder that stands there may go.
 
     Raises:
-        OutputError: `path` exists and may not be replaced, or the place cannot be written.
+        OutputError: `path` exists and may not be replaced, or the place cannot be written or is
+            inside an artifact.
     """
     path = _absolute(path)
     if os.path.lexists(path) and not replace:

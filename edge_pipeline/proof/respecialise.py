@@ -91,13 +91,13 @@ def respecialise(
             exchanged; a filter does not fit; phi is outside the range of training, or would need
             maps of other sizes.
         ArtifactError: a file of the artifact is damaged.
-        OutputError: the folder exists, or cannot be written.
+        OutputError: the folder exists, cannot be written, or lies inside an artifact.
         MissingExtraError: torch or the runtime is not installed, for `eager`.
         RuntimeFailure: the copy does not run.
         VerificationError: it does not give what eager gives.
     """
     constants = _constants(artifact)
-    check_output(output, force=force)
+    check_output(output, force=force, sources=[artifact.folder])
     if filters is not None and phi is None:
         change = _Change(filters, artifact.manifest.phi, "its weights were given")
     elif phi is not None and filters is None:

@@ -16,7 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import InputError, OutputError
-from edge_pipeline.files import atomic_file, atomic_folder, packaged, sha256_of
+from edge_pipeline.files import (
+    MANIFEST_FILE,
+    SEAL_FILE,
+    atomic_file,
+    atomic_folder,
+    packaged,
+    sha256_of,
+)
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 _PROC = pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
@@ -248,6 +255,27 @@ class TestAtomicFolder:
         _fail(monkeypatch, "fsync", 4, OSError(errno.EINVAL, "Invalid argument"))
         _write_folder(tmp_path / "out")
         assert (tmp_path / "out" / "deep" / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("write", [_write_file, _write_folder])
+@pytest.mark.parametrize("inside", ["out", "deep/out", "../link/out"])
+def test_nothing_is_written_into_an_artifact(
+    tmp_path: Path, write: Callable[[Path], None], inside: str
+) -> None:
+    artifact = tmp_path / "artifact"
+    (artifact / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(artifact / "deep")
+    for name in (MANIFEST_FILE, SEAL_FILE):
+        (artifact / name).write_bytes(b"x")
+    before = _snapshot(tmp_path)
+    with pytest.raises(OutputError, match=f"lies inside the artifact {artifact}, which"):
+        write(artifact / inside)
+    assert _snapshot(tmp_path) == before
+
+
+def test_a_manifest_alone_makes_no_artifact(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(b"of a web page")
+    _write_folder(tmp_path / "out")
 
 
 @contextmanager

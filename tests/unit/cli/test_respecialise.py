@@ -61,3 +61,15 @@ def test_refusals(folder, capsys, monkeypatch, words, complaint):
     said = capsys.readouterr().err
     assert complaint in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", ["artifact/inside", "artifact/deep/er", "artifact/forward.onnx"])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_copy_inside_the_artifact_is_refused(folder, capsys, monkeypatch, output, force):
+    monkeypatch.chdir(folder)
+    words = ["respecialise", "artifact", "-o", output, "--filters", "f.safetensors", *force]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"{output} lies inside the artifact" in said
+    assert said.count("\n") == 1
+    Artifact.open(folder / "artifact")
