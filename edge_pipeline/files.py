@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -25,6 +27,10 @@ __all__ = [
 # What an artifact's folder holds, whatever else it does; see `artifact.store`.
 MANIFEST_FILE = "manifest.json"
 SEAL_FILE = "manifest.sha256"
+
+# How the names of folders end that are being written. They begin with a dot; see `_beside`.
+_UNFINISHED = ".unfinished"
+_UNFINISHED_NAME = re.compile(rf"\..*-[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -130,7 +136,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     """Give a temporary folder beside `path`; move it into place when the block ends well.
 
-    When the block raises, nothing is left and whatever stood at `path` is as it was.
+    When the block raises, nothing is left and whatever stood at `path` is as it was. When the
+    process is killed, the temporary folder is left; the next call for the same parent removes it.
 
     Args:
         path: the folder to create.
@@ -146,9 +153,9 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
         raise OutputError(f"{path} is not a folder; give another name")
     _make_parent(path)
-    temporary = _beside(path)
+    _collect(path.parent)
+    temporary, lock = _locked_folder(path)
     try:
-        temporary.mkdir()
         yield temporary
         for entry in (temporary, *temporary.rglob("*")):
             _sync(entry)
@@ -157,7 +164,42 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
         raise _failure(path, temporary, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
     _sync_parent(path)
+
+
+def _locked_folder(path: Path) -> tuple[Path, int]:
+    """A new folder beside `path`, and a descriptor that holds it locked while the process lives."""
+    try:
+        while True:
+            temporary = _beside(path, _UNFINISHED)
+            temporary.mkdir()
+            lock = os.open(temporary, os.O_RDONLY)
+            with suppress(OSError):  # a file system without locks; nothing is collected there
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if temporary.exists():  # which `_collect` may have removed before it was locked
+                return temporary, lock
+            os.close(lock)
+    except OSError as error:
+        raise _failure(path, temporary, error) from error
+
+
+def _collect(parent: Path) -> None:
+    """Remove the unfinished folders of processes that were killed: those that none holds locked."""
+    with suppress(OSError):
+        for folder in parent.iterdir():
+            if _UNFINISHED_NAME.fullmatch(folder.name):
+                _remove_unlocked(folder)
+
+
+def _remove_unlocked(folder: Path) -> None:
+    with suppress(OSError):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 def _swap(temporary: Path, path: Path) -> None:
@@ -172,7 +214,10 @@ def _swap(temporary: Path, path: Path) -> None:
     except BaseException:
         old.replace(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        old.replace(temporary)  # a name that is collected if the process is killed from here on
+    except OSError:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:
