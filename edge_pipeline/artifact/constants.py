@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.manifest import Constant
 from edge_pipeline.errors import ArtifactError, InputError
 
-__all__ = ["Located", "Twin", "check_values", "locate", "patch"]
+__all__ = [
+    "Located",
+    "Twin",
+    "check_values",
+    "content_of",
+    "is_known_form",
+    "locate",
+    "overlapping",
+    "patch",
+]
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -107,7 +116,7 @@ def locate(
             where = missing[0] if missing else "the program's files"
             return Located((), f"{name} is not in {where} as it stands in the network")
         found += places
-    overlap = _overlap(found)
+    overlap = overlapping(found)
     if overlap is not None:
         return Located((), f"{overlap[0]} and {overlap[1]} were found at the same place")
     return Located(tuple(found))
@@ -153,17 +162,25 @@ def _in_file(
 
 def _confirmed(constant: Constant, twin: Twin) -> Iterator[Constant]:
     """The constant with those of its places at which the twin has its own mark, if any."""
-    content = _content(constant, twin.marks[constant.name])
+    content = content_of(constant, twin.marks[constant.name])
     data = twin.files.get(constant.file, b"")
     offsets = tuple(offset for offset in constant.offsets if data.startswith(content, offset))
     if offsets:
         yield constant.model_copy(update={"offsets": offsets})
 
 
-def _content(constant: Constant, value: NDArray[np.float32]) -> bytes:
+def content_of(constant: Constant, value: NDArray[np.float32]) -> bytes:
     """A weight's bytes as they are written at each of the constant's offsets."""
-    form = _Form(constant.dtype, constant.rounded, constant.scale)
-    return form.encode(value).transpose(constant.axes).tobytes()
+    return _form_of(constant).encode(value).transpose(constant.axes).tobytes()
+
+
+def is_known_form(constant: Constant) -> bool:
+    """Whether `locate` finds weights that are written so."""
+    return _form_of(constant) in (*_PLAIN, *_SCALED)
+
+
+def _form_of(constant: Constant) -> _Form:
+    return _Form(constant.dtype, constant.rounded, constant.scale)
 
 
 def _occurrences(data: bytes, needle: bytes) -> Iterator[int]:
@@ -181,8 +198,8 @@ def _orders(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         yield ones + order
 
 
-def _overlap(found: Sequence[Constant]) -> tuple[str, str] | None:
-    """Two weights that would be written over each other."""
+def overlapping(found: Sequence[Constant]) -> tuple[str, str] | None:
+    """Two weights that would be written over each other; None if there are none."""
     spans = sorted(
         (constant.file, offset, offset + _size(constant), constant.name)
         for constant in found
@@ -254,7 +271,7 @@ def patch(
     buffers: dict[str, bytearray] = {}
     for constant in constants:
         buffer = buffers.setdefault(constant.file, bytearray(files[constant.file]))
-        content = _content(constant, values[constant.name])
+        content = content_of(constant, values[constant.name])
         for offset in constant.offsets:
             if offset + len(content) > len(buffer):
                 raise ArtifactError(

@@ -11,13 +11,17 @@ from edge_pipeline.artifact.store import Artifact, write_artifact
 from edge_pipeline.cli.main import main
 from tests.fakes.artifacts import FILTER, demosaic_weight, make_files
 
+GRAPH = "forward.graph.safetensors"
+
 
 @pytest.fixture
 def folder(tmp_path):
     manifest, files = make_files()
     old = demosaic_weight(1)[None]
-    constants = locate({"forward.onnx": files["forward.onnx"]}, {FILTER: old}).constants
-    program = manifest.programs[0].model_copy(update={"constants": constants})
+    files[GRAPH] = safetensors.numpy.save({"weight": old})
+    holding = {name: files[name] for name in ("forward.onnx", GRAPH)}
+    constants = locate(holding, {FILTER: old}, required=[GRAPH]).constants
+    program = manifest.programs[0].model_copy(update={"constants": constants, "graph": GRAPH})
     write_artifact(
         tmp_path / "artifact",
         manifest.model_copy(update={"programs": (program,)}),
