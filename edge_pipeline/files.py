@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,7 +14,23 @@ from pathlib import Path
 
 from edge_pipeline.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "packaged", "sha256_of"]
+__all__ = [
+    "MANIFEST_FILE",
+    "SEAL_FILE",
+    "atomic_file",
+    "atomic_folder",
+    "check_outside_artifacts",
+    "packaged",
+    "sha256_of",
+]
+
+# What an artifact's folder holds, whatever else it does; see `artifact.store`.
+MANIFEST_FILE = "manifest.json"
+SEAL_FILE = "manifest.sha256"
+
+# How the names of folders end that are being written. They begin with a dot; see `_beside`.
+_UNFINISHED = ".unfinished"
+_UNFINISHED_NAME = re.compile(rf"\..*-[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -47,7 +65,26 @@ def _absolute(path: Path) -> Path:
     return whole
 
 
+def check_outside_artifacts(path: Path) -> None:
+    """Refuse a place inside an artifact, which a file that it does not list would damage.
+
+    Args:
+        path: a file or folder to write; links on the way to it are followed.
+
+    Raises:
+        OutputError: a folder above it is an artifact.
+    """
+    for folder in Path(os.path.realpath(path)).parents:
+        # Path.exists() raises if a folder may not be searched.
+        if all(os.path.exists(folder / name) for name in (MANIFEST_FILE, SEAL_FILE)):  # noqa: PTH110
+            raise OutputError(
+                f"{path} lies inside the artifact {folder}, which another file would damage; give "
+                "a place outside of it"
+            )
+
+
 def _make_parent(path: Path) -> None:
+    check_outside_artifacts(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,8 +107,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path: the file to write; its folder is created.
 
     Raises:
-        OutputError: the folder cannot be written, the disk is full, or a folder or a device stands
-            at `path`.
+        OutputError: the folder cannot be written or is part of an artifact, the disk is full, or a
+            folder or a device stands at `path`.
     """
     path = _absolute(path)
     _make_parent(path)
@@ -99,14 +136,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     """Give a temporary folder beside `path`; move it into place when the block ends well.
 
-    When the block raises, nothing is left and whatever stood at `path` is as it was.
+    When the block raises, nothing is left and whatever stood at `path` is as it was. When the
+    process is killed, the temporary folder is left; the next call for the same parent removes it.
 
     Args:
         path: the folder to create.
         replace: whether a folder that stands there may go.
 
     Raises:
-        OutputError: `path` exists and may not be replaced, or the place cannot be written.
+        OutputError: `path` exists and may not be replaced, or the place cannot be written or is
+            inside an artifact.
     """
     path = _absolute(path)
     if os.path.lexists(path) and not replace:
@@ -114,9 +153,9 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
         raise OutputError(f"{path} is not a folder; give another name")
     _make_parent(path)
-    temporary = _beside(path)
+    _collect(path.parent)
+    temporary, lock = _locked_folder(path)
     try:
-        temporary.mkdir()
         yield temporary
         for entry in (temporary, *temporary.rglob("*")):
             _sync(entry)
@@ -125,7 +164,42 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
         raise _failure(path, temporary, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
     _sync_parent(path)
+
+
+def _locked_folder(path: Path) -> tuple[Path, int]:
+    """A new folder beside `path`, and a descriptor that holds it locked while the process lives."""
+    try:
+        while True:
+            temporary = _beside(path, _UNFINISHED)
+            temporary.mkdir()
+            lock = os.open(temporary, os.O_RDONLY)
+            with suppress(OSError):  # a file system without locks; nothing is collected there
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if temporary.exists():  # which `_collect` may have removed before it was locked
+                return temporary, lock
+            os.close(lock)
+    except OSError as error:
+        raise _failure(path, temporary, error) from error
+
+
+def _collect(parent: Path) -> None:
+    """Remove the unfinished folders of processes that were killed: those that none holds locked."""
+    with suppress(OSError):
+        for folder in parent.iterdir():
+            if _UNFINISHED_NAME.fullmatch(folder.name):
+                _remove_unlocked(folder)
+
+
+def _remove_unlocked(folder: Path) -> None:
+    with suppress(OSError):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 def _swap(temporary: Path, path: Path) -> None:
@@ -140,7 +214,10 @@ def _swap(temporary: Path, path: Path) -> None:
     except BaseException:
         old.replace(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        old.replace(temporary)  # a name that is collected if the process is killed from here on
+    except OSError:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:

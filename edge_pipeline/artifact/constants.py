@@ -3,7 +3,8 @@
 A program is written with marks (random numbers that occur nowhere else) in the place of such
 weights. Wherever a mark's bytes turn up, in whatever order of axes, its weight lies; `patch` then
 writes the real one there, at compile time as much as later. A converter may have taken a factor of
-the network's into the weight; a power of two is found, since with it no digit changes.
+the network's into the weight; a power of two is found, since with it no digit changes. A mark of a
+few bytes also turns up by chance; where a second file has another mark, the weight lies.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.manifest import Constant
 from edge_pipeline.errors import ArtifactError, InputError
 
-__all__ = ["Located", "check_values", "locate", "patch"]
+__all__ = [
+    "Located",
+    "Twin",
+    "check_values",
+    "content_of",
+    "is_known_form",
+    "locate",
+    "overlapping",
+    "patch",
+]
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -64,11 +74,24 @@ class Located:
     problem: str | None = None
 
 
+class Twin(NamedTuple):
+    """The same program written with other marks, for marks that are too short to be found alone.
+
+    Attributes:
+        files: content by name; of the same sizes.
+        marks: by the weight's name; those that are long enough are the same.
+    """
+
+    files: Mapping[str, bytes]
+    marks: Arrays
+
+
 def locate(
     files: Mapping[str, bytes],
     marks: Arrays,
     *,
     required: Sequence[str] = (),
+    twin: Twin | None = None,
 ) -> Located:
     """Where marks lie in files, in any order of their axes, in any form that `Constant` has.
 
@@ -77,12 +100,14 @@ def locate(
         marks: by the weight's name, float32.
         required: files that must hold every mark, whatever else does; such as the network's graph,
             which would otherwise go on computing with the old weights.
+        twin: where it is given, a place counts only if the twin has its own mark there.
     """
     found: list[Constant] = []
     for name, mark in marks.items():
         places: list[Constant] = []
         for forms in (_PLAIN, _SCALED):
-            places += (c for f, data in files.items() for c in _in_file(name, mark, f, data, forms))
+            for file, data in files.items():
+                places += _in_file(name, mark, file, data, forms, twin)
             holding = {constant.file for constant in places}
             if holding - set(required):
                 break
@@ -91,20 +116,26 @@ def locate(
             where = missing[0] if missing else "the program's files"
             return Located((), f"{name} is not in {where} as it stands in the network")
         found += places
-    overlap = _overlap(found)
+    overlap = overlapping(found)
     if overlap is not None:
         return Located((), f"{overlap[0]} and {overlap[1]} were found at the same place")
     return Located(tuple(found))
 
 
 def _in_file(
-    name: str, mark: NDArray[np.float32], file: str, data: bytes, forms: Sequence[_Form]
+    name: str,
+    mark: NDArray[np.float32],
+    file: str,
+    data: bytes,
+    forms: Sequence[_Form],
+    twin: Twin | None,
 ) -> Iterator[Constant]:
     tried: set[bytes] = set()
     for form in forms:
         value = form.encode(mark)
         # Rounding changes nothing in numbers that half precision has; they are found already.
-        if value.nbytes < _SHORTEST or value.tobytes() in tried:
+        too_short = twin is None and value.nbytes < _SHORTEST
+        if too_short or value.tobytes() in tried:
             continue
         tried.add(value.tobytes())
         by_axes: dict[tuple[int, ...], list[int]] = {}
@@ -118,7 +149,7 @@ def _in_file(
                 if data.startswith(needle, offset):
                     by_axes.setdefault(axes, []).append(offset)
         for axes, offsets in by_axes.items():
-            yield Constant(
+            constant = Constant(
                 name=name,
                 shape=mark.shape,
                 axes=axes,
@@ -126,6 +157,30 @@ def _in_file(
                 file=file,
                 offsets=tuple(offsets),
             )
+            yield from [constant] if twin is None else _confirmed(constant, twin)
+
+
+def _confirmed(constant: Constant, twin: Twin) -> Iterator[Constant]:
+    """The constant with those of its places at which the twin has its own mark, if any."""
+    content = content_of(constant, twin.marks[constant.name])
+    data = twin.files.get(constant.file, b"")
+    offsets = tuple(offset for offset in constant.offsets if data.startswith(content, offset))
+    if offsets:
+        yield constant.model_copy(update={"offsets": offsets})
+
+
+def content_of(constant: Constant, value: NDArray[np.float32]) -> bytes:
+    """A weight's bytes as they are written at each of the constant's offsets."""
+    return _form_of(constant).encode(value).transpose(constant.axes).tobytes()
+
+
+def is_known_form(constant: Constant) -> bool:
+    """Whether `locate` finds weights that are written so."""
+    return _form_of(constant) in (*_PLAIN, *_SCALED)
+
+
+def _form_of(constant: Constant) -> _Form:
+    return _Form(constant.dtype, constant.rounded, constant.scale)
 
 
 def _occurrences(data: bytes, needle: bytes) -> Iterator[int]:
@@ -143,8 +198,8 @@ def _orders(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         yield ones + order
 
 
-def _overlap(found: Sequence[Constant]) -> tuple[str, str] | None:
-    """Two weights that would be written over each other."""
+def overlapping(found: Sequence[Constant]) -> tuple[str, str] | None:
+    """Two weights that would be written over each other; None if there are none."""
     spans = sorted(
         (constant.file, offset, offset + _size(constant), constant.name)
         for constant in found
@@ -216,8 +271,7 @@ def patch(
     buffers: dict[str, bytearray] = {}
     for constant in constants:
         buffer = buffers.setdefault(constant.file, bytearray(files[constant.file]))
-        form = _Form(constant.dtype, constant.rounded, constant.scale)
-        content = form.encode(values[constant.name]).transpose(constant.axes).tobytes()
+        content = content_of(constant, values[constant.name])
         for offset in constant.offsets:
             if offset + len(content) > len(buffer):
                 raise ArtifactError(

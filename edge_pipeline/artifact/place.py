@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge_pipeline.artifact.schema import MANIFEST_FILE, SEAL_FILE
 from edge_pipeline.errors import OutputError
+from edge_pipeline.files import check_outside_artifacts
 
 __all__ = ["IGNORED", "check_output"]
 
@@ -15,17 +17,21 @@ __all__ = ["IGNORED", "check_output"]
 IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
-def check_output(folder: Path, *, force: bool) -> None:
+def check_output(folder: Path, *, force: bool, sources: Iterable[Path] = ()) -> None:
     """Refuse a place where an artifact cannot go, before the work of making one.
 
     Args:
         folder: where it is to go.
         force: whether an artifact that stands there may be replaced.
+        sources: files and folders that it is made from.
 
     Raises:
-        OutputError: something stands there that may not be replaced, or the folder that would hold
-            it cannot be written.
+        OutputError: something stands there that may not be replaced, the folder that would hold it
+            cannot be written or is an artifact's or a source's own, or a source lies in `folder`.
     """
+    check_outside_artifacts(folder)
+    for source in sources:
+        _check_apart(folder, source)
     if os.path.lexists(folder) and not force:
         raise OutputError(f"{folder} exists; give --force to replace it, or another name")
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
@@ -43,6 +49,17 @@ def check_output(folder: Path, *, force: bool) -> None:
         raise OutputError(f"cannot write {folder}: {above} is not a folder")
     if not os.access(above, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {folder}: {above} may not be written")
+
+
+def _check_apart(folder: Path, source: Path) -> None:
+    output, taken = Path(os.path.realpath(folder)), Path(os.path.realpath(source))
+    if taken in output.parents and taken.is_dir():
+        raise OutputError(f"{folder} lies inside the source {source}; give a place outside of it")
+    if output in taken.parents:
+        raise OutputError(
+            f"the source {source} lies inside {folder}, where the artifact is to go; give another "
+            "place"
+        )
 
 
 def _foreign(folder: Path) -> str | None:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from edge_pipeline.files import MANIFEST_FILE, SEAL_FILE
+
 __all__ = [
     "MANIFEST_FILE",
     "SEAL_FILE",
@@ -18,9 +20,6 @@ __all__ = [
     "Space",
     "check_file_name",
 ]
-
-MANIFEST_FILE = "manifest.json"
-SEAL_FILE = "manifest.sha256"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 

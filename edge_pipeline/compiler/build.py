@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from edge_pipeline.artifact.constants import Twin
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
@@ -77,7 +78,11 @@ def _build_exchangeable(
     """Build with marks in the place of weights, and write the weights over them."""
     exchange = Exchange.of(source, entry.weights, entry.exact)
     marked = _write(exchange.program, entry, target, samples)
-    files, constants = exchange.settle(marked.files, _graph_file(entry))
+    other = exchange.twin() if target.order.precision == "fp16" else None
+    twin: Twin | None = None
+    if other is not None:
+        twin = Twin(_write(other.program, entry, target, samples).files, other.marks)
+    files, constants = exchange.settle(marked.files, _graph_file(entry), twin)
     return Built(marked.spec.model_copy(update={"constants": constants}), files, marked.notes)
 
 

@@ -35,7 +35,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.raw.windows import WINDOW
 from edge_pipeline.record import COST_FILE
-from edge_pipeline.registry import BACKENDS
+from edge_pipeline.registry import BACKENDS, MODELS
 
 __all__ = ["CompileRequest", "compile_model"]
 
@@ -99,7 +99,7 @@ def compile_model(
     Raises:
         InputError: an option, size, capture or checkpoint cannot be used.
         MissingExtraError: the backend's packages are not installed.
-        OutputError: the folder exists, or cannot be written.
+        OutputError: the folder exists, cannot be written, or lies inside an artifact or a source.
         CompileError: the network cannot be compiled, or what was written is not what eager gives.
     """
     backend = cast(Backend, BACKENDS.load(request.backend))
@@ -110,7 +110,8 @@ def compile_model(
         calibration=listed_files(request.calibration),
         validation=listed_files(request.validation),
     )
-    check_output(request.output, force=request.force)  # known now, not after minutes of work
+    # Known now, not after minutes of work.
+    check_output(request.output, force=request.force, sources=_sources(request))
     on_step("building the network")
     network = open_source(request.source, request.options, request.seed)
     free = backend.FREE_SIZES and network.geometry.free_sizes
@@ -225,6 +226,12 @@ def _check_target(request: CompileRequest, backend: Backend) -> None:
             f"{request.backend} cannot be written in {request.precision}; it takes "
             f"{', '.join(backend.PRECISIONS)}"
         )
+
+
+def _sources(request: CompileRequest) -> tuple[Path, ...]:
+    """The files and folders that the artifact is made from."""
+    files = (*request.calibration, *request.validation)
+    return files if str(request.source) in MODELS else (Path(request.source), *files)
 
 
 def _samples(

@@ -24,6 +24,7 @@ from edge_pipeline.compiler.passes.lower_resize import LowerResize
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
 from edge_pipeline.compiler.passes.specialise import Specialise
+from edge_pipeline.compiler.passes.state_layouts import StateLayouts
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
 from edge_pipeline.compiler.passes.take_in_bias import TakeInBias
@@ -75,6 +76,7 @@ def _for_packed_weights(costs: str, *more: Pass) -> tuple[Pass, ...]:
         LowerReductions(),  # after folding: a folded predictor has no reductions left
         *more,
         FloatScalars(),  # after all that may write scalars
+        StateLayouts(),  # after all that may make constants
         MergeDuplicates(),  # last: lowerings of one map slice it alike
     )
 

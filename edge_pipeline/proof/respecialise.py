@@ -25,6 +25,7 @@ from edge_pipeline.artifact.constants import check_values, patch
 from edge_pipeline.artifact.hypernetwork import Hypernetwork, map_sizes
 from edge_pipeline.artifact.manifest import Constant, Manifest, ProgramSpec
 from edge_pipeline.artifact.place import check_output
+from edge_pipeline.artifact.places import check_places
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
 from edge_pipeline.artifact.store import Artifact, build_artifact, reference_bytes
 from edge_pipeline.compare import TOLERANCES
@@ -91,13 +92,13 @@ def respecialise(
             exchanged; a filter does not fit; phi is outside the range of training, or would need
             maps of other sizes.
         ArtifactError: a file of the artifact is damaged.
-        OutputError: the folder exists, or cannot be written.
+        OutputError: the folder exists, cannot be written, or lies inside an artifact.
         MissingExtraError: torch or the runtime is not installed, for `eager`.
         RuntimeFailure: the copy does not run.
         VerificationError: it does not give what eager gives.
     """
     constants = _constants(artifact)
-    check_output(output, force=force)
+    check_output(output, force=force, sources=[artifact.folder])
     if filters is not None and phi is None:
         change = _Change(filters, artifact.manifest.phi, "its weights were given")
     elif phi is not None and filters is None:
@@ -106,7 +107,7 @@ def respecialise(
         raise InputError("give either filters or phi: one of them says what the weights become")
     check_values(constants, change.values)
     old = {name: artifact.folder / name for name in artifact.manifest.files}
-    held = {constant.file: old[constant.file].read_bytes() for constant in constants}
+    held = _held(artifact)
     files: dict[str, bytes | Path] = {**old, **patch(held, constants, change.values)}
     if change.phi is not None and COST_FILE in old:
         files[COST_FILE] = _cost(old[COST_FILE], change.phi)
@@ -159,6 +160,21 @@ def _constants(artifact: Artifact) -> tuple[Constant, ...]:
             f"{artifact.folder} does not list where its weights lie ({why}); compile again"
         )
     return found
+
+
+def _held(artifact: Artifact) -> dict[str, bytes]:
+    """The files that hold exchangeable weights, where the manifest says."""
+    held: dict[str, bytes] = {}
+    for spec in artifact.manifest.programs:
+        if spec.graph is None:
+            raise InputError(f"{artifact.folder} carries no graph of its network; compile again")
+        names = {spec.graph, *(constant.file for constant in spec.constants)}
+        held |= {name: artifact.path(name).read_bytes() for name in names}
+        try:
+            check_places(held, spec.constants, spec.graph)
+        except ArtifactError as error:
+            raise ArtifactError(f"{artifact.folder}: {error}") from error
+    return held
 
 
 def _predicted(artifact: Artifact, phi: float) -> dict[str, NDArray[np.float32]]:
@@ -221,7 +237,7 @@ def _rerun(folder: Path, artifact: Artifact, spec: ProgramSpec, *, prove: bool) 
     if not prove:
         return reference_bytes(inputs, found)
     if spec.graph is None:
-        raise InputError(f"{artifact.folder} carries no graph for eager; compile it again")
+        raise InputError(f"{artifact.folder} carries no graph of its network; compile again")
     expected = _run(EAGER, folder / spec.graph, spec, inputs)
     tolerance = TOLERANCES[artifact.manifest.precision]
     report = judged(artifact.manifest, spec, "reference", inputs, (expected, found), tolerance)

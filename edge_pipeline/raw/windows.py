@@ -47,9 +47,11 @@ def windows(
         stride: windows begin on this grid of packed pixels.
 
     Yields:
-        Packed windows, [1, 4, *size].
+        Packed windows, [1, 4, *size], each contiguous and with no stride of 0.
     """
     high, wide = size
     for top in spread_starts(mosaic.shape[0] // 2, high, most=PER_AXIS, stride=stride):
         for left in spread_starts(mosaic.shape[1] // 2, wide, most=PER_AXIS, stride=stride):
-            yield pack(mosaic[2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)])[None]
+            window = mosaic[2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
+            # Stacked: an axis that is indexed in has stride 0, which ExecuTorch refuses.
+            yield np.stack([pack(window)])

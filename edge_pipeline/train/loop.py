@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from edge_pipeline.data.pictures import Mixture, Pictures, load_mixture, load_pictures
 from edge_pipeline.data.validation import psnr_by_level
 from edge_pipeline.errors import InputError, JobError, OutputError
+from edge_pipeline.files import check_outside_artifacts
 from edge_pipeline.models.base import build_model, options_of
 from edge_pipeline.models.checkpoint import save_checkpoint
 from edge_pipeline.raw.noise import NOISE_LEVELS
@@ -113,13 +114,15 @@ def train(
         The checkpoint's path.
 
     Raises:
-        OutputError: `folder` holds a training and `resume` is off, or nothing to resume.
+        OutputError: `folder` holds a training and `resume` is off, nothing to resume, or an
+            artifact.
         CheckpointError: the state is damaged, or of another recipe.
         InputError: a data set, an option of the network or the accelerator cannot be used.
         KeyboardInterrupt: Ctrl-C; the step was finished and the state written.
         JobError: the loss is not finite.
     """
     state_file = folder / "state.safetensors"
+    check_outside_artifacts(state_file)
     if state_file.exists() != resume:
         held, remedy = ("no training", "leave out") if resume else ("a training", "give")
         raise OutputError(f"{folder} holds {held}; {remedy} --resume, or give another folder")

@@ -95,3 +95,24 @@ def test_the_held_out_pictures_reach_their_goals(artifact):
 
     assert missed("ours") == []
     assert missed("Menon") == ["medium", "high"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("filters", ["dynamic", "folded"])
+def test_the_checkpoint_compiles_to_executorch_in_int8(tmp_path, filters):
+    pytest.importorskip("executorch.exir", reason="the executorch extra is not installed")
+    from edge_pipeline.compiler.compile import CompileRequest, compile_model
+
+    checkpoint = FOLDER / "checkpoint.safetensors"
+    request = CompileRequest(
+        checkpoint,
+        tmp_path / "a",
+        "executorch",
+        precision="int8",
+        filters=filters,
+        size=(128, 128),
+    )
+    written = compile_model(request).manifest
+    assert written.checked == "verified"
+    loss = next(loss for loss in written.losses if loss.cause == "precision")
+    assert loss.loss < 3.0

@@ -168,3 +168,16 @@ def test_faults_the_tolerance_has_to_catch(networks):
 def test_an_artifact_reopened_is_the_one_written(compiled):
     artifact, _ = compiled("onnx", "folded", "published")
     assert Artifact.open(artifact.folder).digest == artifact.digest
+
+
+@pytest.mark.slow
+def test_embeddings_of_one_channel_run_in_executorch(tmp_path):
+    pytest.importorskip(PACKAGES["executorch"], reason="the extra executorch is not installed")
+    request = CompileRequest(
+        "hyperconv_unet",
+        tmp_path / "a",
+        "executorch",
+        options={"n_fwd": 2, "n_embed": 2},
+        size=(32, 32),
+    )
+    assert verify_artifact(compile_model(request)).passed

@@ -4,13 +4,16 @@ A program is written with marks, random numbers that occur nowhere else, in the 
 that a user may exchange. Where their bytes turn up in the files is where weights lie; the real ones
 are then written there by the function that `respecialise` uses. So every artifact with exchangeable
 weights is itself made by exchanging them, and two weights that happen to be equal are never merged.
+
+In half precision the bias of a single class is two bytes, which turn up in any file. A network with
+such weights is written twice, and they lie where its two files hold their two marks.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,13 +21,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from edge_pipeline.artifact.constants import locate, patch
+from edge_pipeline.artifact.constants import Twin, locate, patch
 from edge_pipeline.artifact.manifest import Constant
 from edge_pipeline.compiler.program import constants_of
 
 __all__ = ["Exchange", "LostMark"]
 
 Arrays = dict[str, NDArray[np.float32]]
+
+# In half precision, marks of fewer numbers than this turn up by chance.
+_FEWEST = 4
 
 
 class LostMark(Exception):  # noqa: N818 - caught by `build`, never shown
@@ -64,14 +70,31 @@ class Exchange:
         real = exact or {name: weight.numpy() for name, weight in weights.items()}
         return cls(_with_values(program, values), real, marks)
 
+    def twin(self) -> Exchange | None:
+        """The same with other marks for the weights that are short; None if none is.
+
+        Nothing but these marks may differ: ExecuTorch orders constants by their hash.
+        """
+        short = {name: mark for name, mark in self.marks.items() if mark.size < _FEWEST}
+        if not short:
+            return None
+        held = {name: torch.from_numpy(mark.copy()) for name, mark in short.items()}
+        others = {name: np.float32(-0.75) * mark for name, mark in short.items()}
+        values = {
+            target: torch.from_numpy(others[name].copy())
+            for name, target in _targets(self.program, held).items()
+        }
+        return replace(self, program=_with_values(self.program, values), marks=self.marks | others)
+
     def settle(
-        self, files: Mapping[str, bytes], graph: str
+        self, files: Mapping[str, bytes], graph: str, twin: Twin | None = None
     ) -> tuple[dict[str, bytes], tuple[Constant, ...]]:
         """Find the marks in the files that were written, and write the real weights there.
 
         Args:
             files: content by name.
             graph: the one that holds the network for eager; it must have all weights too.
+            twin: what was written of this one's `twin`.
 
         Returns:
             The files, and where weights lie in them.
@@ -79,7 +102,7 @@ class Exchange:
         Raises:
             LostMark: a mark is not there as it was; the files are worth nothing then.
         """
-        found = locate(files, self.marks, required=(graph,))
+        found = locate(files, self.marks, required=(graph,), twin=twin)
         if found.problem is not None:
             raise LostMark(found.problem)
         return dict(files) | patch(files, found.constants, self.weights), found.constants

@@ -18,7 +18,7 @@ from edge_pipeline.compare import Tolerance, compare
 from edge_pipeline.compiler.analysis.cutting import cut_at
 from edge_pipeline.compiler.backends.base import Backend, Order
 from edge_pipeline.compiler.bisect.cut import all_values, open_values, operators_of
-from edge_pipeline.errors import CompileError
+from edge_pipeline.errors import CompileError, RuntimeFailure
 from edge_pipeline.runtime.base import Session
 
 __all__ = ["Opener", "Probe", "complaint_of", "first_complaint", "outputs_of"]
@@ -88,23 +88,31 @@ class Probe:
         self._tolerance = tolerance
 
     def whole(self) -> str | None:
-        """What is out of tolerance in the outputs of the whole program."""
+        """What is out of tolerance in the outputs of the whole program, or why it does not run."""
         outputs = outputs_of(self.program)
-        found = self._run(self.program, self._order.outputs, outputs)
+        try:
+            found = self._run(self.program, self._order.outputs, outputs)
+        except RuntimeFailure as error:
+            return _failed(error)
         wanted = [self.values[node.name] for node in outputs]
         return first_complaint(wanted, found, self._tolerance)
 
     def upto(self, last: int) -> tuple[fx.Node, str] | None:
         """The first value out of tolerance that the operators up to `last` leave open.
 
+        If this part is compiled and does not run, that is the value of the operator at `last`.
+
         Raises:
-            CompileError, RuntimeFailure: this part cannot be compiled, or run, by itself.
+            CompileError: this part cannot be compiled by itself.
         """
         nodes = open_values(self.program, last)
         if not nodes:
             raise CompileError(f"nothing after {self.operators[last].name} can be looked at")
         names = [f"value_{index}" for index in range(len(nodes))]
-        found = self._run(cut_at(self.program, nodes), names, nodes)
+        try:
+            found = self._run(cut_at(self.program, nodes), names, nodes)
+        except RuntimeFailure as error:
+            return self.operators[last], _failed(error)
         for node, value in zip(nodes, found, strict=True):
             complaint = complaint_of(self.values[node.name], value, self._tolerance)
             if complaint is not None:
@@ -145,6 +153,10 @@ class Probe:
             with self._opener(Path(folder) / emitted.file, spec, 1) as session:
                 outputs = session.run(given)
         return [torch.from_numpy(outputs[name]) for name in names]
+
+
+def _failed(error: RuntimeFailure) -> str:
+    return f"the runtime fails: {error}"
 
 
 def _spec(name: str, shape: tuple[int, ...]) -> TensorSpec:

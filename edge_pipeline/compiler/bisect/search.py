@@ -2,7 +2,8 @@
 
 Passes are run one by one, and each result is compared with the source program's. In the first that
 leaves tolerance, values before and after the pass are compared where they should be equal. If all
-passes agree, the program is cut in two again and again, and the part is compiled and run.
+passes agree, the program is cut in two again and again, and the part is compiled and run. A part
+that the runtime cannot run counts as one that gives a wrong value.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from edge_pipeline.compiler.bisect.probe import (
     outputs_of,
 )
 from edge_pipeline.compiler.program import Pass, layer_of
-from edge_pipeline.errors import CompileError, RuntimeFailure
+from edge_pipeline.errors import CompileError
 
 __all__ = ["Finding", "bisect"]
 
@@ -83,7 +84,6 @@ def bisect(
 
     Raises:
         CompileError: a pass or the backend cannot take the program.
-        RuntimeFailure: the runtime cannot run it.
     """
     exact = tolerance or TOLERANCES["fp32"]
     source = all_values(program, inputs)
@@ -183,7 +183,7 @@ def _in_backend(
         tell(f"operators 1 to {at + 1} of {len(probe.operators)} in the runtime")
         try:
             bad = probe.upto(at)
-        except (CompileError, RuntimeFailure):
+        except CompileError:
             untried.add(at)
             continue
         if bad is None:

@@ -75,7 +75,6 @@ def bisect_source(
         InputError: an option, size, capture or checkpoint cannot be used.
         MissingExtraError: the backend's packages are not installed.
         CompileError: the network cannot be compiled.
-        RuntimeFailure: the runtime cannot run what was written.
     """
     backend = cast(Backend, BACKENDS.load(request.backend))
     if request.precision not in backend.PRECISIONS:

@@ -152,7 +152,8 @@ def read_picture(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np
     if mode is None:
         raise InputError(f"{path} cannot be read with {channels} channels; pictures have 1 or 3")
     values = _scaled(path, mode, size, Image.Resampling.BILINEAR).astype(np.float32) / 255
-    return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
+    # Stacked: an axis that is indexed in has stride 0, which ExecuTorch refuses.
+    return np.stack([np.ascontiguousarray(values.transpose(2, 0, 1))])
 
 
 def _scaled(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_pipeline.artifact.constants import check_values, locate, patch
+from edge_pipeline.artifact.constants import Twin, check_values, locate, patch
 from edge_pipeline.artifact.manifest import Constant
 from edge_pipeline.errors import ArtifactError, InputError
 
@@ -91,6 +91,29 @@ def test_what_is_too_short_to_tell_apart_is_not_looked_for():
     mark = drawn((1,), 1)
     assert locate({"f": mark.astype("<f2").tobytes()}, {"b": mark}).problem is not None
     assert locate({"f": mark.tobytes()}, {"b": mark}).problem is None
+
+
+def test_a_twin_tells_where_two_bytes_lie():
+    """Any file holds any two bytes; only those of the weight differ between the two files."""
+    mark, other = np.float32([0.3]), np.float32([-0.2])
+    rest = np.tile(mark, 50).astype("<f2").tobytes() + np.random.default_rng(0).bytes(90_000)
+    graphs = rest[:9], rest[9:]
+
+    def files_of(value):
+        return {
+            "p": rest + value.astype("<f2").tobytes() + rest,
+            "g": graphs[0] + value.tobytes() + graphs[1],
+        }
+
+    files, twin = files_of(mark), Twin(files_of(other), {"b": other})
+    assert files["p"].count(mark.astype("<f2").tobytes()) > 100
+    found = locate(files, {"b": mark}, required=["g"], twin=twin)
+    assert [(c.file, c.dtype, c.offsets) for c in found.constants] == [
+        ("p", "float16", (len(rest),)),
+        ("g", "float32", (9,)),
+    ]
+    assert patch(files, found.constants, {"b": np.float32([5])}) == files_of(np.float32([5]))
+    assert locate(files, {"b": mark}, required=["g"]).problem is not None
 
 
 def constant(**changes):

@@ -11,13 +11,17 @@ from edge_pipeline.artifact.store import Artifact, write_artifact
 from edge_pipeline.cli.main import main
 from tests.fakes.artifacts import FILTER, demosaic_weight, make_files
 
+GRAPH = "forward.graph.safetensors"
+
 
 @pytest.fixture
 def folder(tmp_path):
     manifest, files = make_files()
     old = demosaic_weight(1)[None]
-    constants = locate({"forward.onnx": files["forward.onnx"]}, {FILTER: old}).constants
-    program = manifest.programs[0].model_copy(update={"constants": constants})
+    files[GRAPH] = safetensors.numpy.save({"weight": old})
+    holding = {name: files[name] for name in ("forward.onnx", GRAPH)}
+    constants = locate(holding, {FILTER: old}, required=[GRAPH]).constants
+    program = manifest.programs[0].model_copy(update={"constants": constants, "graph": GRAPH})
     write_artifact(
         tmp_path / "artifact",
         manifest.model_copy(update={"programs": (program,)}),
@@ -61,3 +65,15 @@ def test_refusals(folder, capsys, monkeypatch, words, complaint):
     said = capsys.readouterr().err
     assert complaint in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("output", ["artifact/inside", "artifact/deep/er", "artifact/forward.onnx"])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_copy_inside_the_artifact_is_refused(folder, capsys, monkeypatch, output, force):
+    monkeypatch.chdir(folder)
+    words = ["respecialise", "artifact", "-o", output, "--filters", "f.safetensors", *force]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"{output} lies inside the artifact" in said
+    assert said.count("\n") == 1
+    Artifact.open(folder / "artifact")

@@ -254,3 +254,26 @@ def test_weights_of_another_network_are_told_with_the_checkpoints_name(tmp_path)
     save_checkpoint(path, model="hyperconv_unet", options=SMALL, state=state, card=CARD)
     with pytest.raises(CheckpointError, match=r"other\.safetensors: the weights do not fit"):
         compile_model(request(tmp_path / "a", source=str(path), options={}))
+
+
+def test_an_output_inside_an_artifact_is_refused(tmp_path):
+    compile_model(request(tmp_path / "a"))
+    with pytest.raises(OutputError, match="lies inside the artifact"):
+        compile_model(request(tmp_path / "a" / "sub"))
+    Artifact.open(tmp_path / "a")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_output_that_holds_its_source_is_refused(tmp_path, checkpoint, force):
+    path = checkpoint()
+    with pytest.raises(OutputError, match=r"the source .*small\.safetensors lies inside"):
+        compile_model(request(tmp_path, source=path, options={}, force=force))
+    assert [file.name for file in tmp_path.iterdir()] == ["small.safetensors"]
+
+
+def test_an_output_that_holds_its_captures_is_refused(tmp_path):
+    (tmp_path / "captures").mkdir()
+    (tmp_path / "captures" / "a.dng").write_bytes(CHART.read_bytes())
+    given = request(tmp_path, filters="folded", calibration=(tmp_path / "captures",))
+    with pytest.raises(OutputError, match=r"the source .*a\.dng lies inside"):
+        compile_model(given)

@@ -7,7 +7,7 @@ from edge_pipeline.compiler.pipeline import PIPELINES, TOLERANCE, passes_for, ru
 from edge_pipeline.compiler.program import Editor
 from edge_pipeline.errors import CompileError, UnknownNameError
 from edge_pipeline.registry import BACKENDS
-from tests.programs import exported
+from tests.programs import exported, targets
 
 
 class Rewrite:
@@ -83,3 +83,24 @@ def test_a_wrong_pass_is_caught_and_named(case, function, words):
 def test_rounding_goes_through(case):
     program, x = case
     run_passes(program, [Rewrite(lambda x: x.relu() + TOLERANCE / 10)], [x])
+
+
+@pytest.mark.parametrize("share", [1e-4, -1e-3])
+def test_an_error_of_a_ten_thousandth_is_no_rounding(case, share):
+    """In numbers, so that a tolerance that grows is noticed."""
+    program, x = case
+    assert TOLERANCE < 1e-4
+    with pytest.raises(CompileError, match="the pass rewrite changed output 0 by"):
+        run_passes(program, [Rewrite(lambda x: x.relu() * (1 + share) + share)], [x])
+
+
+@pytest.mark.parametrize("backend", BACKENDS.names())
+def test_what_is_written_twice_is_compiled_once(backend):
+    """The networks write pooling where it is used."""
+
+    def pooled(x):
+        return torch.max_pool2d(x, 2).relu() + torch.max_pool2d(x, 2).sigmoid()
+
+    x = torch.rand(1, 3, 8, 8)
+    program = run_passes(exported(pooled, x), passes_for(backend), [x])
+    assert targets(program).count("max_pool2d") == 1

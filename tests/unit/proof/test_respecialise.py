@@ -1,6 +1,7 @@
 """Other weights in a compiled artifact: written where they lie, told honestly, refused clearly."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,19 +14,32 @@ from edge_pipeline.artifact.constants import locate
 from edge_pipeline.artifact.hypernetwork import HypernetworkSpec, hypernetwork_bytes
 from edge_pipeline.artifact.provenance import Loss
 from edge_pipeline.artifact.store import Artifact, write_artifact
-from edge_pipeline.errors import InputError, OutputError, RuntimeFailure, VerificationError
+from edge_pipeline.errors import (
+    ArtifactError,
+    InputError,
+    OutputError,
+    RuntimeFailure,
+    VerificationError,
+)
 from edge_pipeline.proof.respecialise import read_filters, respecialise
-from edge_pipeline.proof.verify import verify_artifact
+from edge_pipeline.proof.verify import Trials, verify_artifact
 from tests.fakes.artifacts import FILTER, apply_filters, demosaic_weight, make_artifact, make_files
 
 OLD = demosaic_weight(1)[None]
 NEW = {FILTER: np.random.default_rng(5).standard_normal(OLD.shape).astype(np.float32)}
 
 
+NO_TRIALS = Trials(random=0)
+GRAPH = "forward.graph.safetensors"
+
+
 def files_with_constants(**changes):
+    """The fake's files, and a graph file that holds its weight and no calls."""
     manifest, files = make_files(size=(32, 32))
-    constants = locate({"forward.onnx": files["forward.onnx"]}, {FILTER: OLD}).constants
-    program = manifest.programs[0].model_copy(update={"constants": constants})
+    files[GRAPH] = safetensors.numpy.save({"weight": OLD, "other": np.zeros(8, np.float32)})
+    holding = {name: files[name] for name in ("forward.onnx", GRAPH)}
+    constants = locate(holding, {FILTER: OLD}, required=[GRAPH]).constants
+    program = manifest.programs[0].model_copy(update={"constants": constants, "graph": GRAPH})
     return manifest.model_copy(update={"programs": (program,)} | changes), files
 
 
@@ -63,7 +77,7 @@ def test_the_copy_computes_with_the_new_weights(folded, tmp_path):
     np.testing.assert_allclose(outputs["rgb"], expected, atol=1e-5)
     assert (folded.folder / "manifest.json").read_bytes() == before
     # Nobody has held it against eager, and it does not claim so.
-    assert not verify_artifact(Artifact.open(tmp_path / "copy")).passed
+    assert not verify_artifact(Artifact.open(tmp_path / "copy"), trials=NO_TRIALS).passed
 
 
 def test_only_the_weights_differ(folded, tmp_path):
@@ -98,11 +112,11 @@ def test_without_a_run_no_reference_passes(folded, tmp_path):
     copy = respecialise(folded, tmp_path / "copy", filters=NEW, reference="none")
     assert np.isnan(copy.reference("forward")[1]["rgb"]).all()
     assert "unknown" in copy.manifest.notes[-1]
-    assert verify_artifact(copy).verdict == "not_run"
+    assert verify_artifact(copy, trials=NO_TRIALS).verdict == "not_run"
     # Nor if it were taken for checked.
     claimed = copy.manifest.model_copy(update={"checked": "verified"})
     with pytest.raises(VerificationError, match="not finite"):
-        verify_artifact(Artifact(copy.folder, claimed, copy.digest))
+        verify_artifact(Artifact(copy.folder, claimed, copy.digest), trials=NO_TRIALS)
 
 
 def test_without_the_runtime_it_works_too(folded, tmp_path, monkeypatch):
@@ -142,7 +156,7 @@ def test_phi_that_cannot_be(specialised, tmp_path, phi, complaint):
         ({"phi": 0.3}, "carries no hypernetwork"),
         ({"filters": {}}, f"there is no {FILTER}"),
         ({"filters": NEW | {"x": OLD}}, "x is no weight"),
-        ({"filters": NEW, "reference": "eager"}, "carries no graph for eager"),
+        ({"filters": NEW, "reference": "eager"}, "holds no graph"),
         ({"filters": {FILTER: OLD[0]}}, "float32 12x4x1x1, and float32 1x12x4x1x1 is wanted"),
         ({"filters": {FILTER: OLD * np.nan}}, "not finite"),
     ],
@@ -164,6 +178,71 @@ def test_artifacts_that_cannot_be_changed(tmp_path):
     plain = make_artifact(tmp_path / "plain")
     with pytest.raises(InputError, match="does not list where its weights lie"):
         respecialise(plain, tmp_path / "copy", filters=NEW)
+
+
+def resealed(artifact, **changes):
+    """The artifact with a change to the place of its weight in the program, sealed again."""
+    path = artifact.folder / "manifest.json"
+    data = json.loads(path.read_bytes())
+    (program,) = data["programs"]
+    for constant in program["constants"]:
+        if constant["file"] == changes.get("file", "forward.onnx"):
+            constant.update(changes)
+    text = json.dumps(data).encode()
+    path.write_bytes(text)
+    seal = f"{hashlib.sha256(text).hexdigest()}  manifest.json\n"
+    (artifact.folder / "manifest.sha256").write_text(seal)
+    return Artifact.open(artifact.folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"offsets": [0]},
+        {"offsets": [10**9]},
+        {"file": GRAPH, "offsets": [0]},
+        {"file": GRAPH, "offsets": [8]},
+        {"scale": 0.0},
+        {"dtype": "float16"},
+        {"axes": [0, 2, 1, 3, 4]},
+        {"rounded": True, "scale": 2.0},
+    ],
+)
+def test_a_manifest_that_tells_other_places_is_refused(folded, tmp_path, changes):
+    artifact = resealed(folded, **changes)
+    with pytest.raises(ArtifactError, match=f"lists {FILTER} at byte .*, which does not hold it"):
+        respecialise(artifact, tmp_path / "copy", filters=NEW)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_second_place_is_checked_too(folded, tmp_path):
+    (true,) = (c for c in folded.manifest.programs[0].constants if c.file == "forward.onnx")
+    artifact = resealed(folded, offsets=[*true.offsets, 4])
+    with pytest.raises(ArtifactError, match=r"at byte 4 of forward\.onnx"):
+        respecialise(artifact, tmp_path / "copy", filters=NEW)
+
+
+def test_without_its_graph_no_place_can_be_checked(tmp_path):
+    manifest, files = files_with_constants()
+    (program,) = manifest.programs
+    inside = tuple(c for c in program.constants if c.file != GRAPH)
+    for name, changes, complaint in [
+        ("none", {"graph": None, "constants": inside}, "carries no graph"),
+        ("unlisted", {"constants": inside}, f"lists no place of {FILTER} in {GRAPH}"),
+    ]:
+        changed = manifest.model_copy(update={"programs": (program.model_copy(update=changes),)})
+        artifact = write_artifact(tmp_path / name, changed, files, force=False)
+        with pytest.raises(InputError, match=complaint):
+            respecialise(artifact, tmp_path / "copy", filters=NEW)
+
+
+def test_a_graph_file_that_is_none(tmp_path):
+    manifest, files = files_with_constants()
+    for number, content in enumerate([b"", bytes(300), b"\xff" * 300]):
+        changed = files | {GRAPH: content}
+        artifact = write_artifact(tmp_path / str(number), manifest, changed, force=False)
+        with pytest.raises(ArtifactError, match="not a readable graph file"):
+            respecialise(artifact, tmp_path / "copy", filters=NEW)
 
 
 def test_an_output_that_stands_there(folded, tmp_path):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from edge_pipeline.artifact.provenance import ModelCard
 from edge_pipeline.errors import CheckpointError, InputError, JobError, OutputError
+from edge_pipeline.files import MANIFEST_FILE, SEAL_FILE
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.train.loop import learning_rate, train
 from edge_pipeline.train.recipe import Recipe, load_recipe, recipe_names
@@ -175,4 +176,12 @@ def test_wrong_data_leaves_no_folder(tmp_path):
     part = {"dataset": "procedural", "options": {"cnt": 2}}
     with pytest.raises(InputError, match="cnt"):
         train(recipe(data=[part]), tmp_path / "run", accelerator="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_inside_an_artifact_is_refused(tmp_path):
+    for name in (MANIFEST_FILE, SEAL_FILE):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(OutputError, match="lies inside the artifact"):
+        train(recipe(), tmp_path / "run", accelerator="cpu")
     assert not (tmp_path / "run").exists()

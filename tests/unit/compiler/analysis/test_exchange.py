@@ -66,6 +66,25 @@ def test_real_weights_come_where_marks_turn_up(network):
     assert (first.axes, first.offsets) == ((0, 2, 3, 1), (4,))
 
 
+def test_a_twin_differs_in_the_marks_of_short_weights_alone():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 1)).eval()
+    program = exported(network, torch.rand(1, 3, 8, 8))
+    exchange = Exchange.of(program, weights_of(network), None)
+    twin = exchange.twin()
+    assert [name for name in twin.marks if np.any(twin.marks[name] != exchange.marks[name])] == [
+        "1.bias"
+    ]
+    assert np.all(twin.marks["1.bias"] != exchange.marks["1.bias"])
+    held, others = constants_of(exchange.program), constants_of(twin.program)
+    changed = [key for key in held if not torch.equal(held[key], others[key])]
+    assert [held[key].shape for key in changed] == [(1,)]
+
+
+def test_without_short_weights_there_is_no_twin(network):
+    exchange = Exchange.of(exported(network, torch.rand(1, 3, 8, 8)), weights_of(network), None)
+    assert exchange.twin() is None
+
+
 def test_a_mark_that_is_lost_is_told(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
     exchange = Exchange.of(program, weights_of(network), None)

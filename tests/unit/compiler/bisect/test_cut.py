@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edge_pipeline.compiler.bisect.correspond import correspondences
 from edge_pipeline.compiler.analysis.cutting import cut_at
+from edge_pipeline.compiler.bisect.correspond import correspondences
 from edge_pipeline.compiler.bisect.cut import all_values, open_values, operators_of
 from edge_pipeline.compiler.program import constants_of, run_program
 from tests.programs import exported

@@ -25,7 +25,7 @@ from edge_pipeline.compiler.passes.fold_constants import FoldConstants
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.pipeline import passes_for
 from edge_pipeline.compiler.program import Editor, layer_of
-from edge_pipeline.errors import CompileError
+from edge_pipeline.errors import CompileError, RuntimeFailure
 from edge_pipeline.runtime.onnx import open_session
 from tests.programs import exported
 
@@ -342,6 +342,49 @@ def test_what_cannot_be_compiled_alone_is_named(net):
     finding = find(net, (), Picky(fold_norm(1e-2, "second.norm")))
     assert finding.layer == "second.norm"
     assert all(name.split()[0] in ("conv2d",) for name in finding.before)
+
+
+@pytest.mark.parametrize("moment", ["loading", "running"])
+@pytest.mark.parametrize("layer", ["first.norm", "patches.mapper", "third.conv"])
+def test_a_failure_of_the_runtime_is_bisected(net, layer, moment):
+    """A runtime that cannot run one layer cannot run any part that has it, nor the whole."""
+    failing = False
+
+    class Recording(Broken):
+        def emit(self, program, order):
+            nonlocal failing
+            operators = [n for n in program.graph.nodes if n.op == "call_function"]
+            failing = any(layer_of(node) == layer for node in operators)
+            self.emitted += 1
+            return onnx_backend.emit(program, order)
+
+    class Session:
+        def __init__(self, session):
+            self.session = session
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.session.close()
+
+        def run(self, inputs):
+            if failing:
+                raise RuntimeFailure("it stopped at an instruction")
+            return self.session.run(inputs)
+
+    def opener(path, spec, threads):
+        if failing and moment == "loading":
+            raise RuntimeFailure("it stopped at an instruction")
+        return Session(open_session(path, spec, threads))
+
+    program, inputs = net
+    order = Order("forward", ("x", "signal"), ("y",))
+    backend = Recording(None)
+    finding = bisect(program, inputs, (), backend, order, opener)
+    assert (finding.stage, finding.layer, finding.before) == ("backend", layer, ())
+    assert finding.complaint == "the runtime fails: it stopped at an instruction"
+    assert backend.emitted <= 7
 
 
 class Quantising(Broken):

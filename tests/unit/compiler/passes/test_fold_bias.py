@@ -5,6 +5,8 @@ from torch import nn
 from edge_pipeline.compiler.passes.fold_bias import FoldBias
 from tests.programs import exported, run_checked, targets
 
+WEIGHT, ADDEND = torch.randn(4, 3, 3, 3), torch.randn(1, 4, 1, 1)
+
 
 class Added(nn.Module):
     def __init__(self, shape, *, bias=False, first=False, twice=False):
@@ -39,3 +41,17 @@ def test_a_constant_addend_becomes_the_bias(first):
 def test_other_additions_stay(module):
     x = torch.rand(1, 3, 6, 6)
     assert not run_checked(FoldBias(), exported(module, x), x).modified
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_scaled_addition_stays(first):
+    """`alpha` multiplies the second operand, whichever of the two that is."""
+
+    def scaled(x):
+        y = torch.conv2d(x, WEIGHT)
+        return torch.add(ADDEND, y, alpha=2) if first else torch.add(y, ADDEND, alpha=2)
+
+    x = torch.rand(1, 3, 6, 6)
+    program = exported(scaled, x)
+    assert any(node.kwargs == {"alpha": 2} for node in program.graph.nodes)
+    assert not run_checked(FoldBias(), program, x).modified

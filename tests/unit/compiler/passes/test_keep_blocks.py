@@ -58,7 +58,35 @@ def broadcast_rows(x, weight):
     return torch.conv2d(x, ROWS) + x.mean(1, keepdim=True) + weight.sum()
 
 
-@pytest.mark.parametrize("function", [computed_weights, mean_used_twice, broadcast_rows])
+def factor_of_rows(x, weight):
+    return torch.conv2d(x, POINTWISE).flatten(2) * 0.25 + weight.sum()
+
+
+def factor_of_patches(x, weight):
+    return torch.conv2d(x, POINTWISE).unflatten(3, (5, 1)) * 0.25 + weight.sum()
+
+
+def mean_of_rows(x, weight):
+    y = torch.conv2d(x, POINTWISE).flatten(2)
+    return y + x.flatten(2).mean(1, keepdim=True) + weight.sum()
+
+
+def mean_of_one_sample(x, weight):
+    return torch.conv2d(x, POINTWISE)[0] + x[0].mean(-3, keepdim=True) + weight.sum()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        computed_weights,
+        mean_used_twice,
+        broadcast_rows,
+        factor_of_rows,
+        factor_of_patches,
+        mean_of_rows,
+        mean_of_one_sample,
+    ],
+)
 def test_what_stays(function):
     inputs = torch.rand(1, 3, 4, 5), torch.rand(4, 3, 1, 1)
     result = run_checked(STEP, exported(function, *inputs), *inputs)

@@ -32,7 +32,15 @@ def _one_for_all(x, weight, bias):
     return torch.conv2d(x, weight) + bias.mean()
 
 
-@pytest.mark.parametrize("layer", [_twice, _constant, _one_for_all])
+def _scaled(x, weight, bias):
+    return torch.add(torch.conv2d(x, weight), bias[:, :, None, None], alpha=2)
+
+
+def _scaled_convolution(x, weight, bias):
+    return torch.add(bias[:, :, None, None], torch.conv2d(x, weight), alpha=2)
+
+
+@pytest.mark.parametrize("layer", [_twice, _constant, _one_for_all, _scaled, _scaled_convolution])
 def test_other_additions_stay(layer):
     inputs = (X, WEIGHT, torch.randn(1, 3))
     assert not run_checked(TakeInBias(), exported(layer, *inputs), *inputs).modified

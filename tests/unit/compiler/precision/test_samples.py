@@ -56,6 +56,14 @@ def test_pictures_are_scaled_and_turned_into_channels(channels, size):
     assert 0 <= stacked.min() < stacked.max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("space", "channels"), [("packed_bayer_white_balanced", 4), ("srgb", 3), ("srgb", 1)]
+)
+def test_no_axis_has_stride_0_which_executorch_refuses(space, channels):
+    inputs, _ = sample_inputs(geometry(space, channels), (64, 96), [])
+    assert {x.stride() for (x,) in inputs} == {(channels * 64 * 96, 64 * 96, 96, 1)}
+
+
 def test_rows_stay_rows(tmp_path):
     pixels = np.zeros((20, 30, 3), np.uint8)
     pixels[0] = (255, 128, 0)

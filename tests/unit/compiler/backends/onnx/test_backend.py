@@ -227,3 +227,14 @@ def test_a_clamp_stays_in_blocks():
     assert (
         "HardSigmoid" not in backend.emit(exported(clamped, x, weight), order).delegation.delegated
     )
+
+
+@pytest.mark.parametrize("limits", [(0.0, 6.0), (0.0, 2.0), (0.5, 1.0), (-1.0, 1.0)])
+def test_a_clamp_to_other_limits_is_no_hard_sigmoid(limits):
+    def network(x):
+        return torch.conv2d(x, torch.ones(2, 3, 1, 1)).clamp(*limits)
+
+    x = torch.linspace(-4, 4, 60).reshape(1, 3, 4, 5)
+    emitted = backend.emit(exported(network, x), Order("f", ["x"], ["y"]))
+    assert "HardSigmoid" not in emitted.delegation.delegated
+    np.testing.assert_allclose(run(emitted, x=x), network(x), atol=1e-5)
