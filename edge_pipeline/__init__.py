@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_pipeline.artifact.store import Artifact
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
+    from edge_pipeline.compiler.compile import compile_module as compile
     from edge_pipeline.isp.develop import Settings, develop
     from edge_pipeline.models.base import build_model
     from edge_pipeline.models.checkpoint import load_checkpoint
@@ -24,6 +25,7 @@ __all__ = [
     "CompileRequest",
     "Settings",
     "build_model",
+    "compile",
     "compile_model",
     "develop",
     "load_checkpoint",
@@ -39,6 +41,7 @@ _MODULES = {
     "CompileRequest": "edge_pipeline.compiler.compile",
     "Settings": "edge_pipeline.isp.develop",
     "build_model": "edge_pipeline.models.base",
+    "compile": "edge_pipeline.compiler.compile",
     "compile_model": "edge_pipeline.compiler.compile",
     "develop": "edge_pipeline.isp.develop",
     "load_checkpoint": "edge_pipeline.models.checkpoint",
@@ -47,11 +50,14 @@ _MODULES = {
     "verify_artifact": "edge_pipeline.proof.verify",
 }
 
+# Public names that hide a built-in function are others in their modules.
+_NAMES = {"compile": "compile_module"}
+
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), _NAMES.get(name, name))
 
 
 def __dir__() -> list[str]:

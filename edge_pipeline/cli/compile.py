@@ -41,8 +41,9 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|CHECKPOINT",
-            help="A registered network's name, or a checkpoint (.safetensors).",
+            metavar="NAME|CHECKPOINT|MODULE:FACTORY",
+            help="A registered network's name, a checkpoint (.safetensors), or your own network as "
+            "package.module:factory, where factory returns a torch module.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
@@ -89,14 +90,27 @@ def command(
             help="An operator that may stay outside the delegate; its share of time is measured.",
         ),
     ] = None,
-    input_size: Annotated[
-        str | None,
+    inputs: Annotated[
+        list[str] | None,
         typer.Option(
             "--input",
-            metavar="HxW",
+            metavar="HxW|NAME=SHAPE",
             help="Height and width of the network's input; half the mosaic's for packed Bayer. "
             "ExecuTorch, Core ML and LiteRT are compiled for it (the network's own default if "
-            "left out); ONNX takes any size where the network does, and makes its reference of it.",
+            "left out); ONNX takes any size if the network does, and makes its reference of it. "
+            "For your own network, the shape of an input, such as image=1x3x512x512; once each.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Weights of your own network: safetensors, .pt or .pth."),
+    ] = None,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A value for a parameter of your network's forward, which then is no input; "
+            "--phi is its short form for registered networks.",
         ),
     ] = None,
     device: Annotated[
@@ -123,8 +137,12 @@ def command(
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
     require("torch", backend, "compiling")
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
+    from edge_pipeline.compiler.source.foreign import is_factory, parse_fixed, parse_inputs
 
-    size = None if input_size is None else parse_size(input_size, "HxW")
+    own = is_factory(source)
+    if not own and (weights is not None or fix):
+        raise InputError("--weights and --fix belong to package.module:factory; leave them out")
+    size = None if own else _size(inputs or [])
     request = CompileRequest(
         source=source,
         output=output,
@@ -138,7 +156,10 @@ def command(
         device=device,
         tflite_runtime=_board_python(tflite_runtime),
         calibration=(*(calibration or ()), *(more or ())),
-        size=None if size is None else (size[0], size[1]),
+        size=size,
+        inputs=parse_inputs(inputs or []) if own else {},
+        weights=weights,
+        fixed=parse_fixed(fix or []),
         seed=seed,
         force=force,
     )
@@ -151,6 +172,16 @@ def command(
     for line in artifact_facts(artifact.manifest):
         out.print(line, markup=False, highlight=False)
     out.print(f"wrote {artifact.folder} in {seconds:.1f} s", markup=False, highlight=False)
+
+
+def _size(inputs: list[str]) -> tuple[int, int] | None:
+    """Height and width of a registered network's input."""
+    if len(inputs) > 1:
+        raise InputError(f"--input {inputs[1]} is one too many; give HxW once")
+    if not inputs:
+        return None
+    height, width = parse_size(inputs[0], "HxW")
+    return height, width
 
 
 def _board_python(asked: str | None) -> Path | None:

@@ -16,7 +16,7 @@ from edge_pipeline.harness.cost import recorded_cost
 from edge_pipeline.optional import require
 from edge_pipeline.record import CostRecord
 from edge_pipeline.registry import MODELS
-from edge_pipeline.report.terminal import console, cost_table
+from edge_pipeline.report.terminal import console, cost_table, findings_table
 
 __all__ = ["command"]
 
@@ -25,21 +25,27 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|CHECKPOINT|ARTIFACT",
-            help="A registered network, a .safetensors file or an artifact's folder.",
+            metavar="NAME|CHECKPOINT|ARTIFACT|MODULE:FACTORY",
+            help="A registered network, a .safetensors file, an artifact's folder, or your own "
+            "network as package.module:factory.",
             show_default=False,
         ),
     ],
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Network option.")
     ] = None,
-    input_size: Annotated[
-        str | None,
+    inputs: Annotated[
+        list[str] | None,
         typer.Option(
             "--input",
-            metavar="CxHxW",
-            help="Input; for packed Bayer, a sensor of 4096x3072 (12.6 Mpix) is 4x1536x2048.",
+            metavar="CxHxW|NAME=SHAPE",
+            help="Input; for packed Bayer, a sensor of 4096x3072 (12.6 Mpix) is 4x1536x2048. For "
+            "your own network, the shape of an input, such as image=1x3x512x512; once each.",
         ),
+    ] = None,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A value for a parameter of your network."),
     ] = None,
     phi: Annotated[
         float | None, typer.Option(help="Rescaling factor, for networks that have one.")
@@ -49,14 +55,47 @@ def command(
     """Show the parameters, MACs and FLOPs of a network, in all and per layer.
 
     Convolutions and matrix products are counted. Nothing is computed or allocated, so any size
-    will do; the network's own default if none is given.
+    will do; the network's own default if none is given. Of your own network, the weights that it
+    computes are shown, and the forms in which it can be compiled.
     """
-    size = None if input_size is None else parse_size(input_size, "CxHxW")
+    if ":" in source:
+        _show_own(source, inputs or [], fix or [])
+        return
+    if len(inputs or []) > 1 or fix:
+        raise InputError("--fix and a second --input belong to package.module:factory")
+    size = parse_size(inputs[0], "CxHxW") if inputs else None
     cost = _cost(source, parse_settings(settings or []), _Case(size, phi))
     if as_json:
         typer.echo(cost.json_text(), nl=False)
     else:
         console().print(cost_table(cost))
+
+
+def _show_own(source: str, inputs: list[str], fix: list[str]) -> None:
+    """Print the computed weights of a network from the user's own code."""
+    require("torch", "train", "inspecting a network")
+    from edge_pipeline.compiler.analysis.findings import findings_of
+    from edge_pipeline.compiler.source.foreign import (
+        is_factory,
+        open_factory,
+        parse_fixed,
+        parse_inputs,
+    )
+
+    if not is_factory(source):
+        raise InputError(f"{source!r} is not a factory; write package.module:factory")
+    network = open_factory(source, parse_inputs(inputs), fixed=parse_fixed(fix))
+    found = findings_of(network)
+    rows = [(w.layer, w.operand, w.kind, str(w.node.target)) for w in found.weights]
+    out = console()
+    out.print(findings_table(rows))
+    out.print(f"{found.macs / 1e6:.4g} MMAC in all")
+    if found.predictor_macs is not None and found.path_macs is not None:
+        out.print(
+            f"{found.predictor_macs / 1e6:.4g} MMAC predict {len(found.filters)} tensors, "
+            f"{found.path_macs / 1e6:.4g} MMAC use them"
+        )
+    out.print(f"forms: {', '.join(found.forms)}")
 
 
 @dataclass(frozen=True)

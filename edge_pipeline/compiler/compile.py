@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from edge_pipeline.artifact.manifest import Manifest, WeightsForm
+from edge_pipeline.artifact.manifest import Manifest, ProgramSpec, WeightsForm
 from edge_pipeline.artifact.place import check_output
-from edge_pipeline.artifact.provenance import Calibration, Loss
+from edge_pipeline.artifact.provenance import Calibration, Loss, ModelCard
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact, build_artifact
 from edge_pipeline.compiler.backends.base import Backend, Order
@@ -24,6 +24,7 @@ from edge_pipeline.compiler.build import Built, Target, build
 from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
 from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
+from edge_pipeline.compiler.source.foreign import foreign_network, is_factory, open_factory
 from edge_pipeline.compiler.source.forms import Form, form_of
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.hypernetwork import hypernetwork_file
@@ -37,7 +38,7 @@ from edge_pipeline.raw.windows import WINDOW
 from edge_pipeline.record import COST_FILE
 from edge_pipeline.registry import BACKENDS, MODELS
 
-__all__ = ["CompileRequest", "compile_model"]
+__all__ = ["CompileRequest", "compile_model", "compile_module", "compile_network"]
 
 _HYPERNETWORK = "hypernetwork.safetensors"
 
@@ -67,6 +68,9 @@ class CompileRequest:
         tflite_runtime: for LiteRT, the interpreter of an environment with tflite-runtime 2.14 to
             check the file with; without one, the manifest says that it needs LiteRT.
         force: replace an artifact that stands at `output`.
+        inputs: shapes by name, of a network from a user's own code.
+        weights: of such a network: safetensors, `.pt` or `.pth`.
+        fixed: values by name, for parameters of `forward` of such a network.
     """
 
     source: str | Path
@@ -85,6 +89,9 @@ class CompileRequest:
     allowed: frozenset[str] = frozenset()
     tflite_runtime: Path | None = None
     force: bool = False
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    weights: Path | None = None
+    fixed: Mapping[str, object] = field(default_factory=dict)
 
 
 def compile_model(
@@ -102,21 +109,111 @@ def compile_model(
         OutputError: the folder exists, cannot be written, or lies inside an artifact or a source.
         CompileError: the network cannot be compiled, or what was written is not what eager gives.
     """
+    backend = _backend_of(request)
+    # Known now, not after minutes of work.
+    check_output(request.output, force=request.force, sources=_sources(request))
+    on_step("building the network")
+    if is_factory(str(request.source)):
+        network = open_factory(
+            str(request.source),
+            request.inputs,
+            weights=request.weights,
+            fixed=request.fixed,
+            seed=request.seed or 0,
+        )
+    else:
+        network = open_source(request.source, request.options, request.seed)
+    return compile_network(network, request, backend, on_step=on_step)
+
+
+def compile_module(
+    module: nn.Module,
+    example_inputs: Mapping[str, Tensor] | Sequence[Tensor],
+    output: Path | str,
+    *,
+    backend: str,
+    filters: WeightsForm = "dynamic",
+    precision: Precision = "fp32",
+    fixed: Mapping[str, object] | None = None,
+    allowed: Iterable[str] = (),
+    card: ModelCard | None = None,
+    device: str = DEFAULT_DEVICE,
+    force: bool = False,
+) -> Artifact:
+    """Compile any module that `torch.export` can trace; `edge_pipeline.compile` is this function.
+
+    Args:
+        module: with its weights; it is put into eval mode.
+        example_inputs: float32 tensors in the order of `forward`, or by the names of its
+            parameters. The program is compiled for their shapes.
+        output: the artifact's folder.
+        backend: as in the registry: `onnx`, `executorch`, `litert`, `coreml`, ...
+        filters: `dynamic` computes weights in the program; `split` makes a program that predicts
+            them and one that takes them; `folded` has those of the example inputs as constants.
+        precision: of weights and arithmetic.
+        fixed: values for parameters of `forward` that the program shall not have, such as a
+            number that sets the cost.
+        allowed: operators that may stay outside the delegate, by name.
+        card: the network's purpose, for the manifest.
+        device: the profile in `devices/` whose measured costs count.
+        force: replace an artifact at `output`.
+
+    Raises:
+        InputError: an input or an option cannot be used.
+        MissingExtraError: the backend's packages are not installed.
+        OutputError: the folder exists, cannot be written, or lies inside an artifact.
+        CompileError: the network cannot be compiled, or the program disagrees with eager.
+    """
+    request = CompileRequest(
+        source=type(module).__name__,
+        output=Path(output),
+        backend=backend,
+        filters=filters,
+        precision=precision,
+        allowed=frozenset(allowed),
+        device=device,
+        force=force,
+    )
+    found = _backend_of(request)
+    check_output(request.output, force=force)
+    network = foreign_network(module, example_inputs, card=card, fixed=fixed)
+    return compile_network(network, request, found)
+
+
+def _backend_of(request: CompileRequest) -> Backend:
     backend = cast(Backend, BACKENDS.load(request.backend))
     _check_target(request, backend)
+    return backend
+
+
+def compile_network(
+    network: Network,
+    request: CompileRequest,
+    backend: Backend,
+    *,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Artifact:
+    """Compile a network that is open, as `compile_model` does.
+
+    Args:
+        network: with an example of its inputs, or with a geometry from which one follows.
+        request: its source is not looked at.
+        backend: the request's.
+        on_step: told in a few words which step runs.
+
+    Raises:
+        The errors of `compile_model`.
+    """
     tools = _tools() | backend.require()
     request = replace(
         request,
         calibration=listed_files(request.calibration),
         validation=listed_files(request.validation),
     )
-    # Known now, not after minutes of work.
-    check_output(request.output, force=request.force, sources=_sources(request))
-    on_step("building the network")
-    network = open_source(request.source, request.options, request.seed)
     free = backend.FREE_SIZES and network.geometry.free_sizes
     size = network.geometry.size(request.size, free=free)
-    network = network.sized(synthetic_inputs(network.geometry, *size), free_sizes=free)
+    if not network.example:
+        network = network.sized(synthetic_inputs(network.geometry, *size), free_sizes=free)
     on_step("tracing")
     form = form_of(network, request.filters, request.phi, request.calibration, request.window)
     samples, observed = _samples(request, network.geometry, size)
@@ -145,7 +242,9 @@ class _Work:
 
     def files(self) -> dict[str, bytes | Path]:
         """The artifact's files but the manifest."""
-        files: dict[str, bytes | Path] = {COST_FILE: self._cost()}
+        files: dict[str, bytes | Path] = {}
+        if self.network.source.model in MODELS:
+            files[COST_FILE] = self._cost()
         for one in self.built:
             files |= one.files
         hypernetwork = hypernetwork_file(self.network.module) if self.form.phi is not None else None
@@ -162,7 +261,7 @@ class _Work:
             prove(folder, request.backend, specs, request.precision, space)
             ports = [port.name for port in self.network.geometry.inputs]
             after = compiled_run(folder, request.backend, specs, ports, form.window)
-        notes = [note for one in self.built for note in one.notes]
+        notes = [note for one in self.built for note in one.notes] + _advice(specs)
         if request.backend == "litert":
             notes += board_notes(folder, specs, request.precision, request.tflite_runtime)
         return Manifest(
@@ -214,6 +313,19 @@ class _Work:
         if narrow and after is not None:
             losses.append(loss_of("precision", trial, self.form.run, after))
         return tuple(losses)
+
+
+def _advice(specs: Sequence[ProgramSpec]) -> list[str]:
+    """A note if splitting put most of the network into its predictor."""
+    if len(specs) < 2:
+        return []
+    predictor, path = specs[0].macs, specs[1].macs
+    if 2 * predictor < path:
+        return []
+    return [
+        f"the predictor takes {predictor / 1e6:.3g} MMAC and the path {path / 1e6:.3g}, since the "
+        "weights depend on most of the network; --filters dynamic computes both once"
+    ]
 
 
 def _check_target(request: CompileRequest, backend: Backend) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from edge_pipeline.record import Cost, CostRecord, LayerCost, Record, Subtotal
 from edge_pipeline.report.words import count, mib, ms, setting_of, shape
 
-__all__ = ["console", "cost_table", "latency_table"]
+__all__ = ["console", "cost_table", "findings_table", "latency_table"]
 
 # Wide enough for every table here, where there is no terminal whose width could be asked.
 _PLAIN_WIDTH = 150
@@ -59,6 +59,19 @@ def latency_table(records: Sequence[Record]) -> Table:
             *(ms(value) for value in figures),
             mib(record.memory.peak_bytes),
         )
+    return table
+
+
+def findings_table(rows: Sequence[tuple[str, str, str, str]]) -> Table:
+    """A table of computed weights.
+
+    Args:
+        rows: layer, operand, kind and operator of each.
+    """
+    headings = ("computed weights of", "operand", "one set for each", "operator")
+    table = Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -97,21 +97,25 @@ class Entry:
 
 
 class _Forward(nn.Module):
-    """The whole network as its submodule `network`; returns a tuple."""
+    """The whole network as its submodule `network`; takes tensors in order, returns a tuple."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.module
+        self.names = network.names
+        self.fixed = dict(network.fixed)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        result = self.network(*inputs)
+        named = dict(zip(self.names, inputs, strict=True)) if self.names else {}
+        by_place = () if self.names else inputs
+        result = self.network(*by_place, **named, **self.fixed)
         return tuple(result) if isinstance(result, tuple | list) else (result,)
 
 
 class _AtPhi(_Forward):
     """The hypernetwork at one phi, and the network with the weights that it predicts."""
 
-    def __init__(self, network: nn.Module, phi: float) -> None:
+    def __init__(self, network: Network, phi: float) -> None:
         super().__init__(network)
         self.at = phi
         self.register_buffer("phi", torch.tensor([phi]))
@@ -159,7 +163,7 @@ def dynamic(network: Network) -> Entry:
             f"the weights of {type(network.module).__name__} depend on phi; give --phi from "
             f"{low:g} to {high:g}"
         )
-    return _entry(network, network.traced(_Forward(network.module)), weights={})
+    return _entry(network, network.traced(_Forward(network)), weights={})
 
 
 def windowed(value: Tensor, window: int) -> Tensor:
@@ -179,7 +183,7 @@ def predictor(network: Network, window: int = WINDOW) -> Entry:
         CompileError: torch cannot trace the network.
     """
     seen = tuple(windowed(value, window) for value in network.example)
-    module = _Forward(network.module)
+    module = _Forward(network)
     whole = network.traced(module) if network.free_sizes else network.traced(module, seen)
     nodes = _frontier(network, whole)
     program = cut_at(whole, list(nodes), given={})
@@ -205,7 +209,7 @@ def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
     Args and errors are those of `predictor`.
     """
     first = predictor(network, window)
-    whole = network.traced(_Forward(network.module))
+    whole = network.traced(_Forward(network))
     nodes = _frontier(network, whole)
     path = cut_at(whole, given={node: _identifier(name) for node, name in nodes.items()})
     used, inputs = _positions(whole, path), _roles(network)
@@ -251,7 +255,7 @@ def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
         InputError: the network computes no weights that one input has in common.
         CompileError: torch cannot trace the network.
     """
-    whole = network.traced(_Forward(network.module))
+    whole = network.traced(_Forward(network))
     nodes = _frontier(network, whole)
     editor = Editor(whole)
     own = {node.name: node for node in editor.graph.nodes}
@@ -279,5 +283,5 @@ def specialised(network: Network, phi: float) -> Entry:
         predicted = model.predict_weights(torch.tensor([phi]))
     # Without a hypernetwork they are the network's own parameters.
     weights = {name: weight.detach() for name, weight in predicted.items()}
-    program = network.traced(_AtPhi(model, phi))
+    program = network.traced(_AtPhi(network, phi))
     return _entry(network, program, weights=weights, exact=exact_weights(model, phi))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +31,8 @@ class Network:
         card: its purpose, for the manifest.
         example: an input for each of its ports.
         free_sizes: whether programs leave height and width open.
+        names: parameters of the module's `forward` that the inputs belong to; by place if empty.
+        fixed: values for other parameters of `forward`.
     """
 
     module: nn.Module
@@ -38,6 +41,8 @@ class Network:
     card: ModelCard
     example: tuple[Tensor, ...] = ()
     free_sizes: bool = False
+    names: tuple[str, ...] = ()
+    fixed: Mapping[str, object] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], ExportedProgram] = field(default_factory=dict, repr=False)
 
     def sized(self, example: tuple[Tensor, ...], *, free_sizes: bool) -> Network:

@@ -1,0 +1,67 @@
+"""The computed weights of a network, as `edge-pipeline inspect` shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_pipeline.compiler.analysis.computed import ComputedWeight, computed_weights
+from edge_pipeline.compiler.source import entries
+from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.reference import macs_of
+from edge_pipeline.errors import InputError
+
+__all__ = ["Findings", "findings_of"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The computed weights of a network.
+
+    Attributes:
+        weights: in the graph's order.
+        macs: multiply-accumulates of the whole network at its example inputs.
+        predictor_macs: those of the part that predicts weights; None if it cannot be cut off.
+        path_macs: those of the part that uses them; None if it cannot be cut off.
+        filters: names of the tensors at the cut.
+    """
+
+    weights: tuple[ComputedWeight, ...]
+    macs: int
+    predictor_macs: int | None
+    path_macs: int | None
+    filters: tuple[str, ...]
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms in which the network can be compiled, the better one first."""
+        if self.predictor_macs is None or self.path_macs is None:
+            return ("dynamic",)
+        if 2 * self.predictor_macs >= self.path_macs:
+            return ("dynamic", "split", "folded")
+        return ("split", "folded", "dynamic")
+
+
+def findings_of(network: Network) -> Findings:
+    """Trace a network and find its computed weights.
+
+    Args:
+        network: with an example of its inputs.
+
+    Raises:
+        CompileError: torch cannot trace the network.
+        InputError: its weights depend on phi, which must be given.
+    """
+    whole = entries.dynamic(network)
+    weights = computed_weights(whole.program)
+    macs = macs_of(whole.program, whole.example)
+    try:
+        predictor, path = entries.split(network)
+    except InputError:
+        return Findings(weights, macs, None, None, ())
+    return Findings(
+        weights,
+        macs,
+        macs_of(predictor.program, predictor.example),
+        macs_of(path.program, path.example),
+        tuple(role.name for role in predictor.outputs),
+    )

@@ -1,0 +1,273 @@
+"""Networks from a user's own code: any module that torch can export."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.errors import CheckpointError, InputError
+from edge_pipeline.files import sha256_of
+from edge_pipeline.models.network import Port
+
+__all__ = [
+    "drawn_inputs",
+    "foreign_network",
+    "is_factory",
+    "open_factory",
+    "parse_fixed",
+    "parse_inputs",
+]
+
+# Keys under which checkpoints of other projects keep the weights.
+_NESTED = ("state_dict", "model_state_dict", "model", "net", "params")
+
+
+def is_factory(source: str) -> bool:
+    """Whether a source is written as `package.module:factory`."""
+    module, colon, name = source.partition(":")
+    parts = [*module.split("."), name]
+    return bool(colon) and all(part.isidentifier() for part in parts)
+
+
+def open_factory(
+    source: str,
+    inputs: Mapping[str, tuple[int, ...]],
+    *,
+    weights: Path | None = None,
+    fixed: Mapping[str, object] | None = None,
+    seed: int = 0,
+) -> Network:
+    """Call a factory of the user's, and load weights into the module that it returns.
+
+    Args:
+        source: `package.module:factory`; modules in the current folder are found too.
+        inputs: shapes by the names of parameters of the module's `forward`.
+        weights: safetensors, or a `.pt` or `.pth` file, which is read without unpickling code.
+        fixed: values by name, for parameters of `forward` that the program shall not have.
+        seed: of fresh weights and of example inputs.
+
+    Raises:
+        InputError: there is no such factory, it fails, or the inputs do not fit `forward`.
+        CheckpointError: the weights cannot be read, or are those of another network.
+    """
+    factory = _factory(source)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            module = factory if isinstance(factory, nn.Module) else factory()
+        except Exception as error:
+            raise InputError(f"{source} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(module, nn.Module):
+        raise InputError(f"{source} returned {type(module).__name__}; return a torch.nn.Module")
+    if weights is not None:
+        _load(module, weights)
+    digest = None if weights is None else sha256_of(weights)
+    record = Source(
+        model=source, options={}, checkpoint_sha256=digest, seed=None if weights else seed
+    )
+    return foreign_network(module, drawn_inputs(inputs, seed), source=record, fixed=fixed)
+
+
+def foreign_network(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor] | Sequence[Tensor],
+    *,
+    source: Source | None = None,
+    card: ModelCard | None = None,
+    fixed: Mapping[str, object] | None = None,
+) -> Network:
+    """Describe a module by an example of its inputs.
+
+    Args:
+        module: any module; it is put into eval mode.
+        inputs: float32 tensors, by the names of parameters of `forward` or in their order.
+        source: its origin; its class if left out.
+        card: its purpose; its class if left out.
+        fixed: values by name, for parameters of `forward` that the program shall not have.
+
+    Raises:
+        InputError: the inputs do not fit `forward`, or are not float32.
+    """
+    name = type(module).__name__
+    fixed = fixed or {}
+    taken = _parameters(module, fixed)
+    named = _named(name, taken, inputs)
+    for key, value in named.items():
+        if value.dtype != torch.float32:
+            raise InputError(f"the input {key} is {value.dtype}; give float32")
+    ports = tuple(Port.of_unknown(key, tuple(value.shape)) for key, value in named.items())
+    geometry = Geometry(
+        inputs=ports,
+        outputs=(),
+        stride=1,
+        minimum=1,
+        scale=1,
+        halo=None,
+        default_size=(1, 1),
+        free_sizes=False,
+    )
+    return Network(
+        module.eval(),
+        geometry,
+        source or Source(model=name, options={}),
+        card or _card(name),
+        example=tuple(value.detach().contiguous() for value in named.values()),
+        names=tuple(named),
+        fixed=fixed,
+    )
+
+
+def _factory(source: str) -> Any:
+    module, _, name = source.partition(":")
+    here = os.getcwd()  # noqa: PTH109 - the text that sys.path holds
+    sys.path.insert(0, here)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise InputError(f"the module {module} has no {name!r}; give package.module:factory") from (
+            error
+        )
+    except Exception as error:
+        raise InputError(
+            f"{module} cannot be imported: {type(error).__name__}: {error}; run from the folder "
+            "that holds it, or install it"
+        ) from error
+    finally:
+        sys.path.remove(here)
+
+
+def _load(module: nn.Module, path: Path) -> None:
+    """Load weights; a name that is missing or superfluous is an error."""
+    if not path.is_file():
+        raise InputError(f"the weights {path} are not a file; give safetensors, .pt or .pth")
+    try:
+        state: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+        module.load_state_dict(state)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as weights: {error}") from error
+    except (RuntimeError, TypeError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        detail = lines[1] if len(lines) > 1 else lines[0]
+        raise CheckpointError(
+            f"the weights in {path} do not fit {type(module).__name__}: {detail}"
+        ) from error
+
+
+def _unpickled(path: Path) -> Any:
+    """Tensors by name from torch's own format; only tensors and plain containers are built."""
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be read without running code that it holds: "
+            f"{str(error).splitlines()[0]}; save its state_dict as safetensors"
+        ) from error
+    for key in _NESTED:
+        if isinstance(held, dict) and isinstance(held.get(key), dict):
+            held = held[key]
+    return held
+
+
+def _parameters(module: nn.Module, fixed: Mapping[str, object]) -> list[inspect.Parameter]:
+    """The parameters of `forward` that are not fixed."""
+    found = inspect.signature(module.forward).parameters
+    for name in fixed:
+        if name not in found:
+            raise InputError(
+                f"{type(module).__name__}.forward has no parameter {name!r} to fix; it has "
+                f"{', '.join(found)}"
+            )
+    return [p for name, p in found.items() if name not in fixed]
+
+
+def _named(
+    name: str,
+    taken: Sequence[inspect.Parameter],
+    inputs: Mapping[str, Tensor] | Sequence[Tensor],
+) -> dict[str, Tensor]:
+    """Inputs by the names of parameters, in the order of `forward`."""
+    if isinstance(inputs, Mapping):
+        named = dict(inputs)
+    else:
+        named = dict(zip((p.name for p in taken), inputs, strict=False))
+        if len(named) != len(inputs):
+            raise InputError(f"{name}.forward takes {len(taken)} inputs, not {len(inputs)}")
+    known = [p.name for p in taken]
+    unknown = [key for key in named if key not in known]
+    missing = [p.name for p in taken if p.default is p.empty and p.name not in named]
+    if unknown or missing or not named:
+        problem = f"has no input {unknown[0]!r}" if unknown else f"needs {', '.join(missing)}"
+        raise InputError(f"{name}.forward {problem}; its inputs are {', '.join(known)}")
+    return {key: named[key] for key in known if key in named}
+
+
+def _card(name: str) -> ModelCard:
+    return ModelCard(
+        name=name,
+        description="A network from a user's own code; its author describes it.",
+        input_space="features",
+        output_space="features",
+        training_data=(),
+        licence="not stated",
+    )
+
+
+def drawn_inputs(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, Tensor]:
+    """Example inputs of given shapes, evenly drawn from 0 to 1.
+
+    Args:
+        shapes: by name.
+        seed: two draws with the same seed are equal.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.rand(shape, generator=generator) for name, shape in shapes.items()}
+
+
+def parse_inputs(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Read `--input NAME=1x3x224x224` options.
+
+    Raises:
+        InputError: a text is not a name and a shape, or a name is given twice.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, equals, sizes = text.partition("=")
+        parts = sizes.split("x")
+        if not equals or not name.isidentifier() or not all(p.isdigit() and int(p) for p in parts):
+            raise InputError(f"{text!r} is not an input; write NAME=SHAPE, as in image=1x3x224x224")
+        if name in shapes:
+            raise InputError(f"the input {name} is given twice; give it once")
+        shapes[name] = tuple(map(int, parts))
+    return shapes
+
+
+def parse_fixed(texts: Sequence[str]) -> dict[str, object]:
+    """Read `--fix NAME=VALUE` options; a value is a number, a boolean or a text.
+
+    Raises:
+        InputError: a text has no equals sign.
+    """
+    fixed: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"{text!r} fixes nothing; write NAME=VALUE, as in phi=0.35")
+        try:
+            fixed[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            fixed[name] = value
+    return fixed

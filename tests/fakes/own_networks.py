@@ -1,0 +1,78 @@
+"""Networks as users write them: nothing in them knows of this project."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import nn
+
+
+class Film(nn.Module):
+    """A style vector scales and shifts the features of a picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.last = nn.Conv2d(8, 3, 3, padding=1)
+        self.style = nn.Linear(4, 16)
+
+    def forward(self, image, style):
+        scale, shift = self.style(style).chunk(2, -1)
+        features = self.first(image) * scale[..., None, None] + shift[..., None, None]
+        return self.last(F.relu(features))
+
+
+class DynamicConvolution(nn.Module):
+    """Attention over four kernels, from the pooled picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernels = nn.Parameter(0.2 * torch.randn(4, 8 * 3 * 3 * 3))
+        self.attention = nn.Linear(3, 4)
+        self.last = nn.Conv2d(8, 5, 1)
+
+    def forward(self, image):
+        share = self.attention(image.mean((2, 3))).softmax(-1)  # [1, 4]
+        weight = (share @ self.kernels).view(8, 3, 3, 3)
+        return self.last(F.relu(F.conv2d(image, weight, padding=1)))
+
+
+class Rescaled(nn.Module):
+    """The size of the inner map is a number that the caller gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.last = nn.Conv2d(4, 2, 3, padding=1)
+
+    def forward(self, image, phi):
+        inner = [int(side * phi) for side in image.shape[2:]]
+        small = F.interpolate(image, size=inner, mode="bilinear")
+        y = F.relu(self.first(small))
+        return F.interpolate(self.last(y), size=image.shape[2:], mode="bilinear")
+
+
+def classifier():
+    """A multilayer perceptron on vectors."""
+    return nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 3))
+
+
+class Pyramid(nn.Module):
+    """Two outputs of different sizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.fine = nn.Conv2d(3, 4, 3, padding=1)
+        self.coarse = nn.Conv2d(4, 6, 3, padding=1, stride=2)
+
+    def forward(self, image):
+        fine = F.relu(self.fine(image))
+        return fine, self.coarse(fine)
+
+
+def broken():
+    """A factory that fails."""
+    raise ValueError("no such file: backbone.yaml")
+
+
+def number():
+    """A factory that returns no module."""
+    return 3
