@@ -28,7 +28,7 @@ def picture(seed=0, shape=PICTURE):
 
 def run(artifact, **inputs):
     program = artifact.manifest.programs[-1]
-    with open_session(artifact, program.name) as session:
+    with open_session(artifact, program.name, threads=1) as session:
         found = session.run({name: value.numpy() for name, value in inputs.items()})
     return [torch.from_numpy(found[tensor.name]) for tensor in program.outputs]
 
@@ -78,7 +78,7 @@ def test_forms_follow_from_the_graph(tmp_path, filters):
     if filters == "split":
         predictor, _ = artifact.manifest.programs
         assert [tensor.shape for tensor in predictor.outputs] == [(8, 3, 3, 3)]
-        with open_session(artifact, "predict_filters") as session:
+        with open_session(artifact, "predict_filters", threads=1) as session:
             computed = session.run({"image": picture().numpy()})
         (found,) = run(
             artifact,
