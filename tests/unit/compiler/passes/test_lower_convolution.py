@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edge_pipeline.compiler.lowering.choice import choose
 from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     BackendCosts,
     Call,
-    choose,
     load_costs,
 )
 from edge_pipeline.compiler.lowering.forms import FORMS
