@@ -11,6 +11,7 @@ from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.passes.decompose_activations import ACTIVATIONS, DecomposeActivations
 from edge_pipeline.compiler.passes.decompose_arithmetic import DecomposeArithmetic
 from edge_pipeline.compiler.passes.decompose_attention import DecomposeAttention
+from edge_pipeline.compiler.passes.decompose_einsum import DecomposeEinsum
 from edge_pipeline.compiler.passes.decompose_norms import DecomposeNorms
 from edge_pipeline.compiler.passes.decompose_softmax import DecomposeSoftmax
 from edge_pipeline.compiler.passes.decompose_statistics import DecomposeStatistics
@@ -130,6 +131,7 @@ def _for_packed_weights(
 _FOR_EXECUTORCH_FIRST: tuple[Pass, ...] = (
     DecomposeUnfold(),  # anywhere before slices: it writes slices with steps
     DecomposeNorms(),  # before means are lowered: it writes them
+    DecomposeEinsum(),  # anywhere
     DecomposeAttention(),  # before softmax: it writes one
     DecomposeSoftmax(),  # before sums are lowered: it writes them
     DecomposeActivations(*(name for name in ACTIVATIONS if name != "hardswish")),  # anywhere
@@ -149,6 +151,7 @@ _FOR_EXECUTORCH_LAST: tuple[Pass, ...] = (
 _FOR_LITERT_FIRST: tuple[Pass, ...] = (
     DecomposeUnfold(),  # anywhere before slices: it writes slices with steps
     DecomposeNorms(layers=False),  # anywhere; layer norms are taken apart by the converter
+    DecomposeEinsum(),  # before products: it writes one
     DecomposeAttention(),  # anywhere
     DecomposeActivations("mish", "softplus", "elu", "celu", "selu"),  # anywhere
     DecomposeArithmetic(),  # before folding: constants that it writes fold

@@ -33,6 +33,10 @@ def _above(x: Tensor, limit: Any) -> Tensor | None:
     return None if isinstance(limit, Tensor) else x.clamp(max=float(limit))
 
 
+def _subtracted_from(x: Tensor, other: float, alpha: float = 1) -> Tensor:
+    return (-x if alpha == 1 else x * -float(alpha)) + float(other)
+
+
 # Each gives None for what it cannot write in the plain form.
 _BODIES: dict[Any, Callable[..., Tensor | None]] = {
     _ATEN.pow.Tensor_Scalar: _power,
@@ -41,7 +45,7 @@ _BODIES: dict[Any, Callable[..., Tensor | None]] = {
     _ATEN.expm1.default: lambda x: x.exp() - 1.0,
     _ATEN.clamp_min.default: _below,
     _ATEN.clamp_max.default: _above,
-    _ATEN.rsub.Scalar: lambda x, other, alpha=1: -(x * float(alpha)) + float(other),
+    _ATEN.rsub.Scalar: _subtracted_from,
     _ATEN.addcmul.default: lambda x, a, b, value=1: x + a * b * float(value),
     _ATEN.addcdiv.default: lambda x, a, b, value=1: x + a / b * float(value),
     _ATEN.lerp.Scalar: lambda x, y, weight: x + (y - x) * float(weight),

@@ -48,12 +48,12 @@ def _decompose(editor: Editor, node: fx.Node) -> None:
     folds = node.target is _FOLD
     settings: Any = node.args[2:] if folds else node.args[1:]
     windows = Windows(*((int(first), int(second)) for first, second in settings))
-    size: Any = tuple(node.args[1]) if folds else ()
+    size: Any = node.args[1]
     shape, batched = value_of(node).shape, value_of(source).dim() == (3 if folds else 4)
 
     def decomposed(x: Tensor) -> Tensor:
         x = x if batched else x.reshape(1, *x.shape)
-        y = folded(x, size, windows) if folds else unfolded(x, windows)
+        y = folded(x, (size[0], size[1]), windows) if folds else unfolded(x, windows)
         return y if batched else y.reshape(shape)
 
     editor.replace(node, decomposed, [source], f"{node.target} became slices")

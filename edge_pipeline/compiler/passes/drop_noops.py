@@ -93,7 +93,7 @@ def _same(node: fx.Node) -> fx.Node | None:
         return None if node.args[2] and node.args[1] else source
     elif target in (_ATEN.permute.default, _ATEN.transpose.int):
         return source if _is_in_order(node) else None
-    elif target not in (*_COPIES, *_MOVERS, *_PADS) or (target in _PADS and any(node.args[1])):
+    elif target not in (*_COPIES, *_MOVERS, *_PADS) or _is_padded(node):
         return None
     return source if isinstance(source, fx.Node) and _is_alike(node, source) else None
 
@@ -104,12 +104,17 @@ def _is_alike(node: fx.Node, source: fx.Node) -> bool:
     return tensors and new.dtype == old.dtype and same_shape(node, source)
 
 
+def _is_padded(node: fx.Node) -> bool:
+    amounts: Any = node.args[1] if node.target in _PADS else ()
+    return any(amounts)
+
+
 def _is_in_order(node: fx.Node) -> bool:
     rank = node.meta["val"].dim()
     dims: Any = node.args[1:] if node.target is _ATEN.transpose.int else node.args[1]
     places = [d % rank for d in dims]
     if node.target is _ATEN.transpose.int:
-        return places[0] == places[1]
+        return bool(places[0] == places[1])
     return places == list(range(rank))
 
 

@@ -98,7 +98,8 @@ def _averages(source: fx.Node, node: fx.Node, dim: int) -> Tensor:
     """What adaptive pooling does along one dimension, [out, in], by pooling the unit vectors."""
     before, after = int(value_of(source).shape[dim]), int(value_of(node).shape[dim])
     maps = torch.eye(before).reshape(1, before, 1, before)
-    return _ADAPTIVE(maps, [1, after]).reshape(before, after).T.to(value_of(source).dtype)
+    matrix: Tensor = _ADAPTIVE(maps, [1, after]).reshape(before, after).T
+    return matrix.to(value_of(source).dtype)
 
 
 def _fix_maximum(editor: Editor, node: fx.Node, source: fx.Node) -> None:

@@ -20,7 +20,6 @@ _LINEAR, _ADDED, _BATCH_ADDED = (
     _ATEN.baddbmm.default,
 )
 _BATCHED = _ATEN.bmm.default
-_EINSUM = _ATEN.einsum.default
 # How `_turned` permutes [N, 1, K].
 _TURN = [2, 1, 0]
 _PLAIN = (_ATEN.mm.default, _ATEN.matmul.default, _ATEN.mv.default, _ATEN.dot.default)
@@ -32,7 +31,6 @@ class LowerProducts:
     linear(x, weight, bias)   -> bmm(x, weight^T) + bias
     mm, matmul, mv, dot(x, y) -> bmm, of the axes before the last two as one
     addmm, baddbmm(a, x, y)   -> a * beta + bmm(x, y) * alpha
-    einsum                    -> permutations, reshapes and bmm
     bmm(x, transpose(y [1, N, K])) -> bmm(x, y turned by three axes)
 
     A product with a constant keeps its operator, whose weights are packed ahead of time. LiteRT's
@@ -46,8 +44,6 @@ class LowerProducts:
     def run(self, program: ExportedProgram) -> Result:
         """See the class; products of free size, or whose axes broadcast, stay."""
         editor = Editor(program)
-        for node in editor.calls(_EINSUM):
-            _take_apart(editor, node)
         for node in editor.calls(_LINEAR, _ADDED, _BATCH_ADDED, _BATCHED, *_PLAIN):
             operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
             place = 2 if node.target in (_ADDED, _BATCH_ADDED) else 1
@@ -60,23 +56,12 @@ class LowerProducts:
             elif node.target is _BATCH_ADDED or (node.target is _ADDED and not constant):
                 _lower_added(editor, node, operands)
             elif node.target is _BATCHED:
-                if _turned_source(operands[1]) is not None:
+                source = _turned_source(operands[1])
+                if source is not None and editor.constant(source) is None:
                     _lower(editor, node, operands)
             elif node.target in _PLAIN and _is_lowered(left, right, constant=constant):
                 _lower(editor, node, operands)
         return editor.finish()
-
-
-def _take_apart(editor: Editor, node: fx.Node) -> None:
-    operands: Any = list(node.args[1])  # type: ignore[arg-type] # fx has one type for all
-    equation = node.args[0]
-
-    def products(*given: Tensor) -> Tensor:
-        result: Tensor = _EINSUM.decompose(equation, list(given))
-        return result
-
-    if all(map(has_fixed_shape, operands)):
-        editor.replace(node, products, operands, "einsum became permutations and products")
 
 
 def _is_lowered(left: torch.Size, right: torch.Size, *, constant: bool) -> bool:
@@ -110,7 +95,7 @@ def _turned_source(node: fx.Node) -> fx.Node | None:
         path.pop(0)  # what comes before a slice is no matrix of these values
     if len(path) == 1 or len(shape) < 2 or shape[:-2].numel() != 1 or 1 in shape[-2:]:
         return None
-    if any(n.target is _ATEN.permute.default and list(n.args[1]) == _TURN for n in path[1:]):
+    if any(n.target is _ATEN.permute.default and n.args[1] == _TURN for n in path[1:]):
         return None
     numbers = torch.arange(shape.numel())
     moved = arrived(numbers.reshape(value_of(path[0]).shape), path[1:])

@@ -102,7 +102,8 @@ def _indices(editor: Editor, node: fx.Node, source: fx.Node) -> list[tuple[int, 
     if node.target in _PADS:
         return _padded(node, shape)
     if node.target is _FLIP:
-        return [(d % rank, list(range(shape[d]))[::-1]) for d in given[0]]
+        flips: list[int] = [d % rank for d in given[0]]
+        return [(d, list(range(shape[d]))[::-1]) for d in flips]
     if node.target is _ROLL:
         return _rolled(shape, *given)
     if node.target is _CHOICE:
@@ -143,7 +144,9 @@ def _cropped(amounts: list[int], shape: list[int]) -> list[tuple[int, list[int]]
     ]
 
 
-def _rolled(shape: list[int], shifts: Sequence[int], dims: Sequence[int] = ()) -> Any:
+def _rolled(
+    shape: list[int], shifts: Sequence[int], dims: Sequence[int] = ()
+) -> list[tuple[int, list[int]]]:
     if not dims:
         return []
     return [

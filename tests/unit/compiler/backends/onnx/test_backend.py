@@ -227,3 +227,18 @@ def test_a_clamp_stays_in_blocks():
     assert (
         "HardSigmoid" not in backend.emit(exported(clamped, x, weight), order).delegation.delegated
     )
+
+
+def test_every_operator_that_onnx_lacks_is_named_at_once():
+    class Special(nn.Module):
+        def forward(self, x):
+            return torch.special.bessel_j0(x) + torch.special.i1(x)
+
+    x = torch.rand(1, 3, 4, 4)
+    with pytest.raises(CompileError) as caught:
+        backend.emit(exported(nn.Sequential(Special()), x), Order("forward", ["x"], ["y"]))
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "2 operators cannot be written in ONNX:"
+    assert "bessel_j0" in lines[0]
+    assert "bessel_i1" in lines[1]
+    assert all("0 (test_backend.py:" in line for line in lines)
