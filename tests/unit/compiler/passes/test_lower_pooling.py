@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.lower_pooling import LowerPooling

@@ -143,7 +143,7 @@ def test_every_operator_that_stays_outside_is_named(x):
         emitted(masks, x)
     text = str(caught.value)
     assert all(kind in text for kind in ("GREATER", "SELECT", "CUMSUM"))
-    assert "the function test_backend.py:" in text
+    assert "the function programs.py:" in text
 
 
 def test_a_file_that_the_runtime_cannot_load_is_a_compile_error(x, monkeypatch):
