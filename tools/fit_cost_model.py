@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from edge_pipeline.artifact.manifest import Delegation, ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
+from edge_pipeline.compiler.lowering.choice import plans_of
 from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
@@ -42,7 +43,6 @@ from edge_pipeline.compiler.lowering.cost_model import (
     Quality,
     Sample,
     load_costs,
-    plans_of,
     predict,
     work_of,
 )

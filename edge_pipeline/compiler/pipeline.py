@@ -8,21 +8,39 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.passes.decompose_activations import ACTIVATIONS, DecomposeActivations
+from edge_pipeline.compiler.passes.decompose_arithmetic import DecomposeArithmetic
+from edge_pipeline.compiler.passes.decompose_attention import DecomposeAttention
+from edge_pipeline.compiler.passes.decompose_einsum import DecomposeEinsum
+from edge_pipeline.compiler.passes.decompose_norms import DecomposeNorms
+from edge_pipeline.compiler.passes.decompose_softmax import DecomposeSoftmax
+from edge_pipeline.compiler.passes.decompose_statistics import DecomposeStatistics
+from edge_pipeline.compiler.passes.decompose_unfold import DecomposeUnfold
+from edge_pipeline.compiler.passes.drop_noops import DropNoops
 from edge_pipeline.compiler.passes.drop_sample_groups import DropSampleGroups
 from edge_pipeline.compiler.passes.float_scalars import FloatScalars
 from edge_pipeline.compiler.passes.fold_batch_norm import FoldBatchNorm
 from edge_pipeline.compiler.passes.fold_bias import FoldBias
 from edge_pipeline.compiler.passes.fold_constants import FoldConstants
+from edge_pipeline.compiler.passes.fold_sourceless import FoldSourceless
 from edge_pipeline.compiler.passes.keep_blocks import KeepBlocks
 from edge_pipeline.compiler.passes.lower_clamp import LowerClamp
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
+from edge_pipeline.compiler.passes.lower_expansion import LowerExpansion
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
 from edge_pipeline.compiler.passes.lower_patchwise import LowerPatchwise
+from edge_pipeline.compiler.passes.lower_pooling import LowerPooling
+from edge_pipeline.compiler.passes.lower_products import LowerProducts
 from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
 from edge_pipeline.compiler.passes.lower_repetition import LowerRepetition
 from edge_pipeline.compiler.passes.lower_resize import LowerResize
+from edge_pipeline.compiler.passes.lower_slices import LowerSlices
+from edge_pipeline.compiler.passes.lower_sums import LowerSums
+from edge_pipeline.compiler.passes.lower_views import LowerViews
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
+from edge_pipeline.compiler.passes.raise_convolution import RaiseConvolution
+from edge_pipeline.compiler.passes.relax_views import RelaxViews
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.passes.state_layouts import StateLayouts
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
@@ -40,9 +58,26 @@ PREPARATION: tuple[Pass, ...] = (
     Specialise(),  # first: a hypernetwork would be carried along, a hundred times the network
 )
 
+
+# What makes foreign graphs ours, first in every pipeline: all other passes look for operators that
+# compute. Constants of more bytes than the limit stay operators.
+def _normalising(limit_bytes: int) -> tuple[Pass, ...]:
+    return (
+        RelaxViews(),  # first: dropping a copy can leave values in another order than a view asks
+        DropNoops(),  # early: a copy between two operators hides what they are to each other
+        FoldSourceless(limit_bytes),  # before folding: what depends on constants then folds too
+    )
+
+
+# Runtimes that have a filling operator need no constant in its place.
+_SMALL = 64 << 10
+# XNNPACK has none.
+_LARGE = 64 << 20
+
 # For Core ML, whether as a package or as ExecuTorch's delegate.
 _FOR_COREML: tuple[Pass, ...] = (
-    FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+    *_normalising(_SMALL),
+    FoldBatchNorm(),  # before views are dropped: it looks for convolutions as they were written
     LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
     DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
     FoldConstants(),  # after the reshapes are gone: folded filters become constants
@@ -54,24 +89,37 @@ _FOR_COREML: tuple[Pass, ...] = (
 )
 
 
-def _for_packed_weights(costs: str, *more: Pass) -> tuple[Pass, ...]:
+def _for_packed_weights(
+    costs: str,
+    *more: Pass,
+    before: tuple[Pass, ...] = (),
+    constants: bool = True,
+    ones: bool = True,
+) -> tuple[Pass, ...]:
     """For runtimes that pack convolutions' weights ahead of time: XNNPACK's, and Vulkan's.
 
     Args:
         costs: the backend by whose measured costs convolutions are lowered.
         more: what the backend needs besides, before what makes things tidy.
+        before: what the backend needs before convolutions are lowered.
+        constants: whether the costs were measured on the very target, so that convolutions with
+            constant weights may be lowered by them.
+        ones: whether products with ones repeat pixels, see `LowerResize`.
     """
     return (
-        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        *_normalising(_LARGE),
+        FoldBatchNorm(),  # before views are dropped: it looks for convolutions as written
         LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # so that each convolution is a plain one
         FoldConstants(),  # before lowering: a weight that folds is not dynamic
         FoldBias(),  # after constants are: it looks for constant addends
+        *before,
+        RaiseConvolution(),  # before lowering, which takes conv2d alone
         TakeInBias(),  # before lowering: a matrix product adds a bias for free
-        LowerConvolution(costs),  # before padding: it takes the padding in
+        LowerConvolution(costs, constants=constants),  # before padding: it takes the padding in
         FoldConstants(),  # again: the arranging of constant weights for matrix products
         StateSizes(),  # before lowering: it leaves few factors
-        LowerResize(),  # what is left: XNNPACK would sample by the ratio of sizes
+        LowerResize(ones=ones),  # what is left: XNNPACK would sample by the ratio of sizes
         LowerPadding(),  # what is left: constant convolutions'
         LowerReductions(),  # after folding: a folded predictor has no reductions left
         *more,
@@ -81,9 +129,47 @@ def _for_packed_weights(costs: str, *more: Pass) -> tuple[Pass, ...]:
     )
 
 
+# What XNNPACK's partitioner for ExecuTorch lacks, into what it takes.
+_FOR_EXECUTORCH_FIRST: tuple[Pass, ...] = (
+    DecomposeUnfold(),  # anywhere before slices: it writes slices with steps
+    DecomposeNorms(),  # before means are lowered: it writes them
+    DecomposeEinsum(),  # anywhere
+    DecomposeAttention(),  # before softmax: it writes one
+    DecomposeSoftmax(),  # before sums are lowered: it writes them
+    DecomposeActivations(*(name for name in ACTIVATIONS if name != "hardswish")),  # anywhere
+    DecomposeArithmetic(),  # before folding: constants that it writes fold
+    DecomposeStatistics(),  # before sums are lowered: it writes them
+)
+_FOR_EXECUTORCH_LAST: tuple[Pass, ...] = (
+    LowerProducts(),  # after folding: a weight that folds is not computed
+    LowerPooling(),  # before sums: it writes means
+    LowerSums(),  # after `lower_reductions`, whose forms are faster where they hold
+    LowerSlices(),  # before views, since it writes none
+    LowerViews(),  # after all that may write views
+    LowerExpansion(),  # after views: it asks for the shapes that users see
+)
+
+# What LiteRT's converter writes in operators that XNNPACK's delegate lacks.
+_FOR_LITERT_FIRST: tuple[Pass, ...] = (
+    DecomposeUnfold(),  # anywhere before slices: it writes slices with steps
+    DecomposeNorms(layers=False),  # anywhere; layer norms are taken apart by the converter
+    DecomposeEinsum(),  # before products: it writes one
+    DecomposeAttention(),  # anywhere
+    DecomposeActivations("mish", "softplus", "elu", "celu", "selu"),  # anywhere
+    DecomposeArithmetic(),  # before folding: constants that it writes fold
+)
+_FOR_LITERT_LAST: tuple[Pass, ...] = (
+    LowerProducts(),  # after folding: a weight that folds is not computed
+    LowerPooling(edges=True),  # before slices, since it writes none with steps
+    LowerSlices(),  # anywhere
+    LowerExpansion(ones=False),  # after all that may write views
+    LowerClamp(),  # anywhere: RELU_0_TO_1 is not delegated
+)
+
 PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (
-        FoldBatchNorm(),  # first: it looks for convolutions as the network wrote them
+        *_normalising(_SMALL),
+        FoldBatchNorm(),  # before views are dropped: it looks for convolutions as written
         LowerPatchwise("convolution"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # so that each convolution is a plain one
         NarrowBeforeResize(),  # before folding: it arranges weights, which folding then does once
@@ -96,15 +182,17 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     ),
     "coreml": _FOR_COREML,
     "executorch": (
-        *_for_packed_weights("executorch"),
+        *_for_packed_weights("executorch", *_FOR_EXECUTORCH_LAST, before=_FOR_EXECUTORCH_FIRST),
         LowerRepetition(),  # after duplicates are merged, which can make such ones
     ),
     "executorch_coreml": _FOR_COREML,
-    # Its own costs are not measured.
-    "executorch_vulkan": _for_packed_weights("executorch"),
+    # Its own costs are not measured, so constant convolutions stay its own.
+    "executorch_vulkan": _for_packed_weights("executorch", constants=False),
     "litert": _for_packed_weights(
         "litert",
-        LowerClamp(),  # anywhere: RELU_0_TO_1 is not delegated
+        *_FOR_LITERT_LAST,
+        before=_FOR_LITERT_FIRST,
+        ones=False,
     ),
 }
 
@@ -132,7 +220,7 @@ def passes_for(
             f"no passes are listed for {backend!r}; there are for {', '.join(sorted(PIPELINES))}"
         )
     return tuple(
-        step.on(device, constants=precision != "int8")
+        step.on(device, constants=step.constants and precision != "int8")
         if isinstance(step, LowerConvolution)
         else step
         for step in PIPELINES[backend]

@@ -25,6 +25,7 @@ from torch.export.graph_signature import (
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
+from edge_pipeline.compiler.analysis.origin import NETWORK, layer_of
 from edge_pipeline.errors import CompileError
 
 __all__ = [
@@ -39,9 +40,6 @@ __all__ = [
     "user_inputs",
     "value_of",
 ]
-
-# The attribute under which a program's module holds the source network; layers' names omit it.
-NETWORK = "network"
 
 _TRACED_META = ("nn_module_stack", "stack_trace")
 
@@ -85,25 +83,10 @@ def value_of(node: fx.Node) -> Tensor:
     """
     value = node.meta["val"]
     if not isinstance(value, Tensor):
-        raise CompileError(f"{node.name} gives {type(value).__name__}, and a tensor is wanted")
+        raise CompileError(
+            f"{layer_of(node)}: {node.name} gives {type(value).__name__}, and a tensor is required"
+        )
     return value
-
-
-def layer_of(node: fx.Node) -> str:
-    """The module of the source network that `node` comes from; the nearest one before it if none.
-
-    A function that the network itself calls has no module of its own; then its operands tell.
-    """
-    queue, seen = [node], {node}
-    while queue:
-        current = queue.pop(0)
-        path = [entry[0] for entry in current.meta.get("nn_module_stack", {}).values()]
-        name = str(path[-1]).removeprefix(NETWORK).removeprefix(".") if path else ""
-        if name:
-            return name
-        queue += [n for n in current.all_input_nodes if n not in seen]
-        seen.update(current.all_input_nodes)
-    return "the network itself"
 
 
 def constants_of(program: ExportedProgram) -> dict[str, Tensor]:

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from edge_pipeline.compiler.program import value_of
 
-__all__ = ["MOVEMENTS", "arrived", "chain", "has_fixed_shape", "uses"]
+__all__ = ["MOVEMENTS", "arrived", "chain", "has_fixed_shape", "same_shape", "uses"]
 
 _ATEN = torch.ops.aten
 # Operators of one tensor that move values and change none; the tensor is their first argument.
@@ -82,3 +83,11 @@ def uses(node: fx.Node) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
                 waiting.append((user, [*path, user]))
             else:
                 yield user, path
+
+
+def same_shape(first: fx.Node, second: fx.Node) -> bool:
+    """Whether two tensors have the same sizes for all values of the free ones."""
+    before, after = value_of(first).shape, value_of(second).shape
+    return len(before) == len(after) and all(
+        statically_known_true(a == b) for a, b in zip(before, after, strict=True)
+    )

@@ -25,7 +25,6 @@ from edge_pipeline.compiler.lowering.convolution import (
     Geometry,
     Plan,
     convolve,
-    plans_for,
     shape_of,
     strip_rows,
 )
@@ -45,9 +44,7 @@ __all__ = [
     "Quality",
     "Sample",
     "Work",
-    "choose",
     "load_costs",
-    "plans_of",
     "predict",
     "work_of",
 ]
@@ -276,22 +273,3 @@ def predict(costs: BackendCosts, call: Call, plan: Plan) -> float:
     units = work_of(call, plan, costs.cache_bytes, costs.lanes).units()
     rates = (each.per_gflop, each.per_near_gb, each.per_far_gb, each.per_operator)
     return sum(rate * amount for rate, amount in zip(rates, units, strict=True))
-
-
-def plans_of(call: Call, *, constant: bool) -> list[Plan]:
-    """All the ways to compute `call`, the runtime's own first."""
-    own = CONSTANT if constant else NATIVE
-    return [own, *plans_for(shape_of(call.size, call.weight, call.geometry))]
-
-
-def choose(costs: BackendCosts, call: Call, *, constant: bool) -> Plan | None:
-    """The plan that is predicted to be fastest; None if the model has no form for it.
-
-    Args:
-        costs: the backend's model.
-        call: the convolution.
-        constant: whether its weights are constants.
-    """
-    known = [plan for plan in plans_of(call, constant=constant) if plan.form in costs.forms]
-    # `min` takes the first of equals, so the order of the plans decides, and the same each time.
-    return min(known, key=lambda plan: predict(costs, call, plan), default=None)

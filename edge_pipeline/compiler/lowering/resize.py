@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, fx
 
+from edge_pipeline.compiler.lowering.movement import repeated
 from edge_pipeline.compiler.program import value_of
 
-__all__ = ["BILINEAR", "RESIZES", "axis_matrix", "repeated", "resized", "scales_of", "whole_factor"]
+__all__ = ["BILINEAR", "RESIZES", "axis_matrix", "enlarged", "resized", "scales_of", "whole_factor"]
 
 _ATEN = torch.ops.aten
 BILINEAR = _ATEN.upsample_bilinear2d.vec
@@ -65,28 +67,24 @@ def whole_factor(node: fx.Node) -> tuple[int, int] | None:
     return factors if same else None
 
 
-def repeated(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Each pixel as often as there are ones: products that broadcast.
-
-    XNNPACK takes neither an expansion nor a concatenation of a map with itself.
+def enlarged(x: Tensor, factors: tuple[int, int], ones: Sequence[Tensor]) -> Tensor:
+    """Each pixel as often as the factors say, along rows and along columns.
 
     Args:
         x: [N, C, H, W].
-        down: ones, [1, 1, D, 1].
-        across: ones, [1, 1, 1, A].
+        factors: of rows and of columns.
+        ones: to multiply with, [1, rows, 1] and [1, columns, 1]; none to join copies.
 
     Returns:
-        [N, C, H * D, W * A].
+        [N, C, H * rows, W * columns].
     """
     n, c, h, w = x.shape
-    rows, columns = h * down.shape[2], w * across.shape[3]
-    if columns > w:
-        # [N, C, H * W, 1] -> [N, C, H * W, A]
-        x = (x.reshape(n, c, h * w, 1) * across).reshape(n, c, h, columns)
-    if rows > h:
-        # [N, C * H, 1, W * A] -> [N, C * H, D, W * A]
-        x = (x.reshape(n, c * h, 1, columns) * down).reshape(n, c, rows, columns)
-    return x
+    (down, across), held = factors, ones or (None, None)
+    if across > 1:
+        x = repeated(x.reshape(n * c * h * w, 1, 1), across, held[1])
+    if down > 1:
+        x = repeated(x.reshape(n * c * h, 1, w * across), down, held[0])
+    return x.reshape(n, c, h * down, w * across)
 
 
 def resized(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:

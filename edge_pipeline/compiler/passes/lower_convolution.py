@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.refusals import Refused, refusal
+from edge_pipeline.compiler.lowering.choice import choose
 from edge_pipeline.compiler.lowering.convolution import Geometry, Plan, convolve
-from edge_pipeline.compiler.lowering.cost_model import CONSTANT, NATIVE, Call, choose, load_costs
+from edge_pipeline.compiler.lowering.cost_model import CONSTANT, NATIVE, Call, load_costs
 from edge_pipeline.compiler.lowering.padding import Padding, reflection
-from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
+from edge_pipeline.compiler.program import Editor, Result, value_of
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import CompileError
 
@@ -19,18 +21,20 @@ __all__ = ["LowerConvolution"]
 
 _ATEN = torch.ops.aten
 _CONV = _ATEN.conv2d.default
-# Those that no form here computes; with computed weights no delegate does either.
-_OTHERS = (
-    _ATEN.conv1d.default,
-    _ATEN.conv1d.padding,
-    _ATEN.conv2d.padding,
-    _ATEN.conv3d.default,
-    _ATEN.conv3d.padding,
-    _ATEN.conv_transpose1d.default,
-    _ATEN.conv_transpose2d.input,
-    _ATEN.conv_transpose3d.input,
-    _ATEN.convolution.default,
-)
+_ONE = "the pass raise_convolution must come first, which makes it a conv2d"
+_THREE = "write it as conv2d calls, or make its weights parameters"
+# Those that no form here computes, each with what helps if its weights are computed.
+_OTHERS = {
+    _ATEN.conv1d.default: _ONE,
+    _ATEN.conv1d.padding: _ONE,
+    _ATEN.conv2d.padding: _ONE,
+    _ATEN.conv_transpose1d.default: _ONE,
+    _ATEN.conv_transpose2d.input: _ONE,
+    _ATEN.conv3d.default: _THREE,
+    _ATEN.conv3d.padding: _THREE,
+    _ATEN.conv_transpose3d.input: _THREE,
+    _ATEN.convolution.default: _THREE,
+}
 
 
 class _Site(NamedTuple):
@@ -74,7 +78,8 @@ class LowerConvolution:
     Which form, and in which strips, is chosen for each layer by the costs measured on a device; one
     of them can be to leave it to the runtime. XNNPACK takes no computed weights at all, and wastes
     most of its work where few channels come out, constant weights or not. Padding by reflection is
-    taken in, so that no padded map is made; a computed bias is one more row of the product.
+    taken in, so that no padded map is made; a computed bias is one more row of the product. The
+    samples of a batch that share their weights are lowered one by one.
 
     Args:
         backend: whose costs count, as in the registry.
@@ -107,28 +112,31 @@ class LowerConvolution:
         """See the class.
 
         Raises:
-            CompileError: a convolution with computed weights is none that the forms compute, and
-                the runtime's own takes none.
+            CompileError: convolutions with computed weights are none that the forms compute; all
+                of them are named.
             InputError: the device has no measured costs.
         """
         editor = Editor(program)
-        for node in editor.calls(*_OTHERS):
-            if editor.constant(node.args[1]) is None:
-                raise _refusal(node, f"it is a {str(node.target).split('.')[1]}")
+        refused = [
+            Refused.of(node, f"a {str(node.target).split('.')[1]} has computed weights", remedy)
+            for target, remedy in _OTHERS.items()
+            for node in editor.calls(target)
+            if editor.constant(node.args[1]) is None
+        ]
         for node in editor.calls(_CONV):
             site = _Site.of(node)
             constant = editor.constant(site.weight) is not None
-            if constant and not self.constants:
-                continue
-            if site.batch != 1:
-                if not constant:
-                    raise _refusal(node, f"it has batch {site.batch}")
+            if constant and (site.batch != 1 or not self.constants):
                 continue
             plan = self._choice(site.call, constant=constant)
             if plan is None:
-                raise _refusal(node, f"{self.device} has no form measured for {self.backend}")
-            if plan not in (CONSTANT, NATIVE):
+                problem = f"its weights are computed, and {self.device} has no form measured"
+                remedy = f"measure with tools/fit_cost_model.py for {self.backend}"
+                refused.append(Refused.of(node, problem, remedy))
+            elif plan not in (CONSTANT, NATIVE):
                 _lower(editor, node, site, plan, constant=constant)
+        if refused:
+            raise CompileError(refusal(f"{self.backend} takes no computed weights", refused))
         return editor.finish()
 
     def _choice(self, call: Call, *, constant: bool) -> Plan | None:
@@ -137,13 +145,6 @@ class LowerConvolution:
         costs = load_costs(self.device).backends.get(self.backend)
         found = None if costs is None else choose(costs, call, constant=constant)
         return CONSTANT if found is None and constant else found
-
-
-def _refusal(node: fx.Node, problem: str) -> CompileError:
-    return CompileError(
-        f"{layer_of(node)}: its weights are computed at run time and {problem}, and only a conv2d "
-        "of batch 1 can be lowered; give --filters folded, or change the layer"
-    )
 
 
 def _lower(editor: Editor, node: fx.Node, site: _Site, plan: Plan, *, constant: bool) -> None:
@@ -155,8 +156,20 @@ def _lower(editor: Editor, node: fx.Node, site: _Site, plan: Plan, *, constant: 
         operands.append(editor.add_constant(ones, f"ones_{ones.shape[2]}x{ones.shape[3]}"))
 
     def lowered(x: Tensor, weight: Tensor, *rest: Tensor) -> Tensor:
-        return convolve(x, weight, geometry, plan, *rest)
+        samples = [
+            convolve(_sample(x, i, site.batch), weight, geometry, plan, *rest)
+            for i in range(site.batch)
+        ]
+        return samples[0] if site.batch == 1 else torch.cat(samples, 0)
 
     n_out, n_in, rows, columns = site.call.weight
     what = f"a {rows}x{columns} convolution {n_in * geometry.groups} -> {n_out}"
     editor.replace(node, lowered, operands, f"{what} became matrix products, {plan}")
+
+
+def _sample(x: Tensor, index: int, batch: int) -> Tensor:
+    """One sample of a batch, [1, C, H, W]."""
+    if batch == 1:
+        return x
+    sample: Tensor = _ATEN.slice.Tensor(x, 0, index, index + 1)
+    return sample

@@ -13,7 +13,7 @@ from edge_pipeline.compiler.lowering.resize import (
     BILINEAR,
     RESIZES,
     axis_matrix,
-    repeated,
+    enlarged,
     resized,
     scales_of,
     whole_factor,
@@ -33,10 +33,17 @@ class LowerResize:
     that is not the ratio of the sizes: XNNPACK takes that one and samples by the ratio, so its
     result is wrong without a word (ExecuTorch 1.4.1; 13 rows times 1.5). A matrix is small, and
     products with it are exact for nearest.
+
+    Args:
+        ones: whether pixels are repeated by a product with ones; by concatenations if not, since
+            LiteRT's converter makes of such a product an expansion, which XNNPACK lacks.
     """
 
     name = "lower_resize"
     why = "XNNPACK samples bilinearly from size to size and in no other way"
+
+    def __init__(self, *, ones: bool = True) -> None:
+        self.ones = ones
 
     def run(self, program: ExportedProgram) -> Result:
         """See the class; run `state_sizes` first, which leaves no more factors than it must."""
@@ -46,23 +53,17 @@ class LowerResize:
             if not (has_fixed_shape(source) and has_fixed_shape(node)):
                 continue
             if node.target is not BILINEAR or scales_of(node) is not None:
-                _lower(editor, node, source)
+                _lower(editor, node, source, ones=self.ones)
         return editor.finish()
 
 
-def _lower(editor: Editor, node: fx.Node, source: fx.Node) -> None:
+def _lower(editor: Editor, node: fx.Node, source: fx.Node, *, ones: bool) -> None:
     if value_of(source).shape == value_of(node).shape and scales_of(node) in (None, (1.0, 1.0)):
         editor.substitute(node, source, "dropped a resize to the same size")
         return
     factors = whole_factor(node)
     if factors is not None:
-        ones = [torch.ones(1, 1, factors[0], 1), torch.ones(1, 1, 1, factors[1])]
-        constants = [
-            editor.add_constant(one.to(value_of(source).dtype), f"ones_{one.numel()}")
-            for one in ones
-        ]
-        note = "made nearest-neighbour sampling products with ones"
-        editor.replace(node, repeated, [source, *constants], note)
+        _enlarge(editor, node, source, factors, ones=ones)
         return
     dtype = value_of(source).dtype
     matrices = [
@@ -75,3 +76,16 @@ def _lower(editor: Editor, node: fx.Node, source: fx.Node) -> None:
 
     note = f"made {node.target} products with constant matrices"
     editor.replace(node, multiplied, [source, *matrices], note)
+
+
+def _enlarge(
+    editor: Editor, node: fx.Node, source: fx.Node, factors: tuple[int, int], *, ones: bool
+) -> None:
+    dtype = value_of(source).dtype
+    constants = [
+        editor.add_constant(torch.ones(1, factor, 1, dtype=dtype), f"ones_{factor}")
+        for factor in (factors if ones else ())
+    ]
+    way = "products with ones" if ones else "concatenations"
+    note = f"made nearest-neighbour sampling {way}"
+    editor.replace(node, lambda x, *held: enlarged(x, factors, held), [source, *constants], note)

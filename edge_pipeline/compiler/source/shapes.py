@@ -41,7 +41,7 @@ class Letters:
         inputs, _ = tensors_of(program)
         found: dict[str, str] = {}
         for dim, letter in _LETTERS.items():
-            size = inputs[0].shape[dim] if inputs[0].dim() > dim else 1
+            size = inputs[0].shape[dim] if dim < inputs[0].dim() else 0
             if isinstance(size, torch.SymInt):
                 found |= {str(symbol): letter for symbol in size.node.expr.free_symbols}
         return cls(found)

@@ -53,6 +53,11 @@ def test_in_eight_bits_constant_convolutions_are_left_to_the_runtime(precision, 
     assert step.run(exported(torch.nn.Conv2d(16, 3, 3), x)).modified == lowered
 
 
+def test_costs_of_another_backend_lower_no_constant_convolution():
+    (step,) = (s for s in passes_for("executorch_vulkan") if isinstance(s, LowerConvolution))
+    assert not step.constants
+
+
 def test_a_right_pass_goes_through(case):
     program, x = case
     seen = []

@@ -43,13 +43,6 @@ def test_a_program_runs_with_its_own_constants(program):
     assert [tuple(c.shape) for c in constants_of(program).values()] == [(4,)]
 
 
-def test_the_layer_is_the_module_or_the_nearest_before(program):
-    editor = Editor(program)
-    assert layer_of(call(editor, "mul")) == "network.first".removeprefix("network.")
-    assert layer_of(call(editor, "relu")) == "first"
-    assert layer_of(next(iter(editor.graph.nodes))) == "the network itself"
-
-
 def test_an_editor_that_changes_nothing_gives_the_same_program(program):
     result = Editor(program).finish()
     assert result.program is program

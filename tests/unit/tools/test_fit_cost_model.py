@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from edge_pipeline.compiler.lowering.choice import plans_of
 from edge_pipeline.compiler.lowering.convolution import Plan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
@@ -10,7 +11,6 @@ from edge_pipeline.compiler.lowering.cost_model import (
     BackendCosts,
     Sample,
     load_costs,
-    plans_of,
     predict,
 )
 from edge_pipeline.compiler.lowering.forms import FORMS

@@ -18,8 +18,8 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Delegation
+from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.backends.executorch.retracing import brief
-from edge_pipeline.compiler.program import layer_of
 from edge_pipeline.errors import CompileError, DelegationError, MissingExtraError
 from edge_pipeline.optional import require as require_module
 
@@ -30,6 +30,17 @@ CONSTANTS = "constants"
 
 # What the lowering raises, whatever is wrong.
 _FAILURES = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AssertionError)
+
+# What helps, by operator, if more can be said than the delegate's own remedy.
+_WHOLE_NUMBERS = "compute whole numbers and masks of constants, or in floats"
+_PRODUCTS = "make its weight a parameter, or write it as a matrix product"
+_COMPARISON = "write it with relu, clamp, minimum or maximum"
+_REMEDIES = {
+    "convolution": _PRODUCTS,
+    **dict.fromkeys(("where", "gt", "ge", "lt", "le", "eq", "ne", "sign"), _COMPARISON),
+    **dict.fromkeys(("index", "gather", "index_select"), "take constant indices, or slices"),
+    "pow": "write it as products, or as exp and log",
+}
 
 
 @dataclass(frozen=True)
@@ -111,8 +122,8 @@ def lower(
         external: keep constants of two axes or more outside the program, tagged `CONSTANTS`.
 
     Raises:
-        DelegationError: an operator that is not allowed to stays outside; its layer and the
-            partitioner's reason are named.
+        DelegationError: operators that are not allowed to stay outside; each is named with its
+            layer, source line, the partitioner's reason and a remedy.
         CompileError: ExecuTorch itself fails.
     """
     import executorch.exir as exir
@@ -237,20 +248,29 @@ def _delegation(
         else:
             strays.append(node)
     if strays:
-        # One that was refused explains those that only fed it.
-        first = next((node for node in strays if node.name in refused), strays[0])
-        reason = refused.get(first.name, "no rule of its partitioner covers it")
-        more = f", and {len(strays) - 1} more operators" if len(strays) > 1 else ""
-        raise DelegationError(
-            f"{layer_of(first)}: the operator {_name(first)} stays outside "
-            f"{delegate.title} ({reason}){more}, where slow portable kernels would run it; "
-            f"{delegate.remedy}"
-        )
+        heading = f"{len(strays)} operators stay outside {delegate.title}"
+        raise DelegationError(refusal(heading, [_stray(n, delegate, refused) for n in strays]))
     return Delegation(
         delegate=delegate.backend,
         delegated=dict(sorted(inside.items())),
         outside=dict(sorted(outside.items())),
     )
+
+
+def _stray(node: fx.Node, delegate: Delegate, reasons: dict[str, str]) -> Refused:
+    """Why an operator stays outside, and what helps."""
+    name = _name(node)
+    given = [v for n in (node, *node.all_input_nodes) for v in [n.meta.get("val")]]
+    kinds = {v.dtype for v in given if isinstance(v, torch.Tensor) and not v.is_floating_point()}
+    reason = reasons.get(node.name, "its partitioner has no rule for it")
+    if kinds:
+        reason = f"it computes in {', '.join(sorted(str(k).removeprefix('torch.') for k in kinds))}"
+    problem = (
+        f"the operator {name} stays outside {delegate.title} ({reason}), where a slow portable "
+        "kernel runs it"
+    )
+    remedy = _WHOLE_NUMBERS if kinds else _REMEDIES.get(name, delegate.remedy)
+    return Refused.of(node, problem, f"{remedy}, or allow {name} by name")
 
 
 def _operators(graph: fx.Graph) -> Iterator[fx.Node]:

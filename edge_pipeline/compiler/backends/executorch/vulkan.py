@@ -15,9 +15,10 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked
 from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.backends.base import Emitted, Order
 from edge_pipeline.compiler.backends.executorch import edge
-from edge_pipeline.compiler.program import constants_of, layer_of
+from edge_pipeline.compiler.program import constants_of
 from edge_pipeline.errors import DelegationError
 
 __all__ = ["FREE_SIZES", "PRECISIONS", "checked", "emit", "require"]
@@ -78,15 +79,15 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
 
 def _check_weights(program: ExportedProgram) -> None:
     constants = constants_of(program)
-    for node in program.graph.nodes:
-        if node.op == "call_function" and node.target in _CONVOLUTIONS:
-            weight = node.args[1]
-            if weight.name not in constants:
-                raise DelegationError(
-                    f"{layer_of(node)}: the weight of its convolution is computed at run time, and "
-                    "Vulkan packs weights when it loads a program; the network needs a pass that "
-                    "rewrites it into matrix products, or filters that are folded"
-                )
+    problem = "the weight of its convolution is computed, and Vulkan packs weights when it loads"
+    refused = [
+        Refused.of(node, problem, "write it as matrix products, or make the weight a parameter")
+        for node in program.graph.nodes
+        if node.op == "call_function" and node.target in _CONVOLUTIONS
+        if node.args[1].name not in constants
+    ]
+    if refused:
+        raise DelegationError(refusal("Vulkan takes no computed weights", refused))
 
 
 def _delegate(precision: Precision) -> edge.Delegate:
@@ -98,5 +99,5 @@ def _delegate(precision: Precision) -> edge.Delegate:
         title="Vulkan",
         partitioner=VulkanPartitioner(options),
         loggers="executorch.backends.vulkan.partitioner",
-        remedy="the network needs a pass that rewrites it",
+        remedy="write it with operators that the delegate takes",
     )

@@ -65,5 +65,5 @@ def _delegate() -> Delegate:
         title="XNNPACK",
         partitioner=XnnpackPartitioner(),
         loggers="executorch.backends.xnnpack.partition",
-        remedy="the network needs a pass that rewrites it",
+        remedy="write it with operators that the delegate takes",
     )

@@ -10,6 +10,8 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.analysis.origin import line_of
+from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.backends.base import Emitted, Order
 from edge_pipeline.compiler.backends.litert.concatenation import split_concatenations
 from edge_pipeline.compiler.backends.litert.convert import convert
@@ -25,7 +27,7 @@ from edge_pipeline.compiler.backends.litert.quantize import (
     permit_half_arithmetic,
     static,
 )
-from edge_pipeline.compiler.program import constants_of
+from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.errors import CompileError, DelegationError
 from edge_pipeline.optional import require as require_module
 from edge_pipeline.runtime.native import native_silence
@@ -41,8 +43,8 @@ _PACKAGES = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer", "torch")
 _REMEDIES = {
     "MIRROR_PAD": "pad by slices and concatenation, as the pass lower_padding does",
     "RELU_0_TO_1": "clamp in two steps, as the pass lower_clamp does",
-    "CONV_2D": "write it as matrix products, as the pass lower_convolution does, or fold its "
-    "filters with --filters folded",
+    "CONV_2D": "write it as matrix products, as the pass lower_convolution does, or make its "
+    "weights parameters",
 }
 # Below it float16 has gaps, and ARM processors may take numbers for zero.
 _SMALLEST_HALF = 2.0**-14
@@ -87,15 +89,15 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
         order: how; see `Order`.
 
     Raises:
-        DelegationError: an operator stays outside that `order` does not allow.
+        DelegationError: operators stay outside that `order` does not allow; all are named.
         CompileError: litert-torch or the quantizer itself fails.
     """
     require()
     with native_silence():
         data = _converted(program, order)
         data, notes = _in_precision(data, program, order)
-        placement = place(data)
-        _refuse(placement, order)
+        placement = _placed(data)
+        _refuse(placement, program, order)
         share = measured_share(data, placement.outside) if placement.outside else None
     file = f"{order.name}.tflite"
     return Emitted(file, {file: data}, _delegation(placement, share), notes)
@@ -106,6 +108,16 @@ def _converted(program: ExportedProgram, order: Order) -> bytes:
         return split_concatenations(convert(program, order.inputs, order.outputs))
     except _FAILURES as error:
         raise CompileError(f"litert-torch cannot take the program: {_first_line(error)}") from error
+
+
+def _placed(data: bytes) -> Placement:
+    try:
+        return place(data)
+    except _FAILURES as error:
+        raise CompileError(
+            f"LiteRT cannot load what litert-torch wrote: {_first_line(error)}; change the network "
+            "or report it to litert-torch"
+        ) from error
 
 
 def _in_precision(
@@ -153,23 +165,34 @@ def _scalars(program: ExportedProgram) -> list[float]:
     return given + held
 
 
-def _refuse(placement: Placement, order: Order) -> None:
-    """Raise for the first operator outside the delegate that may not be there."""
+def _refuse(placement: Placement, program: ExportedProgram, order: Order) -> None:
+    """Raise for all operators outside the delegate that may not be there."""
     allowed = {name.lower() for name in order.allowed}
-    refused = [o for o in placement.outside if o.kind.lower() not in allowed]
-    if not refused:
-        return
-    first = refused[0]
-    more = f", and {len(refused) - 1} more operators" if len(refused) > 1 else ""
-    raise DelegationError(
-        f"{first.layer}: the operator {first.kind} stays outside XNNPACK ({first.reason()}){more}, "
-        f"where slower kernels would run it and the program is cut in two; {_remedy(first)}, or "
-        f"allow {first.kind.lower()} by name"
+    strays = [o for o in placement.outside if o.kind.lower() not in allowed]
+    if strays:
+        lines = _lines(program)
+        heading = f"{len(strays)} operators stay outside XNNPACK, and the program is cut in parts"
+        raise DelegationError(refusal(heading, [_refused(o, lines) for o in strays]))
+
+
+def _refused(operator: Operator, lines: dict[str, str]) -> Refused:
+    kind = operator.kind
+    problem = (
+        f"the operator {kind} stays outside XNNPACK ({operator.reason()}), where a slower kernel "
+        "runs it"
     )
+    remedy = _REMEDIES.get(kind, "write it with operators that the delegate takes")
+    line = lines.get(operator.layer, "")
+    return Refused(operator.layer, line, problem, f"{remedy}, or allow {kind.lower()} by name")
 
 
-def _remedy(operator: Operator) -> str:
-    return _REMEDIES.get(operator.kind, "the network needs a pass that rewrites it")
+def _lines(program: ExportedProgram) -> dict[str, str]:
+    """The source lines of each layer; the file does not tell which operator comes from which."""
+    found: dict[str, list[str]] = {}
+    for node in program.graph.nodes:
+        if node.op == "call_function" and (line := line_of(node)):
+            found.setdefault(layer_of(node), []).append(line)
+    return {layer: " or ".join(dict.fromkeys(lines)) for layer, lines in found.items()}
 
 
 def _delegation(placement: Placement, share: float | None) -> Delegation:

@@ -21,7 +21,9 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.analysis.refusals import refusal
 from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.onnx.missing import missing_operators
 from edge_pipeline.compiler.backends.onnx.precision import to_half, to_int8
 from edge_pipeline.compiler.source.shapes import Letters
 from edge_pipeline.errors import CompileError
@@ -36,6 +38,9 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 OPSET = 20
 
 _DELEGATE = "onnxruntime"
+
+# What the exporter raises, whatever is wrong.
+_FAILURES = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AssertionError)
 
 # Where each weight begins in its file, a multiple of: a cache line.
 _ALIGNMENT = 64
@@ -128,9 +133,19 @@ def _export(program: ExportedProgram, order: Order) -> Any:
             )
             _simplify(exported.model)
             return exported.model_proto
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise CompileError(f"the ONNX exporter cannot take the program: {first[0]}") from error
+    except _FAILURES as error:
+        if missing := missing_operators(program, OPSET):
+            heading = f"{len(missing)} operators cannot be written in ONNX"
+            raise CompileError(refusal(heading, missing)) from error
+        raise CompileError(f"the ONNX exporter cannot take the program: {_cause(error)}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of the exception that began it; those around it only say that it failed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]
 
 
 def _clamp_in_blocks(model: Any) -> None:

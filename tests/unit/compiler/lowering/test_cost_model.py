@@ -5,15 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.lowering import cost_model
+from edge_pipeline.compiler.lowering.choice import choose, plans_of
 from edge_pipeline.compiler.lowering.convolution import PLANS, Geometry, Plan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     NATIVE,
     BackendCosts,
     Call,
-    choose,
     load_costs,
-    plans_of,
     predict,
     work_of,
 )
@@ -81,23 +80,6 @@ def test_a_prediction_is_the_sum_of_its_parts():
     work = work_of(call(), NATIVE, 1, 1)
     expected = 3.0 * work.flops / 1e9 + 5.0 * work.far_bytes / 1e9 + 7.0
     assert predict(model, call(), NATIVE) == pytest.approx(expected)
-
-
-def test_the_fastest_that_the_model_knows_is_chosen():
-    slow, fast = (100.0,) * 4, (0.1,) * 4
-    assert choose(costs(im2col=slow, native=fast), call(), constant=False) == NATIVE
-    assert choose(costs(im2col=fast, native=slow), call(), constant=False).form == "im2col"
-    assert choose(costs(im2col=slow, native=fast), call(), constant=True).form == "im2col"
-    assert choose(costs(im2col=slow, constant=fast), call(), constant=True) == CONSTANT
-    assert choose(costs(constant=fast), call(), constant=False) is None
-
-
-def test_strips_are_chosen_by_what_is_near():
-    model = costs(stacked_columns=(1.0, 1.0, 100.0, 0.0), cache_bytes=4 << 20)
-    large = call(size=(256, 256))
-    assert choose(model, large, constant=False) == Plan("stacked_columns", 2 << 20)
-    costly = costs(stacked_columns=(1.0, 1.0, 1.0, 10.0), cache_bytes=4 << 20)
-    assert choose(costly, large, constant=False) == Plan("stacked_columns", 0)
 
 
 def test_every_plan_can_be_predicted_for_the_shipped_device():

@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edge_pipeline.compiler.lowering.choice import choose
 from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     BackendCosts,
     Call,
-    choose,
     load_costs,
 )
 from edge_pipeline.compiler.lowering.forms import FORMS
@@ -107,10 +107,34 @@ def test_padding_that_others_use_stays_for_them():
     assert "pad" in targets(result.program)
 
 
-def test_a_batch_is_refused_with_the_layer():
-    inputs = (torch.rand(2, 4, 9, 9), torch.randn(4, 4, 3, 3))
-    with pytest.raises(CompileError, match=r"hyper: .*batch 2.*--filters folded"):
-        LOWER.run(exported(Predicted(), *inputs))
+def test_the_samples_of_a_batch_that_share_weights_are_lowered_one_by_one():
+    inputs = (torch.rand(3, 4, 9, 9), torch.randn(4, 4, 3, 3))
+    result = run_checked(LOWER, exported(Predicted(), *inputs), *inputs, tolerance=3e-6)
+    assert "conv2d" not in targets(result.program)
+
+
+def test_all_that_cannot_be_lowered_are_refused_at_once():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = Three(), Three()
+
+        def forward(self, x, weight):
+            return self.second(self.first(x, weight), weight)
+
+    class Three(nn.Module):
+        def forward(self, x, weight):
+            return F.conv3d(x, weight * 2, padding=1)
+
+    inputs = (torch.rand(1, 2, 4, 4, 4), torch.randn(2, 2, 3, 3, 3))
+    with pytest.raises(CompileError) as caught:
+        LOWER.run(exported(Two(), *inputs))
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "executorch takes no computed weights:"
+    assert [line.split(" (")[0].strip() for line in lines] == ["first", "second"]
+    assert all("test_lower_convolution.py:" in line for line in lines)
+    assert all("conv3d has computed weights; write it as conv2d" in line for line in lines)
+    assert "--filters" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -126,15 +150,10 @@ def test_a_batch_is_refused_with_the_layer():
             (torch.rand(1, 4, 9), torch.randn(4, 4, 3)),
             "conv1d",
         ),
-        (
-            lambda x, w: F.conv2d(x, w * 2, padding="same"),
-            (torch.rand(1, 4, 9, 9), torch.randn(4, 4, 3, 3)),
-            "",
-        ),
     ],
 )
-def test_another_convolution_with_computed_weights_is_refused(layer, inputs, words):
-    with pytest.raises(CompileError, match=f"computed at run time and it is a .*{words}"):
+def test_without_raising_another_kind_is_refused(layer, inputs, words):
+    with pytest.raises(CompileError, match=f"a {words} has computed weights; .*raise_convolution"):
         LOWER.run(exported(layer, *inputs))
 
 
@@ -146,7 +165,7 @@ def test_a_transposed_one_with_constant_weights_stays():
 
 def test_a_backend_without_measured_costs_is_refused():
     inputs = (torch.rand(1, 4, 9, 9), torch.randn(4, 4, 3, 3))
-    with pytest.raises(CompileError, match="x86_epyc has no form measured for abacus"):
+    with pytest.raises(CompileError, match=r"hyper \(.*\): .*x86_epyc has no form measured"):
         LowerConvolution("abacus").run(exported(Predicted(), *inputs))
 
 

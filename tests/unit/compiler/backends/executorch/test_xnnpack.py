@@ -125,9 +125,26 @@ def test_without_the_lowering_the_layer_the_operator_and_the_reason_are_named(pr
     steps = [step for step in passes_for("executorch") if step.name != "lower_convolution"]
     lowered = run_passes(program, steps, [x])
     with pytest.raises(
-        DelegationError, match=r"hyper: the operator convolution .*Expected weight to be a static"
+        DelegationError,
+        match=r"hyper \(.*\): the operator convolution .*Expected weight to be a static",
     ):
         backend.emit(lowered, ORDER)
+
+
+def test_every_operator_that_stays_outside_is_named_with_its_line():
+    def masks(x):
+        return torch.where(x > 0.5, x, x * 2) + x.cumsum(1)
+
+    x = torch.rand(SIZE)
+    lowered = run_passes(exported(masks, x), passes_for("executorch"), [x])
+    with pytest.raises(DelegationError) as caught:
+        backend.emit(lowered, ORDER)
+    heading, *lines = str(caught.value).splitlines()
+    assert "3 operators stay outside XNNPACK" in heading
+    assert [name for name in ("gt", "where", "cumsum") if f"operator {name} " in "".join(lines)]
+    assert len(lines) == 3
+    assert all("the function programs.py:" in line for line in lines)
+    assert all("or allow " in line for line in lines)
 
 
 def test_an_allowed_operator_stays_outside_and_its_share_is_measured(tmp_path):

@@ -13,6 +13,7 @@ from edge_pipeline.compiler.backends.base import Emitted, Order
 from edge_pipeline.compiler.backends.litert import backend
 from edge_pipeline.compiler.passes.lower_clamp import LowerClamp
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
+from edge_pipeline.compiler.passes.lower_slices import LowerSlices
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.program import run_program
 from edge_pipeline.errors import CompileError, DelegationError
@@ -113,8 +114,11 @@ def test_maps_are_turned_only_where_they_go_in_and_out(networks, x):
 @pytest.mark.parametrize(
     ("left_out", "words"),
     [
-        (LowerPadding, r"hyper: the operator MIRROR_PAD .*lower_padding.*allow mirror_pad"),
-        (LowerClamp, r"the operator RELU_0_TO_1 .*lower_clamp"),
+        (
+            (LowerPadding, LowerSlices),
+            r"hyper \(.*\): the operator MIRROR_PAD .*lower_padding.*allow mirror_pad",
+        ),
+        ((LowerClamp,), r"the operator RELU_0_TO_1 .*lower_clamp"),
     ],
 )
 def test_without_a_lowering_the_layer_the_operator_and_the_remedy_are_named(
@@ -127,8 +131,28 @@ def test_without_a_lowering_the_layer_the_operator_and_the_remedy_are_named(
 
 def test_a_convolution_with_computed_weights_is_refused_with_its_reason(networks, x):
     steps = [step for step in STEPS if step.name != "lower_convolution"]
-    with pytest.raises(DelegationError, match=r"hyper: the operator CONV_2D .*at run time"):
+    with pytest.raises(DelegationError, match=r"hyper \(.*\): the operator CONV_2D .*at run time"):
         emitted(networks[True], x, steps=steps)
+
+
+def test_every_operator_that_stays_outside_is_named(x):
+    def masks(x):
+        return (torch.where(x > 0.5, x, x * 2) + x.cumsum(1)) * 0.5
+
+    with pytest.raises(DelegationError) as caught:
+        emitted(masks, x)
+    text = str(caught.value)
+    assert all(kind in text for kind in ("GREATER", "SELECT", "CUMSUM"))
+    assert "the function programs.py:" in text
+
+
+def test_a_file_that_the_runtime_cannot_load_is_a_compile_error(x, monkeypatch):
+    def broken(data):
+        raise RuntimeError("Node number 13 failed to prepare.\nmore")
+
+    monkeypatch.setattr(backend, "place", broken)
+    with pytest.raises(CompileError, match=r"cannot load .* Node number 13 failed to prepare"):
+        emitted(lambda x: x * 2.0, x)
 
 
 def test_what_is_allowed_outside_is_counted_and_its_share_of_the_time_measured(x, tmp_path):

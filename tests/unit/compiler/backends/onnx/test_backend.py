@@ -238,3 +238,18 @@ def test_a_clamp_to_other_limits_is_no_hard_sigmoid(limits):
     emitted = backend.emit(exported(network, x), Order("f", ["x"], ["y"]))
     assert "HardSigmoid" not in emitted.delegation.delegated
     np.testing.assert_allclose(run(emitted, x=x), network(x), atol=1e-5)
+
+
+def test_every_operator_that_onnx_lacks_is_named_at_once():
+    class Special(nn.Module):
+        def forward(self, x):
+            return torch.special.bessel_j0(x) + torch.special.i1(x)
+
+    x = torch.rand(1, 3, 4, 4)
+    with pytest.raises(CompileError) as caught:
+        backend.emit(exported(nn.Sequential(Special()), x), Order("forward", ["x"], ["y"]))
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "2 operators cannot be written in ONNX:"
+    assert "bessel_j0" in lines[0]
+    assert "bessel_i1" in lines[1]
+    assert all("0 (test_backend.py:" in line for line in lines)

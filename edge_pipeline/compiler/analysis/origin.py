@@ -1,0 +1,44 @@
+"""Where an operator comes from: the layer of the source network, and the line of its code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from torch import fx
+
+__all__ = ["NETWORK", "layer_of", "line_of"]
+
+# The attribute under which a program's module holds the source network; layers' names omit it.
+NETWORK = "network"
+
+_FRAME = re.compile(r'File "(.+?)", line (\d+), in')
+_TORCH = str(Path(torch.__file__).parent)
+
+
+def layer_of(node: fx.Node) -> str:
+    """The module of the source network that `node` comes from, by its path.
+
+    An operator that the network's own `forward` or a plain function calls belongs to no layer;
+    then it is "the function FILE:LINE", and "the network itself" if no line is known.
+    """
+    path = [entry[0] for entry in node.meta.get("nn_module_stack", {}).values()]
+    name = str(path[-1]).removeprefix(NETWORK).removeprefix(".") if path else ""
+    if name:
+        return name
+    line = line_of(node)
+    return f"the function {line}" if line else "the network itself"
+
+
+def line_of(node: fx.Node) -> str:
+    """The line of code that called the operator, as `FILE:LINE`; empty if it is not known.
+
+    It is the innermost line outside torch. The folder is left out, so that messages and files do
+    not depend on the place of the sources.
+    """
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    for file, line in reversed(frames):
+        if not file.startswith(_TORCH):
+            return f"{Path(file).name}:{line}"
+    return ""

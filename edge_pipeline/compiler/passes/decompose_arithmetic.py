@@ -1,0 +1,145 @@
+"""Decompose arithmetic: forms of sums, powers and limits become the plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.program import Editor, Result, value_of
+
+__all__ = ["DecomposeArithmetic"]
+
+_ATEN = torch.ops.aten
+
+
+def _power(x: Tensor, exponent: float) -> Tensor | None:
+    if exponent in (1, 2, 3, 4):
+        square = x * x if exponent > 1 else x
+        return {1: x, 2: square, 3: square * x, 4: square * square}[int(exponent)]
+    if exponent in (0.5, -0.5):
+        return x.sqrt() if exponent > 0 else x.rsqrt()
+    return None
+
+
+def _below(x: Tensor, limit: Any) -> Tensor | None:
+    return None if isinstance(limit, Tensor) else x.clamp(min=float(limit))
+
+
+def _above(x: Tensor, limit: Any) -> Tensor | None:
+    return None if isinstance(limit, Tensor) else x.clamp(max=float(limit))
+
+
+def _subtracted_from(x: Tensor, other: float, alpha: float = 1) -> Tensor:
+    return (-x if alpha == 1 else x * -float(alpha)) + float(other)
+
+
+# Each gives None for what it cannot write in the plain form.
+_BODIES: dict[Any, Callable[..., Tensor | None]] = {
+    _ATEN.pow.Tensor_Scalar: _power,
+    _ATEN.square.default: lambda x: x * x,
+    _ATEN.log1p.default: lambda x: (x + 1.0).log(),
+    _ATEN.expm1.default: lambda x: x.exp() - 1.0,
+    _ATEN.clamp_min.default: _below,
+    _ATEN.clamp_max.default: _above,
+    _ATEN.rsub.Scalar: _subtracted_from,
+    _ATEN.addcmul.default: lambda x, a, b, value=1: x + a * b * float(value),
+    _ATEN.addcdiv.default: lambda x, a, b, value=1: x + a / b * float(value),
+    _ATEN.lerp.Scalar: lambda x, y, weight: x + (y - x) * float(weight),
+    _ATEN.lerp.Tensor: lambda x, y, weight: x + (y - x) * weight,
+}
+_ALPHA = (_ATEN.add.Tensor, _ATEN.sub.Tensor)
+_ONE_OVER = _ATEN.reciprocal.default
+
+
+class DecomposeArithmetic:
+    """Rewrite arithmetic that a delegate has in a plainer form.
+
+    pow(x, 2) -> x * x; pow(x, 0.5) -> sqrt(x); pow(x, -0.5) -> rsqrt(x)
+    clamp_min, clamp_max -> clamp; log1p, expm1 -> log, exp
+    add(x, y, alpha=a) -> x + y * a; rsub, addcmul, addcdiv, lerp alike
+    reciprocal(x) -> 1 / x, the one a constant
+    where(mask, x, y), masked_fill(x, mask, value) -> products with the constant mask
+    """
+
+    name = "decompose_arithmetic"
+    why = "delegates have one form of each operation, and leave the others outside"
+
+    def run(self, program: ExportedProgram) -> Result:
+        """See the class; whole numbers, and masks that are computed, stay."""
+        editor = Editor(program)
+        for node in editor.calls(*_BODIES, *_ALPHA, _ONE_OVER):
+            if not value_of(node).is_floating_point():
+                continue
+            if node.target is _ONE_OVER:
+                _invert(editor, node)
+            elif node.target in _ALPHA:
+                _state_factor(editor, node)
+            else:
+                _decompose(editor, node)
+        for node in editor.calls(_ATEN.masked_fill.Scalar, _ATEN.where.self):
+            if value_of(node).is_floating_point():
+                _unmask(editor, node)
+        return editor.finish()
+
+
+def _decompose(editor: Editor, node: fx.Node) -> None:
+    operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
+    rest: Any = node.args[len(operands) :]
+    body, settings = _BODIES[node.target], dict(node.kwargs)
+    trial = body(*(torch.ones(1) for _ in operands), *rest, **settings)
+    if trial is None:
+        return
+
+    def plain(*given: Tensor) -> Tensor:
+        found = body(*given, *rest, **settings)
+        assert found is not None  # noqa: S101 - the trial gave one
+        return found
+
+    editor.replace(node, plain, operands, f"{node.target} became plain arithmetic")
+
+
+def _state_factor(editor: Editor, node: fx.Node) -> None:
+    alpha: Any = node.kwargs.get("alpha", 1)
+    if alpha == 1 or not all(isinstance(operand, fx.Node) for operand in node.args):
+        return
+    sign = 1.0 if node.target is _ATEN.add.Tensor else -1.0
+
+    def added(x: Tensor, y: Tensor) -> Tensor:
+        return x + y * (float(alpha) * sign)
+
+    operands: Any = list(node.args)
+    editor.replace(node, added, operands, f"the factor {alpha} of an addend became a product")
+
+
+def _invert(editor: Editor, node: fx.Node) -> None:
+    source: Any = node.args[0]
+    shape, dtype = [1] * value_of(source).dim(), value_of(source).dtype
+    one = editor.add_constant(torch.ones(shape, dtype=dtype), "one")
+    editor.replace(node, lambda x, one: one / x, [source, one], "a reciprocal became a division")
+
+
+def _unmask(editor: Editor, node: fx.Node) -> None:
+    """A choice by a constant mask, as products with it and with what it leaves."""
+    filled = node.target is _ATEN.masked_fill.Scalar
+    given: Any = node.args[1] if filled else node.args[0]
+    mask = editor.constant(given)
+    if mask is None:
+        return
+    dtype = value_of(node).dtype
+    chosen = mask.to(dtype)
+    if not filled:
+        pair: Any = list(node.args[1:])
+        ones = [editor.add_constant(m, "mask") for m in (chosen, 1 - chosen)]
+        note = "a choice by a constant mask became products"
+        editor.replace(node, lambda x, y, m, n: x * m + y * n, [*pair, *ones], note)
+        return
+    value: Any = node.args[2]
+    fill = torch.zeros(mask.shape, dtype=dtype).masked_fill(mask, float(value))
+    source: Any = node.args[0]
+    addend, kept = (editor.add_constant(m, "mask") for m in (fill, 1 - chosen))
+    note = "a fill by a constant mask became a product and a sum"
+    editor.replace(node, lambda x, a, k: x * k + a, [source, addend, kept], note)

@@ -1,0 +1,113 @@
+"""Fold sourceless operators: tensors that are made of numbers alone become constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.analysis.movement import has_fixed_shape
+from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
+
+__all__ = ["FoldSourceless"]
+
+_ATEN = torch.ops.aten
+# Of the tensor that they take, they read the shape and the type alone.
+_LIKE = (
+    _ATEN.full_like.default,
+    _ATEN.ones_like.default,
+    _ATEN.zeros_like.default,
+    _ATEN.new_full.default,
+    _ATEN.new_ones.default,
+    _ATEN.new_zeros.default,
+)
+# Their content is whatever lies in memory.
+_UNDEFINED = ("empty", "new_empty")
+# Operators that broadcast their operands.
+_BROADCASTING = (
+    _ATEN.add.Tensor,
+    _ATEN.sub.Tensor,
+    _ATEN.mul.Tensor,
+    _ATEN.div.Tensor,
+    _ATEN.maximum.default,
+    _ATEN.minimum.default,
+)
+
+
+class FoldSourceless:
+    """Compute operators without operands ahead of time.
+
+    arange(8) -> constant [8]
+    zeros(1, 64, 256, 256) -> constant [1, 1, 1, 1] if all that use it broadcast it
+    zeros(1, 64, 256, 256) -> constant [1, 64, 256, 256] otherwise, up to the limit
+
+    The same for `zeros_like` and its kind, which read nothing but a shape.
+
+    Args:
+        limit_bytes: of a constant; an operator whose result is larger stays.
+    """
+
+    name = "fold_sourceless"
+    why = "delegates take no operator without operands, and what depends on it cannot fold"
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+
+    def run(self, program: ExportedProgram) -> Result:
+        """See the class; random and uninitialised tensors and those of free size stay."""
+        editor = Editor(program)
+        for node in editor.calls(*{n.target for n in editor.graph.nodes}):
+            if not _is_sourceless(node) or not has_fixed_shape(node):
+                continue
+            value = _evaluated(node)
+            small = _broadcastable(node, value)
+            if small is None and value.numel() * value.element_size() > self.limit_bytes:
+                note = f"{node.target} stays, since its result has {value.numel()} values"
+                editor.notes.append(f"{layer_of(node)}: {note}")
+                continue
+            constant = editor.add_constant(value if small is None else small, f"made_{node.name}")
+            editor.substitute(node, constant, f"computed {node.target} ahead of time")
+        return editor.finish()
+
+
+def _is_sourceless(node: fx.Node) -> bool:
+    target: Any = node.target
+    if not isinstance(target, torch._ops.OpOverload) or not isinstance(node.meta["val"], Tensor):
+        return False
+    if torch.Tag.nondeterministic_seeded in target.tags:
+        return False
+    name = target._schema.name.removeprefix("aten::")
+    if name.startswith(_UNDEFINED):
+        return False
+    return target in _LIKE or not node.all_input_nodes
+
+
+def _evaluated(node: fx.Node) -> Tensor:
+    target: Any = node.target
+
+    def stand_in(operand: fx.Node) -> Tensor:
+        value = value_of(operand)
+        return torch.empty(tuple(map(int, value.shape)), dtype=value.dtype)
+
+    with torch.no_grad():
+        args: Any = fx.node.map_arg(node.args, stand_in)
+        kwargs: Any = dict(node.kwargs)
+        if kwargs.get("device") is not None:
+            kwargs["device"] = torch.device("cpu")
+        result: Tensor = target(*args, **kwargs)
+    return result
+
+
+def _broadcastable(node: fx.Node, value: Tensor) -> Tensor | None:
+    """One value in the place of many equal ones, if all users broadcast it to the same result."""
+    if value.numel() < 2 or not node.users or not bool((value == value.flatten()[0]).all()):
+        return None
+    for user in node.users:
+        others = [n for n in user.args if isinstance(n, fx.Node) and n is not node]
+        if user.target not in _BROADCASTING or len(others) != 1 or not has_fixed_shape(others[0]):
+            return None
+        if value_of(others[0]).shape != value_of(user).shape:
+            return None
+    return value.flatten()[:1].reshape([1] * value.dim()).clone()
