@@ -106,10 +106,20 @@ class _Clock:
 
 
 class _Colour(NamedTuple):
-    """From the network's values to linear sRGB: a matrix [3, 3], and stops to add."""
+    """From a normalised capture to linear sRGB.
+
+    Attributes:
+        matrix: [3, 3], from the network's values.
+        base_ev: stops that are added unasked.
+        push_ev: stops to add before the network.
+        after_ev: stops to add after it.
+        encoded: whether the network gives encoded sRGB.
+    """
 
     matrix: NDArray[np.float64]
     base_ev: float
+    push_ev: float
+    after_ev: float
     encoded: bool
 
 
@@ -180,11 +190,12 @@ class Developer:
         with clock.phase("normalise"):
             gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
             mosaic = normalise(capture, gains)
+            colour = self._colour(capture, settings)
+            _push(mosaic, colour.push_ev)
             aligned = align(mosaic, capture.pattern, self._network.multiple)
             del mosaic  # a quarter of a large capture's memory
         with clock.phase("filters"):
             filters = self._network.filters(aligned.mosaic)
-        colour = self._colour(capture)
         canvas = _canvas(capture, aligned, settings, colour)
         with clock.phase("network"):
             grain = 0.0 if colour.encoded else settings.grain
@@ -207,12 +218,21 @@ class Developer:
         )
         return Picture(rgb, capture.exif, info)
 
-    def _colour(self, capture: Capture) -> _Colour:
-        """How the network's values become linear sRGB; encoded ones are taken as they are."""
+    def _colour(self, capture: Capture, settings: Settings) -> _Colour:
+        """How the capture becomes linear sRGB.
+
+        Light is added before a network that gives linear light: it then sees a well exposed
+        capture with more noise, as in training. Added afterwards, it would multiply the network's
+        errors. A network that gives encoded sRGB chose the brightness itself, and its values are
+        taken as they are.
+        """
+        asked = settings.exposure_ev
         if self.artifact.manifest.card.output_space == "srgb":
-            return _Colour(np.eye(3), 0.0, encoded=True)
+            return _Colour(np.eye(3), 0.0, 0.0, asked, encoded=True)
         matrix = camera_to_srgb_matrix(capture.xyz_to_camera)
-        return _Colour(matrix, libraw_exposure_ev(capture), encoded=False)
+        base = libraw_exposure_ev(capture)
+        push = max(base + asked, 0.0)
+        return _Colour(matrix, base, push, base + asked - push, encoded=False)
 
     def _read(self, source: Path, profile: CameraProfile | None) -> Capture:
         if profile is not None:
@@ -220,9 +240,16 @@ class Developer:
         return read_capture(source, timeout_s=self.timeout_s)
 
 
+def _push(mosaic: NDArray[np.float32], ev: float) -> None:
+    """Add stops of light to a normalised mosaic in place; lights clip at white."""
+    if ev > 0:
+        mosaic *= np.float32(2.0**ev)
+        np.minimum(mosaic, 1, out=mosaic)
+
+
 def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour) -> Canvas:
     kind = FullCanvas if settings.size == "full" else HalfCanvas
-    ink = Ink(colour.matrix, colour.base_ev + settings.exposure_ev, colour.encoded, settings.bits)
+    ink = Ink(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
     return kind((aligned.height, aligned.width), ink, capture.orientation)
 
 

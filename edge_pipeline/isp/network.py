@@ -14,14 +14,22 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp.filters import average_filters, fixed_size
 from edge_pipeline.isp.grain import keep_grain
-from edge_pipeline.isp.tiles import Span, Tile, fixed_spans, flexible_spans, grow, tiles
+from edge_pipeline.isp.tiles import (
+    Span,
+    Tile,
+    cut,
+    fixed_spans,
+    flexible_spans,
+    grow,
+    single_span,
+    tiles,
+)
 from edge_pipeline.raw.cfa import pack
 from edge_pipeline.runtime.base import open_session
 
 __all__ = ["LARGEST_WINDOW", "Core", "Network"]
 
-# Packed pixels along an axis: at 1024 x 1024 the shipped network takes 0.8 GB in ONNX Runtime, and
-# its halo of 80 makes it compute 1.4 times what it keeps.
+# Packed pixels along an axis: more takes more memory, and less computes the halos more often.
 LARGEST_WINDOW = 1024
 
 _COLOURS = 3
@@ -108,7 +116,8 @@ class Network:
         """
         if not self._split:
             return {}
-        mosaic = grow(mosaic, *self._least())
+        height, width = self._least()
+        mosaic = grow(mosaic, 2 * height, 2 * width)
         spec = self.artifact.program("predict_filters")
         return average_filters(self._predict, spec, mosaic, self._tile)
 
@@ -119,7 +128,7 @@ class Network:
         *,
         grain: float = 0.0,
     ) -> Iterator[Core]:
-        """Run the network over a mosaic.
+        """Run the network over a mosaic that is extended by reflection as far as a pixel sees.
 
         Args:
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
@@ -127,14 +136,12 @@ class Network:
             grain: share of the sensor's noise to keep, 0..1; for linear camera RGB only.
 
         Yields:
-            Cores that cover the mosaic (and what it is grown by, where it is smaller than the
-            network's input), each pixel once.
+            Cores that cover the mosaic, each pixel once.
 
         Raises:
             InputError: the mosaic is larger than an artifact takes that cannot be tiled.
             RuntimeFailure: the runtime failed, or gave values that are not finite.
         """
-        mosaic = grow(mosaic, *self._least())
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
         total = len(rows) * len(cols)
         for i, tile in enumerate(tiles(rows, cols)):
@@ -149,7 +156,7 @@ class Network:
         grain: float,
     ) -> NDArray[np.float32]:
         rows, cols = tile.rows, tile.cols
-        packed = pack(mosaic[2 * rows.start : 2 * rows.stop, 2 * cols.start : 2 * cols.stop])
+        packed = pack(cut(mosaic, tile))
         # [1, 3, 2h, 2w] -> [3, 2h, 2w] of the window -> of the core
         rgb = self._run.run({"packed": packed[None], **filters})["rgb"][0, :_COLOURS]
         rgb = keep_grain(rgb, packed, grain)
@@ -163,31 +170,45 @@ class Network:
         return core
 
     def _least(self) -> tuple[int, int]:
-        """Smallest mosaic that the network takes, in mosaic pixels."""
+        """Smallest packed size that the network takes."""
         if self._fixed is not None:
-            return 2 * self._fixed[0], 2 * self._fixed[1]
+            return self._fixed
         stride = self._tile.stride
-        least = 2 * stride * -(-self._tile.minimum // stride)
+        least = stride * -(-self._tile.minimum // stride)
         return least, least
 
     def _spans(self, size: tuple[int, int]) -> tuple[list[Span], list[Span]]:
         """Rows and columns of tiles for a packed size."""
         stride, halo = self._tile.stride, self._tile.halo
-        whole = [Span(0, size[0], 0, size[0])], [Span(0, size[1], 0, size[1])]
-        if self._fixed is None:
-            if halo is None or self.artifact.manifest.filters == "dynamic":
-                return whole
-            rows, cols = (
-                flexible_spans(n, stride=stride, halo=halo, largest=self._largest) for n in size
-            )
-            return rows, cols
-        if size == self._fixed:
-            return whole
         if halo is None or self.artifact.manifest.filters == "dynamic":
+            return self._in_one_piece(size, halo or 0)
+        if self._fixed is None:
+            least = self._least()[0]
+            rows, cols = (
+                flexible_spans(n, stride=stride, halo=halo, largest=self._largest, least=least)
+                for n in size
+            )
+        else:
+            rows, cols = (
+                fixed_spans(n, stride=stride, halo=halo, window=window)
+                for n, window in zip(size, self._fixed, strict=True)
+            )
+        return rows, cols
+
+    def _in_one_piece(self, size: tuple[int, int], margin: int) -> tuple[list[Span], list[Span]]:
+        """A single tile, with a margin where its size leaves room for one."""
+        if self._fixed is not None and any(n > m for n, m in zip(size, self._fixed, strict=True)):
             raise InputError(self._too_large(size))
         rows, cols = (
-            fixed_spans(n, stride=stride, halo=halo, window=window)
-            for n, window in zip(size, self._fixed, strict=True)
+            [
+                single_span(
+                    n,
+                    stride=self._tile.stride,
+                    margin=margin,
+                    window=least if self._fixed else max(least, n + 2 * margin),
+                )
+            ]
+            for n, least in zip(size, self._least(), strict=True)
         )
         return rows, cols
 

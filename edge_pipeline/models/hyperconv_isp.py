@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from edge_pipeline.errors import InputError
-from edge_pipeline.models.layers.basis_conv import BasisConv
+from edge_pipeline.models.layers.basis_conv import BasisConv, in_type_of
 from edge_pipeline.models.layers.coding import compress, expand
 from edge_pipeline.models.layers.directional import DirectionalDemosaic
 from edge_pipeline.models.layers.hyperconv import Filters
@@ -59,9 +59,10 @@ def build(options: Options) -> HyperConvIsp:
 
 def _full_precision(x: Tensor) -> AbstractContextManager[object]:
     """A context without autocast; nothing at all if autocast is off, as in an export."""
-    if not torch.is_autocast_enabled(x.device.type):
+    device = x.device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return nullcontext()
-    return torch.autocast(x.device.type, enabled=False)
+    return torch.autocast(device, enabled=False)
 
 
 class HyperConvIsp(nn.Module):
@@ -168,7 +169,8 @@ class HyperConvIsp(nn.Module):
             noise = self.noise(z)  # two of [N, 4]
             pooled = (features.mean((2, 3)), features.amax((2, 3)), *map(torch.sqrt, noise))
             coefficients = self.mix(torch.cat(pooled, 1))  # [N, n_basis]
-            variance = noise.least.mean(1, keepdim=True).square()  # [N, 1]
+            deviation = noise.least.mean(1, keepdim=True)  # [N, 1]
+            variance = deviation * deviation
             gain = _MOST_GAIN * variance / (variance + _DETAIL**2) + _LEAST_GAIN
             predicted: dict[str, Tensor] = {}
             for name, layer in self.named_modules():
@@ -210,5 +212,5 @@ class HyperConvIsp(nn.Module):
         fine = residual("after", self.after, fine)
         correction = F.pixel_shuffle(conv("leave", fine), 2)  # [N, 12, H, W]
         with _full_precision(x):
-            picture = first.picture + correction.to(first.picture.dtype)
+            picture = first.picture + in_type_of(first.picture, correction)
             return F.pixel_shuffle(expand(picture), 2)

@@ -170,8 +170,7 @@ def libraw_exposure_ev(capture: Capture) -> float:
     """The brightening that LibRaw applies unasked, in stops.
 
     Where the brightest pixel lies between three quarters of the range and its top, LibRaw takes
-    it for white. Added to the exposure after the network, this gives LibRaw's brightness without
-    changing what the network sees.
+    it for white. Added to the exposure, this gives LibRaw's brightness.
 
     Returns:
         0 to 0.415 stops.

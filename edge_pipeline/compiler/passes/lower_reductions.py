@@ -26,13 +26,14 @@ def _arguments(node: fx.Node) -> tuple[fx.Node, tuple[int, ...], bool]:
 
 
 class LowerReductions:
-    """Rewrite five reductions.
+    """Rewrite six reductions.
 
     max_pool2d(x, k)                        -> max_pool2d(x, k, k)
     amax(x [N, C, H, W], (2, 3))            -> max_pool2d over H x W with stride H x W
     sum(f [1, O, C, k, k], (3, 4))          -> mean of [O, C, k, k] over (2, 3), times k * k
     mean(x [N, C, H, W], (2, 3))            -> mean with dimensions kept, then reshaped
     mean(x [N, C, H, W], 1, keepdim)        -> constant 1x1 convolution
+    mean(v [N, C], 1)                       -> mean of [N, 1, 1, C] over (2, 3)
 
     Pooling carries its stride: the partitioner reads it, and fails where it is left out.
     """
@@ -97,6 +98,8 @@ def _lower_sum(editor: Editor, node: fx.Node) -> None:
 
 def _lower_mean(editor: Editor, node: fx.Node) -> None:
     source, dims, keep = _arguments(node)
+    if value_of(source).dim() == 2 and dims == (1,):
+        _lower_mean_of_rows(editor, node, source)
     if value_of(source).dim() != 4:
         return
     if dims == (2, 3) and not keep:
@@ -117,3 +120,13 @@ def _lower_mean(editor: Editor, node: fx.Node) -> None:
 
         what = "the mean over channels became a 1x1 conv"
         editor.replace(node, convolved, [source, weight], what)
+
+
+def _lower_mean_of_rows(editor: Editor, node: fx.Node, source: fx.Node) -> None:
+    n, length = value_of(source).shape
+    shape = value_of(node).shape
+
+    def averaged(x: Tensor) -> Tensor:
+        return x.reshape(n, 1, 1, length).mean((2, 3), keepdim=True).reshape(shape)
+
+    editor.replace(node, averaged, [source], "the mean of a vector became one over a map")

@@ -10,10 +10,15 @@ from torch import Tensor, nn
 
 from edge_pipeline.models.layers.hyperconv import Filters
 
-__all__ = ["BasisConv"]
+__all__ = ["BasisConv", "in_type_of"]
 
 # The share of the constant filters' deviation with which each learnt variation starts.
 _VARIATION = 0.1
+
+
+def in_type_of(like: Tensor, x: Tensor) -> Tensor:
+    """Return `x` in the dtype of `like`; a conversion that changes nothing is not exported."""
+    return x if x.dtype == like.dtype else x.to(like.dtype)
 
 
 class BasisConv(nn.Module):
@@ -67,12 +72,13 @@ class BasisConv(nn.Module):
             [N, n_out, H, W].
         """
         n_out, n_in, f_size, _ = self.shape
-        bias = torch.zeros(1, n_out) if filters.bias is None else filters.bias
-        n, pad = filters.weight.shape[0], f_size // 2
-        if n == 1:
-            return F.conv2d(x, filters.weight[0], bias[0], padding=pad)
-        # [N, n_in, H, W] -> [1, N * n_in, H, W]: one group a sample
-        grouped = x.reshape(1, n * n_in, x.shape[2], x.shape[3])
+        n, (height, width) = filters.weight.shape[0], x.shape[2:]
         weight = filters.weight.reshape(n * n_out, n_in, f_size, f_size)
-        y = F.conv2d(grouped, weight, bias.flatten(), padding=pad, groups=n)
-        return y.reshape(n, n_out, y.shape[2], y.shape[3])
+        # [N, n_in, H, W] -> [1, N * n_in, H, W]: one group a sample
+        grouped = x if n == 1 else x.reshape(1, n * n_in, height, width)
+        y = F.conv2d(grouped, weight, padding=f_size // 2, groups=n)
+        y = y if n == 1 else y.reshape(n, n_out, height, width)
+        if filters.bias is None:
+            return y
+        # Afterwards: Core ML takes no bias that is computed at run time.
+        return y + in_type_of(y, filters.bias[:, :, None, None])

@@ -29,13 +29,18 @@ _RED_MINUS_GREEN: tuple[tuple[tuple[int, int, float], ...], ...] = (
     ((0, 0, 0.5), (1, 0, 0.5)),
     ((0, 0, 0.25), (0, 1, 0.25), (1, 0, 0.25), (1, 1, 0.25)),
 )
-_BOX = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
+_BOX = ((1, 2, 1), (2, 4, 2), (1, 2, 1))  # sixteenths
 # Variance of the compressed signal below which neither direction is preferred.
 _EVEN = 1e-4
 
 
+def _zeros(*shape: int) -> Tensor:
+    """Zeros with memory even where a network is built without, on the meta device."""
+    return torch.zeros(shape, device="cpu")
+
+
 def _kernel(taps: tuple[_Tap, ...], n_in: int) -> Tensor:
-    weight = torch.zeros(n_in, 3, 3)
+    weight = _zeros(n_in, 3, 3)
     for plane, down, right, value in taps:
         weight[plane, down + 1, right + 1] += value
     return weight
@@ -50,7 +55,7 @@ def _differences() -> Tensor:
 
 def _gradients() -> Tensor:
     """[4, 4, 3, 3]: each difference minus its neighbour one cell back in its own direction."""
-    weight = torch.zeros(4, 4, 3, 3)
+    weight = _zeros(4, 4, 3, 3)
     for plane, (down, right) in enumerate(((0, 1), (0, 1), (1, 0), (1, 0))):
         weight[plane, plane, 1, 1] = 1.0
         weight[plane, plane, 1 - down, 1 - right] = -1.0
@@ -59,15 +64,15 @@ def _gradients() -> Tensor:
 
 def _energies() -> Tensor:
     """[2, 4, 3, 3]: squared gradients along rows, and along columns, summed over a window."""
-    zero = torch.zeros(3, 3)
-    return torch.stack(
-        [torch.stack([_BOX, _BOX, zero, zero]), torch.stack([zero, zero, _BOX, _BOX])]
-    )
+    weight = _zeros(2, 4, 3, 3)
+    box = weight.new_tensor(_BOX) / 16
+    weight[0, :2], weight[1, 2:] = box, box
+    return weight
 
 
 def _pictures() -> Tensor:
     """[12, 6, 3, 3]: from four planes and two colour differences to the cell's R, G and B."""
-    weight = torch.zeros(3, 4, 6, 3, 3)
+    weight = _zeros(3, 4, 6, 3, 3)
     for place in range(4):
         weight[:, place, place, 1, 1] = 1.0
     for colour in range(3):  # green at red and blue pixels: the pixel less the difference

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 __all__ = ["Noise", "NoiseStatistics"]
 
 # A second difference along both axes; it has unit gain for white noise and none for a plane.
-_LAPLACIAN = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6
+_LAPLACIAN = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))  # sixths
 _BLOCK = 8
 _TINY = 1e-8
 
@@ -41,7 +41,8 @@ class NoiseStatistics(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        kernel = _LAPLACIAN.expand(channels, 1, 3, 3).clone()
+        # On the CPU even where a network is built without memory, on the meta device.
+        kernel = torch.tensor(_LAPLACIAN, device="cpu").expand(channels, 1, 3, 3) / 6
         self.register_buffer("laplacian", kernel, persistent=False)
 
     def forward(self, z: Tensor) -> Noise:
@@ -51,5 +52,6 @@ class NoiseStatistics(nn.Module):
             z: [N, channels, H, W] in a coding that evens noise out, H and W at least 10.
         """
         detail = F.conv2d(z, self.laplacian, groups=z.shape[1])
-        deviation = torch.sqrt(F.avg_pool2d(detail * detail, _BLOCK) + _TINY)
+        energy = F.avg_pool2d(detail * detail, _BLOCK, _BLOCK, count_include_pad=False)
+        deviation = torch.sqrt(energy + _TINY)
         return Noise(-(-deviation).amax((2, 3)), deviation.mean((2, 3)))

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.data.raw_synthesis import (
+    CAMERAS_TO_SRGB,
     Shot,
     augment,
     clean_camera_rgb,
-    draw_shot,
     mosaic_of,
     synthesise,
 )
@@ -22,12 +22,18 @@ def picture(seed=0, size=32):
     return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
 
 
-@given(st.integers(0, 10_000))
-def test_without_noise_the_capture_is_the_target_sampled_by_the_cfa(seed):
-    rng = np.random.default_rng(seed)
-    random = draw_shot(rng)
-    shot = Shot(random.camera_to_srgb, random.gains, random.exposure, NoiseModel(0, 0), 1 << 16)
-    sample = synthesise(picture(seed), shot, rng)
+@given(
+    seed=st.integers(0, 10_000),
+    camera=st.sampled_from(list(CAMERAS_TO_SRGB)),
+    red=st.floats(1, 2.6),
+    blue=st.floats(1, 2.6),
+    exposure=st.floats(0.3, 2),
+)
+def test_without_noise_the_capture_is_the_target_sampled_by_the_cfa(
+    seed, camera, red, blue, exposure
+):
+    shot = Shot(camera, (red, 1.0, blue), exposure, NoiseModel(0, 0), 1 << 16)
+    sample = synthesise(picture(seed), shot, np.random.default_rng(seed))
     mosaic, target = unpack(sample.packed), sample.target
     for colour, row, column in ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1)):
         got, wanted = mosaic[row::2, column::2], target[colour, row::2, column::2]
@@ -35,9 +41,8 @@ def test_without_noise_the_capture_is_the_target_sampled_by_the_cfa(seed):
 
 
 def test_developing_the_target_gives_the_picture_back():
-    rng = np.random.default_rng(1)
     muted = (picture(1) // 4 + 96).astype(np.uint8)  # inside the camera's gamut
-    shot = Shot(draw_shot(rng).camera_to_srgb, (2.0, 1.0, 1.5), 1.0, NoiseModel(0, 0), 1 << 14)
+    shot = Shot(CAMERAS_TO_SRGB.mean(0), (2.0, 1.0, 1.5), 1.0, NoiseModel(0, 0), 1 << 14)
     back = to_srgb(clean_camera_rgb(muted, shot), shot.camera_to_srgb).transpose(1, 2, 0)
     assert np.abs(back - muted / 255).max() < 1e-3
 
@@ -78,11 +83,5 @@ def test_crops_are_squares_of_the_size_asked_for(height, width, seed):
     assert augment(source, 24, np.random.default_rng(seed)).shape == (24, 24, 3)
 
 
-def test_shots_span_no_noise_to_very_high_iso():
-    shots = [draw_shot(np.random.default_rng(i)) for i in range(300)]
-    noises = [shot.noise.a for shot in shots]
-    assert 0.1 < np.mean([a == 0 for a in noises]) < 0.25
-    assert max(noises) > NOISE_LEVELS["high"].a
-    assert min(a for a in noises if a) < NOISE_LEVELS["low"].a
-    assert all(min(shot.gains) == 1 for shot in shots)
-    assert all(np.allclose(shot.camera_to_srgb.sum(1), 1) for shot in shots)
+def test_every_camera_keeps_grey():
+    assert np.allclose(CAMERAS_TO_SRGB.sum(2), 1)

@@ -28,6 +28,23 @@ def test_the_same_picture_is_captured_with_the_same_noise():
     assert (first.packed != validation_sample(picture, "high", 4).packed).mean() > 0.9
 
 
+def test_pictures_are_developed_with_a_margin_and_judged_without_it():
+    """A network that spoils its border up to 32 packed pixels loses nothing by it."""
+    picture = Pictures("flat", "CC0", [np.full((64, 64, 3), 99, np.uint8)], ["a"])
+    sizes = []
+
+    def spoiling(packed, border=64):
+        sizes.append(packed.shape)
+        made = nearest(packed)
+        made[..., :border, :] = 0
+        made[..., -border:] = 0
+        return made
+
+    assert psnr_by_level(spoiling, picture, ("none",))["none"] > 60
+    assert sizes == [(1, 4, 32 + 64, 32 + 64)]
+    assert psnr_by_level(lambda x: spoiling(x, 65), picture, ("none",))["none"] < 30
+
+
 def test_psnr_falls_as_noise_rises():
     """On flat pictures the nearest neighbour is exact, so all that is lost is lost to noise."""
     flat = [np.full((64, 64, 3), colour, np.uint8) for colour in ((90, 120, 60), (30, 40, 200))]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edge_pipeline.errors import ArtifactError, InputError, JobError
 from edge_pipeline.isp import develop as develop_module
+from edge_pipeline.isp import network as network_module
 from edge_pipeline.isp.develop import Developer, Settings, develop
 from edge_pipeline.raw.capture import Capture, CaptureExif
 from edge_pipeline.raw.cfa import PATTERNS
@@ -128,6 +129,68 @@ def test_grey_is_grey_and_as_bright_as_the_light_says(developer, folder):
         rgb = developer.develop(path, Settings(profile=profile, exposure_ev=ev, bits=16)).rgb
         linear = srgb_decode(rgb.astype(float) / 65535)
         assert np.abs(linear - 0.25 * 2.0**ev).max() < 5e-4
+
+
+@pytest.fixture
+def seen(models, monkeypatch):
+    """The greatest and least value of every tile that a network is given."""
+    ranges = []
+    real = network_module.keep_grain
+
+    def watched(rgb, packed, share):
+        ranges.append((float(packed.min()), float(packed.max())))
+        return real(rgb, packed, share)
+
+    monkeypatch.setattr(network_module, "keep_grain", watched)
+    return ranges
+
+
+@pytest.mark.parametrize(("model", "seen_at"), [("folded", (0.01, 0.04, 0.16)), ("srgb", None)])
+def test_light_is_added_before_a_network_that_gives_linear_light(
+    models, folder, seen, model, seen_at
+):
+    """Below an exposure of 0, and for a network that gives sRGB, the capture is seen as it is."""
+    mosaic = np.full((32, 32), round(64 + 0.04 * (4095 - 64)))
+    path = headerless(folder, mosaic)
+    pictures = []
+    with Developer(models[model], threads=1) as opened:
+        for ev in (-2, 0, 2):
+            chosen = Settings(profile=profile_of(mosaic), exposure_ev=ev, bits=16)
+            pictures.append(opened.develop(path, chosen).rgb.astype(float) / 65535)
+    highest = [high for _, high in seen]
+    if seen_at is None:
+        assert highest == pytest.approx([0.04] * 3, rel=0.01)
+    else:
+        assert highest == pytest.approx([0.04, 0.04, 0.16], rel=0.01)
+        linear = [float(srgb_decode(picture).mean()) for picture in pictures]
+        assert linear == pytest.approx(seen_at, rel=0.02)
+    means = [picture.mean() for picture in pictures]
+    assert means == sorted(means)
+    assert means[0] < means[1] < means[2]
+
+
+def test_lights_that_are_pushed_over_white_clip_before_the_network(models, folder, seen):
+    mosaic = noise(32, 32)
+    path = headerless(folder, mosaic)
+    with Developer(models["folded"], threads=1) as opened:
+        opened.develop(path, Settings(profile=profile_of(mosaic), exposure_ev=3))
+        flat = np.full((32, 32), 3000)
+        chosen = Settings(profile=profile_of(flat), exposure_ev=3)
+        white = opened.develop(headerless(folder, flat), chosen).rgb
+    assert seen[0][1] == 1
+    assert (white == 255).all()
+
+
+def test_libraws_own_brightening_is_added_before_the_network_too(models, folder, seen):
+    """The brightest pixel, at 80 % of the range, becomes white."""
+    mosaic = np.full((32, 32), 1000)
+    mosaic[8, 8] = round(64 + 0.8 * (4095 - 64))
+    path = headerless(folder, mosaic)
+    with Developer(models["folded"], threads=1) as opened:
+        opened.develop(path, Settings(profile=profile_of(mosaic)))
+        darker = opened.develop(path, Settings(profile=profile_of(mosaic), exposure_ev=-1))
+    assert [high for _, high in seen] == pytest.approx([1.0, 0.8], rel=1e-3)
+    assert darker.info["base_exposure_ev"] == pytest.approx(np.log2(1 / 0.8), abs=1e-2)
 
 
 def test_clipped_highlights_stay_neutral(developer, folder):

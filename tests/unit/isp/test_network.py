@@ -40,7 +40,7 @@ def some_mosaic(height, width, seed=0):
 
 
 def assemble(opened, mosaic, filters=None):
-    """The whole picture from its cores; each pixel must come once."""
+    """The whole picture from its cores; each pixel must come once, and no other."""
     filters = opened.filters(mosaic) if filters is None else filters
     cores = list(opened.cores(mosaic, filters))
     high = max(core.top + core.rgb.shape[1] for core in cores)
@@ -53,6 +53,7 @@ def assemble(opened, mosaic, filters=None):
         assert np.isnan(place).all()
         place[:] = core.rgb
     assert not np.isnan(out).any()
+    assert out.shape[1:] == mosaic.shape
     assert [core.done for core in cores] == list(range(1, cores[0].total + 1))
     return out
 
@@ -80,7 +81,7 @@ def test_a_compiled_size_gives_what_free_sizes_give(free, fixed, height, width, 
     with Network(free[form], threads=1) as whole, Network(fixed[form], threads=1) as tiled:
         filters = whole.filters(mosaic)
         got = assemble(tiled, mosaic, filters)
-        expected = assemble(whole, grow(mosaic, 128, 160), filters)
+        expected = assemble(whole, mosaic, filters)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
 
 
@@ -163,6 +164,53 @@ def test_a_halo_too_small_for_the_true_network_is_seen(monkeypatch, folder, unet
         expected = assemble(whole, mosaic, filters)
         got = assemble(tiled, mosaic, filters)
     assert np.abs(got - expected).max() > 1e-3 * np.abs(expected).max()
+
+
+class Blurring:
+    """A network of zero padding whose 5 x 5 mean spoils borders, in the place of a compiled one."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def run(self, inputs):
+        (packed,) = inputs["packed"]
+        self.sizes.append(packed.shape[1:])
+        padded = np.pad(packed, ((0, 0), (2, 2), (2, 2)))
+        high, wide = packed.shape[1:]
+        taps = [padded[:, i : i + high, j : j + wide] for i in range(5) for j in range(5)]
+        mean = np.mean(taps, axis=0)[[0, 1, 3]]
+        return {"rgb": mean.repeat(2, 1).repeat(2, 2)[None].astype(np.float32)}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_ending):
+        return None
+
+
+@pytest.mark.parametrize("form", ["folded", "dynamic"])
+def test_borders_are_as_good_as_the_inside(monkeypatch, folder, form):
+    """A flat mosaic stays flat to its last pixel; without a margin, zeros would darken it."""
+    blurring = Blurring()
+    monkeypatch.setattr(network_module, "open_session", lambda *_args, **_named: blurring)
+    mosaic = np.full((96, 64), 0.5, np.float32)
+    for halo, spoilt in ((16, False), (None, True)):
+        artifact = make_artifact(folder / f"margin_{form}", filters=form, halo=halo, force=True)
+        with Network(artifact, threads=1) as opened:
+            out = assemble(opened, mosaic, {})
+        assert (np.abs(out - 0.5).max() > 0.1) == spoilt
+    # No more than the margin is computed besides; without one, the mosaic alone.
+    assert blurring.sizes == [(48 + 32, 32 + 32), (48, 32)]
+
+
+def test_what_a_border_shows_is_what_the_reflected_capture_shows_inside(free):
+    mosaic = some_mosaic(100, 140)
+    around = np.pad(mosaic, 64, mode="reflect")
+    with Network(free["split"], threads=1) as opened:
+        filters = opened.filters(mosaic)
+        got = assemble(opened, mosaic, filters)
+        inner = assemble(opened, around, filters)[:, 64:-64, 64:-64]
+    np.testing.assert_allclose(got, inner, rtol=0, atol=1e-6)
 
 
 def test_filters_are_the_mean_over_windows_from_all_of_the_capture():

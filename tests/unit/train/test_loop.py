@@ -9,9 +9,12 @@ from PIL import Image
 from edge_pipeline.artifact.provenance import ModelCard
 from edge_pipeline.errors import CheckpointError, InputError, JobError, OutputError
 from edge_pipeline.files import MANIFEST_FILE, SEAL_FILE
+from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import load_checkpoint
-from edge_pipeline.train.loop import learning_rate, train
-from edge_pipeline.train.recipe import Recipe, load_recipe, recipe_names
+from edge_pipeline.train.batches import Batch
+from edge_pipeline.train.loop import _developed as developed_by
+from edge_pipeline.train.loop import learning_rate, loss_of, train
+from edge_pipeline.train.recipe import LossWeights, Recipe, load_recipe, recipe_names
 
 PROCEDURAL = {"dataset": "procedural", "options": {"count": 6, "size": 200}}
 
@@ -29,7 +32,42 @@ def recipe(**changes):
     )
 
 
-def test_stopped_and_resumed_training_equals_one_without_a_stop(tmp_path):
+def shared_recipe(precision="32-true"):
+    """With the network, the loss and the settings that the shipped model is trained with."""
+    return recipe(
+        model="hyperconv_isp",
+        options={"width": 4, "coarse": 4, "n_basis": 2},
+        crop=32,
+        shared_filters=True,
+        loss={
+            "mse": 0,
+            "ms_ssim": 0,
+            "log_coded": 1,
+            "alternation": 0.5,
+            "phase_mean": 1,
+            "border": 4,
+        },
+        optimiser={
+            "learning_rate": 1e-3,
+            "batch": 2,
+            "steps": 6,
+            "average": 0.5,
+            "clip": 1.0,
+            "precision": precision,
+        },
+    )
+
+
+KINDS = {
+    "a capture a sample": recipe,
+    "shared filters": shared_recipe,
+    "bfloat16": lambda: shared_recipe("bf16-mixed"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stopped_and_resumed_training_equals_one_without_a_stop(tmp_path, kind):
+    recipe = KINDS[kind]
     whole = train(recipe(), tmp_path / "whole", accelerator="cpu", every=100)
 
     def stop(progress):
@@ -117,6 +155,70 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
         train(recipe(optimiser=wild), tmp_path / "run", accelerator="cpu", every=1000)
 
 
+def one_step(folder, **optimiser):
+    """The weights before and after a step of plain Adam in which all but the clip is fixed."""
+    chosen = shared_recipe()
+    settings = chosen.optimiser.model_copy(update={"steps": 1, "average": 0.0} | optimiser)
+    chosen = chosen.model_copy(update={"optimiser": settings})
+    before = build_model(chosen.model, chosen.options, seed=chosen.seed).state_dict()
+    after = load_checkpoint(train(chosen, folder, accelerator="cpu")).state
+    return before, after
+
+
+def test_clipping_bounds_the_norm_of_the_gradient(tmp_path, monkeypatch):
+    norms = []
+    real = torch.optim.Adam.step
+
+    def step(self, *args, **kwargs):
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        norms.append(float(torch.stack([g.norm() for g in gradients]).norm()))
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    one_step(tmp_path / "free", clip=0.0)
+    one_step(tmp_path / "clipped", clip=0.01)
+    assert norms[0] > 0.02
+    assert norms[1] == pytest.approx(0.01, rel=1e-3)
+
+
+def test_every_parameter_is_trained(tmp_path):
+    before, after = one_step(tmp_path / "run")
+    assert [name for name in before if torch.equal(before[name], after[name])] == []
+
+
+def test_shared_filters_are_the_mean_of_those_of_the_crops(tmp_path):
+    model = build_model("hyperconv_isp", {"width": 4, "coarse": 4, "n_basis": 2})
+    packed = torch.rand(2, 4, 32, 32)
+    each = model.predict_filters(packed)
+    mean = {name: (value[:1] + value[1:]) / 2 for name, value in each.items()}
+    got = developed_by(model, packed, shared=True)
+    torch.testing.assert_close(got, model.apply_filters(packed, mean), atol=1e-6, rtol=1e-5)
+    apart = developed_by(model, packed, shared=False)
+    torch.testing.assert_close(apart, model(packed))
+    assert not torch.allclose(got, apart)
+
+
+@pytest.mark.parametrize("border", [0, 4])
+def test_a_border_is_not_judged(border):
+    weights = LossWeights(mse=1, ms_ssim=0, log_coded=1, border=border)
+    target = torch.rand(1, 3, 64, 64)
+    batch = Batch(torch.zeros(1, 4, 32, 32), target, torch.eye(3), torch.tensor(1.0))
+    wrong = target.clone()
+    wrong[..., : 2 * 4, :] += 0.2
+    changed = float(loss_of(wrong, batch, weights) - loss_of(target, batch, weights))
+    assert (changed == 0) == (border == 4)
+
+
+def test_an_underexposed_capture_is_judged_as_brightly_as_it_will_be_shown():
+    weights = LossWeights(mse=0, ms_ssim=0, log_coded=1)
+    target = 0.1 + 0.8 * torch.rand(1, 3, 64, 64)
+    picture = target + 0.01 * torch.rand(1, 3, 64, 64)
+    packed, matrix = torch.zeros(1, 4, 32, 32), torch.eye(3)
+    bright = loss_of(picture, Batch(packed, target, matrix, torch.tensor(1.0)), weights)
+    dark = Batch(packed, target / 8, matrix, torch.tensor(8.0))
+    torch.testing.assert_close(loss_of(picture / 8, dark, weights), bright)
+
+
 def test_rate_is_constant_then_falls_to_nothing():
     chosen = recipe(optimiser={"learning_rate": 1.0, "steps": 1000, "decay_from": 0.5})
     assert learning_rate(chosen, 0) == pytest.approx(1 / 200)
@@ -130,6 +232,12 @@ def test_recipes_of_the_package_are_valid_and_the_papers_defaults_are_the_papers
         assert load_recipe(name).name == name
     optimiser = Recipe.model_fields["optimiser"].default
     assert (optimiser.learning_rate, optimiser.betas, optimiser.batch) == (5e-6, (0.7, 0.95), 8)
+    assert (optimiser.clip, optimiser.precision) == (0, "32-true")
+    assert not Recipe.model_fields["shared_filters"].default
+
+
+def test_a_small_crop_is_taken_if_the_loss_has_no_ms_ssim():
+    assert recipe(crop=32, loss={"ms_ssim": 0}).crop == 32
 
 
 WHOLE = "name: x\ndata: [{dataset: procedural}]\nvalidation: {dataset: procedural}"
@@ -140,6 +248,12 @@ WHOLE = "name: x\ndata: [{dataset: procedural}]\nvalidation: {dataset: procedura
     [
         ("name: [", "is not YAML"),
         (f"{WHOLE}\ncrop: 100", r"crop: 100 must be a multiple of 16"),
+        (f"{WHOLE}\ncrop: 16", "crop: Input should be greater than or equal to 32"),
+        (f"{WHOLE}\ncrop: 64", "crop is 64; with MS-SSIM in the loss at least 88"),
+        (f"{WHOLE}\ncrop: 96\nloss: {{border: 8}}", "crop is 96; .* at least 104"),
+        (f"{WHOLE}\nloss: {{border: 17}}", "loss.border: Input should be less than"),
+        (f"{WHOLE}\noptimiser: {{clip: -1}}", "clip: Input should be greater than"),
+        (f"{WHOLE}\noptimiser: {{precision: half}}", "precision: Input should be '32-true' or"),
         (f"{WHOLE}\nseed: -1", "seed: Input should be greater than or equal to 0"),
         (f"{WHOLE}\noptions: {{in_channels: 3}}", r"options\.in_channels: 3 does not fit"),
         (f"{WHOLE}\noptions: {{out_channels: 1}}", r"options\.out_channels: 1 does not fit"),

@@ -16,6 +16,8 @@ from tests.programs import exported, run_checked, targets
         (lambda x: x.sum((2, 3)), (2, 4, 3, 3), {"mean", "mul", "reshape"}),
         (lambda x: x.mean(1, keepdim=True), (1, 5, 4, 6), {"conv2d"}),
         (lambda x: x.mean((2, -1)), (1, 5, 4, 6), {"mean", "reshape"}),
+        (lambda x: x.mean(1, keepdim=True), (1, 5), {"mean", "reshape"}),
+        (lambda x: x.mean(-1), (3, 5), {"mean", "reshape"}),
     ],
 )
 def test_each_reduction_takes_the_form_that_is_delegated(function, shape, expected):
@@ -41,6 +43,7 @@ def test_max_pooling_states_its_stride_and_keeps_its_padding():
         (lambda x: x.sum((1, 2)), (1, 4, 3, 3)),
         (lambda x: x.mean((2, 3), keepdim=True), (1, 5, 4, 6)),
         (lambda x: x.mean(1), (1, 5, 4, 6)),
+        (lambda x: x.mean(0), (3, 5)),
     ],
 )
 def test_other_reductions_stay(function, shape):
