@@ -2,7 +2,8 @@
 
 Every fenced `console` block of README.md, CONTRIBUTING.md and docs/ is run, in order, in a copy of
 the repository: the lines that start with `$ `, with their continuations. A block stays out when the
-line above it is `<!-- not run: reason -->`.
+line above it is `<!-- not run: reason -->`. A `python` block below `<!-- file: NAME -->` is written as
+that file first.
 """
 
 import os
@@ -17,6 +18,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
     r"^(?P<out><!-- not run: [^\n]+ -->\n)?```console\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE
+)
+
+FILE = re.compile(
+    r"^<!-- file: (?P<name>[\w.]+) -->\n```python\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 
 
@@ -69,7 +74,10 @@ def test_blocks_are_read() -> None:
 def test_commands_work(page: Path, tmp_path: Path) -> None:
     folder = copy_of_checkout(tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for command in commands_of(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    for block in FILE.finditer(text):
+        (folder / block["name"]).write_text(block["body"], encoding="utf-8")
+    for command in commands_of(text):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             cwd=folder,
