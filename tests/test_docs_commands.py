@@ -2,8 +2,8 @@
 
 Every fenced `console` block of README.md, CONTRIBUTING.md and docs/ is run, in order, in a copy of
 the repository: the lines that start with `$ `, with their continuations. A block stays out when the
-line above it is `<!-- not run: reason -->`. A `python` block below `<!-- file: NAME -->` is written as
-that file first.
+line above it is `<!-- not run: reason -->`. A `python` block below `<!-- file: NAME -->` is first
+written as that file.
 """
 
 import os
