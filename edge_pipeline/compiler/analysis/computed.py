@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -54,6 +55,10 @@ _REDUCING = (
     "var",
 )
 
+# Operators that can give one value to many pixels, likewise.
+_SPREADING = ("expand", "repeat", "upsample")
+_GAINS = (_ATEN.mul.Tensor, _ATEN.div.Tensor)
+
 Operand = Literal["weight", "bias", "factor"]
 Kind = Literal["capture", "sample", "patch"]
 
@@ -97,12 +102,13 @@ def extents(program: ExportedProgram) -> dict[fx.Node, Extent]:
 
     A value is a map if an input that it depends on is one, until a reduction over the pixels:
     an operator that returns one pixel, or that returns two axes or fewer after a mean, a maximum,
-    a sum or a matrix product.
+    a sum or a matrix product. A value of one pixel that is spread over many becomes a map.
 
     Args:
         program: functional; inputs of three axes or more are maps.
     """
     constants = constants_of(program)
+    samples = _samples(n for n in program.graph.nodes if n.name not in constants)
     found: dict[fx.Node, Extent] = {}
     for node in program.graph.nodes:
         if node.op == "placeholder":
@@ -112,24 +118,56 @@ def extents(program: ExportedProgram) -> dict[fx.Node, Extent]:
             found[node] = Extent.CONSTANT if node.name in constants else own
         elif node.op == "call_function":
             widest = max((found[n] for n in node.all_input_nodes), default=Extent.CONSTANT)
-            reduced = widest is Extent.MAP and _has_no_pixels(node)
-            found[node] = Extent.GLOBAL if reduced else widest
+            if widest is Extent.MAP and _has_no_pixels(node, samples):
+                widest = Extent.GLOBAL
+            elif widest is Extent.GLOBAL and _spreads(node, samples):
+                widest = Extent.MAP
+            found[node] = widest
     return found
 
 
-def _has_no_pixels(node: fx.Node) -> bool:
+def _samples(nodes: Iterable[fx.Node]) -> int:
+    """The largest first axis of the inputs among nodes; 1 if there are none."""
+    values = [node.meta.get("val") for node in nodes if node.op == "placeholder"]
+    sizes = [v.shape[0] for v in values if isinstance(v, Tensor) and v.dim() > 1]
+    return max((size for size in sizes if isinstance(size, int)), default=1)
+
+
+def _has_no_pixels(node: fx.Node, samples: int) -> bool:
     """Whether an operator on a map returns a value for the whole map."""
     value = node.meta.get("val")
     if not isinstance(value, Tensor):
         return False
-    product = node.target in _PRODUCTS or node.target in _LINEAR
+    if node.target in _PRODUCTS or node.target in _LINEAR:
+        # More rows than samples are pixels, as in attention.
+        rows = value.shape[0] if value.dim() == 2 else 1
+        return value.dim() <= 2 and isinstance(rows, int) and rows <= samples
     if value.dim() <= 2:
-        return product or _reduces(node)
-    return value.dim() > 3 and _reduces(node) and all(map(_is_one, value.shape[2:]))
+        return _is_named(node, _REDUCING)
+    return value.dim() > 3 and _is_named(node, _REDUCING) and _is_pixel(value)
 
 
-def _reduces(node: fx.Node) -> bool:
-    return str(node.target).removeprefix("aten.").startswith(_REDUCING)
+def _spreads(node: fx.Node, samples: int) -> bool:
+    """Whether an operator makes a map of [N, C, 1, 1]."""
+    if not _is_named(node, _SPREADING) or not isinstance(node.args[0], fx.Node):
+        return False
+    old, new = node.args[0].meta.get("val"), node.meta.get("val")
+    if not isinstance(old, Tensor) or not isinstance(new, Tensor) or old.dim() < 4:
+        return False
+    same = old.shape[0] == samples and old.shape[:2] == new.shape[:2]
+    return same and _is_pixel(old) and not _is_pixel(new)
+
+
+def _is_named(node: fx.Node, beginnings: tuple[str, ...]) -> bool:
+    """Whether the name of an operator has one of the beginnings."""
+    if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
+        node = node.args[0]  # one of the results of an operator such as max.dim
+    return str(node.target).removeprefix("aten.").startswith(beginnings)
+
+
+def _is_pixel(value: Tensor) -> bool:
+    """Whether a map has a single pixel."""
+    return all(map(_is_one, value.shape[2:]))
 
 
 def _is_one(size: int | torch.SymInt) -> bool:
@@ -168,12 +206,11 @@ def _places(node: fx.Node, known: dict[fx.Node, Extent]) -> Iterator[tuple[fx.No
 def _weight(
     node: fx.Node, weight: fx.Node, operand: Operand, known: dict[fx.Node, Extent]
 ) -> ComputedWeight:
-    source = node.args[0]
-    samples = source.meta["val"].shape[0] if isinstance(source, fx.Node) else 1
     if known[weight] is Extent.MAP:
         kind: Kind = "patch"
     else:
-        kind = "sample" if isinstance(samples, int) and samples > 1 else "capture"
+        inputs = (n for n in _ancestors([weight], stop=set()) if known[n] is not Extent.CONSTANT)
+        kind = "sample" if _samples(inputs) > 1 else "capture"
     return ComputedWeight(node, weight, layer_of(node), operand, kind)
 
 
@@ -188,12 +225,14 @@ def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
         program: functional.
 
     Returns:
-        The operators at the cut, in the graph's order, with unique names such as `conv1.weight`;
-        empty if there are no computed weights, or all of them differ over the picture.
+        The operators at the cut, in the graph's order, with unique names such as `conv1.weight`,
+        `conv1.bias`, `conv1.gain`; empty if there is nothing to cut off, or all computed weights
+        differ over the picture.
     """
     known = extents(program)
-    weights = [w for w in computed_weights(program) if w.kind != "patch"]
-    if not weights:
+    found = computed_weights(program)
+    weights = [w for w in found if w.kind != "patch"]
+    if found and not weights:
         return {}
     cut = {w.weight for w in weights}
     candidates = {
@@ -228,7 +267,9 @@ def _named(nodes: list[fx.Node], weights: list[ComputedWeight]) -> dict[fx.Node,
     operands = {w.weight: f"{w.layer}.{w.operand}" for w in weights}
     found: dict[fx.Node, str] = {}
     for node in nodes:
-        name = operands.get(node) or f"{layer_of(next(iter(node.users)))}.bias"
+        user = next(iter(node.users))
+        other = "gain" if user.target in _GAINS else "bias"
+        name = operands.get(node) or f"{layer_of(user)}.{other}"
         name = "".join(c if c.isalnum() or c in "._" else "_" for c in name)
         taken = set(found.values())
         numbered = (f"{name}{i or ''}" for i in range(len(nodes) + 1))

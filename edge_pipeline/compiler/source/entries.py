@@ -55,8 +55,9 @@ class Role:
     def of_filter(cls, name: str, rank: int) -> Role:
         """The role of a computed filter or bias, such as `hyper_conv0.weight`."""
         layer, _, kind = name.rpartition(".")
-        layout = {4: "OIHW", 1: "O"}.get(rank, "NABCDEFG"[:rank])
-        return cls(name, layout, f"{kind} of {layer}")
+        weight, other = {4: "OIHW", 2: "OI", 1: "O"}, {4: "NCHW", 2: "NC", 1: "C"}
+        layouts = weight if kind.startswith("weight") else other
+        return cls(name, layouts.get(rank, "NABCDEFG"[:rank] or "N"), f"{kind} of {layer}")
 
     def spec(self, shape: tuple[int | str, ...]) -> TensorSpec:
         """The manifest's entry."""
