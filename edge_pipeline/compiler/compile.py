@@ -110,6 +110,11 @@ def compile_model(
         CompileError: the network cannot be compiled, or what was written is not what eager gives.
     """
     backend = _backend_of(request)
+    request = replace(
+        request,
+        calibration=listed_files(request.calibration),
+        validation=listed_files(request.validation),
+    )
     # Known now, not after minutes of work.
     check_output(request.output, force=request.force, sources=_sources(request))
     on_step("building the network")
@@ -205,11 +210,6 @@ def compile_network(
         The errors of `compile_model`.
     """
     tools = _tools() | backend.require()
-    request = replace(
-        request,
-        calibration=listed_files(request.calibration),
-        validation=listed_files(request.validation),
-    )
     free = backend.FREE_SIZES and network.geometry.free_sizes
     size = network.geometry.size(request.size, free=free)
     if not network.example:
