@@ -6,9 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.program import Pass, Result, run_program
+from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.network import Network
 
-__all__ = ["exported", "lively", "run_checked", "targets"]
+__all__ = ["exported", "lively", "network_of", "run_checked", "targets"]
 
 
 class _Module(nn.Module):
@@ -24,6 +27,16 @@ def exported(source: nn.Module | Callable[..., Tensor], *inputs: Tensor) -> Expo
     """A module or function as the functional program that passes work on."""
     module = source if isinstance(source, nn.Module) else _Module(source)
     return torch.export.export(module.eval(), inputs).run_decompositions({})
+
+
+def network_of(
+    module: nn.Module, example: tuple[Tensor, ...] = (), *, free_sizes: bool = False
+) -> Network:
+    """A module that describes itself as a network to compile."""
+    source = Source(model="of a test", options={}, seed=0)
+    card = ModelCard(name="test", description="for tests", training_data=(), licence="none")
+    network = Network(module.eval(), Geometry.of(module), source, card)
+    return network.sized(example, free_sizes=free_sizes)
 
 
 def targets(program: ExportedProgram) -> list[str]:

@@ -9,11 +9,14 @@ import torch
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.compile import CompileRequest, compile_model
+from edge_pipeline.compiler.precision.samples import aligned_mosaic, bundled_files
+from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.reference import synthetic_capture
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.raw.colour import srgb_encode
+from edge_pipeline.raw.windows import WINDOW, windows
 from edge_pipeline.runtime.base import open_session
 from tests.compiled import PACKAGES
 from tests.programs import lively
@@ -102,13 +105,16 @@ def eager(model, packed, filters=None):
 
 
 def folded_filters(artifact, model):
-    """For a folded artifact, the filters predicted anew on the bundled captures."""
+    """For a folded artifact, the filters predicted anew on the bundled captures, by the network."""
     if artifact.manifest.filters != "folded":
         return None
-    from edge_pipeline.compiler.precision.calibrate import calibrated_filters
-    from edge_pipeline.compiler.precision.samples import bundled_files
-
-    return calibrated_filters(model, bundled_files("packed_bayer_white_balanced"))[0]
+    geometry, sets = Geometry.of(model), []
+    for path in bundled_files("packed_bayer_white_balanced"):
+        seen = windows(aligned_mosaic(path, geometry), (WINDOW, WINDOW), geometry.stride)
+        with torch.no_grad():
+            one = [model.predict_filters(torch.from_numpy(window)) for window in seen]
+        sets.append({k: torch.stack([f[k] for f in one]).mean(0) for k in one[0]})
+    return {k: torch.stack([f[k] for f in sets]).mean(0) for k in sets[0]}
 
 
 @pytest.mark.parametrize(("backend", "form", "head"), CASES)

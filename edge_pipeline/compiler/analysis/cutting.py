@@ -124,10 +124,15 @@ def _examples(
 
     def example(name: str) -> Any:
         value = values[name]
-        return torch.zeros(tuple(map(int, value.shape)), dtype=value.dtype)
+        return torch.zeros(tuple(map(_example_size, value.shape)), dtype=value.dtype)
 
     names = user_inputs(signature)
     return tuple(own[name] if name in own else example(name) for name in names), {}
+
+
+def _example_size(size: int | torch.SymInt) -> int:
+    """The size of an example; int() would fix a free size in all programs that share it."""
+    return size if isinstance(size, int) else int(size.node.hint)
 
 
 def _calls(program: ExportedProgram, signature: ExportGraphSignature) -> list[Any]:

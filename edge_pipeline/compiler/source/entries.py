@@ -20,7 +20,7 @@ from edge_pipeline.compiler.program import Editor, run_program, user_inputs
 from edge_pipeline.compiler.source.hypernetwork import exact_weights
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.shapes import tensors_of
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.models.network import PhiNetwork, Port
 from edge_pipeline.raw.windows import WINDOW
 
@@ -208,11 +208,20 @@ def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
     """The predictor of the computed weights, and the path that takes them as inputs.
 
     Args and errors are those of `predictor`.
+
+    Raises:
+        CompileError: the shape of a weight depends on the input's size.
     """
     first = predictor(network, window)
     whole = network.traced(_Forward(network))
     nodes = _frontier(network, whole)
     path = cut_at(whole, given={node: _identifier(name) for node, name in nodes.items()})
+    taken = [tuple(node.meta["val"].shape) for node in nodes]
+    if taken != [tuple(value.shape) for value in first.run()]:
+        raise CompileError(
+            f"the shapes of weights that {type(network.module).__name__} computes depend on the "
+            "input's size; compile it with --filters dynamic"
+        )
     used, inputs = _positions(whole, path), _roles(network)
     second = Entry(
         "apply_filters",

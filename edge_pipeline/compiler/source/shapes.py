@@ -37,11 +37,12 @@ class Letters:
 
     @classmethod
     def of(cls, program: ExportedProgram) -> Letters:
-        """The letters of a program whose first input is [N, C, H, W]."""
+        """The letters of the first input [N, C, H, W] of a program; none if it has no maps."""
         inputs, _ = tensors_of(program)
+        maps = [value for value in inputs if value.dim() == 4]
         found: dict[str, str] = {}
-        for dim, letter in _LETTERS.items():
-            size = inputs[0].shape[dim] if dim < inputs[0].dim() else 0
+        for dim, letter in _LETTERS.items() if maps else ():
+            size = maps[0].shape[dim]
             if isinstance(size, torch.SymInt):
                 found |= {str(symbol): letter for symbol in size.node.expr.free_symbols}
         return cls(found)

@@ -125,7 +125,7 @@ def test_split_gives_two_programs_that_fit_together(tmp_path):
     predictor, path = manifest.programs
     assert [t.name for t in path.inputs] == ["packed", *(t.name for t in predictor.outputs)]
     layouts = {t.layout for t in predictor.outputs}
-    assert layouts == {"NOIHW", "NO"}
+    assert layouts == {"OIHW", "NCHW"}
 
 
 def test_folded_records_the_calibration_set_that_comes_with_the_project(tmp_path):
@@ -176,7 +176,11 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"precision": "fp16"}, InputError, "fake cannot be written in fp16; it takes fp32, int8"),
         ({"phi": 0.5}, InputError, "HyperConvUNet takes no phi"),
         ({"filters": "folded", "phi": 0.5}, InputError, "--filters folded does not go with --phi"),
-        ({"filters": "folded", "options": SMALL | {"hyper": False}}, InputError, "no filters"),
+        (
+            {"filters": "folded", "options": SMALL | {"hyper": False}},
+            InputError,
+            "computes no weights",
+        ),
     ],
 )
 def test_bad_input_is_said_in_a_sentence_and_writes_nothing(tmp_path, changes, kind, words):

@@ -3,15 +3,23 @@ import torch
 from torch import nn
 
 from edge_pipeline.compiler.source import entries
-from edge_pipeline.compiler.source.entries import as_filter_network, export
+from edge_pipeline.compiler.source.entries import Role
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.shapes import Letters, tensors_of
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.network import Port
-from tests.programs import lively
+from tests.programs import lively, network_of
 
 SMALL = {"n_fwd": 4, "n_embed": 2, "n_hid": 4, "head": "shuffle"}
+
+
+class Described(nn.Module):
+    """A network of packed captures."""
+
+    stride, min_size, scale, halo = 16, 32, 2, None
+    default_size, free_sizes = (64, 64), True
+    inputs = outputs = (Port("packed", 4, "a capture", "packed_bayer_white_balanced"),)
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +32,28 @@ def packed():
     return torch.rand(1, 4, 32, 48, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.fixture(scope="module")
+def network(model, packed):
+    return network_of(model, (packed,))
+
+
+@pytest.fixture(scope="module")
+def free(model, packed):
+    return network_of(model, (packed,), free_sizes=True)
+
+
 def named_outputs(entry):
     return {role.name: value for role, value in zip(entry.outputs, entry.run(), strict=True)}
 
 
 @pytest.fixture(scope="module")
-def filters(model, packed):
-    with torch.no_grad():
-        return model.predict_filters(packed)
+def filters(network):
+    return named_outputs(entries.predictor(network))
 
 
-def test_split_programs_put_together_are_the_network(model, packed):
-    predictor, path = entries.split(model, (packed,))
+@pytest.mark.parametrize("sizes", ["network", "free"])
+def test_split_programs_put_together_are_the_network(request, sizes, model, packed):
+    predictor, path = entries.split(request.getfixturevalue(sizes))
     filters = named_outputs(predictor)
     assert [role.name for role in path.inputs] == ["packed", *filters]
     with torch.no_grad():
@@ -44,26 +62,38 @@ def test_split_programs_put_together_are_the_network(model, packed):
     assert torch.allclose(found, expected, atol=1e-6)
 
 
-def test_folded_filters_do_not_follow_the_input(model, packed, filters):
-    entry = entries.given(model, (packed,), filters)
+def test_filters_are_the_networks_own_by_their_names(model, packed, filters):
+    with torch.no_grad():
+        expected = model.predict_filters(packed)
+    assert set(filters) == set(expected)
+    for name, value in filters.items():
+        assert torch.allclose(value.flatten(), expected[name].flatten(), atol=1e-6)
+        assert value.dim() == 4
+
+
+def test_layouts_say_which_axes_a_filter_has():
+    weights = [Role.of_filter("conv.weight", rank).layout for rank in (1, 2, 3, 4, 5)]
+    assert weights == ["O", "OI", "NAB", "OIHW", "NABCD"]
+    others = [Role.of_filter("conv.bias", rank).layout for rank in (0, 1, 2, 4)]
+    assert others == ["N", "C", "NC", "NCHW"]
+
+
+def test_folded_filters_do_not_follow_the_input(model, network, packed, filters):
+    entry = entries.folded(network, filters)
     other = packed * 0.2
     (found,) = entry.run((other,))
     with torch.no_grad():
-        assert torch.allclose(found, model.apply_filters(other, filters))
+        assert torch.allclose(found, model.apply_filters(other, model.predict_filters(packed)))
         assert not torch.allclose(found, model(other), atol=1e-3)
+    assert set(entry.weights) == set(filters)
 
 
 def test_the_ablation_has_no_filters_to_fold_or_split(packed):
-    plain = build_model("hyperconv_unet", {**SMALL, "hyper": False})
+    plain = network_of(build_model("hyperconv_unet", {**SMALL, "hyper": False}), (packed,))
     with pytest.raises(InputError, match="--filters dynamic"):
-        entries.split(plain, (packed,))
+        entries.split(plain)
     with pytest.raises(InputError, match="--filters dynamic"):
-        entries.given(plain, (packed,), {})
-
-
-def test_a_network_without_the_two_methods_is_refused():
-    with pytest.raises(InputError, match="Conv2d predicts no filters"):
-        as_filter_network(nn.Conv2d(4, 3, 3))
+        entries.folded(plain, {})
 
 
 @pytest.mark.parametrize(("height", "width"), [(33, 32), (32, 40), (16, 32), (0, 32)])
@@ -72,37 +102,59 @@ def test_sizes_off_the_grid_are_refused(model, height, width):
         Geometry.of(model).size((height, width), free=False)
 
 
-def test_free_sizes_are_multiples_of_the_stride(model, packed, filters):
-    entry = entries.given(model, (packed,), filters)
-    program = export(entry, Geometry.of(model), free_sizes=True)
-    (taken,), (given,) = tensors_of(program)
-    letters = Letters.of(program)
-    assert letters.shape(taken) == (1, 4, "16*h", "16*w")
-    assert letters.shape(given) == (1, 3, "32*h", "32*w")
+def test_free_sizes_are_multiples_of_the_stride(free, filters):
+    folded = entries.folded(free, filters)
+    for entry in (entries.dynamic(free), folded, entries.split(free)[1]):
+        (taken, *_), (given,) = tensors_of(entry.program)
+        letters = Letters.of(entry.program)
+        assert letters.shape(taken) == (1, 4, "16*h", "16*w")
+        assert letters.shape(given) == (1, 3, "32*h", "32*w")
+    # And they are sizes that it runs at.
+    assert folded.run((torch.rand(1, 4, 64, 32),))[0].shape == (1, 3, 128, 64)
 
 
-def test_fixed_sizes_are_numbers(model, packed, filters):
-    entry = entries.given(model, (packed,), filters)
-    (taken,), (given,) = tensors_of(export(entry, Geometry.of(model), free_sizes=False))
+def test_fixed_sizes_are_numbers(network, filters):
+    (taken,), (given,) = tensors_of(entries.folded(network, filters).program)
     assert (tuple(taken.shape), tuple(given.shape)) == ((1, 4, 32, 48), (1, 3, 64, 96))
 
 
 def test_what_torch_cannot_trace_is_said(packed):
-    class Branching(nn.Module):
-        stride, min_size, scale, halo = 16, 32, 2, None
-        default_size, free_sizes = (64, 64), True
-        inputs = outputs = (Port("packed", 4, "a capture", "packed_bayer_white_balanced"),)
-
+    class Branching(Described):
         def forward(self, x):
             return x if x.sum() > 0 else -x
 
-    model = Branching()
-    entry = entries.dynamic(model, (packed,))
-    with pytest.raises(CompileError, match="torch cannot trace forward"):
-        export(entry, Geometry.of(model), free_sizes=False)
+    with pytest.raises(CompileError, match="torch cannot trace Branching"):
+        entries.dynamic(network_of(Branching(), (packed,)))
 
 
-def test_a_split_predictor_sees_one_window(model):
-    predictor, path = entries.split(model, (torch.rand(1, 4, 144, 160),))
+@pytest.mark.parametrize("free_sizes", [False, True])
+def test_a_split_predictor_sees_one_window(model, free_sizes):
+    network = network_of(model, (torch.rand(1, 4, 144, 160),), free_sizes=free_sizes)
+    predictor, path = entries.split(network)
     assert predictor.example[0].shape == (1, 4, 128, 128)
     assert path.example[0].shape == (1, 4, 144, 160)
+
+
+def test_weights_that_grow_with_the_input_are_refused_for_split():
+    class Growing(Described):
+        """As many coefficients as rows."""
+
+        def forward(self, x):
+            rows = x.mean((0, 3)).mean(0, keepdim=True)
+            return torch.conv2d(x, rows.reshape(1, 1, -1, 1).expand(4, 1, -1, 1), groups=4)
+
+    network = network_of(Growing(), (torch.rand(1, 4, 144, 160),))
+    with pytest.raises(CompileError, match="depend on the input's size"):
+        entries.split(network)
+    assert entries.split(network, window=160)
+
+
+def test_one_trace_serves_all_programs_of_a_network(model, packed, monkeypatch):
+    count, traced = [], torch.export.export
+    monkeypatch.setattr(
+        torch.export, "export", lambda *a, **k: [count.append(1), traced(*a, **k)][1]
+    )
+    network = network_of(model, (packed,))
+    entries.dynamic(network)
+    entries.split(network)
+    assert len(count) == 1

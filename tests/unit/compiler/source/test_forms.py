@@ -1,52 +1,96 @@
-"""What int8's ranges are observed on: inputs of the network, as each of its programs takes them."""
-
-from types import SimpleNamespace
+"""Each program's inputs, made from inputs of the network."""
 
 import pytest
 import torch
 from torch import nn
 
-from edge_pipeline.compiler.source.forms import samples_for
+from edge_pipeline.compiler.source.forms import form_of
+from edge_pipeline.errors import InputError
 from edge_pipeline.models.network import Port
+from tests.programs import network_of
 
 INPUTS = [(torch.rand(1, 4, 48, 40),), (torch.rand(1, 4, 48, 40),)]
 WINDOW = 16
 
 
 class Greatest(nn.Module):
-    """Predicts the greatest value of each channel that it sees."""
+    """Its weight is the greatest value of each channel of the input."""
 
     stride, min_size, scale, halo = 1, 1, 1, None
     default_size, free_sizes = (48, 40), True
     inputs = outputs = (Port("packed", 4, "a capture", "packed_bayer_white_balanced"),)
 
-    def predict_filters(self, x):
-        return {"layer.weight": x.amax((2, 3))}
-
-    def apply_filters(self, x, filters):
-        return x * filters["layer.weight"][:, :, None, None]
+    def forward(self, x):
+        return torch.conv2d(x, x.amax((2, 3)).reshape(4, 1, 1, 1), groups=4)
 
 
-def samples(name, network=None):
-    return samples_for(SimpleNamespace(name=name), network or Greatest(), INPUTS, WINDOW)
+class OfTwo(nn.Module):
+    """Its weight is its second input; the path takes only the first."""
+
+    stride, min_size, scale, halo = 1, 1, 1, None
+    default_size, free_sizes = (48, 40), False
+    inputs = (
+        Port("image", 4, "a picture", "features"),
+        Port("signal", 4, "a vector", "features", fixed=(1, 4)),
+    )
+    outputs = (Port("output", 4, "a picture", "features"),)
+
+    def forward(self, x, signal):
+        return torch.conv2d(x, (2 * signal).reshape(4, 1, 1, 1), groups=4)
 
 
-def test_a_predictor_sees_windows():
-    found = samples("predict_filters")
-    assert len(found) == len(INPUTS)
-    for (seen,), (x,) in zip(found, INPUTS, strict=True):
+@pytest.fixture(scope="module", params=[False, True])
+def form(request):
+    network = network_of(Greatest(), INPUTS[0], free_sizes=request.param)
+    return form_of(network, "split", None, (), WINDOW)
+
+
+def test_a_predictor_sees_windows(form):
+    for (x,) in INPUTS:
+        (seen,) = form.inputs_of(form.entries[0], (x,))
         assert torch.equal(seen, x[:, :, :WINDOW, :WINDOW])
         assert seen.is_contiguous()
 
 
-def test_a_path_is_given_whole_inputs_and_the_filters_of_their_windows():
-    for (whole, weight), (x,) in zip(samples("apply_filters"), INPUTS, strict=True):
+def test_a_path_is_given_whole_inputs_and_the_filters_of_their_windows(form):
+    for (x,) in INPUTS:
+        whole, weight = form.inputs_of(form.entries[1], (x,))
         assert torch.equal(whole, x)
-        assert torch.equal(weight, x[:, :, :WINDOW, :WINDOW].amax((2, 3)))
+        assert torch.equal(weight.flatten(), x[:, :, :WINDOW, :WINDOW].amax((2, 3)).flatten())
         # Which the whole input would have made others.
-        assert not torch.equal(weight, x.amax((2, 3)))
+        assert not torch.equal(weight.flatten(), x.amax((2, 3)).flatten())
 
 
-@pytest.mark.parametrize("network", [Greatest(), nn.Conv2d(4, 4, 1)])
-def test_a_program_that_is_the_network_takes_its_inputs(network):
-    assert samples("forward", network) is INPUTS
+def test_a_split_network_is_run_with_the_filters_of_a_window(form):
+    for (x,) in INPUTS:
+        wanted = x * x[:, :, :WINDOW, :WINDOW].amax((2, 3), keepdim=True)
+        assert torch.allclose(torch.from_numpy(form.run((x,))), wanted)
+
+
+def test_each_program_takes_the_inputs_that_it_needs():
+    inputs = torch.rand(1, 4, 48, 40), torch.rand(1, 4)
+    form = form_of(network_of(OfTwo(), inputs), "split", None, (), WINDOW)
+    predictor, path = form.entries
+    assert [role.name for role in predictor.inputs] == ["signal"]
+    assert [role.name for role in path.inputs] == ["image", predictor.outputs[0].name]
+    (signal,) = form.inputs_of(predictor, inputs)
+    assert torch.equal(signal, inputs[1])
+    image, weight = form.inputs_of(path, inputs)
+    assert torch.equal(image, inputs[0])
+    assert torch.equal(weight.flatten(), 2 * inputs[1].flatten())
+    (wanted,) = path.run((image, weight))
+    assert torch.equal(torch.from_numpy(form.run(inputs)), wanted)
+
+
+def test_a_program_that_is_the_network_takes_its_inputs():
+    form = form_of(network_of(Greatest(), INPUTS[0]), "dynamic", None, ())
+    assert form.inputs_of(form.entries[0], INPUTS[1]) is INPUTS[1]
+
+
+@pytest.mark.parametrize(
+    ("filters", "phi", "words"),
+    [("split", 0.5, "does not go with --phi"), ("specialised", None, "give --phi")],
+)
+def test_phi_goes_with_the_forms_that_need_it(filters, phi, words):
+    with pytest.raises(InputError, match=words):
+        form_of(network_of(Greatest(), INPUTS[0]), filters, phi, ())

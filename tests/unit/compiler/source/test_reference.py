@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from edge_pipeline.compiler.source import entries
-from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.reference import macs_of, synthetic_capture
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.cost import cost_of
+from tests.programs import network_of
 
 SMALL = {"n_fwd": 4, "n_embed": 2, "n_hid": 4}
 
@@ -30,10 +30,10 @@ def test_the_capture_is_the_same_each_time_and_looks_like_one():
 @pytest.mark.parametrize("head", ["published", "shuffle"])
 def test_costs_agree_with_the_count_on_shapes(head):
     model = build_model("hyperconv_unet", {**SMALL, "head": head})
-    packed = torch.from_numpy(synthetic_capture(4, 32, 48))
+    network = network_of(model, (torch.from_numpy(synthetic_capture(4, 32, 48)),))
     cost = cost_of(model, (1, 4, 32, 48))
-    (whole,) = _macs(model, entries.dynamic(model, (packed,)))
-    predicting, path = _macs(model, *entries.split(model, (packed,)))
+    (whole,) = _macs(entries.dynamic(network))
+    predicting, path = _macs(*entries.split(network))
     assert whole == cost.macs
     convolutions = {layer.name: layer.macs for layer in cost.layers if layer.part == "path"}
     assert path == sum(convolutions.values())
@@ -42,7 +42,5 @@ def test_costs_agree_with_the_count_on_shapes(head):
     assert predicting == whole - path + sum(map(convolutions.get, needed))
 
 
-def _macs(model, *forms):
-    geometry = Geometry.of(model)
-    programs = [entries.export(form, geometry, free_sizes=False) for form in forms]
-    return [macs_of(*each) for each in zip(programs, (f.example for f in forms), strict=True)]
+def _macs(*forms):
+    return [macs_of(form.program, form.example) for form in forms]
