@@ -78,4 +78,8 @@ def lively(model: nn.Module) -> nn.Module:
                 parameter *= 3
             if ".outf." in name and name.endswith("bias"):
                 parameter.zero_()
+            if name.endswith("_basis"):
+                parameter += 0.05 * torch.randn_like(parameter)
+            if name == "leave.weight":
+                parameter *= 30
     return model

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 __all__ = ["DEFAULT_GRAIN", "keep_grain"]
 
-# Chosen by eye and by figure, see `docs/picture-quality.md`.
-DEFAULT_GRAIN = 0.2
+# Chosen by looking at pictures, see `docs/picture-quality.md`.
+DEFAULT_GRAIN = 0.0
 
 
 def keep_grain(

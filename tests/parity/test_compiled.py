@@ -26,6 +26,14 @@ SIZE = (32, 48)
 CARD = {"name": "tiny", "description": "test", "training_data": [], "licence": "CC0-1.0"}
 TOLERANCE = 1e-4
 
+TINY_ISP = {"width": 8, "coarse": 12, "n_basis": 3}
+# By name: the registered network and its options.
+NETWORKS = {
+    "published": ("hyperconv_unet", TINY | {"head": "published"}),
+    "shuffle": ("hyperconv_unet", TINY | {"head": "shuffle"}),
+    "isp": ("hyperconv_isp", TINY_ISP),
+}
+
 CASES = [
     ("onnx", "dynamic", "shuffle"),
     ("onnx", "dynamic", "published"),
@@ -40,6 +48,18 @@ CASES = [
     ("litert", "split", "published"),
     ("coreml", "dynamic", "shuffle"),
     ("coreml", "folded", "published"),
+    ("onnx", "dynamic", "isp"),
+    ("onnx", "folded", "isp"),
+    ("onnx", "split", "isp"),
+    ("executorch", "dynamic", "isp"),
+    ("executorch", "folded", "isp"),
+    ("executorch", "split", "isp"),
+    ("litert", "dynamic", "isp"),
+    ("litert", "folded", "isp"),
+    ("litert", "split", "isp"),
+    ("coreml", "dynamic", "isp"),
+    ("coreml", "folded", "isp"),
+    ("coreml", "split", "isp"),
 ]
 
 
@@ -49,39 +69,36 @@ def srgb(values):
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory):
-    """Checkpoints of both heads whose filters follow the capture."""
+    """Checkpoints whose filters follow the capture."""
     folder = tmp_path_factory.mktemp("checkpoints")
     paths = {}
-    for head in ("published", "shuffle"):
-        options = TINY | {"head": head}
-        model = lively(build_model("hyperconv_unet", options))
-        paths[head] = folder / f"{head}.safetensors"
-        save_checkpoint(
-            paths[head],
-            model="hyperconv_unet",
-            options=options,
-            state=model.state_dict(),
-            card=CARD,
-        )
+    for name, (model, options) in NETWORKS.items():
+        state = lively(build_model(model, options)).state_dict()
+        paths[name] = folder / f"{name}.safetensors"
+        save_checkpoint(paths[name], model=model, options=options, state=state, card=CARD)
     return paths
 
 
 @pytest.fixture(scope="module")
 def compiled(networks, tmp_path_factory):
-    """Artifacts by (backend, form, head), each compiled once."""
+    """Artifacts by (backend, form, network), each compiled once."""
     kept = {}
 
-    def get(backend, form, head):
+    def get(backend, form, network):
         pytest.importorskip(PACKAGES[backend], reason=f"the extra {backend} is not installed")
-        key = (backend, form, head)
+        key = (backend, form, network)
         if key not in kept:
             output = tmp_path_factory.mktemp("artifacts") / "-".join(key)
             kept[key] = compile_model(
                 CompileRequest(
-                    source=networks[head], output=output, backend=backend, filters=form, size=SIZE
+                    source=networks[network],
+                    output=output,
+                    backend=backend,
+                    filters=form,
+                    size=SIZE,
                 )
             )
-        return kept[key], load_checkpoint(networks[head]).build()
+        return kept[key], load_checkpoint(networks[network]).build()
 
     return get
 
@@ -117,9 +134,9 @@ def folded_filters(artifact, model):
     return {k: torch.stack([f[k] for f in sets]).mean(0) for k in sets[0]}
 
 
-@pytest.mark.parametrize(("backend", "form", "head"), CASES)
-def test_every_form_agrees_with_eager(compiled, backend, form, head):
-    artifact, model = compiled(backend, form, head)
+@pytest.mark.parametrize(("backend", "form", "network"), CASES)
+def test_every_form_agrees_with_eager(compiled, backend, form, network):
+    artifact, model = compiled(backend, form, network)
     assert verify_artifact(artifact).passed
     filters = folded_filters(artifact, model)
     sizes = [SIZE, (64, 32)] if backend == "onnx" else [SIZE]
@@ -131,9 +148,9 @@ def test_every_form_agrees_with_eager(compiled, backend, form, head):
             assert np.abs(found - expected).max() < TOLERANCE
 
 
-@pytest.mark.parametrize(("backend", "form", "head"), CASES)
-def test_nothing_stays_outside_the_delegate(compiled, backend, form, head):
-    artifact, _ = compiled(backend, form, head)
+@pytest.mark.parametrize(("backend", "form", "network"), CASES)
+def test_nothing_stays_outside_the_delegate(compiled, backend, form, network):
+    artifact, _ = compiled(backend, form, network)
     for program in artifact.manifest.programs:
         assert program.delegation.outside == {}
         kinds = {name.lower() for name in program.delegation.delegated}
@@ -152,8 +169,9 @@ def test_folding_leaves_no_predictor(compiled):
     assert artifact.path(program.file).stat().st_size < 64 * 1024
 
 
-def test_faults_the_tolerance_has_to_catch(networks):
-    model = load_checkpoint(networks["shuffle"]).build()
+@pytest.mark.parametrize("network", ["shuffle", "isp"])
+def test_faults_the_tolerance_has_to_catch(networks, network):
+    model = load_checkpoint(networks[network]).build()
     packed = synthetic_capture(4, *SIZE)
     right = eager(model, packed)
     with torch.no_grad():

@@ -11,6 +11,7 @@ from edge_pipeline.errors import CheckpointError, InputError, JobError, OutputEr
 from edge_pipeline.files import MANIFEST_FILE, SEAL_FILE
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.train.batches import Batch
 from edge_pipeline.train.loop import _developed as developed_by
 from edge_pipeline.train.loop import learning_rate, loss_of, train
@@ -234,6 +235,19 @@ def test_recipes_of_the_package_are_valid_and_the_papers_defaults_are_the_papers
     assert (optimiser.learning_rate, optimiser.betas, optimiser.batch) == (5e-6, (0.7, 0.95), 8)
     assert (optimiser.clip, optimiser.precision) == (0, "32-true")
     assert not Recipe.model_fields["shared_filters"].default
+
+
+@pytest.mark.parametrize(("name", "macs"), [("isp_default", 6_600), ("isp_large", 60_000)])
+def test_the_recipes_networks_cost_what_they_may_a_mosaic_pixel(name, macs):
+    chosen = load_recipe(name)
+    cost = cost_of_name(chosen.model, chosen.options, (4, 256, 256))
+    assert 0.9 * macs < cost.path.macs / (4 * 256 * 256) <= macs
+
+
+def test_the_large_recipe_trains_on_the_default_ones_captures():
+    default, large = load_recipe("isp_default"), load_recipe("isp_large")
+    for name in ("data", "validation", "loss", "shared_filters", "crop"):
+        assert getattr(large, name) == getattr(default, name)
 
 
 def test_a_small_crop_is_taken_if_the_loss_has_no_ms_ssim():

@@ -1,0 +1,69 @@
+import pytest
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import CheckpointError, InputError
+from edge_pipeline.models.base import build_model
+from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
+from tools.ship_isp import LARGEST_BYTES, main, ship
+
+TINY = {"width": 4, "coarse": 4, "n_basis": 2}
+CARD = {
+    "name": "tiny",
+    "description": "for tests",
+    "input_space": "packed_bayer_white_balanced",
+    "output_space": "camera_linear",
+    "training_data": ["none"],
+    "licence": "CC0-1.0",
+}
+
+
+def checkpoint(folder, seed=0, **card):
+    path = folder / f"trained{seed}.safetensors"
+    state = build_model("hyperconv_isp", TINY, seed=seed).state_dict()
+    save_checkpoint(path, model="hyperconv_isp", options=TINY, state=state, card=CARD | card)
+    return path
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_shipped_checkpoint_replaces_the_last_one_with_its_artifact(tmp_path, capsys):
+    folder = tmp_path / "pretrained" / "isp_default"
+    ship(checkpoint(tmp_path, seed=1), folder)
+    first = contents(folder)
+    assert main([str(checkpoint(tmp_path, seed=2)), "--folder", str(folder)]) == 0
+    assert f"{folder} holds " in capsys.readouterr().out
+    assert sorted(path.name for path in folder.iterdir()) == ["artifact", "checkpoint.safetensors"]
+    artifact = Artifact.open(folder / "artifact")
+    assert (artifact.manifest.backend, artifact.manifest.filters) == ("onnx", "split")
+    held = load_checkpoint(folder / "checkpoint.safetensors")
+    assert artifact.manifest.source.checkpoint_sha256 == held.sha256
+    assert contents(folder) != first
+
+
+def test_too_large_a_checkpoint_leaves_the_shipped_model_as_it_is(tmp_path):
+    folder = tmp_path / "isp_default"
+    size = ship(checkpoint(tmp_path, seed=1), folder)
+    before = contents(folder)
+    assert size == sum(len(data) for data in before.values())
+    with pytest.raises(InputError, match=f"and {size - 1} may be shipped; train a network with"):
+        ship(checkpoint(tmp_path, seed=2), folder, largest_bytes=size - 1)
+    assert contents(folder) == before
+    assert size < LARGEST_BYTES
+
+
+@pytest.mark.parametrize("words", ["no output space", "damaged", "absent"])
+def test_what_cannot_be_shipped_is_refused_in_a_sentence(tmp_path, capsys, words):
+    path = checkpoint(tmp_path, output_space="srgb")
+    if words == "damaged":
+        path.write_bytes(b"cut")
+    if words == "absent":
+        path.unlink()
+    folder = tmp_path / "isp_default"
+    assert main([str(path), "--folder", str(folder)]) == CheckpointError("").exit_code
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert str(path) in error
+    assert not folder.exists()
