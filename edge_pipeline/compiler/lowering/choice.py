@@ -19,6 +19,8 @@ MARGIN = 0.1
 
 # The kernels in the samples of `tools/fit_cost_model.py`.
 _KERNELS = ((1, 1), (3, 3), (5, 5))
+# And the fewest rows and columns of their maps.
+_SMALLEST = 24
 
 
 def plans_of(call: Call, *, constant: bool) -> list[Plan]:
@@ -31,8 +33,8 @@ def choose(costs: BackendCosts, call: Call, *, constant: bool) -> Plan | None:
     """The plan that is predicted to be fastest; None if the model has no form for it.
 
     A convolution with constant weights stays the runtime's own except if a form was measured for
-    its kind (one group, stride and dilation 1, a kernel of the samples) and is predicted to be
-    faster by more than the model's error and by at least `MARGIN`.
+    its kind (one group, stride and dilation 1, a kernel of the samples, no smaller map) and is
+    predicted to be faster by more than the model's error and by at least `MARGIN`.
 
     Args:
         costs: the backend's model.
@@ -53,4 +55,4 @@ def _is_measured(call: Call) -> bool:
     """Whether the samples have convolutions of this kind: no grouped, strided or dilated ones."""
     geometry = call.geometry
     plain = geometry.groups == 1 and geometry.stride == (1, 1) == geometry.dilation
-    return plain and call.weight[2:] in _KERNELS
+    return plain and call.weight[2:] in _KERNELS and min(call.size) >= _SMALLEST

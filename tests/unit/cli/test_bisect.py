@@ -46,7 +46,7 @@ def test_sound(capsys):
 @pytest.mark.parametrize(
     ("fault", "operator", "place"),
     [
-        (LOST_HALO, "pad", "in the function patchwise_block.py:"),
+        (LOST_HALO, "pad", "in the place of pad"),
         (SWAPPED_AXES, "transpose", "in the place of permute"),
         (SCALED, "mul", "in the place of relu6"),
     ],
@@ -57,6 +57,7 @@ def test_planted_fault(fault, operator, place, monkeypatch, capsys):
     said = " ".join(capsys.readouterr().out.split())
     start = f"forward: the pass planted_fault: the first operator out of tolerance is {operator} "
     assert said.startswith(start)
+    assert "in the function patchwise_block.py:" in said
     assert place in said
     assert "relative error" in said
 
@@ -68,10 +69,7 @@ def test_planted_fault(fault, operator, place, monkeypatch, capsys):
         (["--backend", "no_such"], "no backend is called 'no_such'"),
         (["--backend", "onnx", "--phi", "0.3"], "takes no phi"),
         (["--backend", "onnx", "--input", "15x16"], "15"),
-        (
-            ["--backend", "onnx", "--filters", "folded"],
-            "computes no weights that hold for a whole input",
-        ),
+        (["--backend", "onnx", "--filters", "folded"], "computes no weights"),
     ],
 )
 def test_bad_input_is_2_and_one_sentence(words, message, capsys):

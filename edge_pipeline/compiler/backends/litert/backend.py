@@ -45,6 +45,10 @@ _REMEDIES = {
     "RELU_0_TO_1": "clamp in two steps, as the pass lower_clamp does",
     "CONV_2D": "write it as matrix products, as the pass lower_convolution does, or make its "
     "weights parameters",
+    **dict.fromkeys(
+        ("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "SELECT", "SELECT_V2", "SIGN"),
+        "write it with relu, clamp, minimum or maximum",
+    ),
 }
 # Below it float16 has gaps, and ARM processors may take numbers for zero.
 _SMALLEST_HALF = 2.0**-14

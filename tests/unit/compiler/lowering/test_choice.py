@@ -70,8 +70,9 @@ def test_constant_weights_are_lowered_by_a_clear_margin_alone(share, p90_error, 
         call(stride=(2, 2)),
         call(dilation=(2, 2)),
         call(kernel=7),
+        call(size=(1, 1)),
     ],
-    ids=["depth-wise", "grouped", "strided", "dilated", "a kernel of 7"],
+    ids=["depth-wise", "grouped", "strided", "dilated", "a kernel of 7", "one pixel"],
 )
 def test_kinds_that_were_not_measured_stay_the_runtimes_own(layer):
     fast, slow = (1e-6, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)

@@ -89,11 +89,11 @@ def test_a_plan_that_is_given_is_followed_and_noted(form, bias):
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(16, 3), (6, 6), (2, 2)])
 def test_a_constant_one_is_lowered_where_the_costs_say_so(n_in, n_out):
-    x = torch.rand(1, n_in, 8, 8)
+    x = torch.rand(1, n_in, 32, 32)
     result = run_checked(LOWER, exported(nn.Conv2d(n_in, n_out, 3, padding=1), x), x)
     costs = load_costs("x86_epyc").backends["executorch"]
     geometry = Geometry(Padding(1, 1, "zeros"))
-    call = Call((8, 8), (n_out, n_in, 3, 3), geometry, bias=True)
+    call = Call((32, 32), (n_out, n_in, 3, 3), geometry, bias=True)
     assert result.modified == (choose(costs, call, constant=True) != CONSTANT)
 
 
