@@ -219,12 +219,9 @@ class Developer:
         return Picture(rgb, capture.exif, info)
 
     def _colour(self, capture: Capture, settings: Settings) -> _Colour:
-        """How the capture becomes linear sRGB.
+        """How the capture becomes linear sRGB; light is added before the network if that is linear.
 
-        Light is added before a network that gives linear light: it then sees a well exposed
-        capture with more noise, as in training. Added afterwards, it would multiply the network's
-        errors. A network that gives encoded sRGB chose the brightness itself, and its values are
-        taken as they are.
+        Added afterwards, it would multiply the network's errors.
         """
         asked = settings.exposure_ev
         if self.artifact.manifest.card.output_space == "srgb":
