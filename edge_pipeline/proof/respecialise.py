@@ -81,8 +81,8 @@ def respecialise(
     Args:
         artifact: a checked artifact, folded or specialised.
         output: the copy's folder.
-        filters: all exchangeable weights by name, float32, in the shapes of the source network; a
-            folded filter is [1, ...].
+        filters: all exchangeable weights by name, float32, in the shapes of the manifest: of a
+            folded filter, that of the convolution's own operand.
         phi: what to compute the weights for; the artifact must carry its hypernetwork.
         reference: where the reference output comes from; only `eager` needs torch, and seconds.
         force: replace an artifact that stands at `output`.

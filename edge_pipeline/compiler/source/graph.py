@@ -44,7 +44,7 @@ def graph_bytes(program: ExportedProgram) -> bytes:
     """The file that `runtime/eager.py` runs; two exports of one network give the same bytes.
 
     Args:
-        program: as `entries.export` gives it; sizes may be symbolic.
+        program: of an `Entry`; sizes may be symbolic.
 
     Raises:
         CompileError: a call cannot be written; the layer is named.

@@ -81,6 +81,7 @@ def test_weights_and_operators_that_nothing_uses_are_gone(parts):
         "p_second_weight",
         "p_second_bias",
     }
+    assert len(constants_of(cut_at(PROGRAM, [node(PROGRAM, "conv2d")]))) == 2
     assert "linear" not in targets(path)
     assert "pixel_shuffle" not in targets(predictor)
     assert {name.split("_")[1] for name in constants_of(predictor)} == {"first", "predict"}

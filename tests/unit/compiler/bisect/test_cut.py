@@ -12,7 +12,7 @@ from torch import nn
 from edge_pipeline.compiler.analysis.cutting import cut_at
 from edge_pipeline.compiler.bisect.correspond import correspondences
 from edge_pipeline.compiler.bisect.cut import all_values, open_values, operators_of
-from edge_pipeline.compiler.program import constants_of, run_program
+from edge_pipeline.compiler.program import run_program
 from tests.programs import exported
 
 
@@ -49,11 +49,6 @@ def test_every_beginning(last, seed):
     assert len(operators_of(part)) <= last + 1
     assert str(PROGRAM.graph) == text
     assert part.graph_signature.user_inputs == PROGRAM.graph_signature.user_inputs
-
-
-def test_weights_that_nothing_uses_are_gone():
-    first = operators_of(PROGRAM)[0]
-    assert len(constants_of(cut_at(PROGRAM, [first]))) == 2
 
 
 def test_the_last_cut_is_the_whole():
