@@ -4,7 +4,6 @@ import importlib
 import pkgutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -35,17 +34,6 @@ def test_import_and_help_need_neither_torch_nor_a_runtime(statement: str) -> Non
 
 def test_the_import_check_sees_a_heavy_import() -> None:
     assert _heavy_after("import numpy") == "['numpy']"
-
-
-def test_help_comes_in_half_a_second() -> None:
-    times_ms = []
-    for _ in range(3):
-        start = time.perf_counter_ns()
-        subprocess.run(
-            [sys.executable, "-m", "edge_pipeline", "--help"], capture_output=True, check=True
-        )
-        times_ms.append((time.perf_counter_ns() - start) / 1e6)
-    assert min(times_ms) < 500
 
 
 @pytest.mark.parametrize("name", MODULES)
