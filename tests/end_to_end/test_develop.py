@@ -8,10 +8,10 @@ import time
 
 import numpy as np
 import pytest
-import rawpy
 import tifffile
 from PIL import ExifTags, Image
 
+from benchmarks.isp_colour import difference, libraw
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.main import main
 from edge_pipeline.files import packaged
@@ -234,22 +234,20 @@ def test_an_interrupt_ends_with_130_and_no_half_file(model, raws, tmp_path):
 
 
 def test_the_default_model_agrees_with_libraws_colours(develop, tmp_path):
-    """Mean CIEDE2000 under 3 against LibRaw with the sRGB curve; daylight is over (the fault)."""
-    from skimage.color import deltaE_ciede2000, rgb2lab
+    """Mean CIEDE2000 under 1.5 against LibRaw with the sRGB curve, between means of 8 x 8 pixels.
 
+    LibRaw keeps the noise, which pixel by pixel would count as wrong colour. The shipped model has
+    1.1, and in daylight's white balance (the planted fault) at 5.7.
+    """
     source, target = shared("data/raw/colorchart.dng"), tmp_path / "a.tiff"
-    with rawpy.imread(str(source)) as raw:
-        theirs = raw.postprocess(
-            use_camera_wb=True, no_auto_bright=True, gamma=(2.4, 12.92), output_bps=16
-        )
+    theirs = libraw(source)
 
-    def difference(*words):
+    def differing(*words):
         assert develop(source, "-o", target, "--force", "--model", SHIPPED, *words)[0] == 0
-        ours = tifffile.imread(target)
-        return deltaE_ciede2000(rgb2lab(ours / 65535), rgb2lab(theirs / 65535)).mean()
+        return difference(tifffile.imread(target) / 65535, theirs)
 
-    assert difference() < 3
-    assert difference("--wb", "daylight") > 3
+    assert differing() < 1.5
+    assert differing("--wb", "daylight") > 5
 
 
 def test_the_default_model_develops_one_scene_in_four_orders_alike(develop, tmp_path):
