@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.program import constants_of, layer_of
+from edge_pipeline.compiler.analysis.origin import layer_of, nearest_layer
+from edge_pipeline.compiler.program import constants_of
 
 __all__ = ["ComputedWeight", "Extent", "Operand", "computed_weights", "extents", "frontier"]
 
@@ -264,12 +265,12 @@ def _ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node]) -> set[fx.Node]:
 
 def _named(nodes: list[fx.Node], weights: list[ComputedWeight]) -> dict[fx.Node, str]:
     """Names by the layer that uses each value; a second one of the same layer gets a number."""
-    operands = {w.weight: f"{w.layer}.{w.operand}" for w in weights}
+    operands = {w.weight: f"{nearest_layer(w.node)}.{w.operand}" for w in weights}
     found: dict[fx.Node, str] = {}
     for node in nodes:
         user = next(iter(node.users))
         other = "gain" if user.target in _GAINS else "bias"
-        name = operands.get(node) or f"{layer_of(user)}.{other}"
+        name = operands.get(node) or f"{nearest_layer(user)}.{other}"
         name = "".join(c if c.isalnum() or c in "._" else "_" for c in name)
         taken = set(found.values())
         numbered = (f"{name}{i or ''}" for i in range(len(nodes) + 1))

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import fx
 
-__all__ = ["NETWORK", "layer_of", "line_of"]
+__all__ = ["NETWORK", "layer_of", "line_of", "nearest_layer"]
 
 # The attribute under which a program's module holds the source network; layers' names omit it.
 NETWORK = "network"
@@ -23,12 +23,33 @@ def layer_of(node: fx.Node) -> str:
     An operator that the network's own `forward` or a plain function calls belongs to no layer;
     then it is "the function FILE:LINE", and "the network itself" if no line is known.
     """
-    path = [entry[0] for entry in node.meta.get("nn_module_stack", {}).values()]
-    name = str(path[-1]).removeprefix(NETWORK).removeprefix(".") if path else ""
+    name = _module_of(node)
     if name:
         return name
     line = line_of(node)
     return f"the function {line}" if line else "the network itself"
+
+
+def _module_of(node: fx.Node) -> str:
+    """The path of the module that calls an operator; empty for the network itself."""
+    path = [entry[0] for entry in node.meta.get("nn_module_stack", {}).values()]
+    return str(path[-1]).removeprefix(NETWORK).removeprefix(".") if path else ""
+
+
+def nearest_layer(node: fx.Node) -> str:
+    """The module that calls an operator, or else the nearest one among those before it.
+
+    It names values, for which a line of code would not last; it says nothing about a fault.
+    """
+    queue, seen = [node], {node}
+    while queue:
+        current = queue.pop(0)
+        name = _module_of(current)
+        if name:
+            return name
+        queue += [n for n in current.all_input_nodes if n not in seen]
+        seen.update(current.all_input_nodes)
+    return NETWORK
 
 
 def line_of(node: fx.Node) -> str:
