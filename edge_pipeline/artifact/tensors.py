@@ -31,7 +31,7 @@ class TensorSpec(Schema):
 
     `shape` holds sizes, or `"h"` and `"16*h"` where a size is free or a free multiple; one letter
     stands for one number in all tensors of a program. `layout` has a letter a dimension (`NCHW`,
-    and `NOIHW` for predicted filters). `range` is what the values usually span, without unit.
+    and `OIHW` for predicted filters). `range` is what the values usually span, without unit.
     """
 
     name: str

@@ -11,7 +11,7 @@ from edge_pipeline.compiler.source.entries import specialised
 from edge_pipeline.errors import CompileError
 from edge_pipeline.models.base import build_model
 from tests.phi import loud, ordinary
-from tests.programs import exported, run_checked, targets
+from tests.programs import exported, network_of, run_checked, targets
 
 SMALL = {"encoder": "4-6-8", "decoder": "5-3", "out_channels": 2}
 X = torch.rand(1, 3, 12, 17, generator=torch.Generator().manual_seed(0))
@@ -31,7 +31,7 @@ class AtPhi(nn.Module):
 
 def run(phi=0.35, options=SMALL):
     model = loud(build_model("phi_unet_pets", options))
-    program = exported(specialised(model, (X,), phi).module, X)
+    program = specialised(network_of(model, (X,)), phi).program
     return model, program, run_checked(Specialise(), program, X)
 
 
