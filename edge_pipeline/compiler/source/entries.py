@@ -55,7 +55,7 @@ class Role:
     def of_filter(cls, name: str, rank: int) -> Role:
         """The role of a computed filter or bias, such as `hyper_conv0.weight`."""
         layer, _, kind = name.rpartition(".")
-        weight, other = {4: "OIHW", 2: "OI", 1: "O"}, {4: "NCHW", 2: "NC", 1: "C"}
+        weight, other = {4: "OIHW", 2: "OI", 1: "O"}, {4: "NCHW", 2: "NC", 1: "O"}
         layouts = weight if kind.startswith("weight") else other
         return cls(name, layouts.get(rank, "NABCDEFG"[:rank] or "N"), f"{kind} of {layer}")
 
