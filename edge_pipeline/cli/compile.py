@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.cli.options import parse_fixed, parse_inputs, parse_settings, parse_size
+from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
@@ -137,11 +138,8 @@ def command(
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
     require("torch", backend, "compiling")
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
-    from edge_pipeline.compiler.source.foreign import is_factory, parse_fixed, parse_inputs
 
     own = is_factory(source)
-    if not own and (weights is not None or fix):
-        raise InputError("--weights and --fix belong to package.module:factory; leave them out")
     size = None if own else _size(inputs or [])
     request = CompileRequest(
         source=source,

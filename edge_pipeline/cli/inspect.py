@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.cli.options import parse_fixed, parse_inputs, parse_settings, parse_size
+from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.errors import InputError
 from edge_pipeline.harness.cost import recorded_cost
 from edge_pipeline.optional import require
@@ -58,7 +59,7 @@ def command(
     will do; the network's own default if none is given. Of your own network, the weights that it
     computes are shown, and the forms in which it can be compiled.
     """
-    if ":" in source:
+    if is_factory(source):
         _show_own(source, inputs or [], fix or [])
         return
     if len(inputs or []) > 1 or fix:
@@ -75,15 +76,8 @@ def _show_own(source: str, inputs: list[str], fix: list[str]) -> None:
     """Print the computed weights of a network from the user's own code."""
     require("torch", "train", "inspecting a network")
     from edge_pipeline.compiler.analysis.findings import findings_of
-    from edge_pipeline.compiler.source.foreign import (
-        is_factory,
-        open_factory,
-        parse_fixed,
-        parse_inputs,
-    )
+    from edge_pipeline.compiler.source.foreign import open_factory
 
-    if not is_factory(source):
-        raise InputError(f"{source!r} is not a factory; write package.module:factory")
     network = open_factory(source, parse_inputs(inputs), fixed=parse_fixed(fix))
     found = findings_of(network)
     rows = [(w.layer, w.operand, w.kind, str(w.node.target)) for w in found.weights]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ast
+from collections.abc import Iterable, Sequence
 
 from edge_pipeline.errors import InputError
 
-__all__ = ["parse_settings", "parse_size"]
+__all__ = ["parse_fixed", "parse_inputs", "parse_settings", "parse_size"]
 
 # Above any sensor, and small enough that no count of elements or bytes overflows.
 _LONGEST = 1 << 16
@@ -52,3 +53,39 @@ def parse_size(text: str, form: str) -> tuple[int, ...]:
     if max(numbers) > _LONGEST:
         raise InputError(f"the size {text} goes above {_LONGEST}; give a smaller one")
     return numbers
+
+
+def parse_inputs(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Read `--input NAME=1x3x224x224` options.
+
+    Raises:
+        InputError: a text is not a name and a shape, or a name is given twice.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, equals, sizes = text.partition("=")
+        parts = sizes.split("x")
+        if not equals or not name.isidentifier() or not all(p.isdigit() and int(p) for p in parts):
+            raise InputError(f"{text!r} is not an input; write NAME=SHAPE, as in image=1x3x224x224")
+        if name in shapes:
+            raise InputError(f"the input {name} is given twice; give it once")
+        shapes[name] = tuple(map(int, parts))
+    return shapes
+
+
+def parse_fixed(texts: Sequence[str]) -> dict[str, object]:
+    """Read `--fix NAME=VALUE` options; a value is a number, a boolean or a text.
+
+    Raises:
+        InputError: a text has no equals sign.
+    """
+    fixed: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"{text!r} fixes nothing; write NAME=VALUE, as in phi=0.35")
+        try:
+            fixed[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            fixed[name] = value
+    return fixed

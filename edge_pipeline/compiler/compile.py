@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_pipeline.artifact.manifest import Manifest, ProgramSpec, WeightsForm
@@ -24,10 +22,12 @@ from edge_pipeline.compiler.build import Built, Target, build
 from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
 from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
-from edge_pipeline.compiler.source.foreign import foreign_network, is_factory, open_factory
+from edge_pipeline.compiler.source import entries
+from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.forms import Form, form_of
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.hypernetwork import hypernetwork_file
+from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
@@ -118,16 +118,14 @@ def compile_model(
     # Known now, not after minutes of work.
     check_output(request.output, force=request.force, sources=_sources(request))
     on_step("building the network")
-    if is_factory(str(request.source)):
-        network = open_factory(
-            str(request.source),
-            request.inputs,
-            weights=request.weights,
-            fixed=request.fixed,
-            seed=request.seed or 0,
-        )
-    else:
-        network = open_source(request.source, request.options, request.seed)
+    network = open_source(
+        request.source,
+        request.options,
+        request.seed,
+        inputs=request.inputs,
+        weights=request.weights,
+        fixed=request.fixed,
+    )
     return compile_network(network, request, backend, on_step=on_step)
 
 
@@ -298,18 +296,14 @@ class _Work:
         narrow = self.request.precision != "fp32" and after is not None
         if self.form.filters != "folded" and not narrow:
             return ()
-        module: Any = self.network.module
         trial = trial_for(
             self.network.geometry, self.network.card, self.size, self.request.validation
         )
         losses = []
         if self.form.filters == "folded":
-
-            def predicting(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
-                output: NDArray[np.float32] = module(*inputs).detach().numpy()
-                return output
-
-            losses.append(loss_of("folding", trial, predicting, self.form.run))
+            # Already traced for folding.
+            whole = Form("dynamic", None, (entries.dynamic(self.network),))
+            losses.append(loss_of("folding", trial, whole.run, self.form.run))
         if narrow and after is not None:
             losses.append(loss_of("precision", trial, self.form.run, after))
         return tuple(losses)
@@ -343,7 +337,10 @@ def _check_target(request: CompileRequest, backend: Backend) -> None:
 def _sources(request: CompileRequest) -> tuple[Path, ...]:
     """The files and folders that the artifact is made from."""
     files = (*request.calibration, *request.validation)
-    return files if str(request.source) in MODELS else (Path(request.source), *files)
+    if request.weights is not None:
+        files = (request.weights, *files)
+    named = str(request.source) in MODELS or is_factory(str(request.source))
+    return files if named else (Path(request.source), *files)
 
 
 def _samples(

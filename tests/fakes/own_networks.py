@@ -76,3 +76,21 @@ def broken():
 def number():
     """A factory that returns no module."""
     return 3
+
+
+class Styled(nn.Module):
+    """The first input decides on the weights, the second is convolved: the path takes it alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernels = nn.Linear(4, 5 * 3 * 3 * 3)
+
+    def forward(self, style, image):
+        return F.conv2d(image, self.kernels(style).view(5, 3, 3, 3), padding=1)
+
+
+class ScaledDynamic(DynamicConvolution):
+    """Dynamic convolution of a picture that a number scales."""
+
+    def forward(self, image, gain):
+        return super().forward(image * gain)

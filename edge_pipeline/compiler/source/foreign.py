@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import os
@@ -23,24 +22,10 @@ from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.files import sha256_of
 from edge_pipeline.models.network import Port
 
-__all__ = [
-    "drawn_inputs",
-    "foreign_network",
-    "is_factory",
-    "open_factory",
-    "parse_fixed",
-    "parse_inputs",
-]
+__all__ = ["drawn_inputs", "foreign_network", "open_factory"]
 
 # Keys under which checkpoints of other projects keep the weights.
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "params")
-
-
-def is_factory(source: str) -> bool:
-    """Whether a source is written as `package.module:factory`."""
-    module, colon, name = source.partition(":")
-    parts = [*module.split("."), name]
-    return bool(colon) and all(part.isidentifier() for part in parts)
 
 
 def open_factory(
@@ -235,39 +220,3 @@ def drawn_inputs(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[s
     """
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.rand(shape, generator=generator) for name, shape in shapes.items()}
-
-
-def parse_inputs(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Read `--input NAME=1x3x224x224` options.
-
-    Raises:
-        InputError: a text is not a name and a shape, or a name is given twice.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for text in texts:
-        name, equals, sizes = text.partition("=")
-        parts = sizes.split("x")
-        if not equals or not name.isidentifier() or not all(p.isdigit() and int(p) for p in parts):
-            raise InputError(f"{text!r} is not an input; write NAME=SHAPE, as in image=1x3x224x224")
-        if name in shapes:
-            raise InputError(f"the input {name} is given twice; give it once")
-        shapes[name] = tuple(map(int, parts))
-    return shapes
-
-
-def parse_fixed(texts: Sequence[str]) -> dict[str, object]:
-    """Read `--fix NAME=VALUE` options; a value is a number, a boolean or a text.
-
-    Raises:
-        InputError: a text has no equals sign.
-    """
-    fixed: dict[str, object] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise InputError(f"{text!r} fixes nothing; write NAME=VALUE, as in phi=0.35")
-        try:
-            fixed[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            fixed[name] = value
-    return fixed

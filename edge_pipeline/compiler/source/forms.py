@@ -30,6 +30,7 @@ class Form:
         filters: the treatment of computed weights.
         phi: the rescaling factor that the network is specialised for, if it is.
         entries: the programs, in the manifest's order.
+        ports: the names of the network's inputs, in order; needed for `split`.
         calibration: the captures on which folded filters were predicted.
         window: side of the part of each map that the predictor of a split network sees at most.
     """
@@ -37,6 +38,7 @@ class Form:
     filters: WeightsForm
     phi: float | None
     entries: tuple[Entry, ...]
+    ports: tuple[str, ...] = ()
     calibration: Calibration | None = None
     window: int = WINDOW
 
@@ -56,18 +58,12 @@ class Form:
         if entry.name == "forward":
             return inputs
         predictor = self.entries[0]
-        named = dict(zip(self._own_inputs(), inputs, strict=True))
+        named = dict(zip(self.ports, inputs, strict=True))
         seen = tuple(windowed(named[role.name], self.window) for role in predictor.inputs)
         if entry.name == "predict_filters":
             return seen
         own = tuple(named[role.name] for role in entry.inputs if role.name in named)
         return (*own, *predictor.run(seen))
-
-    def _own_inputs(self) -> tuple[str, ...]:
-        """The names of the network's own inputs, in order."""
-        filters = {role.name for role in self.entries[0].outputs}
-        names = [role.name for entry in self.entries[::-1] for role in entry.inputs]
-        return tuple(dict.fromkeys(name for name in names if name not in filters))
 
 
 def form_of(
@@ -100,6 +96,7 @@ def form_of(
     if filters == "dynamic":
         return Form("dynamic", None, (entries.dynamic(network),))
     if filters == "split":
-        return Form("split", None, entries.split(network, window), window=window)
+        ports = tuple(port.name for port in network.geometry.inputs)
+        return Form("split", None, entries.split(network, window), ports, window=window)
     constants, record = calibrated_filters(network, calibration)
-    return Form("folded", None, (entries.folded(network, constants),), record)
+    return Form("folded", None, (entries.folded(network, constants),), calibration=record)

@@ -1,4 +1,4 @@
-"""The network to compile: a checkpoint's, or a registered one with fresh weights."""
+"""The network to compile: a checkpoint's, a registered one, or one of a user's own code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.compiler.source.foreign import open_factory
 from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import build_model, options_of
@@ -23,19 +25,36 @@ def open_source(
     source: str | Path,
     options: Mapping[str, str | int | float | bool] | None = None,
     seed: int | None = None,
+    *,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    weights: Path | None = None,
+    fixed: Mapping[str, object] | None = None,
 ) -> Network:
-    """Open what `compile` and `bisect` are given.
+    """Open the source that `compile` or `bisect` is given.
 
     Args:
-        source: a checkpoint's path, or a registered network's name for fresh weights.
+        source: a checkpoint's path, a registered network's name for fresh weights, or
+            `package.module:factory`.
         options: of a registered network; a checkpoint has its own.
-        seed: of fresh weights; 0 when left out.
+        seed: of fresh weights; 0 if left out.
+        inputs: of a factory's network: shapes by name.
+        weights: of a factory's network: a file.
+        fixed: of a factory's network: values by name.
 
     Raises:
-        InputError: there is no such checkpoint or network, or an option it cannot take.
-        CheckpointError: the checkpoint is damaged, of another network, or its card is wrong.
+        InputError: there is no such source, or it does not take what is given with it.
+        CheckpointError: weights are damaged or of another network, or a card is wrong.
     """
     name, options = str(source), options or {}
+    if is_factory(name):
+        if options:
+            raise InputError(f"{name} takes no option {next(iter(options))}; leave out -s")
+        return open_factory(name, inputs or {}, weights=weights, fixed=fixed, seed=seed or 0)
+    if inputs or weights is not None or fixed:
+        raise InputError(
+            "named inputs, weights and fixed values belong to package.module:factory, which "
+            f"{name} is not; leave them out"
+        )
     if name in MODELS:
         return _fresh(name, options, seed or 0)
     path = Path(source)

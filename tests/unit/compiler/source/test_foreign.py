@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -5,15 +8,16 @@ import torch
 import edge_pipeline
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.main import main
+from edge_pipeline.cli.options import parse_fixed, parse_inputs
 from edge_pipeline.compiler.analysis.findings import findings_of
+from edge_pipeline.compiler.compile import CompileRequest, compile_model
 from edge_pipeline.compiler.source.foreign import (
     foreign_network,
-    is_factory,
     open_factory,
-    parse_fixed,
-    parse_inputs,
 )
-from edge_pipeline.errors import CheckpointError, InputError
+from edge_pipeline.compiler.source.forms import form_of
+from edge_pipeline.compiler.source.naming import is_factory
+from edge_pipeline.errors import CheckpointError, InputError, OutputError
 from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.runtime.base import open_session
 from tests.fakes import own_networks as own
@@ -99,6 +103,73 @@ def test_a_fixed_value_is_no_input_and_specialises(tmp_path):
     (found,) = run(artifact, image=picture(3))
     with torch.no_grad():
         torch.testing.assert_close(found, network(picture(3), 0.5), atol=1e-5, rtol=1e-4)
+
+
+def test_a_predictor_and_a_path_of_different_inputs_get_their_own(tmp_path):
+    """In the order of forward the style comes first; the path does not take it."""
+    network = foreign_network(own.Styled(), [torch.rand(1, 4), picture()])
+    form = form_of(network, "split", None, ())
+    style, image = torch.rand(1, 4), picture(4)
+    predictor, path = form.entries
+    (seen,) = form.inputs_of(predictor, (style, image))
+    assert torch.equal(seen, style)
+    assert torch.equal(form.inputs_of(path, (style, image))[0], image)
+    with torch.no_grad():
+        expected = network.module(style, image).numpy()
+    np.testing.assert_allclose(form.run((style, image)), expected, atol=1e-5)
+
+
+def test_folding_with_a_fixed_value_measures_its_loss(tmp_path):
+    network = own.ScaledDynamic().eval()
+    artifact = edge_pipeline.compile(
+        network,
+        [picture()],
+        tmp_path / "a",
+        backend="onnx",
+        filters="folded",
+        fixed={"gain": 0.5},
+    )
+    (loss,) = artifact.manifest.losses
+    assert loss.cause == "folding"
+
+
+def test_an_output_that_holds_the_weights_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    safetensors.torch.save_file(own.classifier().state_dict(), tmp_path / "a" / "w.safetensors")
+    request = CompileRequest(
+        source=f"{HERE}:classifier",
+        output=tmp_path / "a",
+        backend="onnx",
+        inputs={"input": (1, 10)},
+        weights=tmp_path / "a" / "w.safetensors",
+        force=True,
+    )
+    with pytest.raises(OutputError, match="lies inside"):
+        compile_model(request)
+
+
+def test_a_factory_is_no_path(tmp_path, monkeypatch):
+    """The current folder holds no file of the factory's name; writing beside it is fine."""
+    monkeypatch.chdir(tmp_path)
+    request = CompileRequest(
+        source=f"{HERE}:classifier", output=tmp_path, backend="onnx", inputs={"input": (1, 10)}
+    )
+    with pytest.raises(OutputError, match="exists; give --force"):
+        compile_model(request)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"options": {"width": 3}}, "takes no option width"),
+        ({"source": "hyperconv_isp", "fixed": {"phi": 0.5}}, "belong to package.module:factory"),
+        ({"source": "hyperconv_isp", "weights": Path("w.pt")}, "belong to package.module:factory"),
+    ],
+)
+def test_what_a_source_does_not_take_is_refused(tmp_path, changes, message):
+    request = {"source": f"{HERE}:classifier", "inputs": {"input": (1, 10)}} | changes
+    with pytest.raises(InputError, match=message):
+        compile_model(CompileRequest(output=tmp_path / "a", backend="onnx", **request))
 
 
 def test_findings_name_weights_macs_and_forms():
