@@ -26,6 +26,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from edge_pipeline.compiler.analysis.origin import NETWORK, layer_of
+from edge_pipeline.compiler.rebuilding import Parts, copied_graph, rebuilt
 from edge_pipeline.errors import CompileError
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "Pass",
     "Result",
     "constants_of",
-    "copied_graph",
     "layer_of",
     "run_program",
     "user_inputs",
@@ -105,14 +105,6 @@ def constants_of(program: ExportedProgram) -> dict[str, Tensor]:
 def user_inputs(signature: ExportGraphSignature) -> list[str]:
     """The names of the graph's inputs that carry the user's, in order."""
     return [s.arg.name for s in signature.input_specs if s.kind is InputKind.USER_INPUT]
-
-
-def copied_graph(program: ExportedProgram) -> fx.Graph:
-    """A copy of a program's graph with the same names, by which the signature goes."""
-    graph: fx.Graph = copy.deepcopy(program.graph)
-    for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
-        new.name = old.name  # copying renames nodes that are called like a Python builtin
-    return graph
 
 
 def run_program(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -283,16 +275,5 @@ class Editor:
             return Result(self._program, modified=False, notes=tuple(self.notes))
         self.graph.lint()
         self._module.recompile()
-        old = self._program
-        program = ExportedProgram(
-            root=self._module,
-            graph=self.graph,
-            graph_signature=self._signature,
-            state_dict=self._state,
-            range_constraints=copy.deepcopy(old.range_constraints),
-            module_call_graph=copy.deepcopy(old.module_call_graph),
-            example_inputs=old.example_inputs,
-            constants=self._constants,
-            verifiers=list(old.verifiers),
-        )
-        return Result(program, modified=True, notes=tuple(self.notes))
+        parts = Parts(self._module, self._signature, self._state, self._constants)
+        return Result(rebuilt(self._program, parts), modified=True, notes=tuple(self.notes))

@@ -20,7 +20,8 @@ from torch.export.graph_signature import (
 )
 from torch.utils import _pytree as pytree
 
-from edge_pipeline.compiler.program import Editor, copied_graph, user_inputs
+from edge_pipeline.compiler.program import Editor, user_inputs
+from edge_pipeline.compiler.rebuilding import Parts, copied_graph, rebuilt
 
 __all__ = ["cut_at"]
 
@@ -57,17 +58,8 @@ def cut_at(
         _drop_unused_inputs(graph, signature)
     module = fx.GraphModule(program.graph_module, graph)
     module.meta.update(program.graph_module.meta)
-    whole = ExportedProgram(
-        root=module,
-        graph=graph,
-        graph_signature=signature,
-        state_dict=dict(program.state_dict),
-        range_constraints=copy.deepcopy(program.range_constraints),
-        module_call_graph=_calls(program, signature),
-        example_inputs=_examples(program, graph, signature),
-        constants=dict(program.constants),
-        verifiers=list(program.verifiers),
-    )
+    calls, examples = _calls(program, signature), _examples(program, graph, signature)
+    whole = rebuilt(program, Parts(module, signature, calls=calls, examples=examples))
     return Editor(whole).finish().program  # without the weights that nothing uses any more
 
 

@@ -11,7 +11,6 @@ such weights is written twice, and they lie where its two files hold their two m
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -24,6 +23,7 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.constants import Twin, locate, patch
 from edge_pipeline.artifact.manifest import Constant
 from edge_pipeline.compiler.program import constants_of
+from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 
 __all__ = ["Exchange", "LostMark"]
 
@@ -146,14 +146,4 @@ def _with_values(program: ExportedProgram, values: Mapping[str, Tensor]) -> Expo
         holder = state if target in state else constants
         trained = isinstance(holder[target], nn.Parameter)
         holder[target] = nn.Parameter(value, requires_grad=False) if trained else value
-    return ExportedProgram(
-        root=program.graph_module,
-        graph=program.graph,
-        graph_signature=copy.deepcopy(program.graph_signature),
-        state_dict=state,
-        range_constraints=copy.deepcopy(program.range_constraints),
-        module_call_graph=copy.deepcopy(program.module_call_graph),
-        example_inputs=program.example_inputs,
-        constants=constants,
-        verifiers=list(program.verifiers),
-    )
+    return rebuilt(program, Parts(state=state, constants=constants))

@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import fx
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
 
 from edge_pipeline.artifact.graph import Call, Graph, graph_file_bytes
-from edge_pipeline.compiler.program import constants_of, layer_of
+from edge_pipeline.compiler.program import constants_of, layer_of, user_inputs
 from edge_pipeline.errors import CompileError
 
 __all__ = ["graph_bytes"]
@@ -51,7 +50,7 @@ def graph_bytes(program: ExportedProgram) -> bytes:
     """
     constants = constants_of(program)
     signature = program.graph_signature
-    inputs = [s.arg.name for s in signature.input_specs if s.kind is InputKind.USER_INPUT]
+    inputs = user_inputs(signature)
     calls: list[Call] = []
     outputs: list[str] = []
     dropped = _unused_guards(program.graph)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+
+from edge_pipeline.compiler.program import user_inputs
 
 __all__ = ["Letters", "tensors_of"]
 
@@ -18,9 +19,7 @@ def tensors_of(program: ExportedProgram) -> tuple[list[Tensor], list[Tensor]]:
     """Shape-only tensors of a program's inputs and outputs, in order."""
     signature = program.graph_signature
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
-    inputs = [
-        values[spec.arg.name] for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT
-    ]
+    inputs = [values[name] for name in user_inputs(signature)]
     outputs = [values[spec.arg.name] for spec in signature.output_specs]
     return inputs, outputs
 

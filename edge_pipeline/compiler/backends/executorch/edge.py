@@ -20,6 +20,7 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.manifest import Delegation
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.backends.executorch.retracing import brief
+from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 from edge_pipeline.errors import CompileError, DelegationError, MissingExtraError
 from edge_pipeline.optional import require as require_module
 
@@ -173,17 +174,7 @@ def _failure(error: Exception) -> CompileError:
 
 def _own(program: ExportedProgram) -> ExportedProgram:
     """A program that shares tensors; ExecuTorch takes the constants out of what it is given."""
-    return ExportedProgram(
-        root=program.graph_module,
-        graph=program.graph,
-        graph_signature=program.graph_signature,
-        state_dict=dict(program.state_dict),
-        range_constraints=program.range_constraints,
-        module_call_graph=program.module_call_graph,
-        example_inputs=program.example_inputs,
-        constants=dict(program.constants),
-        verifiers=list(program.verifiers),
-    )
+    return rebuilt(program, Parts())
 
 
 class _Tag:

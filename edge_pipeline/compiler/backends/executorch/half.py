@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from edge_pipeline.compiler.program import Editor, constants_of, layer_of
+from edge_pipeline.compiler.rebuilding import Parts, copied_graph, rebuilt
 from edge_pipeline.errors import CompileError
 
 __all__ = ["to_half"]
@@ -36,11 +36,7 @@ def to_half(program: ExportedProgram) -> ExportedProgram:
     """
     _check_range(program)
     program = _with_tensors(_without_gelu(program))
-    graph = copy.deepcopy(program.graph)
-    # Copying renames what is called like a Python builtin, and the signature goes by name.
-    for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
-        new.name = old.name
-    signature = copy.deepcopy(program.graph_signature)
+    graph = copied_graph(program)
     for node in graph.nodes:
         if node.op == "call_function":
             node.args = fx.node.map_aggregate(node.args, _halved)
@@ -48,16 +44,14 @@ def to_half(program: ExportedProgram) -> ExportedProgram:
     module = fx.GraphModule(program.graph_module, graph)
     module.meta.update(program.graph_module.meta)
     _propagate(module)
-    return ExportedProgram(
-        root=module,
-        graph=graph,
-        graph_signature=signature,
-        state_dict={name: _half_of(value) for name, value in program.state_dict.items()},
-        range_constraints=copy.deepcopy(program.range_constraints),
-        module_call_graph=copy.deepcopy(program.module_call_graph),
-        example_inputs=pytree.tree_map(_half_of, program.example_inputs),
-        constants={name: _half_of(value) for name, value in program.constants.items()},
-        verifiers=list(program.verifiers),
+    return rebuilt(
+        program,
+        Parts(
+            module,
+            state={name: _half_of(value) for name, value in program.state_dict.items()},
+            constants={name: _half_of(value) for name, value in program.constants.items()},
+            examples=pytree.tree_map(_half_of, program.example_inputs),
+        ),
     )
 
 

@@ -1,0 +1,54 @@
+"""Programs like another one, with some parts in the place of its own."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from torch import fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import ExportGraphSignature
+
+__all__ = ["Parts", "copied_graph", "rebuilt"]
+
+
+def copied_graph(program: ExportedProgram) -> fx.Graph:
+    """A copy of a program's graph with the same names, by which the signature goes."""
+    graph: fx.Graph = copy.deepcopy(program.graph)
+    for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
+        new.name = old.name  # copying renames nodes that are called like a Python builtin
+    return graph
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts of a program that another one has instead; None for a copy of the program's own."""
+
+    module: fx.GraphModule | None = None
+    signature: ExportGraphSignature | None = None
+    state: dict[str, Any] | None = None
+    constants: dict[str, Any] | None = None
+    calls: list[Any] | None = None
+    examples: Any = None
+
+
+def rebuilt(program: ExportedProgram, parts: Parts) -> ExportedProgram:
+    """Return a program like another one with other parts; no container is shared.
+
+    Args:
+        program: it stays as it is.
+        parts: the parts that differ.
+    """
+    module = program.graph_module if parts.module is None else parts.module
+    return ExportedProgram(
+        root=module,
+        graph=module.graph,
+        graph_signature=parts.signature or copy.deepcopy(program.graph_signature),
+        state_dict=dict(program.state_dict if parts.state is None else parts.state),
+        range_constraints=copy.deepcopy(program.range_constraints),
+        module_call_graph=parts.calls or copy.deepcopy(program.module_call_graph),
+        example_inputs=parts.examples or program.example_inputs,
+        constants=dict(program.constants if parts.constants is None else parts.constants),
+        verifiers=list(program.verifiers),
+    )
