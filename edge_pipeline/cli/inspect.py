@@ -75,7 +75,7 @@ def command(
 def _show_own(source: str, inputs: list[str], fix: list[str]) -> None:
     """Print the computed weights of a network from the user's own code."""
     require("torch", "train", "inspecting a network")
-    from edge_pipeline.compiler.analysis.findings import findings_of
+    from edge_pipeline.compiler.source.findings import findings_of
     from edge_pipeline.compiler.source.foreign import open_factory
 
     network = open_factory(source, parse_inputs(inputs), fixed=parse_fixed(fix))

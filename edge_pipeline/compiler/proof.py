@@ -16,6 +16,7 @@ from edge_pipeline.artifact.schema import Precision, Space
 from edge_pipeline.compare import TOLERANCES, compare
 from edge_pipeline.compiler.backends.litert.board import check_board, unchecked_note
 from edge_pipeline.compiler.precision.accuracy import Run
+from edge_pipeline.compiler.source.entries import windowed
 from edge_pipeline.errors import CompileError
 from edge_pipeline.raw.windows import WINDOW
 from edge_pipeline.registry import RUNTIMES
@@ -114,19 +115,15 @@ def compiled_run(
     """
 
     def run(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
-        named = dict(zip(ports, (value.numpy() for value in inputs), strict=True))
+        named = dict(zip(ports, inputs, strict=True))
         filters: Arrays = {}
         if len(specs) > 1:
-            seen = {t.name: _windowed(named[t.name], window) for t in specs[0].inputs}
+            seen = {t.name: windowed(named[t.name], window).numpy() for t in specs[0].inputs}
             with _open(folder, backend, specs[0]) as session:
                 filters = session.run(seen)
         spec = specs[-1]
-        own = {t.name: named[t.name] for t in spec.inputs if t.name in named}
+        own = {t.name: named[t.name].numpy() for t in spec.inputs if t.name in named}
         with _open(folder, backend, spec) as session:
             return session.run(own | filters)[spec.outputs[0].name]
 
     return run
-
-
-def _windowed(value: NDArray[np.float32], window: int) -> NDArray[np.float32]:
-    return np.ascontiguousarray(value[:, :, :window, :window]) if value.ndim == 4 else value

@@ -59,8 +59,8 @@ def cost_of(model: nn.Module, input_shape: tuple[int, ...], phi: float | None = 
     """The cost of one forward pass.
 
     A layer belongs to the `predictor` if the network's filters or weights can be had apart from
-    their use (`FilterNetwork`, `PhiNetwork`), and the layer does not run in their use. A
-    HyperConv's constant filter counts with the convolution that it is part of.
+    their use (by `predict_filters` or `predict_weights`), and the layer does not run in their
+    use. A HyperConv's constant filter counts with the convolution that it is part of.
 
     Args:
         model: on any device; it is left as it is.

@@ -183,7 +183,10 @@ def computed_weights(program: ExportedProgram) -> tuple[ComputedWeight, ...]:
     Args:
         program: functional.
     """
-    known = extents(program)
+    return _weights(program, extents(program))
+
+
+def _weights(program: ExportedProgram, known: dict[fx.Node, Extent]) -> tuple[ComputedWeight, ...]:
     found = []
     for node in program.graph.nodes:
         if node.op == "call_function":
@@ -231,7 +234,7 @@ def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
         differ over the picture.
     """
     known = extents(program)
-    found = computed_weights(program)
+    found = _weights(program, known)
     weights = [w for w in found if w.kind != "patch"]
     if found and not weights:
         return {}

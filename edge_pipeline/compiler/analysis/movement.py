@@ -15,9 +15,18 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from edge_pipeline.compiler.program import value_of
 
-__all__ = ["MOVEMENTS", "arrived", "chain", "has_fixed_shape", "same_shape", "uses"]
+__all__ = ["BROADCASTING", "MOVEMENTS", "arrived", "chain", "has_fixed_shape", "same_shape", "uses"]
 
 _ATEN = torch.ops.aten
+# Operators that broadcast their operands.
+BROADCASTING = (
+    _ATEN.add.Tensor,
+    _ATEN.sub.Tensor,
+    _ATEN.mul.Tensor,
+    _ATEN.div.Tensor,
+    _ATEN.maximum.default,
+    _ATEN.minimum.default,
+)
 # Operators of one tensor that move values and change none; the tensor is their first argument.
 MOVEMENTS = (
     _ATEN.view.default,

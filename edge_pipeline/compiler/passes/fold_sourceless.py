@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.analysis.movement import has_fixed_shape
+from edge_pipeline.compiler.analysis.movement import BROADCASTING, has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
 
 __all__ = ["FoldSourceless"]
@@ -25,15 +25,6 @@ _LIKE = (
 )
 # Their content is whatever lies in memory.
 _UNDEFINED = ("empty", "new_empty")
-# Operators that broadcast their operands.
-_BROADCASTING = (
-    _ATEN.add.Tensor,
-    _ATEN.sub.Tensor,
-    _ATEN.mul.Tensor,
-    _ATEN.div.Tensor,
-    _ATEN.maximum.default,
-    _ATEN.minimum.default,
-)
 
 
 class FoldSourceless:
@@ -106,7 +97,7 @@ def _broadcastable(node: fx.Node, value: Tensor) -> Tensor | None:
         return None
     for user in node.users:
         others = [n for n in user.args if isinstance(n, fx.Node) and n is not node]
-        if user.target not in _BROADCASTING or len(others) != 1 or not has_fixed_shape(others[0]):
+        if user.target not in BROADCASTING or len(others) != 1 or not has_fixed_shape(others[0]):
             return None
         if value_of(others[0]).shape != value_of(user).shape:
             return None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.analysis.movement import has_fixed_shape
+from edge_pipeline.compiler.analysis.movement import BROADCASTING, has_fixed_shape
 from edge_pipeline.compiler.lowering.movement import repeated
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
@@ -18,14 +18,6 @@ __all__ = ["LowerExpansion"]
 _ATEN = torch.ops.aten
 _EXPAND, _REPEAT = _ATEN.expand.default, _ATEN.repeat.default
 _INTERLEAVE = _ATEN.repeat_interleave.self_int
-_BROADCASTING = (
-    _ATEN.add.Tensor,
-    _ATEN.sub.Tensor,
-    _ATEN.mul.Tensor,
-    _ATEN.div.Tensor,
-    _ATEN.maximum.default,
-    _ATEN.minimum.default,
-)
 
 
 class LowerExpansion:
@@ -67,7 +59,7 @@ def _is_broadcast(node: fx.Node) -> bool:
     """Whether all users give the same without the expansion."""
     for user in node.users:
         others = [n for n in user.args if isinstance(n, fx.Node) and n is not node]
-        if user.target not in _BROADCASTING or len(others) != 1:
+        if user.target not in BROADCASTING or len(others) != 1:
             return False
         if value_of(others[0]).shape != value_of(user).shape:
             return False

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramName
@@ -18,7 +18,7 @@ from edge_pipeline.compiler.analysis.computed import frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at
 from edge_pipeline.compiler.program import Editor, run_program, user_inputs
 from edge_pipeline.compiler.source.hypernetwork import exact_weights
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import Forward, Network
 from edge_pipeline.compiler.source.shapes import tensors_of
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.models.network import PhiNetwork, Port
@@ -97,23 +97,7 @@ class Entry:
         return tuple(run_program(self.program, inputs or self.example))
 
 
-class _Forward(nn.Module):
-    """The whole network as its submodule `network`; takes tensors in order, returns a tuple."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network.module
-        self.names = network.names
-        self.fixed = dict(network.fixed)
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        named = dict(zip(self.names, inputs, strict=True)) if self.names else {}
-        by_place = () if self.names else inputs
-        result = self.network(*by_place, **named, **self.fixed)
-        return tuple(result) if isinstance(result, tuple | list) else (result,)
-
-
-class _AtPhi(_Forward):
+class _AtPhi(Forward):
     """The hypernetwork at one phi, and the network with the weights that it predicts."""
 
     def __init__(self, network: Network, phi: float) -> None:
@@ -164,7 +148,7 @@ def dynamic(network: Network) -> Entry:
             f"the weights of {type(network.module).__name__} depend on phi; give --phi from "
             f"{low:g} to {high:g}"
         )
-    return _entry(network, network.traced(_Forward(network)), weights={})
+    return _entry(network, network.traced(), weights={})
 
 
 def windowed(value: Tensor, window: int) -> Tensor:
@@ -184,8 +168,7 @@ def predictor(network: Network, window: int = WINDOW) -> Entry:
         CompileError: torch cannot trace the network.
     """
     seen = tuple(windowed(value, window) for value in network.example)
-    module = _Forward(network)
-    whole = network.traced(module) if network.free_sizes else network.traced(module, seen)
+    whole = network.traced() if network.free_sizes else network.traced(seen)
     nodes = _frontier(network, whole)
     program = cut_at(whole, list(nodes), given={})
     used, inputs = _positions(whole, program), _roles(network)
@@ -213,11 +196,12 @@ def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
         CompileError: the shape of a weight depends on the input's size.
     """
     first = predictor(network, window)
-    whole = network.traced(_Forward(network))
+    whole = network.traced()
     nodes = _frontier(network, whole)
     path = cut_at(whole, given={node: _identifier(name) for node, name in nodes.items()})
+    predicted = first.run()
     taken = [tuple(node.meta["val"].shape) for node in nodes]
-    if taken != [tuple(value.shape) for value in first.run()]:
+    if taken != [tuple(value.shape) for value in predicted]:
         raise CompileError(
             f"the shapes of weights that {type(network.module).__name__} computes depend on the "
             "input's size; compile it with --filters dynamic"
@@ -226,7 +210,7 @@ def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
     second = Entry(
         "apply_filters",
         path,
-        (*(network.example[i] for i in used), *first.run()),
+        (*(network.example[i] for i in used), *predicted),
         (*(inputs[i] for i in used), *first.outputs),
         _entry(network, whole, weights={}).outputs,
         weights={},
@@ -265,7 +249,7 @@ def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
         InputError: the network computes no weights that one input has in common.
         CompileError: torch cannot trace the network.
     """
-    whole = network.traced(_Forward(network))
+    whole = network.traced()
     nodes = _frontier(network, whole)
     editor = Editor(whole)
     own = {node.name: node for node in editor.graph.nodes}
@@ -293,5 +277,5 @@ def specialised(network: Network, phi: float) -> Entry:
         predicted = model.predict_weights(torch.tensor([phi]))
     # Without a hypernetwork they are the network's own parameters.
     weights = {name: weight.detach() for name, weight in predicted.items()}
-    program = network.traced(_AtPhi(network, phi))
+    program = network.exported(_AtPhi(network, phi), network.example)
     return _entry(network, program, weights=weights, exact=exact_weights(model, phi))

@@ -14,10 +14,12 @@ from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.errors import CompileError, EdgePipelineError
 
-__all__ = ["Network"]
+__all__ = ["Forward", "Network"]
 
 # The widest side that a free size allows, in pixels of the first input.
 _WIDEST = 1 << 16
+
+_Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -43,29 +45,49 @@ class Network:
     free_sizes: bool = False
     names: tuple[str, ...] = ()
     fixed: Mapping[str, object] = field(default_factory=dict)
-    _programs: dict[tuple[Any, ...], ExportedProgram] = field(default_factory=dict, repr=False)
+    _programs: dict[_Shapes, ExportedProgram] = field(default_factory=dict, repr=False)
 
     def sized(self, example: tuple[Tensor, ...], *, free_sizes: bool) -> Network:
         """The same network for inputs like `example`."""
         return replace(self, example=example, free_sizes=free_sizes, _programs={})
 
-    def traced(
-        self, module: nn.Module, example: tuple[Tensor, ...] | None = None
-    ) -> ExportedProgram:
-        """Trace a module that wraps the network into a functional program of ATen operators.
+    def traced(self, example: tuple[Tensor, ...] | None = None) -> ExportedProgram:
+        """Trace the network, once for each set of input shapes.
 
         Args:
-            module: takes the network's inputs and returns a tuple of tensors.
             example: inputs of other sizes than the network's example.
 
         Raises:
             CompileError: torch cannot trace the network.
         """
         inputs = self.example if example is None else example
-        key = (type(module), getattr(module, "at", None), *(tuple(x.shape) for x in inputs))
-        if key not in self._programs:
-            self._programs[key] = _exported(module, inputs, self._free_shapes())
-        return self._programs[key]
+        shapes = tuple(tuple(value.shape) for value in inputs)
+        if shapes not in self._programs:
+            self._programs[shapes] = self.exported(Forward(self), inputs)
+        return self._programs[shapes]
+
+    def exported(self, module: Forward, example: tuple[Tensor, ...]) -> ExportedProgram:
+        """Export the network in a wrapper as a functional program of ATen operators.
+
+        Args:
+            module: the wrapper.
+            example: inputs for it.
+
+        Raises:
+            CompileError: torch cannot trace the network.
+        """
+        try:
+            with torch.no_grad():
+                free = self._free_shapes()
+                program = torch.export.export(module.eval(), example, dynamic_shapes=free)
+                functional: ExportedProgram = program.run_decompositions({})
+        except EdgePipelineError:
+            raise
+        except Exception as error:
+            first = str(error).strip().splitlines() or [type(error).__name__]
+            name = type(self.module).__name__
+            raise CompileError(f"torch cannot trace {name}: {first[0]}") from error
+        return functional
 
     def _free_shapes(self) -> tuple[tuple[Any, ...]] | None:
         """The sizes that stay free: those of the network's own maps."""
@@ -78,17 +100,18 @@ class Network:
         return (tuple({2: step * rows, 3: step * columns} for step in steps),)
 
 
-def _exported(
-    module: nn.Module, example: tuple[Tensor, ...], shapes: tuple[tuple[Any, ...]] | None
-) -> ExportedProgram:
-    try:
-        with torch.no_grad():
-            program = torch.export.export(module.eval(), example, dynamic_shapes=shapes)
-            functional: ExportedProgram = program.run_decompositions({})
-    except EdgePipelineError:
-        raise
-    except Exception as error:
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        name = type(getattr(module, "network", module)).__name__
-        raise CompileError(f"torch cannot trace {name}: {first[0]}") from error
-    return functional
+class Forward(nn.Module):
+    """The whole network as its submodule `network`; takes tensors in order, returns a tuple."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network.module
+        self.names = network.names
+        self.fixed = dict(network.fixed)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Call the network with its inputs and its fixed values."""
+        named = dict(zip(self.names, inputs, strict=True)) if self.names else {}
+        by_place = () if self.names else inputs
+        result = self.network(*by_place, **named, **self.fixed)
+        return tuple(result) if isinstance(result, tuple | list) else (result,)

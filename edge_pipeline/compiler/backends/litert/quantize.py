@@ -8,17 +8,14 @@ way: LiteRT's integer matrix product of two computed operands is slow or refuses
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from edge_pipeline.compiler.backends.litert.convert import SIGNATURE
+from edge_pipeline.compiler.backends.quiet import quiet
 from edge_pipeline.errors import CompileError
 
 __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]
@@ -78,7 +75,7 @@ def static(data: bytes, inputs: Sequence[str], samples: Sequence[tuple[Tensor, .
         {name: value.numpy() for name, value in zip(inputs, sample, strict=True)}
         for sample in samples
     ]
-    with _quiet():
+    with quiet():
         ranges = _observed(quantizer, values)
     return _written(quantizer, ranges)
 
@@ -150,23 +147,6 @@ class _Tools:
 
 
 def _written(quantizer: Any, ranges: Any) -> bytes:
-    with _quiet():
+    with quiet():
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep its progress and advice off the terminal."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)

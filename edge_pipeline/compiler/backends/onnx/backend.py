@@ -6,13 +6,8 @@ it. Decisions and figures: `docs/decisions/0010-onnx-runtime.md`.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import re
-import warnings
 from collections import Counter
-from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -25,6 +20,7 @@ from edge_pipeline.compiler.analysis.refusals import refusal
 from edge_pipeline.compiler.backends.base import Emitted, Order
 from edge_pipeline.compiler.backends.onnx.missing import missing_operators
 from edge_pipeline.compiler.backends.onnx.precision import to_half, to_int8
+from edge_pipeline.compiler.backends.quiet import quiet
 from edge_pipeline.compiler.source.shapes import Letters
 from edge_pipeline.errors import CompileError
 from edge_pipeline.optional import require as require_module
@@ -120,7 +116,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
 def _export(program: ExportedProgram, order: Order) -> Any:
     """The program as a ModelProto in float32, its weights in it."""
     try:
-        with _quiet():
+        with quiet():
             exported: Any = torch.onnx.export(
                 program,
                 dynamo=True,
@@ -199,23 +195,6 @@ def _move_weights(model: Any, file: str) -> bytes:
         tensor.ClearField("raw_data")
         content += data
     return bytes(content)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress and advice off the terminal."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)
 
 
 def _simplify(model: Any) -> None:

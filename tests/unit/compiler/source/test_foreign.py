@@ -9,8 +9,8 @@ import edge_pipeline
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.main import main
 from edge_pipeline.cli.options import parse_fixed, parse_inputs
-from edge_pipeline.compiler.analysis.findings import findings_of
 from edge_pipeline.compiler.compile import CompileRequest, compile_model
+from edge_pipeline.compiler.source.findings import findings_of
 from edge_pipeline.compiler.source.foreign import (
     foreign_network,
     open_factory,

@@ -10,7 +10,12 @@ from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.reference import macs_of
 from edge_pipeline.errors import InputError
 
-__all__ = ["Findings", "findings_of"]
+__all__ = ["Findings", "findings_of", "is_worth_splitting"]
+
+
+def is_worth_splitting(predictor_macs: int, path_macs: int) -> bool:
+    """Whether predicting weights apart costs less than half of using them."""
+    return 2 * predictor_macs < path_macs
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,9 @@ class Findings:
         """The forms in which the network can be compiled, the better one first."""
         if self.predictor_macs is None or self.path_macs is None:
             return ("dynamic",)
-        if 2 * self.predictor_macs >= self.path_macs:
-            return ("dynamic", "split", "folded")
-        return ("split", "folded", "dynamic")
+        if is_worth_splitting(self.predictor_macs, self.path_macs):
+            return ("split", "folded", "dynamic")
+        return ("dynamic", "split", "folded")
 
 
 def findings_of(network: Network) -> Findings:

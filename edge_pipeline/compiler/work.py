@@ -1,0 +1,125 @@
+"""The files and the manifest of an artifact, from all that was decided and built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
+from edge_pipeline.artifact.provenance import Calibration, Loss
+from edge_pipeline.compiler.backends.base import Backend
+from edge_pipeline.compiler.build import Built
+from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
+from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
+from edge_pipeline.compiler.request import CompileRequest
+from edge_pipeline.compiler.source import entries
+from edge_pipeline.compiler.source.findings import is_worth_splitting
+from edge_pipeline.compiler.source.forms import Form
+from edge_pipeline.compiler.source.hypernetwork import hypernetwork_file
+from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.models.cost import cost_of_name
+from edge_pipeline.record import COST_FILE
+from edge_pipeline.registry import BACKENDS, MODELS
+
+__all__ = ["Work"]
+
+_HYPERNETWORK = "hypernetwork.safetensors"
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that was decided and built, from which the artifact is described."""
+
+    request: CompileRequest
+    network: Network
+    size: tuple[int, int]
+    form: Form
+    built: tuple[Built, ...]
+    observed: Calibration | None
+    tools: dict[str, str]
+
+    def files(self) -> dict[str, bytes | Path]:
+        """The artifact's files but the manifest."""
+        files: dict[str, bytes | Path] = {}
+        if self.network.source.model in MODELS:
+            files[COST_FILE] = self._cost()
+        for one in self.built:
+            files |= one.files
+        hypernetwork = hypernetwork_file(self.network.module) if self.form.phi is not None else None
+        return files if hypernetwork is None else files | {_HYPERNETWORK: hypernetwork}
+
+    def describe(self, folder: Path) -> Manifest:
+        """The manifest of what lies in `folder`, which is run first."""
+        request, form = self.request, self.form
+        backend = cast(Backend, BACKENDS.load(request.backend))
+        checked, specs = backend.checked(), [one.spec for one in self.built]
+        after: Run | None = None
+        if checked != "not_run":
+            space = self.network.card.output_space
+            prove(folder, request.backend, specs, request.precision, space)
+            ports = [port.name for port in self.network.geometry.inputs]
+            after = compiled_run(folder, request.backend, specs, ports, form.window)
+        notes = [note for one in self.built for note in one.notes] + _advice(specs)
+        if request.backend == "litert":
+            notes += board_notes(folder, specs, request.precision, request.tflite_runtime)
+        return Manifest(
+            source=self.network.source,
+            backend=request.backend,
+            precision=request.precision,
+            filters=form.filters,
+            phi=form.phi,
+            checked=checked,
+            programs=tuple(specs),
+            tile=self.network.geometry.tile(),
+            calibration=form.calibration,
+            precision_calibration=self.observed,
+            losses=self._losses(after),
+            hypernetwork=_HYPERNETWORK if (folder / _HYPERNETWORK).exists() else None,
+            card=self.network.card,
+            tools=dict(sorted(self.tools.items())),
+            notes=tuple(dict.fromkeys(notes)),
+            created=datetime.now(UTC),
+        )
+
+    def _cost(self) -> bytes:
+        """What the network costs at the reference input, for those who have it not."""
+        source = self.network.source
+        entry = self.form.entries[-1]
+        shape = tuple(entry.example[0].shape[1:])
+        cost = cost_of_name(source.model, source.options, shape, self.form.phi)
+        if self.form.filters in ("folded", "specialised"):
+            cost = cost.on_path()
+        return cost.json_text().encode()
+
+    def _losses(self, after: Run | None) -> tuple[Loss, ...]:
+        """What folding cost, in eager, and what precision cost, in the runtime."""
+        narrow = self.request.precision != "fp32" and after is not None
+        if self.form.filters != "folded" and not narrow:
+            return ()
+        trial = trial_for(
+            self.network.geometry, self.network.card, self.size, self.request.validation
+        )
+        losses = []
+        if self.form.filters == "folded":
+            # Already traced for folding.
+            whole = Form("dynamic", None, (entries.dynamic(self.network),))
+            losses.append(loss_of("folding", trial, whole.run, self.form.run))
+        if narrow and after is not None:
+            losses.append(loss_of("precision", trial, self.form.run, after))
+        return tuple(losses)
+
+
+def _advice(specs: Sequence[ProgramSpec]) -> list[str]:
+    """A note if splitting put most of the network into its predictor."""
+    if len(specs) < 2:
+        return []
+    predictor, path = specs[0].macs, specs[1].macs
+    if is_worth_splitting(predictor, path):
+        return []
+    return [
+        f"the predictor takes {predictor / 1e6:.3g} MMAC and the path {path / 1e6:.3g}, since the "
+        "weights depend on most of the network; --filters dynamic computes both once"
+    ]
