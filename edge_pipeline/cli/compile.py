@@ -114,6 +114,17 @@ def command(
             "--phi is its short form for registered networks.",
         ),
     ] = None,
+    describe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A TOML file that describes your own network: its card, tensors and tiles.",
+        ),
+    ] = None,
+    free_sizes: Annotated[
+        bool,
+        typer.Option("--free-sizes", help="Leave height and width of your own network open."),
+    ] = False,
     device: Annotated[
         str,
         typer.Option(help="Profile in devices/ whose measured costs choose how to convolve."),
@@ -138,6 +149,7 @@ def command(
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
     require("torch", backend, "compiling")
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
+    from edge_pipeline.compiler.source.description import read_description
 
     own = is_factory(source)
     size = None if own else _size(inputs or [])
@@ -158,6 +170,8 @@ def command(
         inputs=parse_inputs(inputs or []) if own else {},
         weights=weights,
         fixed=parse_fixed(fix or []),
+        description=None if describe is None else read_description(describe),
+        free_sizes=free_sizes,
         seed=seed,
         force=force,
     )

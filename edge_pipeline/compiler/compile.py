@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.place import check_output
-from edge_pipeline.artifact.provenance import Calibration, ModelCard
+from edge_pipeline.artifact.provenance import Calibration
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact, build_artifact
 from edge_pipeline.compiler.backends.base import Backend, Order
 from edge_pipeline.compiler.build import Target, build
 from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.request import CompileRequest
+from edge_pipeline.compiler.source.description import Description, described
 from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.forms import form_of
 from edge_pipeline.compiler.source.geometry import Geometry
@@ -66,6 +67,7 @@ def compile_model(
         inputs=request.inputs,
         weights=request.weights,
         fixed=request.fixed,
+        description=request.description,
     )
     return compile_network(network, request, backend, on_step=on_step)
 
@@ -80,7 +82,8 @@ def compile_module(
     precision: Precision = "fp32",
     fixed: Mapping[str, object] | None = None,
     allowed: Iterable[str] = (),
-    card: ModelCard | None = None,
+    description: Description | None = None,
+    free_sizes: bool = False,
     device: str = DEFAULT_DEVICE,
     force: bool = False,
 ) -> Artifact:
@@ -98,7 +101,9 @@ def compile_module(
         fixed: values for parameters of `forward` that the program shall not have, such as a
             number that sets the cost.
         allowed: operators that may stay outside the delegate, by name.
-        card: the network's purpose, for the manifest.
+        description: the network's purpose, tensors and tile geometry; what is left out is
+            inferred, and what is stated is checked, by running the network.
+        free_sizes: leave height and width open; ONNX Runtime can.
         device: the profile in `devices/` whose measured costs count.
         force: replace an artifact at `output`.
 
@@ -117,10 +122,12 @@ def compile_module(
         allowed=frozenset(allowed),
         device=device,
         force=force,
+        description=description,
+        free_sizes=free_sizes,
     )
     found = _backend_of(request)
     check_output(request.output, force=force)
-    network = foreign_network(module, example_inputs, card=card, fixed=fixed)
+    network = foreign_network(module, example_inputs, fixed=fixed)
     return compile_network(network, request, found)
 
 
@@ -151,7 +158,11 @@ def compile_network(
     tools = _tools() | backend.require()
     free = backend.FREE_SIZES and network.geometry.free_sizes
     size = network.geometry.size(request.size, free=free)
-    if not network.example:
+    if network.example:
+        on_step("probing")
+        stated = request.description or Description()
+        network = described(network, stated, free_sizes=request.free_sizes)
+    else:
         network = network.sized(synthetic_inputs(network.geometry, *size), free_sizes=free)
     on_step("tracing")
     form = form_of(network, request.filters, request.phi, request.calibration, request.window)
@@ -172,6 +183,8 @@ def _check_target(request: CompileRequest, backend: Backend) -> None:
         raise InputError(
             f"tflite-runtime cannot read what {request.backend} writes; leave out --tflite-runtime"
         )
+    if request.free_sizes and not backend.FREE_SIZES:
+        raise InputError(f"{request.backend} is compiled for fixed sizes; leave out --free-sizes")
     if request.precision not in backend.PRECISIONS:
         raise InputError(
             f"{request.backend} cannot be written in {request.precision}; it takes "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.raw.windows import WINDOW
 
@@ -42,6 +43,8 @@ class CompileRequest:
         inputs: shapes by name, of a network from a user's own code.
         weights: of such a network: safetensors, `.pt` or `.pth`.
         fixed: values by name, for parameters of `forward` of such a network.
+        description: of such a network, by its author; what is left out is inferred.
+        free_sizes: leave height and width of such a network open, on backends that can.
     """
 
     source: str | Path
@@ -63,3 +66,5 @@ class CompileRequest:
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     weights: Path | None = None
     fixed: Mapping[str, object] = field(default_factory=dict)
+    description: Description | None = None
+    free_sizes: bool = False

@@ -34,6 +34,7 @@ def open_factory(
     *,
     weights: Path | None = None,
     fixed: Mapping[str, object] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
     seed: int = 0,
 ) -> Network:
     """Call a factory of the user's, and load weights into the module that it returns.
@@ -43,6 +44,7 @@ def open_factory(
         inputs: shapes by the names of parameters of the module's `forward`.
         weights: safetensors, or a `.pt` or `.pth` file, which is read without unpickling code.
         fixed: values by name, for parameters of `forward` that the program shall not have.
+        ranges: of example inputs, by name; 0 to 1 if left out.
         seed: of fresh weights and of example inputs.
 
     Raises:
@@ -64,7 +66,7 @@ def open_factory(
     record = Source(
         model=source, options={}, checkpoint_sha256=digest, seed=None if weights else seed
     )
-    return foreign_network(module, drawn_inputs(inputs, seed), source=record, fixed=fixed)
+    return foreign_network(module, drawn_inputs(inputs, seed, ranges), source=record, fixed=fixed)
 
 
 def foreign_network(
@@ -72,7 +74,6 @@ def foreign_network(
     inputs: Mapping[str, Tensor] | Sequence[Tensor],
     *,
     source: Source | None = None,
-    card: ModelCard | None = None,
     fixed: Mapping[str, object] | None = None,
 ) -> Network:
     """Describe a module by an example of its inputs.
@@ -81,7 +82,6 @@ def foreign_network(
         module: any module; it is put into eval mode.
         inputs: float32 tensors, by the names of parameters of `forward` or in their order.
         source: its origin; its class if left out.
-        card: its purpose; its class if left out.
         fixed: values by name, for parameters of `forward` that the program shall not have.
 
     Raises:
@@ -109,7 +109,7 @@ def foreign_network(
         module.eval(),
         geometry,
         source or Source(model=name, options={}),
-        card or _card(name),
+        _card(name),
         example=tuple(value.detach().contiguous() for value in named.values()),
         names=tuple(named),
         fixed=fixed,
@@ -211,12 +211,21 @@ def _card(name: str) -> ModelCard:
     )
 
 
-def drawn_inputs(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict[str, Tensor]:
-    """Example inputs of given shapes, evenly drawn from 0 to 1.
+def drawn_inputs(
+    shapes: Mapping[str, tuple[int, ...]],
+    seed: int = 0,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, Tensor]:
+    """Example inputs of given shapes, evenly drawn from their ranges.
 
     Args:
         shapes: by name.
         seed: two draws with the same seed are equal.
+        ranges: by name; 0 to 1 if left out.
     """
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.rand(shape, generator=generator) for name, shape in shapes.items()}
+    drawn = {}
+    for name, shape in shapes.items():
+        low, high = (ranges or {}).get(name, (0.0, 1.0))
+        drawn[name] = low + (high - low) * torch.rand(shape, generator=generator)
+    return drawn

@@ -97,7 +97,9 @@ class Network:
         least, most = max(1, -(-geometry.minimum // stride)), _WIDEST // stride
         rows, columns = Dim("h", min=least, max=most), Dim("w", min=least, max=most)
         steps = [stride * port.times // port.per for port in geometry.inputs]
-        return (tuple({2: step * rows, 3: step * columns} for step in steps),)
+        free = [{2: step * rows, 3: step * columns} for step in steps]
+        ports = zip(geometry.inputs, free, strict=True)
+        return (tuple(None if port.fixed is not None else sizes for port, sizes in ports),)
 
 
 class Forward(nn.Module):

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.foreign import open_factory
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.naming import is_factory
@@ -29,6 +30,7 @@ def open_source(
     inputs: Mapping[str, tuple[int, ...]] | None = None,
     weights: Path | None = None,
     fixed: Mapping[str, object] | None = None,
+    description: Description | None = None,
 ) -> Network:
     """Open the source that `compile` or `bisect` is given.
 
@@ -40,6 +42,7 @@ def open_source(
         inputs: of a factory's network: shapes by name.
         weights: of a factory's network: a file.
         fixed: of a factory's network: values by name.
+        description: of a factory's network: by its author.
 
     Raises:
         InputError: there is no such source, or it does not take what is given with it.
@@ -49,11 +52,14 @@ def open_source(
     if is_factory(name):
         if options:
             raise InputError(f"{name} takes no option {next(iter(options))}; leave out -s")
-        return open_factory(name, inputs or {}, weights=weights, fixed=fixed, seed=seed or 0)
-    if inputs or weights is not None or fixed:
+        ranges = {} if description is None else description.ranges()
+        return open_factory(
+            name, inputs or {}, weights=weights, fixed=fixed, ranges=ranges, seed=seed or 0
+        )
+    if inputs or weights is not None or fixed or description is not None:
         raise InputError(
-            "named inputs, weights and fixed values belong to package.module:factory, which "
-            f"{name} is not; leave them out"
+            "named inputs, weights, fixed values and a description belong to "
+            f"package.module:factory, which {name} is not; leave them out"
         )
     if name in MODELS:
         return _fresh(name, options, seed or 0)

@@ -1,0 +1,235 @@
+"""A network's description by its author, checked and completed by running the network."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+from torch import Tensor
+
+from edge_pipeline.artifact.provenance import ModelCard
+from edge_pipeline.artifact.schema import Schema, Space
+from edge_pipeline.compiler.program import run_program
+from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.held import Size, ratio_to
+from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.probing import Probe
+from edge_pipeline.errors import InputError
+from edge_pipeline.models.network import Port
+
+# How far an example may leave a stated range, which is what values usually span.
+_SLACK = 0.25
+
+__all__ = ["Description", "PortDescription", "described", "read_description"]
+
+
+class PortDescription(Schema):
+    """What an input or an output is.
+
+    `meaning` is a clause for the manifest, `space` the kind of values, `range` what they usually
+    span. `name` renames an output; an input has the name of its parameter.
+    """
+
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    meaning: str = "not described"
+    space: Space = "features"
+    range: tuple[float, float] | None = None
+
+
+class Description(Schema):
+    """What the author of a network knows of it; everything that is left out is inferred.
+
+    `inputs` are described by the names of parameters of `forward`, `outputs` in their order.
+    `stride`, `halo`, `minimum` and `scale` say how a picture may be cut into tiles, in pixels of
+    the first input: sizes and places are multiples of `stride` and at least `minimum`, no output
+    pixel sees further than `halo`, and there are `scale` output pixels per input pixel on an axis.
+    """
+
+    card: ModelCard | None = None
+    inputs: dict[str, PortDescription] = Field(default_factory=dict)
+    outputs: tuple[PortDescription, ...] = ()
+    stride: PositiveInt | None = None
+    halo: NonNegativeInt | None = None
+    minimum: PositiveInt | None = None
+    scale: PositiveInt | None = None
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The ranges of inputs by name, of those that have one."""
+        return {name: text.range for name, text in self.inputs.items() if text.range is not None}
+
+
+def read_description(path: Path) -> Description:
+    """Read a description from a TOML file.
+
+    Raises:
+        InputError: there is no such file, it is not TOML, or a field is wrong; the message names
+            the field.
+    """
+    try:
+        return Description.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"the description {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"the description {path} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the description"
+        raise InputError(f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}") from (
+            error
+        )
+
+
+def described(network: Network, stated: Description, *, free_sizes: bool = False) -> Network:
+    """Check what is stated of a network by running it, and find what is not.
+
+    Args:
+        network: with an example of its inputs.
+        stated: by its author.
+        free_sizes: let the program's height and width open.
+
+    Returns:
+        The network with a complete geometry.
+
+    Raises:
+        InputError: a statement is wrong; the message says what was found.
+    """
+    outputs = run_program(network.traced(), network.example)
+    ports = _inputs(network, stated)
+    geometry = replace(network.geometry, inputs=ports, outputs=_outputs(stated, outputs))
+    if Probe.fits(network):
+        probe = Probe(network)
+        geometry = _tiles(probe, geometry, stated)
+        if free_sizes:
+            geometry = _freed(geometry, network.example, outputs)
+    elif free_sizes or {"stride", "halo", "minimum", "scale"} & stated.model_fields_set:
+        shape = "x".join(map(str, network.example[0].shape))
+        raise InputError(
+            f"the first input {ports[0].name} is {shape}, and stride, halo, minimum, scale and "
+            "free sizes are for a map 1xCxHxW; leave them out"
+        )
+    card = stated.card or network.card
+    described = replace(network, geometry=geometry, card=card)
+    return described.sized(network.example, free_sizes=True) if free_sizes else described
+
+
+def _inputs(network: Network, stated: Description) -> tuple[Port, ...]:
+    """The ports of the inputs, with what is stated of them."""
+    known = [port.name for port in network.geometry.inputs]
+    for name in stated.inputs:
+        if name not in known:
+            raise InputError(
+                f"the description has an input {name!r}; the network has {', '.join(known)}"
+            )
+    named = {name: text.model_copy(update={"name": name}) for name, text in stated.inputs.items()}
+    return tuple(
+        _port(port, named[port.name], value) if port.name in named else port
+        for port, value in zip(network.geometry.inputs, network.example, strict=True)
+    )
+
+
+def _outputs(stated: Description, values: Sequence[Tensor]) -> tuple[Port, ...]:
+    """The ports of the outputs; none if nothing is stated of them."""
+    if stated.outputs and len(stated.outputs) != len(values):
+        raise InputError(
+            f"the description has {len(stated.outputs)} outputs; the network has {len(values)}"
+        )
+    texts = stated.outputs or (PortDescription(),) * len(values)
+    return tuple(
+        _port(Port.of_unknown(f"output_{i}", tuple(value.shape)), text, value)
+        for i, (text, value) in enumerate(zip(texts, values, strict=True))
+    )
+
+
+def _port(port: Port, text: PortDescription, value: Tensor) -> Port:
+    """A port with what is stated of it, which its value on the example must not contradict."""
+    name = text.name or port.name
+    if text.range is not None:
+        low, high = text.range
+        if not low < high:
+            raise InputError(f"the description of {name} has an empty range {low:g} to {high:g}")
+        least, most = float(value.min()), float(value.max())
+        slack = (high - low) * _SLACK
+        if least < low - slack or most > high + slack:
+            raise InputError(
+                f"the description gives {name} the range {low:g} to {high:g}; on the example its "
+                f"values go from {least:.3g} to {most:.3g}"
+            )
+    return replace(port, name=name, meaning=text.meaning, space=text.space, range=text.range)
+
+
+def _tiles(probe: Probe, geometry: Geometry, stated: Description) -> Geometry:
+    """Stride, halo, minimum and scale: as stated if that is right, else as found."""
+    if stated.scale not in (None, probe.scale):
+        found = "no whole number of" if probe.scale is None else str(probe.scale)
+        raise InputError(
+            f"the description states a scale of {stated.scale}; the outputs have {found} pixels "
+            "per pixel of the first input along an axis"
+        )
+    halo = _halo(probe, stated)
+    stride = stated.stride or probe.stride(halo)
+    if stride is None:  # what an output is depends on its place in the picture
+        halo, stride = None, probe.stride(None) or 1
+    elif halo is not None:
+        halo = -(-halo // stride) * stride
+        _check_stride(probe, stride, halo, stated)
+    return replace(
+        geometry,
+        scale=probe.scale or 1,
+        halo=halo,
+        stride=stride,
+        minimum=stated.minimum or probe.minimum(stride),
+    )
+
+
+def _halo(probe: Probe, stated: Description) -> int | None:
+    if stated.halo is None:
+        return probe.reach()
+    reach = probe.reach(2 * stated.halo + 1)
+    if reach is None or reach > stated.halo:
+        found = "the whole input" if reach is None else f"{reach} pixels around it"
+        raise InputError(
+            f"the description states a halo of {stated.halo}; an output pixel depends on {found}"
+        )
+    return stated.halo
+
+
+def _check_stride(probe: Probe, stride: int, halo: int, stated: Description) -> None:
+    """Compare a tile with the whole picture."""
+    difference = probe.difference(stride, halo)
+    if probe.is_exact(stride, halo):
+        return
+    right = probe.stride(halo)
+    advice = "leave out the halo" if right is None else f"the least that fits is {right}"
+    problem = (
+        "the network does not take every multiple of it"
+        if difference == float("inf")
+        else f"a tile differs from the whole picture by {difference:.1%} of the output's span"
+    )
+    raise InputError(
+        f"with the stride of {stride} and the halo of {halo} that the description states, "
+        f"{problem}; {advice}"
+    )
+
+
+def _freed(geometry: Geometry, example: Sequence[Tensor], outputs: Sequence[Tensor]) -> Geometry:
+    """The same with ports that follow the size of the first input."""
+    size = (example[0].shape[2], example[0].shape[3])
+    inputs = zip(geometry.inputs, example, strict=True)
+    given = zip(geometry.outputs, outputs, strict=True)
+    return replace(
+        geometry,
+        inputs=tuple(_following(port, value, size) for port, value in inputs),
+        outputs=tuple(_following(port, value, size) for port, value in given),
+        free_sizes=True,
+    )
+
+
+def _following(port: Port, value: Tensor, size: Size) -> Port:
+    ratio = ratio_to(value, size)
+    if ratio is None:
+        return port
+    times, per = ratio.numerator, ratio.denominator
+    return replace(port, channels=value.shape[1], times=times, per=per, fixed=None)

@@ -1,0 +1,115 @@
+"""A network that runs on inputs of any size, with the weights that it computed for its example."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.analysis.computed import frontier
+from edge_pipeline.compiler.analysis.cutting import cut_at
+from edge_pipeline.compiler.program import run_program, user_inputs
+from edge_pipeline.compiler.source.network import Forward, Network
+
+__all__ = ["Held", "Part", "Size", "ratio_to"]
+
+Size = tuple[int, int]
+Part = tuple[tuple[int, int], tuple[int, int]]
+"""From and to a row, and from and to a column, of the first input."""
+
+
+class Held:
+    """A network whose computed weights are held, as they are for all tiles of a capture.
+
+    A map is an input [N, C, h, w] whose sides have the same ratio to those of the first input.
+
+    Args:
+        network: the first input of its example is a map.
+
+    Attributes:
+        size: height and width of the example's first input.
+    """
+
+    def __init__(self, network: Network) -> None:
+        first = network.example[0]
+        self._network = network
+        self.size: Size = (first.shape[2], first.shape[3])
+        ratios = {i: ratio_to(value, self.size) for i, value in enumerate(network.example)}
+        self._maps = {i: ratio for i, ratio in ratios.items() if ratio is not None}
+        self._paths: dict[Size, tuple[ExportedProgram, list[int]]] = {}
+        whole = network.traced()
+        nodes = list(frontier(whole))
+        self._weights = run_program(cut_at(whole, nodes), network.example) if nodes else []
+
+    def inputs(self, size: Size) -> tuple[Tensor, ...]:
+        """The example, its maps repeated and cut to another size."""
+        result = list(self._network.example)
+        for i, ratio in self._maps.items():
+            rows, columns = (int(side * ratio) for side in size)
+            times = (-(-rows // result[i].shape[2]), -(-columns // result[i].shape[3]))
+            result[i] = result[i].repeat(1, 1, *times)[:, :, :rows, :columns].contiguous()
+        return tuple(result)
+
+    def cut(self, inputs: tuple[Tensor, ...], part: Part) -> tuple[Tensor, ...]:
+        """The inputs with nothing but a part of each map."""
+        result = list(inputs)
+        for i, ratio in self._maps.items():
+            result[i] = result[i][_place(part, ratio)].contiguous()
+        return tuple(result)
+
+    def spoilt(self, inputs: tuple[Tensor, ...], part: Part) -> tuple[Tensor, ...]:
+        """The inputs with NaN in a part of each map."""
+        result = [value.clone() for value in inputs]
+        for i, ratio in self._maps.items():
+            result[i][_place(part, ratio)] = float("nan")
+        return tuple(result)
+
+    def takes(self, size: Size) -> bool:
+        """Whether the network runs at a size."""
+        try:
+            with torch.no_grad():
+                Forward(self._network)(*self.inputs(size))
+        except Exception:  # noqa: BLE001 - a user's network may fail in any way
+            return False
+        return True
+
+    def run(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+        """The network's outputs.
+
+        Raises:
+            CompileError: torch cannot trace the network at this size.
+        """
+        if not self._weights:
+            with torch.no_grad():
+                return list(Forward(self._network)(*inputs))
+        path, used = self._path(inputs)
+        return run_program(path, [*(inputs[i] for i in used), *self._weights])
+
+    def _path(self, inputs: tuple[Tensor, ...]) -> tuple[ExportedProgram, list[int]]:
+        """The program that takes the weights, and which of the inputs it takes too."""
+        size = (inputs[0].shape[2], inputs[0].shape[3])
+        if size not in self._paths:
+            free = self._network.free_sizes
+            whole = self._network.traced() if free else self._network.traced(inputs)
+            given = {node: f"held_{i}" for i, node in enumerate(frontier(whole))}
+            path = cut_at(whole, given=given)
+            kept = user_inputs(path.graph_signature)
+            used = [i for i, n in enumerate(user_inputs(whole.graph_signature)) if n in kept]
+            self._paths[size] = path, used
+        return self._paths[size]
+
+
+def ratio_to(value: Tensor, size: Size) -> Fraction | None:
+    """Rows of a map per row of the first input; None if the tensor does not follow its size."""
+    if value.dim() != 4 or not value.is_floating_point() or min(value.shape[2:]) < 2:
+        return None
+    same = value.shape[2] * size[1] == value.shape[3] * size[0]
+    return Fraction(value.shape[2], size[0]) if same else None
+
+
+def _place(part: Part, ratio: Fraction) -> tuple[slice, ...]:
+    """A part of the first input, as an index into a map."""
+    spans = (slice(int(span[0] * ratio), int(span[1] * ratio)) for span in part)
+    return (slice(None), slice(None), *spans)

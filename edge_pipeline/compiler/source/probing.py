@@ -1,0 +1,171 @@
+"""Find out how a network treats sizes, by running it: scale, stride, and how far it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from edge_pipeline.compiler.source.held import Held, Size
+from edge_pipeline.compiler.source.network import Network
+
+__all__ = ["Probe"]
+
+# The least side to probe at, in pixels, and the widest stride that is looked for.
+_LEAST_SIDE, _WIDEST_STRIDE = 64, 64
+# The difference between a tile and the whole picture, as a share of the output's span, that
+# rounding explains: convolutions of other sizes sum in another order.
+_ROUNDING = 1e-4
+
+
+class Probe:
+    """Runs a network at several sizes, on inputs that are made of its example.
+
+    Args:
+        network: its first input is a map of one picture, [1, C, H, W].
+
+    Attributes:
+        scale: output pixels per pixel of the first input; None if an output is no map, or has
+            fewer pixels than the input.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._held = Held(network)
+        self.scale = _scale(self._held.run(network.example), self._held.size)
+
+    @staticmethod
+    def fits(network: Network) -> bool:
+        """Whether the network's first input is a map of one picture."""
+        first = network.example[0]
+        return first.dim() == 4 and first.shape[0] == 1 and first.is_floating_point()
+
+    def reach(self, least: int = 0) -> int | None:
+        """How far an output pixel sees, in pixels of the first input.
+
+        In one half of the input, every value is NaN. Outputs in the other half that are NaN too
+        depend on it.
+
+        Args:
+            least: the least height and width to probe at.
+
+        Returns:
+            The number of pixels; None if it is more than half of the largest size probed, which is
+            the example's, or if an output depends on the whole input.
+        """
+        if self.scale is None:
+            return None
+        scale = self.scale
+        found = (self._reach_at(size, scale) for size in self._sizes(least))
+        return next((reach for reach in found if reach is not None), None)
+
+    def difference(self, stride: int, halo: int) -> float:
+        """How much a tile differs from the same part of the whole picture.
+
+        Args:
+            stride: how many pixels inside the picture the tile begins and ends.
+            halo: how many pixels along the tile's borders are not compared.
+
+        Returns:
+            The largest difference, as a share of the output's span; infinity if the network does
+            not take the tile's size.
+        """
+        if self.scale is None:
+            return float("inf")
+        height, width = next(self._sizes(2 * (halo + stride) + 1))
+        if not self._held.takes((height - 2 * stride, width - 2 * stride)):
+            return float("inf")
+        inputs = self._held.inputs((height, width))
+        tile = self._held.cut(inputs, ((stride, height - stride), (stride, width - stride)))
+        inner, outer = halo * self.scale, (halo + stride) * self.scale
+        worst = 0.0
+        for part, whole in zip(self._held.run(tile), self._held.run(inputs), strict=True):
+            expected = _without_border(whole, outer)
+            if _without_border(part, inner).shape != expected.shape:
+                return float("inf")
+            span = float(whole.max() - whole.min()) or 1.0
+            worst = max(worst, float((_without_border(part, inner) - expected).abs().max()) / span)
+        return worst
+
+    def is_exact(self, stride: int, halo: int) -> bool:
+        """Whether a tile cut at `stride` equals the whole picture inside its halo."""
+        return self.difference(stride, halo) <= _ROUNDING
+
+    def stride(self, halo: int | None) -> int | None:
+        """The least stride at which tiles with a halo are exact.
+
+        Args:
+            halo: as `reach` found it; with None, sizes alone count.
+
+        Returns:
+            At most 64; None if there is none.
+        """
+        height, width = self._held.size
+        for stride in range(1, _WIDEST_STRIDE + 1):
+            if height % stride or width % stride:
+                continue
+            if halo is None:
+                fits = self._held.takes((height + stride, width + stride))
+            else:
+                fits = self.is_exact(stride, -(-halo // stride) * stride)
+            if fits:
+                return stride
+        return None
+
+    def minimum(self, stride: int) -> int:
+        """The least multiple of `stride` that the network takes as height and width."""
+        most = min(self._held.size)
+        sides = (side for side in range(stride, most, stride) if self._held.takes((side, side)))
+        return next(sides, most)
+
+    def _sizes(self, least: int) -> Iterator[Size]:
+        """The example's size halved as often as the network allows, then its doubles up to it."""
+        height, width = self._held.size
+        while not (height % 2 or width % 2) and min(height, width) // 2 >= max(least, _LEAST_SIDE):
+            if not self._held.takes((height // 2, width // 2)):
+                break
+            height, width = height // 2, width // 2
+        while min(height, width) < least:
+            height, width = 2 * height, 2 * width
+        yield height, width
+        while 2 * height <= self._held.size[0]:
+            height, width = 2 * height, 2 * width
+            yield height, width
+
+    def _reach_at(self, size: Size, scale: int) -> int | None:
+        """The farthest reach to the four sides at one size; None if it is beyond the size."""
+        inputs, farthest = self._held.inputs(size), 0
+        for axis in (0, 1):
+            half = size[axis] // 2
+            for span in ((0, half), (half, size[axis])):
+                part = ((0, size[0]), span) if axis else (span, (0, size[1]))
+                outputs = self._held.run(self._held.spoilt(inputs, part))
+                edges = (span[0] * scale, span[1] * scale)
+                reach = max(_spread(output, axis + 2, edges) for output in outputs)
+                if reach >= half * scale:
+                    return None
+                farthest = max(farthest, -(-reach // scale))
+        return farthest
+
+
+def _scale(outputs: Sequence[Tensor], size: Size) -> int | None:
+    """The whole number of pixels that all outputs have per pixel of the first input."""
+    found = set()
+    for value in outputs:
+        if value.dim() != 4 or value.shape[2] % size[0] or value.shape[3] % size[1]:
+            return None
+        found |= {value.shape[2] // size[0], value.shape[3] // size[1]}
+    return found.pop() if len(found) == 1 else None
+
+
+def _spread(output: Tensor, axis: int, span: tuple[int, int]) -> int:
+    """How far NaN reaches along an axis, beyond a span of it."""
+    others = tuple(i for i in range(output.dim()) if i != axis)
+    lost = torch.isnan(output).sum(others).nonzero().flatten()
+    if not len(lost):
+        return 0
+    return max(0, span[0] - int(lost.min()), int(lost.max()) + 1 - span[1])
+
+
+def _without_border(value: Tensor, width: int) -> Tensor:
+    return value[..., width : value.shape[-2] - width, width : value.shape[-1] - width]
