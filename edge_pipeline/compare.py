@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from edge_pipeline.errors import VerificationError
 
 __all__ = ["TOLERANCES", "Difference", "Tolerance", "compare"]
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 
 # Below this share of the largest magnitude an element's own relative error says nothing.
 _FLOOR = 1e-3
@@ -26,7 +27,8 @@ class Difference:
 
     Attributes:
         max_abs: largest absolute difference, in the output's unit.
-        max_rel: `max_abs` over the reference's largest magnitude (over 1 if that is 0).
+        max_rel: `max_abs` over the reference's largest magnitude (over 1 if that is 0). Of whole
+            numbers and booleans, such as labels, the share that differs.
         max_rel_elementwise: largest difference over the magnitude of the reference's same element,
             where that is taken as at least a thousandth of the largest.
         rmse: root of the mean squared difference, in the output's unit.
@@ -146,6 +148,8 @@ def _difference(
     wanted: Array, found: Array, span: tuple[float, float] | None, space: Space | None
 ) -> Difference:
     reference, output = wanted.astype(np.float64), found.astype(np.float64)
+    if wanted.dtype.kind != "f":
+        return _discrete_difference(reference, output)
     error = np.abs(output - reference)
     magnitude = np.abs(reference)
     scale = float(magnitude.max()) or 1.0
@@ -161,6 +165,20 @@ def _difference(
         psnr_db=20 * math.log10(peak / rmse) if rmse > 0 else None,
         max_abs_srgb=_max_abs_srgb(reference, output, space),
         own_psnr_db=20 * math.log10(own / rmse) if rmse > 0 else None,
+    )
+
+
+def _discrete_difference(reference: NDArray[np.float64], output: NDArray[np.float64]) -> Difference:
+    """Of labels, where a tie of two scores may turn either way, by however much."""
+    error = np.abs(output - reference)
+    share = float(np.mean(error > 0))
+    return Difference(
+        max_abs=float(error.max()),
+        max_rel=share,
+        max_rel_elementwise=share,
+        rmse=math.sqrt(float(np.mean(error**2))),
+        psnr_db=None,
+        max_abs_srgb=None,
     )
 
 

@@ -281,9 +281,9 @@ def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:
 def _fitting(
     value: NDArray[np.float32], spec: TensorSpec, sizes: dict[str, int], path: Path
 ) -> NDArray[np.float32]:
-    if value.dtype != np.float32 or not spec.fits(value.shape, sizes):
+    if not spec.takes(value, sizes):
         raise ArtifactError(
             f"{path} holds {spec.name} as {value.dtype} {'x'.join(map(str, value.shape))}, "
-            f"and float32 {spec.shape_text()} is wanted"
+            f"and {spec.text()} is expected"
         )
     return value

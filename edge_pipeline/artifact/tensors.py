@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, model_validator
 
 from edge_pipeline.artifact.schema import Schema
 
-__all__ = ["TensorSpec"]
+__all__ = ["Dtype", "TensorSpec"]
 
 _DIMENSION = re.compile(r"(?:([1-9][0-9]*)\*)?([a-z][a-z0-9_]*)")
 
@@ -26,6 +28,10 @@ def _check_dimension(size: int | str) -> int | str:
 Dimension = Annotated[int | str, AfterValidator(_check_dimension)]
 
 
+Dtype = Literal["float32", "int64", "int32", "bool"]
+"""Types of inputs and outputs, by NumPy's names."""
+
+
 class TensorSpec(Schema):
     """One input or output of a program.
 
@@ -36,7 +42,7 @@ class TensorSpec(Schema):
 
     name: str
     shape: tuple[Dimension, ...]
-    dtype: Literal["float32"] = "float32"
+    dtype: Dtype = "float32"
     layout: Annotated[str, Field(pattern=r"^[A-Z]+$")] = "NCHW"
     range: tuple[float, float] | None = None
     meaning: str
@@ -52,6 +58,14 @@ class TensorSpec(Schema):
     def shape_text(self) -> str:
         """The shape for messages, `1x4x16*hx16*w`."""
         return "x".join(map(str, self.shape))
+
+    def text(self) -> str:
+        """Type and shape for messages, `float32 1x4x16*hx16*w`."""
+        return f"{self.dtype} {self.shape_text()}"
+
+    def takes(self, value: NDArray[Any], sizes: dict[str, int]) -> bool:
+        """Whether an array has this tensor's type and shape; see `fits` for `sizes`."""
+        return value.dtype == np.dtype(self.dtype) and self.fits(value.shape, sizes)
 
     def factor(self, letter: str) -> int:
         """What a free size is a multiple of here; 0 where `letter` does not occur."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
+from edge_pipeline.artifact.tensors import Dtype
+from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.errors import InputError
 
 __all__ = ["parse_fixed", "parse_inputs", "parse_settings", "parse_size"]
 
 # Above any sensor, and small enough that no count of elements or bytes overflows.
 _LONGEST = 1 << 16
+_DTYPES = get_args(Dtype)
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
@@ -55,21 +59,25 @@ def parse_size(text: str, form: str) -> tuple[int, ...]:
     return numbers
 
 
-def parse_inputs(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Read `--input NAME=1x3x224x224` options.
+def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:
+    """Read `--input NAME=1x3x224x224` options, with a type as in `tokens=1x77:int64` or without.
 
     Raises:
         InputError: a text is not a name and a shape, or a name is given twice.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, InputShape] = {}
     for text in texts:
-        name, equals, sizes = text.partition("=")
+        name, equals, rest = text.partition("=")
+        sizes, colon, dtype = rest.partition(":")
+        if colon and dtype not in _DTYPES:
+            raise InputError(f"{text!r} has the type {dtype!r}; the types are {', '.join(_DTYPES)}")
         parts = sizes.split("x")
         if not equals or not name.isidentifier() or not all(p.isdigit() and int(p) for p in parts):
             raise InputError(f"{text!r} is not an input; write NAME=SHAPE, as in image=1x3x224x224")
         if name in shapes:
             raise InputError(f"the input {name} is given twice; give it once")
-        shapes[name] = tuple(map(int, parts))
+        kind: Dtype = dtype if colon else "float32"  # type: ignore[assignment]
+        shapes[name] = InputShape(tuple(map(int, parts)), kind)
     return shapes
 
 

@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.constants import Twin
 from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
 from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
@@ -17,7 +18,7 @@ from edge_pipeline.compiler.program import Pass, Result
 from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
 from edge_pipeline.compiler.source.reference import macs_of, reference_of
-from edge_pipeline.compiler.source.shapes import Letters, tensors_of
+from edge_pipeline.compiler.source.shapes import Letters, dtype_of, tensors_of
 
 __all__ = ["Built", "Target", "build"]
 
@@ -118,13 +119,17 @@ def _write(
 
 def _spec(entry: Entry, program: ExportedProgram, emitted: Emitted, macs: int) -> ProgramSpec:
     letters = Letters.of(program)
-    taken, given = (map(letters.shape, tensors) for tensors in tensors_of(program))
+    taken, given = tensors_of(program)
+
+    def spec(role: Role, value: Tensor) -> TensorSpec:
+        return role.spec(letters.shape(value), dtype_of(value))
+
     model = emitted.file
     return ProgramSpec(
         name=entry.name,
         file=model,
-        inputs=tuple(map(Role.spec, entry.inputs, taken)),
-        outputs=tuple(map(Role.spec, entry.outputs, given)),
+        inputs=tuple(map(spec, entry.inputs, taken)),
+        outputs=tuple(map(spec, entry.outputs, given)),
         macs=macs,
         flops=2 * macs,
         delegation=emitted.delegation,

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.source.description import Description
+from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.raw.windows import WINDOW
 
@@ -63,7 +64,7 @@ class CompileRequest:
     allowed: frozenset[str] = frozenset()
     tflite_runtime: Path | None = None
     force: bool = False
-    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    inputs: Mapping[str, InputShape] = field(default_factory=dict)
     weights: Path | None = None
     fixed: Mapping[str, object] = field(default_factory=dict)
     description: Description | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ _MOST_THREADS = 512
 class Session(Protocol):
     """A loaded program. It prints nothing, and is closed by `close` or by leaving its block."""
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs by name for inputs by name; the arrays given back belong to the caller.
 
         Raises:
@@ -86,13 +86,13 @@ def open_session(
 
 
 def check_inputs(
-    spec: ProgramSpec, inputs: Mapping[str, NDArray[np.float32]]
-) -> tuple[list[NDArray[np.float32]], dict[str, int]]:
+    spec: ProgramSpec, inputs: Mapping[str, NDArray[Any]]
+) -> tuple[list[NDArray[Any]], dict[str, int]]:
     """The inputs in the program's order, each contiguous, and what its free sizes stand for.
 
     Args:
         spec: the program.
-        inputs: float32 arrays by tensor name.
+        inputs: arrays by tensor name.
 
     Raises:
         InputError: a name, type or shape is not what the program takes.
@@ -104,8 +104,10 @@ def check_inputs(
     ordered = []
     for tensor in spec.inputs:
         value = inputs[tensor.name]
-        if value.dtype != np.float32:
-            raise InputError(f"{spec.name} takes {tensor.name} as float32, not {value.dtype}")
+        if value.dtype != np.dtype(tensor.dtype):
+            raise InputError(
+                f"{spec.name} takes {tensor.name} as {tensor.dtype}, not {value.dtype}"
+            )
         if not tensor.fits(value.shape, sizes):
             raise InputError(
                 f"{spec.name} takes {tensor.name} as {tensor.shape_text()}, "
@@ -116,8 +118,8 @@ def check_inputs(
 
 
 def check_outputs(
-    spec: ProgramSpec, values: list[NDArray[np.float32]], sizes: dict[str, int]
-) -> dict[str, NDArray[np.float32]]:
+    spec: ProgramSpec, values: list[NDArray[Any]], sizes: dict[str, int]
+) -> dict[str, NDArray[Any]]:
     """The outputs by name.
 
     Args:
@@ -133,10 +135,9 @@ def check_outputs(
             f"{spec.name} gave {len(values)} outputs, and the manifest lists {len(spec.outputs)}"
         )
     for tensor, value in zip(spec.outputs, values, strict=True):
-        if value.dtype != np.float32 or not tensor.fits(value.shape, sizes):
+        if not tensor.takes(value, sizes):
             raise RuntimeFailure(
                 f"{spec.name} gave {tensor.name} as {value.dtype} "
-                f"{'x'.join(map(str, value.shape))}, "
-                f"and the manifest says float32 {tensor.shape_text()}"
+                f"{'x'.join(map(str, value.shape))}, and the manifest says {tensor.text()}"
             )
     return {tensor.name: value for tensor, value in zip(spec.outputs, values, strict=True)}

@@ -44,7 +44,7 @@ class CoremlSession:
         self._runner: _Runner | None = runner
         self._spec = spec
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `edge_pipeline.runtime.base.Session.run`."""
         if self._runner is None:
             raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")

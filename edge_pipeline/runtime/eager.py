@@ -74,7 +74,7 @@ class EagerSession:
         self._spec = spec
         self._threads = threads
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `edge_pipeline.runtime.base.Session.run`."""
         if self._graph is None:
             raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")

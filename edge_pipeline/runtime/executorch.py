@@ -62,7 +62,7 @@ class ExecutorchSession:
         self._halves = [meta.input_tensor_meta(i).dtype() == _HALF for i in range(len(spec.inputs))]
         self.threads = threads
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `edge_pipeline.runtime.base.Session.run`."""
         values, sizes = check_inputs(self._spec, inputs)
         with _LOCK, _listening() as heard:
@@ -82,7 +82,8 @@ class ExecutorchSession:
                     f"ExecuTorch could not run {self._spec.name}: {_cause(error, heard)}"
                 ) from error
         # The binding clones outputs, and here they lie in memory as their shape says.
-        return check_outputs(self._spec, [t.contiguous().float().numpy() for t in outputs], sizes)
+        widened = (t.float() if t.dtype == self._torch.float16 else t for t in outputs)
+        return check_outputs(self._spec, [t.contiguous().numpy() for t in widened], sizes)
 
     def close(self) -> None:
         """Let the program and its memory go."""

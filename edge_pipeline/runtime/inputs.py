@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = ["Kind", "random_inputs"]
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 Kind = Literal["noise", "picture"]
 
 # How much larger than the reference's a free size may get; memory grows with its square.
@@ -34,7 +34,8 @@ def random_inputs(
 
     Tensors whose range is known are `noise` (every value evenly drawn from it) or a `picture`
     (smooth fields and a little noise, within it), which is what ranges for int8 are observed on.
-    Others are normal, with the mean and the standard deviation that the reference has.
+    Others are normal, with the mean and the standard deviation that the reference has. Whole
+    numbers and booleans are drawn evenly.
 
     Args:
         spec: the program.
@@ -73,12 +74,22 @@ def _draw(
     rng: np.random.Generator,
     kind: Kind,
 ) -> Array:
+    if reference.dtype.kind != "f":
+        return _drawn_whole(tensor, shape, reference, rng)
     if tensor.range is None:
         spread = float(reference.std()) or 1.0
         return rng.normal(float(reference.mean()), spread, shape).astype(np.float32)
     low, high = tensor.range
     unit = rng.random(shape) if kind == "noise" or len(shape) < 2 else _picture(shape, rng)
     return (low + (high - low) * unit).astype(np.float32)
+
+
+def _drawn_whole(
+    tensor: TensorSpec, shape: tuple[int, ...], reference: Array, rng: np.random.Generator
+) -> Array:
+    """Whole numbers or booleans, evenly drawn from the range, or from the reference's span."""
+    low, high = tensor.range or (int(reference.min()), int(reference.max()))
+    return rng.integers(int(low), int(high), shape, endpoint=True).astype(reference.dtype)
 
 
 def _picture(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:

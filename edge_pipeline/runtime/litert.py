@@ -36,7 +36,7 @@ class LitertSession:
         # An interpreter computes in buffers of its own, so one thread at a time may use it.
         self._lock = threading.Lock()
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `edge_pipeline.runtime.base.Session.run`."""
         values, sizes = check_inputs(self._spec, inputs)
         with self._lock:
@@ -129,10 +129,11 @@ def _indices(
     free: dict[str, int] = {}
     for tensor in tensors:
         shape = tuple(int(size) for size in found[tensor.name]["shape"])
-        if found[tensor.name]["dtype"] != np.float32 or not tensor.fits(shape, free):
+        own = np.dtype(found[tensor.name]["dtype"])
+        if own != np.dtype(tensor.dtype) or not tensor.fits(shape, free):
             raise RuntimeFailure(
-                f"{path} has {tensor.name} as {np.dtype(found[tensor.name]['dtype'])} "
-                f"{'x'.join(map(str, shape))}, and the manifest says float32 {tensor.shape_text()}"
+                f"{path} has {tensor.name} as {own} "
+                f"{'x'.join(map(str, shape))}, and the manifest says {tensor.text()}"
             )
     return [int(found[tensor.name]["index"]) for tensor in tensors]
 

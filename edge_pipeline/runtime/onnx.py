@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec
@@ -27,7 +26,7 @@ class OnnxSession:
         self._session = session
         self._spec = spec
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """See `edge_pipeline.runtime.base.Session.run`."""
         if self._session is None:
             raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")

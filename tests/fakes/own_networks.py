@@ -94,3 +94,29 @@ class ScaledDynamic(DynamicConvolution):
 
     def forward(self, image, gain):
         return super().forward(image * gain)
+
+
+class Tokens(nn.Module):
+    """Words by number, and which of them count, to scores and a label."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(50, 16)
+        self.scores = nn.Linear(16, 7)
+
+    def forward(self, tokens, counts):
+        shares = counts.to(torch.float32)
+        mean = (self.words(tokens) * shares[..., None]).sum(1) / (1 + shares.sum(1, keepdim=True))
+        scores = self.scores(mean)
+        return scores, scores.argmax(-1)
+
+
+class Labels(nn.Module):
+    """A picture to a label a pixel."""
+
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Conv2d(3, 5, 3, padding=1)
+
+    def forward(self, image):
+        return self.scores(image).argmax(1)

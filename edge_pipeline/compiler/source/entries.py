@@ -13,7 +13,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramName
-from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.artifact.tensors import Dtype, TensorSpec
 from edge_pipeline.compiler.analysis.computed import frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at
 from edge_pipeline.compiler.program import Editor, run_program, user_inputs
@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Role:
-    """What the manifest says of a tensor, but its shape."""
+    """What the manifest says of a tensor, except for its shape and type."""
 
     name: str
     layout: str
@@ -59,11 +59,12 @@ class Role:
         layouts = weight if kind.startswith("weight") else other
         return cls(name, layouts.get(rank, "NABCDEFG"[:rank] or "N"), f"{kind} of {layer}")
 
-    def spec(self, shape: tuple[int | str, ...]) -> TensorSpec:
+    def spec(self, shape: tuple[int | str, ...], dtype: Dtype) -> TensorSpec:
         """The manifest's entry."""
         return TensorSpec(
             name=self.name,
             shape=shape,
+            dtype=dtype,
             layout=self.layout,
             range=self.range,
             meaning=self.meaning,

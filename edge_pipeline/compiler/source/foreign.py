@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.shapes import DTYPES
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.files import sha256_of
 from edge_pipeline.models.network import Port
@@ -30,7 +32,7 @@ _NESTED = ("state_dict", "model_state_dict", "model", "net", "params")
 
 def open_factory(
     source: str,
-    inputs: Mapping[str, tuple[int, ...]],
+    inputs: Mapping[str, InputShape],
     *,
     weights: Path | None = None,
     fixed: Mapping[str, object] | None = None,
@@ -80,20 +82,21 @@ def foreign_network(
 
     Args:
         module: any module; it is put into eval mode.
-        inputs: float32 tensors, by the names of parameters of `forward` or in their order.
+        inputs: tensors of the types in `DTYPES`, by the names of parameters of `forward` or in
+            their order.
         source: its origin; its class if left out.
         fixed: values by name, for parameters of `forward` that the program shall not have.
 
     Raises:
-        InputError: the inputs do not fit `forward`, or are not float32.
+        InputError: the inputs do not fit `forward`, or have another type.
     """
     name = type(module).__name__
     fixed = fixed or {}
     taken = _parameters(module, fixed)
     named = _named(name, taken, inputs)
     for key, value in named.items():
-        if value.dtype != torch.float32:
-            raise InputError(f"the input {key} is {value.dtype}; give float32")
+        if value.dtype not in DTYPES:
+            raise InputError(f"the input {key} is {value.dtype}; give {', '.join(DTYPES.values())}")
     ports = tuple(Port.of_unknown(key, tuple(value.shape)) for key, value in named.items())
     geometry = Geometry(
         inputs=ports,
@@ -212,20 +215,24 @@ def _card(name: str) -> ModelCard:
 
 
 def drawn_inputs(
-    shapes: Mapping[str, tuple[int, ...]],
+    shapes: Mapping[str, InputShape],
     seed: int = 0,
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, Tensor]:
-    """Example inputs of given shapes, evenly drawn from their ranges.
+    """Example inputs of given shapes and types, evenly drawn from their ranges.
 
     Args:
-        shapes: by name.
+        shapes: by name; whole numbers include both ends of their range.
         seed: two draws with the same seed are equal.
         ranges: by name; 0 to 1 if left out.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = {}
-    for name, shape in shapes.items():
+    for name, (sizes, dtype) in shapes.items():
         low, high = (ranges or {}).get(name, (0.0, 1.0))
-        drawn[name] = low + (high - low) * torch.rand(shape, generator=generator)
+        if dtype == "float32":
+            drawn[name] = low + (high - low) * torch.rand(sizes, generator=generator)
+        else:
+            whole = torch.randint(int(low), int(high) + 1, sizes, generator=generator)
+            drawn[name] = whole.to(getattr(torch, dtype))
     return drawn

@@ -1,8 +1,19 @@
-"""How a network's source is written; without torch, since the command line asks first."""
+"""How a network's source and its inputs are written; without torch, for the command line."""
 
 from __future__ import annotations
 
-__all__ = ["is_factory"]
+from typing import NamedTuple
+
+from edge_pipeline.artifact.tensors import Dtype
+
+__all__ = ["InputShape", "is_factory"]
+
+
+class InputShape(NamedTuple):
+    """An input to be drawn: its sizes and its type."""
+
+    sizes: tuple[int, ...]
+    dtype: Dtype = "float32"
 
 
 def is_factory(source: str) -> bool:

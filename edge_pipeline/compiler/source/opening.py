@@ -12,7 +12,7 @@ from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.foreign import open_factory
 from edge_pipeline.compiler.source.geometry import Geometry
-from edge_pipeline.compiler.source.naming import is_factory
+from edge_pipeline.compiler.source.naming import InputShape, is_factory
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import build_model, options_of
@@ -27,7 +27,7 @@ def open_source(
     options: Mapping[str, str | int | float | bool] | None = None,
     seed: int | None = None,
     *,
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Mapping[str, InputShape] | None = None,
     weights: Path | None = None,
     fixed: Mapping[str, object] | None = None,
     description: Description | None = None,

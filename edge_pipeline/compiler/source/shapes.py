@@ -8,9 +8,19 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from edge_pipeline.artifact.tensors import Dtype
 from edge_pipeline.compiler.program import user_inputs
+from edge_pipeline.errors import CompileError
 
-__all__ = ["Letters", "tensors_of"]
+__all__ = ["DTYPES", "Letters", "dtype_of", "tensors_of"]
+
+DTYPES: dict[torch.dtype, Dtype] = {
+    torch.float32: "float32",
+    torch.int64: "int64",
+    torch.int32: "int32",
+    torch.bool: "bool",
+}
+"""The manifest's names of the types that inputs and outputs may have."""
 
 _LETTERS = {2: "h", 3: "w"}
 
@@ -22,6 +32,19 @@ def tensors_of(program: ExportedProgram) -> tuple[list[Tensor], list[Tensor]]:
     inputs = [values[name] for name in user_inputs(signature)]
     outputs = [values[spec.arg.name] for spec in signature.output_specs]
     return inputs, outputs
+
+
+def dtype_of(value: Tensor) -> Dtype:
+    """The manifest's name of a tensor's type.
+
+    Raises:
+        CompileError: inputs and outputs cannot have it.
+    """
+    if value.dtype not in DTYPES:
+        raise CompileError(
+            f"an output is {value.dtype}; return {', '.join(DTYPES.values())} from the network"
+        )
+    return DTYPES[value.dtype]
 
 
 @dataclass(frozen=True)

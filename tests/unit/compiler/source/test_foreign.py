@@ -16,7 +16,7 @@ from edge_pipeline.compiler.source.foreign import (
     open_factory,
 )
 from edge_pipeline.compiler.source.forms import form_of
-from edge_pipeline.compiler.source.naming import is_factory
+from edge_pipeline.compiler.source.naming import InputShape, is_factory
 from edge_pipeline.errors import CheckpointError, InputError, OutputError
 from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.runtime.base import open_session
@@ -140,7 +140,7 @@ def test_an_output_that_holds_the_weights_is_refused(tmp_path):
         source=f"{HERE}:classifier",
         output=tmp_path / "a",
         backend="onnx",
-        inputs={"input": (1, 10)},
+        inputs={"input": InputShape((1, 10))},
         weights=tmp_path / "a" / "w.safetensors",
         force=True,
     )
@@ -152,7 +152,10 @@ def test_a_factory_is_no_path(tmp_path, monkeypatch):
     """The current folder holds no file of the factory's name; writing beside it is fine."""
     monkeypatch.chdir(tmp_path)
     request = CompileRequest(
-        source=f"{HERE}:classifier", output=tmp_path, backend="onnx", inputs={"input": (1, 10)}
+        source=f"{HERE}:classifier",
+        output=tmp_path,
+        backend="onnx",
+        inputs={"input": InputShape((1, 10))},
     )
     with pytest.raises(OutputError, match="exists; give --force"):
         compile_model(request)
@@ -191,7 +194,9 @@ def test_weights_are_loaded(tmp_path, suffix):
         torch.save({"state_dict": state, "epoch": 3}, path)
     else:
         safetensors.torch.save_file(state, path)
-    network = open_factory(f"{HERE}:Film", {"image": PICTURE, "style": (1, 4)}, weights=path)
+    network = open_factory(
+        f"{HERE}:Film", {"image": InputShape(PICTURE), "style": InputShape((1, 4))}, weights=path
+    )
     assert all(torch.equal(v, state[k]) for k, v in network.module.state_dict().items())
     assert network.source.checkpoint_sha256 is not None
 
@@ -204,7 +209,7 @@ class Malicious:
 def test_code_in_weights_is_not_run(tmp_path, capsys):
     torch.save({"w": Malicious()}, tmp_path / "evil.pt")
     with pytest.raises(CheckpointError, match="without running code"):
-        open_factory(f"{HERE}:Film", {"image": PICTURE}, weights=tmp_path / "evil.pt")
+        open_factory(f"{HERE}:Film", {"image": InputShape(PICTURE)}, weights=tmp_path / "evil.pt")
     assert "unpickled" not in capsys.readouterr().out
 
 
@@ -215,8 +220,12 @@ def test_code_in_weights_is_not_run(tmp_path, capsys):
         (f"{HERE}:Nothing", {}, "has no 'Nothing'"),
         (f"{HERE}:broken", {}, "ValueError: no such file: backbone.yaml"),
         (f"{HERE}:number", {}, "returned int; return a torch.nn.Module"),
-        (f"{HERE}:Film", {"image": PICTURE}, "Film.forward needs style"),
-        (f"{HERE}:Film", {"img": PICTURE}, "has no input 'img'; its inputs are image, style"),
+        (f"{HERE}:Film", {"image": InputShape(PICTURE)}, "Film.forward needs style"),
+        (
+            f"{HERE}:Film",
+            {"img": InputShape(PICTURE)},
+            "has no input 'img'; its inputs are image, style",
+        ),
     ],
 )
 def test_a_wrong_factory_or_input_is_one_sentence(source, inputs, message):
@@ -230,7 +239,12 @@ def test_other_types_than_float32_are_refused():
 
 
 def test_options_are_read():
-    assert parse_inputs(["image=1x3x8x9", "style=1x4"]) == {"image": (1, 3, 8, 9), "style": (1, 4)}
+    assert parse_inputs(["image=1x3x8x9", "tokens=1x4:int64"]) == {
+        "image": InputShape((1, 3, 8, 9), "float32"),
+        "tokens": InputShape((1, 4), "int64"),
+    }
+    with pytest.raises(InputError, match="has the type 'float'; the types are float32, int64"):
+        parse_inputs(["image=1x3x8x9:float"])
     assert parse_fixed(["phi=0.35", "train=False", "mode=fast"]) == {
         "phi": 0.35,
         "train": False,
