@@ -11,8 +11,9 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.models.layers.bands import N_BANDS, BandGains
 from edge_pipeline.models.layers.basis_conv import BasisConv, in_type_of
-from edge_pipeline.models.layers.coding import compress, expand
+from edge_pipeline.models.layers.coding import OFFSET, compress, expand
 from edge_pipeline.models.layers.directional import DirectionalDemosaic
 from edge_pipeline.models.layers.hyperconv import Filters
 from edge_pipeline.models.layers.noise_statistics import NoiseStatistics
@@ -22,6 +23,9 @@ __all__ = ["HyperConvIsp", "Options", "build"]
 
 # The correction's size follows Wiener's filter for detail of this deviation, and never vanishes.
 _DETAIL, _MOST_GAIN, _LEAST_GAIN = 0.04, 2.0, 0.02
+# Of noise of variance a x + b^2, the coded deviation is sqrt(a) / 2. The offset that evens it out,
+# b^2 / a, is about this much times as large; the predictor changes it by a factor of at most e.
+_OFFSET_PER_NOISE = 0.75
 # The disagreement of two estimates is a fraction of the picture's range.
 _DISAGREEMENT = 4.0
 
@@ -33,18 +37,18 @@ class Options:
     Attributes:
         width: channels at a quarter of the mosaic's resolution.
         coarse: channels at an eighth.
-        before: residual convolutions before the coarse level, at a quarter.
-        within: residual convolutions at the coarse level.
-        after: residual convolutions after it, at a quarter.
+        before: blocks before the coarse level, at a quarter.
+        within: blocks at the coarse level.
+        after: blocks after it, at a quarter.
         n_basis: coefficients that the predictor computes.
     """
 
-    width: int = 48
-    coarse: int = 80
-    before: int = 1
-    within: int = 1
+    width: int = 64
+    coarse: int = 144
+    before: int = 2
+    within: int = 3
     after: int = 2
-    n_basis: int = 6
+    n_basis: int = 4
 
     def __post_init__(self) -> None:
         for name in ("width", "coarse", "before", "within", "after", "n_basis"):
@@ -65,14 +69,45 @@ def _full_precision(x: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(device, enabled=False)
 
 
+class Block(nn.Module):
+    """A residual block: x + narrow(relu(widen(depthwise(x)))), the latter two pointwise.
+
+    Args:
+        channels: in, out and between.
+        n_basis: see BasisConv.
+    """
+
+    def __init__(self, channels: int, *, n_basis: int) -> None:
+        super().__init__()
+        self.around = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.widen = BasisConv(channels, channels, 1, n_basis=n_basis)
+        self.narrow = BasisConv(channels, channels, 1, n_basis=n_basis, scale=0.3)
+        with torch.no_grad():  # the pixel itself, and a little of its surroundings
+            nn.init.normal_(self.around.weight, std=0.1)
+            self.around.weight[:, :, 1, 1] += 1
+            nn.init.zeros_(self.around.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, widen: Filters, narrow: Filters) -> Tensor:
+        """Apply the block.
+
+        Args:
+            x: [N, channels, H, W].
+            widen: filters of the first pointwise convolution.
+            narrow: filters of the second.
+        """
+        result: Tensor = x + self.narrow(F.relu(self.widen(self.around(x), widen)), narrow)
+        return result
+
+
 class HyperConvIsp(nn.Module):
     """Demosaic along edges, then correct with filters that suit the capture's noise.
 
     A parameter-free directional demosaicing gives a first picture. A UNet at a quarter and an
-    eighth of the mosaic's resolution, where a convolution is cheapest, adds a correction to it, in
-    a coding that evens out noise. The filters of its residual convolutions are mixtures, whose
-    coefficients a small network computes from the capture and its measured noise. The filters of
-    the last convolution are scaled by the noise: a clean capture is hardly corrected.
+    eighth of the mosaic's resolution, where a convolution is cheapest, changes the gain of its
+    bands and adds a correction, in a coding that evens out the capture's own noise. The filters of
+    its pointwise convolutions are mixtures, whose coefficients a small network computes from the
+    capture and its measured noise. The last convolution is scaled by the noise: a clean capture is
+    hardly corrected.
 
     Args:
         options: see Options.
@@ -86,9 +121,6 @@ class HyperConvIsp(nn.Module):
         free_sizes: one graph serves all sizes.
         inputs: the packed capture.
         outputs: the picture.
-
-    Without an activation between them, the first, the coarse and the last convolution can smooth
-    linearly, which training finds at once; activations come before each residual convolution.
 
     Source: papers/002 (filters predicted from the capture); arXiv 2601.00703 (work at reduced
     resolution); arXiv 2009.06205 (learn the residual of a strong classical method).
@@ -128,19 +160,20 @@ class HyperConvIsp(nn.Module):
             nn.Conv2d(32, 48, 3, padding=1, stride=2),
             nn.ReLU(),
         )
-        self.mix = nn.Sequential(nn.Linear(2 * 48 + 2 * 4, 64), nn.ReLU(), nn.Linear(64, k))
+        self.mix = nn.Sequential(nn.Linear(2 * 48 + 2 * 4, 64), nn.ReLU(), nn.Linear(64, k + 1))
         # A filter of 6 x 6 packed pixels, every second one: 3 x 3 cells of 4 x 4 mosaic pixels.
         self.enter = nn.Conv2d(4 + 2 + 1, width, 6, stride=2, padding=2)
-        self.down = nn.Conv2d(width, coarse, 3, stride=2, padding=1)
+        self.down = nn.Conv2d(width, coarse, 2, stride=2)
 
         def several(n: int, channels: int) -> nn.ModuleList:
-            return nn.ModuleList(BasisConv(channels, channels, n_basis=k) for _ in range(n))
+            return nn.ModuleList(Block(channels, n_basis=k) for _ in range(n))
 
         self.before = several(options.before, width)
         self.within = several(options.within, coarse)
         self.up = BasisConv(coarse, width, 1, n_basis=k)
         self.after = several(options.after, width)
-        self.leave = BasisConv(width, 48, 1, n_basis=k, scale=0.01)
+        self.leave = BasisConv(width, 48 + 3 * N_BANDS, 1, n_basis=k, scale=0.01)
+        self.gains = BandGains()
         for conv in (self.enter, self.down):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
@@ -158,26 +191,31 @@ class HyperConvIsp(nn.Module):
         return self.apply_filters(x, self.predict_filters(x))
 
     def predict_filters(self, x: Tensor) -> dict[str, Tensor]:
-        """The filters by name: `LAYER.weight` [N, out, in, f, f] and `LAYER.bias` [N, out].
+        """The filters by name, and the coding's offset.
 
         Args:
             x: as for forward.
+
+        Returns:
+            `LAYER.weight` [N, out, in, f, f], `LAYER.bias` [N, out] and `coding.offset` [N].
         """
         with _full_precision(x):
             z = compress(x)
             features = self.embed(z)  # [N, 48, H/4, W/4]
             noise = self.noise(z)  # two of [N, 4]
             pooled = (features.mean((2, 3)), features.amax((2, 3)), *map(torch.sqrt, noise))
-            coefficients = self.mix(torch.cat(pooled, 1))  # [N, n_basis]
-            deviation = noise.least.mean(1, keepdim=True)  # [N, 1]
+            mixed = self.mix(torch.cat(pooled, 1))  # [N, n_basis + 1]
+            coefficients, tuning = mixed[:, :-1], mixed[:, -1]
+            deviation = noise.least.mean(1)  # [N]
             variance = deviation * deviation
             gain = _MOST_GAIN * variance / (variance + _DETAIL**2) + _LEAST_GAIN
-            predicted: dict[str, Tensor] = {}
+            offset = (OFFSET + _OFFSET_PER_NOISE * deviation) * torch.exp(torch.tanh(tuning))
+            predicted = {"coding.offset": offset}
             for name, layer in self.named_modules():
                 if isinstance(layer, BasisConv):
                     filters = layer.predict(coefficients)
                     if layer is self.leave:
-                        filters = filters.scaled(gain)
+                        filters = filters.scaled(gain[:, None])
                     predicted |= filters.named(name)
         return predicted
 
@@ -189,28 +227,28 @@ class HyperConvIsp(nn.Module):
             filters: as predict_filters gives them, for as many samples, or one set for all.
         """
 
-        def conv(name: str, y: Tensor) -> Tensor:
-            layer = self.get_submodule(name)
-            result: Tensor = layer(y, Filters.from_named(name, filters))
-            return result
+        def of(name: str) -> Filters:
+            return Filters.from_named(name, filters)
 
-        def residual(name: str, layers: nn.ModuleList, y: Tensor) -> Tensor:
-            for i in range(len(layers)):
-                y = y + conv(f"{name}.{i}", F.relu(y))
+        def several(name: str, blocks: nn.ModuleList, y: Tensor) -> Tensor:
+            for i, block in enumerate(blocks):
+                y = block(y, of(f"{name}.{i}.widen"), of(f"{name}.{i}.narrow"))
             return y
 
+        offset = filters["coding.offset"][:, None, None, None]
         with _full_precision(x):
-            z = compress(x)
+            z = compress(x, offset)
             first = self.demosaic(z)
             seen = torch.cat([z, _DISAGREEMENT * first.disagreement, first.share - 0.5], 1)
         # seen: [N, 7, H, W]; fine: [N, width, H/2, W/2]; coarse: [N, coarse, H/4, W/4]
-        fine = residual("before", self.before, self.enter(seen))
-        coarse = residual("within", self.within, self.down(fine))
+        fine = several("before", self.before, self.enter(seen))
+        coarse = several("within", self.within, self.down(fine))
         fine = fine + F.interpolate(
-            conv("up", coarse), scale_factor=2.0, mode="bilinear", align_corners=False
+            self.up(coarse, of("up")), scale_factor=2.0, mode="bilinear", align_corners=False
         )
-        fine = residual("after", self.after, fine)
-        correction = F.pixel_shuffle(conv("leave", fine), 2)  # [N, 12, H, W]
+        fine = several("after", self.after, fine)
+        leaving = in_type_of(first.picture, self.leave(fine, of("leave")))
         with _full_precision(x):
-            picture = first.picture + in_type_of(first.picture, correction)
-            return F.pixel_shuffle(expand(picture), 2)
+            picture = self.gains(first.picture, leaving[:, 48:])
+            picture = picture + F.pixel_shuffle(leaving[:, :48], 2)
+            return F.pixel_shuffle(expand(picture, offset), 2)

@@ -41,6 +41,7 @@ class Held:
         self._paths: dict[Size, tuple[ExportedProgram, list[int]]] = {}
         whole = network.traced()
         nodes = list(frontier(whole))
+        self._cut = [node.name for node in nodes]
         self._weights = run_program(cut_at(whole, nodes), network.example) if nodes else []
 
     def inputs(self, size: Size) -> tuple[Tensor, ...]:
@@ -93,7 +94,9 @@ class Held:
         if size not in self._paths:
             free = self._network.free_sizes
             whole = self._network.traced() if free else self._network.traced(inputs)
-            given = {node: f"held_{i}" for i, node in enumerate(frontier(whole))}
+            # The same operators at every size, in the order of their values.
+            nodes = {node.name: node for node in whole.graph.nodes}
+            given = {nodes[name]: f"held_{i}" for i, name in enumerate(self._cut)}
             path = cut_at(whole, given=given)
             kept = user_inputs(path.graph_signature)
             used = [i for i, n in enumerate(user_inputs(whole.graph_signature)) if n in kept]

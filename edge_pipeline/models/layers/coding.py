@@ -6,30 +6,38 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-__all__ = ["compress", "expand"]
+__all__ = ["OFFSET", "compress", "expand"]
 
-# The square root's slope at black is 8 with this offset; that of sRGB's curve is 12.9.
-_OFFSET = 1 / 256
+OFFSET = 1 / 256
+"""The least offset: the square root's slope at black is then 8; that of sRGB's curve is 12.9."""
 
 
-def compress(x: Tensor) -> Tensor:
-    """Code linear values: sqrt(x + 1/256) above zero, its tangent below.
+def compress(x: Tensor, offset: Tensor | None = None) -> Tensor:
+    """Code linear values: sqrt(x + offset) above zero, its tangent below.
 
-    Photon noise then has nearly the same variance in shadows and lights. Below zero the curve
-    continues along its tangent, so that noise about black keeps its mean.
+    Noise of variance a x + b^2 has the same variance in shadows and lights if the offset is
+    b^2 / a. Below zero the curve continues along its tangent, so that noise about black keeps its
+    mean.
 
     Args:
         x: linear values of any shape, white at 1.
+        offset: above 0, of a shape that broadcasts to that of `x`; `OFFSET` if left out.
+
+    Source: the generalised Anscombe transform, as in equation 3 of M. Makitalo and A. Foi, IEEE
+        TIP 22(1), 2013.
     """
-    slope: float = 0.5 / _OFFSET**0.5
-    return torch.sqrt(F.relu(x) + _OFFSET) - F.relu(-x) * slope
+    if offset is None:
+        slope: float = 0.5 / OFFSET**0.5
+        return torch.sqrt(F.relu(x) + OFFSET) - F.relu(-x) * slope
+    return torch.sqrt(F.relu(x) + offset) - F.relu(-x) * (0.5 / torch.sqrt(offset))
 
 
-def expand(z: Tensor) -> Tensor:
-    """Return linear values, at least -1/256: the inverse of `compress` above zero.
+def expand(z: Tensor, offset: Tensor | None = None) -> Tensor:
+    """Return linear values, at least -offset: the inverse of `compress` above zero.
 
     Args:
         z: coded values of any shape.
+        offset: as for `compress`.
     """
     light = F.relu(z)
-    return light * light - _OFFSET
+    return light * light - (OFFSET if offset is None else offset)

@@ -14,13 +14,20 @@ __all__ = ["Noise", "NoiseStatistics"]
 _LAPLACIAN = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))  # sixths
 _BLOCK = 8
 _TINY = 1e-8
+# A smaller second difference is none; pixels without one are clipped, or finer than a step of the
+# sensor.
+# Blocks with a larger share of them say nothing of the noise.
+_NONE, _SHARE = 1e-5, 0.1
+# Above any deviation of values in 0..1; a block that says nothing has more.
+_MUCH, _PENALTY = 0.5, 1e6
 
 
 class Noise(NamedTuple):
     """Standard deviations of a capture's high frequencies, each [N, channels].
 
     Attributes:
-        least: of the flattest block: the noise, apart from the block's chance.
+        least: of the flattest block without clipped pixels: the noise, apart from the block's
+            chance; 0 if there is no such block.
         mean: the mean over all blocks: noise and texture.
     """
 
@@ -54,4 +61,9 @@ class NoiseStatistics(nn.Module):
         detail = F.conv2d(z, self.laplacian, groups=z.shape[1])
         energy = F.avg_pool2d(detail * detail, _BLOCK, _BLOCK, count_include_pad=False)
         deviation = torch.sqrt(energy + _TINY)
-        return Noise(-(-deviation).amax((2, 3)), deviation.mean((2, 3)))
+        even = F.relu(1 - detail.abs() * (1 / _NONE))
+        share = F.avg_pool2d(even, _BLOCK, _BLOCK, count_include_pad=False)
+        seen = deviation + F.relu(share - _SHARE) * _PENALTY
+        least = -(-seen).amax((2, 3))
+        known = torch.clamp(_PENALTY * (_MUCH - least), 0.0, 1.0)
+        return Noise(least * known, deviation.mean((2, 3)))
