@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edge_pipeline.artifact.store import Artifact
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
     from edge_pipeline.compiler.compile import compile_module as compile
+    from edge_pipeline.compiler.source.description import Description
     from edge_pipeline.isp.develop import Settings, develop
     from edge_pipeline.models.base import build_model
     from edge_pipeline.models.checkpoint import load_checkpoint
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "CompileRequest",
+    "Description",
     "Settings",
     "build_model",
     "compile",
@@ -39,6 +41,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Artifact": "edge_pipeline.artifact.store",
     "CompileRequest": "edge_pipeline.compiler.compile",
+    "Description": "edge_pipeline.compiler.source.description",
     "Settings": "edge_pipeline.isp.develop",
     "build_model": "edge_pipeline.models.base",
     "compile": "edge_pipeline.compiler.compile",
