@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.models.network import Rescalable
 from edge_pipeline.registry import MODELS
 
-__all__ = ["build_model", "options_of"]
+__all__ = ["build_model", "fresh_model", "options_of"]
 
 Value = str | int | float | bool
 _MAX_SEED = 2**63 - 1
@@ -49,6 +50,22 @@ def build_model(
                 f"{name} with {shown} cannot be allocated on this machine; make it smaller"
             ) from error
     return model.eval()
+
+
+def fresh_model(
+    name: str, options: Mapping[str, Value] | None = None, *, seed: int = 0
+) -> nn.Module:
+    """As `build_model`, with weights with which the output depends on the input.
+
+    For what is compiled, measured or shown without training; training begins with `build_model`,
+    whose weights are the published initialisation.
+
+    Args and errors are those of `build_model`.
+    """
+    model = build_model(name, options, seed=seed)
+    if isinstance(model, Rescalable):
+        model.let_through()
+    return model
 
 
 def options_of(name: str, options: Mapping[str, Value]) -> dict[str, Any]:
