@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Sequence
 
 from edge_pipeline.errors import InputError
@@ -11,6 +12,8 @@ __all__ = ["parse_fixed", "parse_inputs", "parse_settings", "parse_size"]
 
 # Above any sensor, and small enough that no count of elements or bytes overflows.
 _LONGEST = 1 << 16
+# 1 GiB in float32.
+_MOST_VALUES = 1 << 28
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
@@ -69,7 +72,13 @@ def parse_inputs(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
             raise InputError(f"{text!r} is not an input; write NAME=SHAPE, as in image=1x3x224x224")
         if name in shapes:
             raise InputError(f"the input {name} is given twice; give it once")
-        shapes[name] = tuple(map(int, parts))
+        shape = tuple(map(int, parts))
+        if max(shape) > _LONGEST or math.prod(shape) > _MOST_VALUES:
+            raise InputError(
+                f"the input {text} is too large; give sides up to {_LONGEST} and at most "
+                f"{_MOST_VALUES} values"
+            )
+        shapes[name] = shape
     return shapes
 
 

@@ -95,6 +95,13 @@ class Work:
             cost = cost.on_path()
         return cost.json_text().encode()
 
+    def _trial_size(self) -> tuple[int, int]:
+        """Height and width at which losses are measured: the same for every backend.
+
+        A reference is small if sizes stay free; a loss would depend on that.
+        """
+        return self.network.geometry.size(self.request.size, free=False)
+
     def _losses(self, after: Run | None) -> tuple[Loss, ...]:
         """What folding cost, in eager, and what precision cost, in the runtime."""
         narrow = self.request.precision != "fp32" and after is not None
@@ -103,7 +110,7 @@ class Work:
         trial = trial_for(
             self.network.geometry,
             self.network.card,
-            self.size,
+            self._trial_size(),
             self.request.validation,
             trained=self.network.source.seed is None,
         )
