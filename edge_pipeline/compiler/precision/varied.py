@@ -18,7 +18,7 @@ __all__ = ["varied_captures"]
 Picture = NDArray[np.uint8]
 
 # No recipe and no validation set draws with this seed.
-_DRAWN, _SEED = 12, 20240307
+_DRAWN, _SEED = 10, 20240307
 # Four stops under, two under, as metered, two over: dark to clipped.
 _EXPOSURES = (1 / 16, 1 / 4, 1.0, 4.0)
 _GAINS = ((1.0, 1.0, 1.0), (2.0, 1.0, 1.6), (1.3, 1.0, 2.4))
@@ -36,7 +36,7 @@ def varied_captures(
 
     Yields:
         The record of a capture, and the capture, packed and white-balanced, [1, 4, *size].
-        Fifteen, the same at every call.
+        Thirteen, the same at every call.
     """
     levels = list(NOISE_LEVELS)
     for index, (name, picture) in enumerate(_pictures(2 * max(32, *size))):
@@ -52,10 +52,10 @@ def varied_captures(
 
 
 def _pictures(side: int) -> Iterator[tuple[str, Picture]]:
-    """Pictures drawn by rule, then flat ones: black, saturated colours, white."""
+    """Pictures drawn by rule, then flat ones: saturated colours, white, black."""
     drawn = load(Options(count=_DRAWN, size=side, seed=_SEED))
     yield from zip(drawn.names, drawn.pictures, strict=True)
-    yield "black", np.zeros((side, side, 3), np.uint8)
     quarters = np.array(_PRIMARIES, np.uint8).reshape(2, 2, 3)
     yield "primaries", quarters.repeat(side // 2, 0).repeat(side // 2, 1)
     yield "white", np.full((side, side, 3), 255, np.uint8)
+    yield "black", np.zeros((side, side, 3), np.uint8)
