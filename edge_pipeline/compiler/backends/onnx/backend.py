@@ -49,7 +49,7 @@ _NOTES: dict[Precision, tuple[str, ...]] = {
         "int8 are the convolutions and linear layers with constant weights; those with weights "
         "computed at run time stay in float32, since quantising them at every run costs more than "
         "it gains",
-        "the operators between quantised layers (activations, sums, padding, resizing) stay float32, "
+        "what lies between quantised layers (activations, sums, padding, resizing) stays float32, "
         "in planes and between conversions, which takes most of what int8 convolutions gain: 57 ms "
         "against 71 in float32 was measured with the default network on one x86 thread with VNNI",
         "activations are unsigned and weights signed; on x86 processors without VNNI sums of such "
