@@ -147,12 +147,12 @@ def _built(eager: Eager, size: tuple[int, int]) -> tuple[nn.Module, tuple[Tensor
 
     from edge_pipeline.compiler.source.geometry import Geometry
     from edge_pipeline.compiler.source.reference import synthetic_inputs
-    from edge_pipeline.models.base import build_model
+    from edge_pipeline.models.base import fresh_model
 
     if eager.model == "peak":
         peak = torch.nn.Conv2d(64, 64, 3, padding=1)
         return peak, (torch.rand(1, 64, *size),), peak
-    model: Any = build_model(eager.model, dict(eager.options))
+    model: Any = fresh_model(eager.model, dict(eager.options))
     inputs = synthetic_inputs(Geometry.of(model), *size)
     with torch.inference_mode():
         if eager.phi is not None:

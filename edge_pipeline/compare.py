@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.schema import Precision, Space
 from edge_pipeline.errors import VerificationError
 
-__all__ = ["TOLERANCES", "Difference", "Tolerance", "compare"]
+__all__ = ["TOLERANCES", "Difference", "Tolerance", "compare", "variation"]
 
 Array = NDArray[Any]
 
 # Below this share of the largest magnitude an element's own relative error says nothing.
 _FLOOR = 1e-3
+# An error beyond this PSNR may be float32's own: sums in another order leave 125 dB and more.
+_ROUNDING_DB = 114.0
+# How many times the error that passes an output must vary by, for passing to mean anything.
+_TELLING = 2.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Difference:
         max_abs_srgb: for pictures, largest difference after clipping to [0, 1] and sRGB encoding.
         own_psnr_db: as `psnr_db`, the range being what the reference and 0 span, which is what a
             number format has to cover, whatever is declared.
+        varied: the standard deviation of the output over different inputs, over the same span;
+            None if it is not known.
     """
 
     max_abs: float
@@ -46,6 +52,12 @@ class Difference:
     psnr_db: float | None
     max_abs_srgb: float | None
     own_psnr_db: float | None = None
+    varied: float | None = None
+
+    @property
+    def own_noise(self) -> float:
+        """`rmse` over what the reference and 0 span."""
+        return 0.0 if self.own_psnr_db is None else 10 ** (-self.own_psnr_db / 20)
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,15 @@ class Tolerance:
         max_abs_srgb: for pictures. It sees shadows, where sRGB is 12.92 times as steep.
         min_psnr_db: for every output, of its `own_psnr_db`. It sees that all values are a little
             worse than the precision explains.
+        max_noise: for every output, of `rmse` over the standard deviation over different inputs,
+            unless rounding explains the error. It sees a lost layer if most of the output is a
+            constant.
     """
 
     max_rel: float
     max_abs_srgb: float | None = None
     min_psnr_db: float | None = None
+    max_noise: float | None = None
 
     def complaint(self, difference: Difference) -> str | None:
         """What is out of tolerance, as a clause, or None."""
@@ -73,7 +89,27 @@ class Tolerance:
         psnr, least = difference.own_psnr_db, self.min_psnr_db
         if psnr is not None and least is not None and not psnr > least:
             return f"PSNR {psnr:.1f} dB is not over {least:.1f} dB"
+        varied, noise = difference.varied, self.max_noise
+        if varied is None or noise is None or psnr is None or psnr > _ROUNDING_DB:
+            return None
+        share = difference.own_noise / varied if varied else math.inf
+        if not share < noise:
+            return f"error over the output's variation {share:.2g} is not under {noise:.2g}"
         return None
+
+    def doubt(self, difference: Difference) -> str | None:
+        """A clause if an output that ignored its input would pass as well, or None."""
+        varied = difference.varied
+        if varied is None or varied > _TELLING * self._unseen():
+            return None
+        by = f"varies by only {varied:.1g} of its size" if varied else "does not vary"
+        return f"{by} over different inputs, so a program that ignored its input would pass"
+
+    def _unseen(self) -> float:
+        """The largest `own_noise` that passes, whatever the output is."""
+        if self.min_psnr_db is not None:
+            return float(10 ** (-self.min_psnr_db / 20))
+        return self.max_rel if self.max_noise is None else float(10 ** (-_ROUNDING_DB / 20))
 
     def plus(self, other: Tolerance) -> Tolerance:
         """How far two outputs may be apart that may each be so far from a third."""
@@ -82,20 +118,23 @@ class Tolerance:
             srgb = self.max_abs_srgb + other.max_abs_srgb
         noise = [10 ** (-t.min_psnr_db / 20) for t in (self, other) if t.min_psnr_db is not None]
         psnr = -20 * math.log10(sum(noise)) if noise else None
-        return Tolerance(self.max_rel + other.max_rel, srgb, psnr)
+        share = None
+        if self.max_noise is not None and other.max_noise is not None:
+            share = self.max_noise + other.max_noise
+        return Tolerance(self.max_rel + other.max_rel, srgb, psnr, share)
 
 
 # Measured on folded and dynamic HyperUNets, trained and not, on pictures and on noise; the figures
 # and the faults that each bound must catch stand in docs/decisions/0012-proof.md.
 # fp32: backends that reorder sums stay under 5e-6; TF32 and half precision start at 4.9e-4. 1e-4 in
-# sRGB is a fortieth of a step of an 8-bit picture.
+# sRGB is a fortieth of a step of an 8-bit picture. Networks whose outputs vary have 1e-6 of noise.
 # fp16: rounding every value to half precision leaves 66 to 73 dB and under 2e-3; to bfloat16, 46 to
 # 55 dB.
 # int8: 34 to 56 dB on pictures; in ONNX Runtime, calibrated on other pictures, 33.7 dB and 0.23 at
 # single clipped values. Scales that saturate, or per-channel weights that a runtime reads wrongly,
 # leave 24 dB and less.
 TOLERANCES: Mapping[Precision, Tolerance] = {
-    "fp32": Tolerance(max_rel=1e-4, max_abs_srgb=1e-4),
+    "fp32": Tolerance(max_rel=1e-4, max_abs_srgb=1e-4, max_noise=1e-4),
     "fp16": Tolerance(max_rel=1e-2, min_psnr_db=60.0),
     "int8": Tolerance(max_rel=0.5, min_psnr_db=30.0),
 }
@@ -107,6 +146,7 @@ def compare(
     *,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     pictures: Mapping[str, Space] | None = None,
+    variations: Mapping[str, float] | None = None,
 ) -> dict[str, Difference]:
     """Error figures of every output, computed in double precision.
 
@@ -116,6 +156,7 @@ def compare(
         ranges: lowest and highest usual value of outputs, for PSNR.
         pictures: what the values of outputs are; those in `camera_linear` or `srgb` are RGB
             pictures. Camera RGB is encoded as it is, without a colour matrix.
+        variations: standard deviations of outputs over different inputs; see `variation`.
 
     Raises:
         VerificationError: names or shapes differ, an output is empty, or a value is not finite.
@@ -124,13 +165,24 @@ def compare(
         raise VerificationError(
             f"outputs are {', '.join(outputs) or 'none'}, and {', '.join(reference)} are wanted"
         )
-    ranges, pictures = ranges or {}, pictures or {}
+    ranges, pictures, variations = ranges or {}, pictures or {}, variations or {}
     for name, wanted in reference.items():
         _check_comparable(name, wanted, outputs[name])
     return {
-        name: _difference(wanted, outputs[name], ranges.get(name), pictures.get(name))
+        name: _difference(
+            wanted, outputs[name], ranges.get(name), pictures.get(name), variations.get(name)
+        )
         for name, wanted in reference.items()
     }
+
+
+def variation(outputs: Sequence[Array]) -> float:
+    """How an output varies over inputs: the standard deviation, as a root mean square of elements.
+
+    Args:
+        outputs: the output for different inputs, of equal shapes.
+    """
+    return math.sqrt(float(np.var(np.stack(outputs).astype(np.float64), axis=0).mean()))
 
 
 def _check_comparable(name: str, wanted: Array, found: Array) -> None:
@@ -145,7 +197,11 @@ def _check_comparable(name: str, wanted: Array, found: Array) -> None:
 
 
 def _difference(
-    wanted: Array, found: Array, span: tuple[float, float] | None, space: Space | None
+    wanted: Array,
+    found: Array,
+    span: tuple[float, float] | None,
+    space: Space | None,
+    varied: float | None,
 ) -> Difference:
     reference, output = wanted.astype(np.float64), found.astype(np.float64)
     if wanted.dtype.kind != "f":
@@ -165,6 +221,7 @@ def _difference(
         psnr_db=20 * math.log10(peak / rmse) if rmse > 0 else None,
         max_abs_srgb=_max_abs_srgb(reference, output, space),
         own_psnr_db=20 * math.log10(own / rmse) if rmse > 0 else None,
+        varied=None if varied is None else varied / own,
     )
 
 

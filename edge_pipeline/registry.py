@@ -10,7 +10,7 @@ from types import ModuleType
 
 from edge_pipeline.errors import UnknownNameError
 
-__all__ = ["BACKENDS", "DATASETS", "DEVICES", "MODELS", "RUNTIMES", "Registry"]
+__all__ = ["BACKENDS", "DATASETS", "DEVICES", "EXTRAS", "MODELS", "RUNTIMES", "Registry"]
 
 
 class Registry:
@@ -73,6 +73,15 @@ BACKENDS = Registry(
         ("onnx", "edge_pipeline.compiler.backends.onnx.backend"),
     ),
 )
+# The extra of this package that installs all that a backend needs, as pip takes it.
+EXTRAS = {
+    "coreml": "coreml",
+    "executorch": "executorch",
+    "executorch_coreml": "executorch,coreml",
+    "executorch_vulkan": "executorch",
+    "litert": "litert",
+    "onnx": "onnx",
+}
 RUNTIMES = Registry(
     "runtime",
     (

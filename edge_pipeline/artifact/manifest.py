@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    AwareDatetime,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 
 from edge_pipeline.artifact.provenance import Calibration, Loss, ModelCard, Source
 from edge_pipeline.artifact.schema import FileName, Precision, Schema, Sha256
@@ -86,6 +93,8 @@ class ProgramSpec(Schema):
     `file` is the model file, or the folder of files that a format consists of; `extra` are files
     that belong to it beside the model file. `graph` is the network as torch exported it, which
     `runtime/eager.py` runs; `constants` are the weights that can be exchanged where they lie.
+    `variation` has the standard deviation of each output over different inputs, as eager gives it,
+    in the output's unit; none if it was not measured with these weights.
     """
 
     name: ProgramName
@@ -99,6 +108,7 @@ class ProgramSpec(Schema):
     extra: tuple[FileName, ...] = ()
     graph: FileName | None = None
     constants: tuple[Constant, ...] = ()
+    variation: dict[str, NonNegativeFloat] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

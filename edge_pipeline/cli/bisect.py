@@ -12,7 +12,7 @@ from edge_pipeline.cli.options import parse_settings, parse_size
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
-from edge_pipeline.registry import BACKENDS
+from edge_pipeline.registry import BACKENDS, EXTRAS
 from edge_pipeline.report.terminal import console
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def command(
         raise InputError(f"--tolerance {tolerance:g} is no relative error; give one from 0 to 1")
     if backend not in BACKENDS:
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
-    require("torch", backend, "compiling")
+    require("torch", EXTRAS[backend], "compiling")
     from edge_pipeline.compiler.bisect.source import BisectRequest, bisect_source
 
     size = None if input_size is None else parse_size(input_size, "HxW")

@@ -15,7 +15,7 @@ from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
-from edge_pipeline.registry import BACKENDS
+from edge_pipeline.registry import BACKENDS, EXTRAS
 from edge_pipeline.report.artifact import artifact_facts, artifact_table
 from edge_pipeline.report.terminal import console
 
@@ -147,7 +147,7 @@ def command(
         raise InputError(f"{more[0]} is one word too many; captures follow --calibration")
     if backend not in BACKENDS:
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
-    require("torch", backend, "compiling")
+    require("torch", EXTRAS[backend], "compiling")
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
     from edge_pipeline.compiler.source.description import read_description
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
@@ -15,6 +16,8 @@ __all__ = ["parse_fixed", "parse_inputs", "parse_settings", "parse_size"]
 # Above any sensor, and small enough that no count of elements or bytes overflows.
 _LONGEST = 1 << 16
 _DTYPES = get_args(Dtype)
+# 1 GiB in float32.
+_MOST_VALUES = 1 << 28
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
@@ -77,7 +80,13 @@ def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:
         if name in shapes:
             raise InputError(f"the input {name} is given twice; give it once")
         kind: Dtype = dtype if colon else "float32"  # type: ignore[assignment]
-        shapes[name] = InputShape(tuple(map(int, parts)), kind)
+        shape = tuple(map(int, parts))
+        if max(shape) > _LONGEST or math.prod(shape) > _MOST_VALUES:
+            raise InputError(
+                f"the input {text} is too large; give sides up to {_LONGEST} and at most "
+                f"{_MOST_VALUES} values"
+            )
+        shapes[name] = InputShape(shape, kind)
     return shapes
 
 

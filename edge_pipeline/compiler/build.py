@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.export import ExportedProgram
 
@@ -19,6 +22,7 @@ from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
 from edge_pipeline.compiler.source.reference import macs_of, reference_of
 from edge_pipeline.compiler.source.shapes import Letters, dtype_of, tensors_of
+from edge_pipeline.proof.variation import with_variation
 
 __all__ = ["Built", "Target", "build"]
 
@@ -70,7 +74,7 @@ def build(entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]) -
         except LostMark as reason:
             notes = (f"its weights cannot be exchanged: {reason}",)
     built = _write(source, entry, target, samples)
-    return replace(built, notes=built.notes + notes)
+    return replace(built, notes=built.notes + notes, spec=_varied(built.spec, entry))
 
 
 def _build_exchangeable(
@@ -84,7 +88,20 @@ def _build_exchangeable(
     if other is not None:
         twin = Twin(_write(other.program, entry, target, samples).files, other.marks)
     files, constants = exchange.settle(marked.files, _graph_file(entry), twin)
-    return Built(marked.spec.model_copy(update={"constants": constants}), files, marked.notes)
+    spec = marked.spec.model_copy(update={"constants": constants})
+    return Built(_varied(spec, entry), files, marked.notes)
+
+
+def _varied(spec: ProgramSpec, entry: Entry) -> ProgramSpec:
+    """The program with how its outputs vary over different inputs, eagerly."""
+
+    def run(inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        given = entry.run(tuple(torch.from_numpy(inputs[role.name]) for role in entry.inputs))
+        outputs = zip(entry.outputs, given, strict=True)
+        return {role.name: value.detach().numpy() for role, value in outputs}
+
+    pairs = zip(entry.inputs, entry.example, strict=True)
+    return with_variation(spec, {role.name: value.numpy() for role, value in pairs}, run)
 
 
 def _teller(entry: Entry, target: Target) -> Callable[[Pass, Result], None]:

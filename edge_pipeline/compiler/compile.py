@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import cast
 
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.provenance import Calibration
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact, build_artifact
-from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.backends.base import Backend, Order, open_backend
 from edge_pipeline.compiler.build import Target, build
 from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.request import CompileRequest
@@ -29,9 +28,9 @@ from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.compiler.work import Work
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_DEVICE, load_device
 from edge_pipeline.errors import InputError
-from edge_pipeline.registry import BACKENDS, MODELS
+from edge_pipeline.registry import MODELS
 
 __all__ = ["CompileRequest", "compile_model", "compile_module", "compile_network"]
 
@@ -132,8 +131,13 @@ def compile_module(
 
 
 def _backend_of(request: CompileRequest) -> Backend:
-    backend = cast(Backend, BACKENDS.load(request.backend))
-    _check_target(request, backend)
+    backend = open_backend(request.backend, request.precision, request.device)
+    if request.tflite_runtime is not None and request.backend != "litert":
+        raise InputError(
+            f"tflite-runtime cannot read what {request.backend} writes; leave out --tflite-runtime"
+        )
+    if request.free_sizes and not backend.FREE_SIZES:
+        raise InputError(f"{request.backend} is compiled for fixed sizes; leave out --free-sizes")
     return backend
 
 
@@ -167,7 +171,8 @@ def compile_network(
     on_step("tracing")
     form = form_of(network, request.filters, request.phi, request.calibration, request.window)
     samples, observed = _samples(request, network.geometry, size)
-    order = Order("", (), (), request.precision, allowed=request.allowed)
+    arch = load_device(request.device).identity.arch
+    order = Order("", (), (), request.precision, allowed=request.allowed, arch=arch)
     target = Target(request.backend, backend, request.device, order, on_step)
     built = [
         build(entry, target, [form.inputs_of(entry, one) for one in samples])
@@ -176,20 +181,6 @@ def compile_network(
     work = Work(request, network, size, form, tuple(built), observed, tools)
     on_step("checking what was written")
     return build_artifact(request.output, work.describe, work.files(), force=request.force)
-
-
-def _check_target(request: CompileRequest, backend: Backend) -> None:
-    if request.tflite_runtime is not None and request.backend != "litert":
-        raise InputError(
-            f"tflite-runtime cannot read what {request.backend} writes; leave out --tflite-runtime"
-        )
-    if request.free_sizes and not backend.FREE_SIZES:
-        raise InputError(f"{request.backend} is compiled for fixed sizes; leave out --free-sizes")
-    if request.precision not in backend.PRECISIONS:
-        raise InputError(
-            f"{request.backend} cannot be written in {request.precision}; it takes "
-            f"{', '.join(backend.PRECISIONS)}"
-        )
 
 
 def _sources(request: CompileRequest) -> tuple[Path, ...]:

@@ -22,7 +22,7 @@ from edge_pipeline.raw.windows import WINDOW
 from edge_pipeline.registry import RUNTIMES
 from edge_pipeline.runtime.base import Session
 
-__all__ = ["board_notes", "compiled_run", "prove"]
+__all__ = ["board_notes", "compiled_run", "doubts", "prove"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -59,13 +59,30 @@ def prove(
             found = session.run(inputs)
         ranges = {t.name: t.range for t in spec.outputs if t.range is not None}
         spaces = {specs[-1].outputs[0].name: space}
-        for name, difference in compare(wanted, found, ranges=ranges, pictures=spaces).items():
+        differences = compare(
+            wanted, found, ranges=ranges, pictures=spaces, variations=spec.variation
+        )
+        for name, difference in differences.items():
             complaint = TOLERANCES[precision].complaint(difference)
             if complaint is not None:
                 raise CompileError(
                     f"{spec.name} as written for {backend} in {precision} differs from eager: the "
                     f"{complaint} in {name}; edge-pipeline bisect finds where it begins"
                 )
+
+
+def doubts(folder: Path, spec: ProgramSpec, precision: Precision) -> list[str]:
+    """A warning for each output that hardly depends on the input.
+
+    Args:
+        folder: where the files lie.
+        spec: the program that gives the network's own outputs.
+        precision: what is written in.
+    """
+    _, wanted = _reference(folder, spec)
+    found = compare(wanted, wanted, variations=spec.variation)
+    said = {name: TOLERANCES[precision].doubt(difference) for name, difference in found.items()}
+    return [f"warning: {name} {doubt}" for name, doubt in said.items() if doubt is not None]
 
 
 def board_notes(

@@ -13,7 +13,7 @@ from edge_pipeline.artifact.provenance import Calibration, Loss
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.build import Built
 from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
-from edge_pipeline.compiler.proof import board_notes, compiled_run, prove
+from edge_pipeline.compiler.proof import board_notes, compiled_run, doubts, prove
 from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.findings import is_worth_splitting
@@ -63,6 +63,7 @@ class Work:
             ports = [port.name for port in self.network.geometry.inputs]
             after = compiled_run(folder, request.backend, specs, ports, form.window)
         notes = [note for one in self.built for note in one.notes] + _advice(specs)
+        dead = doubts(folder, specs[-1], request.precision)
         if request.backend == "litert":
             notes += board_notes(folder, specs, request.precision, request.tflite_runtime)
         return Manifest(
@@ -76,11 +77,11 @@ class Work:
             tile=self.network.geometry.tile(),
             calibration=form.calibration,
             precision_calibration=self.observed,
-            losses=self._losses(after),
+            losses=() if dead else self._losses(after),  # of an output that says nothing
             hypernetwork=_HYPERNETWORK if (folder / _HYPERNETWORK).exists() else None,
             card=self.network.card,
             tools=dict(sorted(self.tools.items())),
-            notes=tuple(dict.fromkeys(notes)),
+            notes=tuple(dict.fromkeys(notes + dead)),
             created=datetime.now(UTC),
         )
 
@@ -94,13 +95,24 @@ class Work:
             cost = cost.on_path()
         return cost.json_text().encode()
 
+    def _trial_size(self) -> tuple[int, int]:
+        """Height and width at which losses are measured: the same for every backend.
+
+        A reference is small if sizes stay free; a loss would depend on that.
+        """
+        return self.network.geometry.size(self.request.size, free=False)
+
     def _losses(self, after: Run | None) -> tuple[Loss, ...]:
         """What folding cost, in eager, and what precision cost, in the runtime."""
         narrow = self.request.precision != "fp32" and after is not None
         if self.form.filters != "folded" and not narrow:
             return ()
         trial = trial_for(
-            self.network.geometry, self.network.card, self.size, self.request.validation
+            self.network.geometry,
+            self.network.card,
+            self._trial_size(),
+            self.request.validation,
+            trained=self.network.source.seed is None,
         )
         losses = []
         if self.form.filters == "folded":

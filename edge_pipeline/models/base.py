@@ -11,12 +11,17 @@ import torch
 from torch import nn
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.models.network import Rescalable
 from edge_pipeline.registry import MODELS
 
-__all__ = ["build_model", "options_of"]
+__all__ = ["build_model", "fresh_model", "options_of"]
 
 Value = str | int | float | bool
 _MAX_SEED = 2**63 - 1
+# Whole numbers count channels and layers, except the sides of a picture.
+_MOST, _LONGEST, _SIDES = 4096, 1 << 16, ("height", "width")
+# 2 GiB in float32.
+_MOST_PARAMETERS = 1 << 29
 
 
 def build_model(
@@ -39,16 +44,51 @@ def build_model(
         raise InputError(f"the seed {seed} is out of range; give 0 to {_MAX_SEED}")
     module = MODELS.load(name)
     chosen = module.Options(**options_of(name, options or {}))
+    _check_parameters(name, module, chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             model: nn.Module = module.build(chosen)
         except RuntimeError as error:  # what torch raises where memory, or a count, runs out
-            shown = ", ".join(f"{key}={value}" for key, value in dataclasses.asdict(chosen).items())
             raise InputError(
-                f"{name} with {shown} cannot be allocated on this machine; make it smaller"
+                f"{name} with {_shown(chosen)} cannot be allocated on this machine; make it smaller"
             ) from error
     return model.eval()
+
+
+def _check_parameters(name: str, module: types.ModuleType, chosen: Any) -> None:
+    """Refuse a network that would fill the memory, before it does."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        try:
+            count = sum(parameter.numel() for parameter in module.build(chosen).parameters())
+        except RuntimeError:  # a tensor whose size overflows
+            count = None
+    if count is None or count > _MOST_PARAMETERS:
+        found = "more parameters than can be counted" if count is None else f"{count} parameters"
+        raise InputError(
+            f"{name} with {_shown(chosen)} has {found}, and at most {_MOST_PARAMETERS} are taken; "
+            "make it smaller"
+        )
+
+
+def _shown(chosen: Any) -> str:
+    return ", ".join(f"{key}={value}" for key, value in dataclasses.asdict(chosen).items())
+
+
+def fresh_model(
+    name: str, options: Mapping[str, Value] | None = None, *, seed: int = 0
+) -> nn.Module:
+    """As `build_model`, with weights with which the output depends on the input.
+
+    For what is compiled, measured or shown without training; training begins with `build_model`,
+    whose weights are the published initialisation.
+
+    Args and errors are those of `build_model`.
+    """
+    model = build_model(name, options, seed=seed)
+    if isinstance(model, Rescalable):
+        model.let_through()
+    return model
 
 
 def options_of(name: str, options: Mapping[str, Value]) -> dict[str, Any]:
@@ -88,4 +128,7 @@ def _parse(key: str, value: Value, hint: Any) -> Value:
     except ValueError as error:
         kind = {int: "a whole number", float: "a number"}[hint]
         raise InputError(f"{key}={value} must be {kind}") from error
+    most = _LONGEST if key in _SIDES else _MOST
+    if hint is int and int(parsed) > most:
+        raise InputError(f"{key}={value} is out of range; give a whole number up to {most}")
     return parsed

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-__all__ = ["Network", "PhiNetwork", "Port"]
+__all__ = ["Network", "PhiNetwork", "Port", "Rescalable"]
 
 
 @dataclass(frozen=True)
@@ -92,4 +92,13 @@ class PhiNetwork(Protocol):
 
     def apply_weights(self, x: Tensor, phi: float, weights: Mapping[str, Tensor]) -> Tensor:
         """The output with given weights; `phi` sets the sizes of the maps."""
+        ...
+
+
+@runtime_checkable
+class Rescalable(Protocol):
+    """A network whose published initialisation leaves an output that ignores the input."""
+
+    def let_through(self) -> None:
+        """Rescale fresh weights so that the output depends on the input."""
         ...

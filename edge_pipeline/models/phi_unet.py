@@ -261,6 +261,16 @@ class PhiUNet(nn.Module):
             y = stage(f"decoder{level}", joined)
         return conv("classify", y)
 
+    def let_through(self) -> None:
+        """Rescale fresh weights so that the output depends on the picture, for every phi.
+
+        With the published initialisation almost nothing but biases is left after two stages. It
+        is meant for training; see docs/decisions/0016-dead-outputs.md.
+        """
+        if self.hypernetwork is not None:
+            lowest, highest = self.phi_range
+            self.hypernetwork.keep_variance([lowest, (lowest + highest) / 2, highest])
+
     def _check(self, phi: float) -> None:
         lowest, highest = self.phi_range
         # Written so that a value that is no number fails too.

@@ -21,13 +21,17 @@ class _Report(BaseModel):
 
 
 class OutputReport(_Report):
-    """One output: its error, what was allowed, and what is wrong with it, if anything."""
+    """One output: its error, what was allowed, and what is wrong with it, if anything.
+
+    `doubt` says so if passing means little, since the output hardly depends on the input.
+    """
 
     name: str
     difference: Difference
     tolerance: Tolerance
     passed: bool
     complaint: str | None
+    doubt: str | None = None
 
 
 class ProgramReport(_Report):
@@ -104,6 +108,7 @@ def judged(
         ranges={t.name: t.range for t in spec.outputs if t.range is not None},
         # The network's own output is the last program's; filters are no pictures.
         pictures={manifest.programs[-1].outputs[0].name: manifest.card.output_space},
+        variations=spec.variation,
     )
     return ProgramReport(
         program=spec.name,
@@ -123,4 +128,5 @@ def _judge(name: str, difference: Difference, tolerance: Tolerance) -> OutputRep
         tolerance=tolerance,
         passed=complaint is None,
         complaint=complaint,
+        doubt=tolerance.doubt(difference),
     )

@@ -264,8 +264,10 @@ def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> 
     note = (
         f"respecialised from the artifact {artifact.digest}: {change.words}; {_SAID_OF[reference]}"
     )
+    programs = tuple(spec.model_copy(update={"variation": {}}) for spec in old.programs)
     return old.model_copy(
         update={
+            "programs": programs,
             "phi": change.phi,
             "checked": old.checked if reference == "eager" else "not_run",
             "calibration": _calibration(change) if old.filters == "folded" else None,

@@ -7,7 +7,7 @@ here, from the graph that the artifact carries, where torch is installed.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +20,7 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compare import TOLERANCES, Tolerance
 from edge_pipeline.errors import InputError
 from edge_pipeline.proof.reports import OutputReport, ProgramReport, VerifyReport, judged
+from edge_pipeline.proof.variation import with_variation
 from edge_pipeline.registry import RUNTIMES
 from edge_pipeline.runtime.base import EAGER, Session, open_session
 from edge_pipeline.runtime.inputs import Kind, random_inputs
@@ -103,17 +104,37 @@ def verify_artifact(
                 for spec in manifest.programs
             }
 
-        tested = opened(None)
+        tested, eager = opened(None), opened(EAGER) if count else {}
+        specs = tuple(_measured(artifact, spec, eager) for spec in manifest.programs)
+        manifest = manifest.model_copy(update={"programs": specs})
         for spec in manifest.programs:
             inputs, expected = artifact.reference(spec.name)
             found = tested[spec.name].run(inputs)
             programs.append(_judged(manifest, spec, "reference", inputs, expected, found, trials))
         if count:
-            eager = opened(EAGER)
-            programs += _eager_on_reference(artifact, eager)
-            for index in range(count):
-                programs += _random_trial(artifact, tested, eager, trials, index)
+            programs += _eager_on_reference(artifact, manifest, eager)
+        for index in range(count):
+            programs += _random_trial(artifact, manifest, tested, eager, trials, index)
+    notes += tuple(_doubts(manifest, programs))
     return _report(artifact, threads, tuple(programs), _how(manifest), notes)
+
+
+def _measured(artifact: Artifact, spec: ProgramSpec, eager: Mapping[str, Session]) -> ProgramSpec:
+    """The program with the variation of its outputs, if the manifest has it or eager can tell."""
+    if spec.variation or spec.name not in eager:
+        return spec
+    inputs, _ = artifact.reference(spec.name)
+    return with_variation(spec, inputs, eager[spec.name].run)
+
+
+def _doubts(manifest: Manifest, programs: Sequence[ProgramReport]) -> Iterator[str]:
+    """A warning for each output of the network itself that hardly depends on the input."""
+    last = manifest.programs[-1].name
+    for report in programs:
+        if report.program == last and report.input == "reference":
+            for output in report.outputs:
+                if output.doubt is not None:
+                    yield f"warning: {output.name} {output.doubt}"
 
 
 def _how(manifest: Manifest) -> Checked:
@@ -142,25 +163,25 @@ def _random_count(artifact: Artifact, trials: Trials) -> tuple[int, tuple[str, .
 
 
 def _eager_on_reference(
-    artifact: Artifact, eager: Mapping[str, Session]
+    artifact: Artifact, manifest: Manifest, eager: Mapping[str, Session]
 ) -> Iterator[ProgramReport]:
     """That the graph is the network: it gives again what was kept when it was compiled."""
-    for spec in artifact.manifest.programs:
+    for spec in manifest.programs:
         inputs, expected = artifact.reference(spec.name)
         pair = (expected, eager[spec.name].run(inputs))
         exact = TOLERANCES["fp32"]
-        yield judged(artifact.manifest, spec, "reference, eager", inputs, pair, exact)
+        yield judged(manifest, spec, "reference, eager", inputs, pair, exact)
 
 
 def _random_trial(
     artifact: Artifact,
+    manifest: Manifest,
     tested: Mapping[str, Session],
     eager: Mapping[str, Session],
     trials: Trials,
     index: int,
 ) -> list[ProgramReport]:
     """Every program on inputs of its own, then a split artifact's two as a chain."""
-    manifest = artifact.manifest
     rng, kind = trials.rng(index), trials.kind(manifest, index)
     label = f"random {index}"
     reports = []

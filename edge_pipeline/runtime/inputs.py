@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 
-__all__ = ["Kind", "random_inputs"]
+__all__ = ["Kind", "random_inputs", "varied_inputs"]
 
 Array = NDArray[Any]
 Kind = Literal["noise", "picture"]
@@ -20,6 +20,8 @@ Kind = Literal["noise", "picture"]
 _LARGEST = 1.5
 # Cells along the sides of the fields that a picture is the mean of, and its noise.
 _FIELDS, _GRAIN = (2, 5, 16), 0.05
+# What makes pictures dark, leaves them, and makes them bright.
+_GAMMAS, _VARIED_SEED = (4.0, 1.0, 0.25), 20240306
 
 
 def random_inputs(
@@ -51,6 +53,31 @@ def random_inputs(
     }
 
 
+def varied_inputs(spec: ProgramSpec, reference: Mapping[str, Array]) -> list[dict[str, Array]]:
+    """Inputs of the reference's shapes, three sets, the same at every call.
+
+    Tensors whose range is known are dark, middling and bright pictures within it; others are drawn
+    as by `random_inputs`.
+
+    Args:
+        spec: the program.
+        reference: its reference input.
+    """
+    sets: list[dict[str, Array]] = []
+    for index, gamma in enumerate(_GAMMAS):
+        rng = np.random.default_rng([_VARIED_SEED, index])
+        drawn: dict[str, Array] = {}
+        for tensor in spec.inputs:
+            value = _draw(tensor, reference[tensor.name].shape, reference[tensor.name], rng)
+            if tensor.range is not None and value.dtype.kind == "f":
+                low, high = tensor.range
+                unit = np.clip((value - low) / (high - low), 0, 1)
+                value = (low + (high - low) * unit**gamma).astype(np.float32)
+            drawn[tensor.name] = value
+        sets.append(drawn)
+    return sets
+
+
 def _draw_sizes(
     spec: ProgramSpec, reference: Mapping[str, Array], rng: np.random.Generator, minimum: int
 ) -> dict[str, int]:
@@ -72,7 +99,7 @@ def _draw(
     shape: tuple[int, ...],
     reference: Array,
     rng: np.random.Generator,
-    kind: Kind,
+    kind: Kind = "picture",
 ) -> Array:
     if reference.dtype.kind != "f":
         return _drawn_whole(tensor, shape, reference, rng)

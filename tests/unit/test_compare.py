@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from edge_pipeline.compare import TOLERANCES, Difference, Tolerance, compare
+from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compare import TOLERANCES, Difference, Tolerance, compare, variation
 from edge_pipeline.errors import VerificationError
 from edge_pipeline.raw.colour import srgb_encode
 
@@ -257,3 +258,64 @@ class TestRefuses:
             compare({"a": good}, {"a": poor})
         with pytest.raises(VerificationError, match="the reference of a has 2 values"):
             compare({"a": poor}, {"a": poor})
+
+
+class TestVariation:
+    """An error is held against how the output varies over inputs; see decision 16."""
+
+    BIAS = np.full((1, 1, 16, 16), 3.0, np.float32)
+
+    def test_is_the_deviation_over_inputs_and_not_over_places(self) -> None:
+        ramp = np.linspace(0, 9, 64, dtype=np.float32).reshape(8, 8)
+        assert variation([ramp, ramp, ramp]) == 0
+        assert variation([ramp, ramp + 2]) == pytest.approx(1)
+
+    @given(_values, st.integers(2, 4), st.integers(0, 2**32 - 1))
+    def test_agrees_with_a_plain_restatement(self, value: Array, count: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        many = [value + rng.normal(size=value.shape).astype(np.float32) for _ in range(count)]
+        total = 0.0
+        for place in np.ndindex(value.shape):
+            found = [float(one[place]) for one in many]
+            mean = sum(found) / count
+            total += sum((f - mean) ** 2 for f in found) / count
+        assert variation(many) == pytest.approx(math.sqrt(total / value.size), rel=1e-6, abs=1e-9)
+
+    def _lost(self, varied: float) -> Difference:
+        """An output that is a large bias and a little signal, against the bias alone."""
+        rng = np.random.default_rng(0)
+        reference = (self.BIAS + varied * rng.standard_normal(self.BIAS.shape)).astype(np.float32)
+        return compare({"a": reference}, {"a": self.BIAS}, variations={"a": varied})["a"]
+
+    @pytest.mark.parametrize("varied", [1e-1, 1e-3, 3e-5])
+    def test_lost_signal_is_seen_beside_a_large_bias(self, varied: float) -> None:
+        assert FP32.complaint(self._lost(varied)) is not None
+        assert FP32.doubt(self._lost(varied)) is None
+
+    def test_rounding_is_no_fault(self) -> None:
+        rounded = self.BIAS * np.float32(1 + 1e-6)
+        figures = compare({"a": self.BIAS}, {"a": rounded}, variations={"a": 1e-6})["a"]
+        assert FP32.complaint(figures) is None
+
+    @pytest.mark.parametrize(
+        ("precision", "told", "silent"),
+        [("fp32", 3e-6, 1e-4), ("fp16", 2e-3, 0.1), ("int8", 0.1, 1)],
+    )
+    def test_doubt_begins_where_a_lost_signal_passes(
+        self, precision: Precision, told: float, silent: float
+    ) -> None:
+        tolerance = TOLERANCES[precision]
+        assert tolerance.complaint(self._lost(told)) is None
+        assert "ignored its input" in (tolerance.doubt(self._lost(told)) or "")
+        assert tolerance.complaint(self._lost(silent)) is not None
+        assert tolerance.doubt(self._lost(silent)) is None
+
+    def test_constant_output_is_called_so(self) -> None:
+        figures = compare({"a": self.BIAS}, {"a": self.BIAS}, variations={"a": 0.0})["a"]
+        assert "does not vary" in (FP32.doubt(figures) or "")
+        assert FP32.complaint(figures) is None
+
+    def test_unknown_variation_is_no_doubt(self) -> None:
+        figures = compare({"a": self.BIAS}, {"a": self.BIAS})["a"]
+        assert figures.varied is None
+        assert FP32.doubt(figures) is None

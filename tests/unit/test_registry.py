@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import tomllib
 
 import grimp
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import UnknownNameError
-from edge_pipeline.registry import BACKENDS, DATASETS, DEVICES, MODELS, RUNTIMES, Registry
+from edge_pipeline.files import packaged
+from edge_pipeline.registry import (
+    BACKENDS,
+    DATASETS,
+    DEVICES,
+    EXTRAS,
+    MODELS,
+    RUNTIMES,
+    Registry,
+)
 
 NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=6)
 
@@ -51,3 +61,10 @@ def test_entries_do_not_import_each_other() -> None:
         modules = [registry.load(name).__name__ for name in registry.names()]
         for one, other in itertools.permutations(modules, 2):
             assert not graph.chain_exists(importer=one, imported=other), f"{one} reaches {other}"
+
+
+def test_each_backend_has_an_extra_that_exists() -> None:
+    project = tomllib.loads((packaged("devices").parent / "pyproject.toml").read_text())
+    known = project["project"]["optional-dependencies"]
+    assert sorted(EXTRAS) == BACKENDS.names()
+    assert all(extra in known for extras in EXTRAS.values() for extra in extras.split(","))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from torch import Tensor
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.device_profile import load_device
+from edge_pipeline.errors import InputError
+from edge_pipeline.registry import BACKENDS
 
-__all__ = ["Backend", "Emitted", "Order"]
+__all__ = ["Backend", "Emitted", "Order", "half_notes", "open_backend"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Order:
         precision: of weights and arithmetic; inputs and outputs are float32 in all.
         samples: for int8, inputs on which ranges are observed, each as the program takes them.
         allowed: operators that may stay outside the delegate, by name, such as `grid_sampler_2d`.
+        arch: the target's processor, as uname has it.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Order:
     precision: Precision = "fp32"
     samples: Sequence[tuple[Tensor, ...]] = ()
     allowed: frozenset[str] = frozenset()
+    arch: str = "aarch64"
 
 
 @dataclass(frozen=True)
@@ -88,3 +93,36 @@ class Backend(Protocol):
                 would help.
         """
         ...
+
+
+def open_backend(name: str, precision: Precision, device: str) -> Backend:
+    """The backend that a user asks for, if it can write what is asked for the device.
+
+    Args:
+        name: as in the registry.
+        precision: of weights and arithmetic.
+        device: the profile of the target.
+
+    Raises:
+        UnknownNameError: no backend has that name; those that there are are listed.
+        InputError: it does not write this precision, or no device has that name; likewise.
+    """
+    backend = cast(Backend, BACKENDS.load(name))
+    if precision not in backend.PRECISIONS:
+        raise InputError(
+            f"{name} cannot be written in {precision}; it takes {', '.join(backend.PRECISIONS)}"
+        )
+    load_device(device)
+    return backend
+
+
+def half_notes(order: Order, reason: str) -> tuple[str, ...]:
+    """A note that float16 gains no time on the target, if it is an x86 processor.
+
+    Args:
+        order: how the program is written.
+        reason: a clause that says why, with the measured time.
+    """
+    if order.precision != "fp16" or order.arch != "x86_64":
+        return ()
+    return (f"float16 gains no time on x86: {reason}; it is for ARM, or to halve the file",)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from torch import Tensor
 
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compare import Tolerance
-from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.backends.base import Order, open_backend
 from edge_pipeline.compiler.bisect.search import Finding, bisect
 from edge_pipeline.compiler.pipeline import PREPARATION, passes_for
 from edge_pipeline.compiler.precision.samples import sample_inputs
@@ -22,7 +21,7 @@ from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
-from edge_pipeline.registry import BACKENDS, RUNTIMES
+from edge_pipeline.registry import RUNTIMES
 
 __all__ = ["BisectRequest", "bisect_source"]
 
@@ -76,12 +75,7 @@ def bisect_source(
         MissingExtraError: the backend's packages are not installed.
         CompileError: the network cannot be compiled.
     """
-    backend = cast(Backend, BACKENDS.load(request.backend))
-    if request.precision not in backend.PRECISIONS:
-        raise InputError(
-            f"{request.backend} cannot be written in {request.precision}; it takes "
-            f"{', '.join(backend.PRECISIONS)}"
-        )
+    backend = open_backend(request.backend, request.precision, request.device)
     backend.require()
     if backend.checked() == "not_run":
         raise InputError(

@@ -60,7 +60,12 @@ class Trial:
 
 
 def trial_for(
-    geometry: Geometry, card: ModelCard, size: tuple[int, int], files: Sequence[Path]
+    geometry: Geometry,
+    card: ModelCard,
+    size: tuple[int, int],
+    files: Sequence[Path],
+    *,
+    trained: bool = True,
 ) -> Trial:
     """The validation set for a network.
 
@@ -71,6 +76,8 @@ def trial_for(
         files: captures or pictures to validate on; where there are none, for packed Bayer
             synthetic captures, whose truth is known, for pictures those that come with the
             project, with their masks, and for features random ones.
+        trained: whether scores mean anything. Those of a network that gives classes and was never
+            trained are compared with what it gave before, and with no mask.
 
     Raises:
         InputError: a file is no picture, or not what the network takes.
@@ -79,7 +86,7 @@ def trial_for(
     space = geometry.inputs[0].space
     if space == "packed_bayer_white_balanced" and not files:
         return _synthetic_captures(geometry, card, size)
-    if card.output_space == "logits":
+    if card.output_space == "logits" and trained:
         return _labelled_pictures(geometry, size, files)
     inputs, on = sample_inputs(geometry, size, files)
     return Trial("psnr_to_before_db", tuple(Example(one, None) for one in inputs), on)

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
+from edge_pipeline.compiler.precision.varied import varied_captures
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.errors import InputError
 from edge_pipeline.files import packaged, sha256_of
@@ -40,6 +41,8 @@ _FOLDERS = {
 _MASK = ".mask.png"
 # Random features that stand for what another network gives.
 _DRAWN = 8
+# Of 4 x 4 windows of a capture, those on the diagonal.
+_EVERY = 5
 
 
 def bundled_files(space: str) -> list[Path]:
@@ -90,7 +93,9 @@ def sample_inputs(
     Args:
         geometry: the network's.
         size: height and width of its first input.
-        files: captures or pictures; those that come with the project when empty.
+        files: captures or pictures. If empty, for captures `varied_captures` and windows of those
+            that come with the project, for pictures those that come with it, and for features
+            random ones.
 
     Raises:
         InputError: files are given for a network that takes features, or one is no picture.
@@ -105,6 +110,8 @@ def sample_inputs(
             )
         method = f"{_DRAWN} draws of a standard normal"
         return list(_drawn(geometry, size)), Calibration.of([], method)
+    if space == CAPTURE_SPACE and not files:
+        return _varied(geometry, size)
     found = list(files) or bundled_files(space)
     inputs: list[tuple[Tensor, ...]] = []
     for path in found:
@@ -116,6 +123,26 @@ def sample_inputs(
     listed = [CalibrationFile(name=path.name, sha256=sha256_of(path)) for path in found]
     what = "scaled to" if space == "srgb" else "evenly spread windows of"
     return inputs, Calibration.of(listed, f"{what} {size[0]} x {size[1]}")
+
+
+def _varied(
+    geometry: Geometry, size: tuple[int, int]
+) -> tuple[list[tuple[Tensor, ...]], Calibration]:
+    """Synthetic captures, and a few windows of each that comes with the project."""
+    inputs: list[tuple[Tensor, ...]] = []
+    listed: list[CalibrationFile] = []
+    for record, packed in varied_captures(size):
+        inputs.append((torch.from_numpy(packed),))
+        listed.append(record)
+    for path in bundled_files(CAPTURE_SPACE):
+        seen = list(_capture_windows(path, geometry, size))[::_EVERY]
+        inputs += [(torch.from_numpy(window),) for window in seen]
+        listed.append(CalibrationFile(name=path.name, sha256=sha256_of(path)))
+    method = (
+        f"synthetic captures of {size[0]} x {size[1]}, dark to clipped and clean to noisy, and "
+        "windows of the captures that come with the project"
+    )
+    return inputs, Calibration.of(listed, method)
 
 
 def aligned_mosaic(path: Path, geometry: Geometry) -> NDArray[np.float32]:

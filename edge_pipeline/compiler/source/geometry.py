@@ -15,6 +15,7 @@ __all__ = ["Geometry"]
 
 # Where one graph serves all sizes the reference is small; not square, so that swapped axes show.
 _SMALL = (64, 96)
+_MOST_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,15 @@ class Geometry:
             free: whether sizes stay free.
 
         Raises:
-            InputError: a side is no multiple of the stride, or below the minimum.
+            InputError: a side is no multiple of the stride, or below the minimum, or there are too
+                many pixels.
         """
         height, width = asked or (_SMALL if free else self.default_size)
+        if height * width > _MOST_PIXELS:
+            raise InputError(
+                f"the input {height}x{width} has {height * width} pixels; give at most "
+                f"{_MOST_PIXELS} (such as 8192x8192)"
+            )
         for side in (height, width):
             if side % self.stride or side < self.minimum:
                 raise InputError(

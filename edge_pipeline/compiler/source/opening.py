@@ -15,7 +15,7 @@ from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.naming import InputShape, is_factory
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import CheckpointError, InputError
-from edge_pipeline.models.base import build_model, options_of
+from edge_pipeline.models.base import fresh_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.registry import MODELS
 
@@ -78,7 +78,7 @@ def open_source(
 
 def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int) -> Network:
     complete = options_of(name, options)
-    network: Any = build_model(name, complete, seed=seed)
+    network: Any = fresh_model(name, complete, seed=seed)
     card = ModelCard(
         name=name,
         description=f"Untrained: fresh weights from seed {seed}. What it gives means nothing.",

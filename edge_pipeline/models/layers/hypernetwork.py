@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ __all__ = ["Hypernetwork", "initialise"]
 
 # torch's own default, which the paper does not change.
 _SLOPE = 0.01
+_SMALL_BIAS = 0.02
 
 
 def initialise(weight: Tensor, *, slope: float = 1.0) -> None:
@@ -74,3 +76,25 @@ class Hypernetwork(nn.Module):
             name: self.heads.get_submodule(name)(features).reshape(shape)
             for name, shape in self.shapes.items()
         }
+
+    @torch.no_grad()
+    def keep_variance(self, phis: Sequence[float]) -> None:
+        """Rescale the last layer so that predicted convolutions keep the variance of their maps.
+
+        The published initialisation gives a kernel [out, in, k, k] the variance 1 / (out * in *
+        k * k) per unit of the hidden features, `out` times less than keeps the variance of maps.
+        Afterwards the mean square of each predicted kernel, over `phis`, is 2 / (in * k * k), and
+        that of a bias is small beside a map of 0 to 1.
+
+        Args:
+            phis: values of phi, at least one.
+        """
+        predicted = [self(torch.tensor([phi])) for phi in phis]
+        for name in self.shapes:
+            values = torch.stack([one[name] for one in predicted])
+            kernel = name.endswith(".weight")
+            wanted = math.sqrt(2 / values[0, 0].numel()) if kernel else _SMALL_BIAS
+            found = float(values.pow(2).mean().sqrt())
+            head = self.heads.get_submodule(name)
+            for parameter in head.parameters():
+                parameter.mul_(wanted / max(found, 1e-30))

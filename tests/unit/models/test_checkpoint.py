@@ -102,5 +102,20 @@ def test_a_seed_out_of_range_is_refused(seed):
 
 
 def test_a_network_larger_than_memory_is_refused():
-    with pytest.raises(InputError, match=r"n_fwd=2000000000.* make it smaller"):
-        build_model("hyperconv_unet", SMALL | {"n_fwd": 2 * 10**9})
+    with pytest.raises(InputError, match=r"n_fwd=4096.* has \d+ parameters.* make it smaller"):
+        build_model("hyperconv_unet", SMALL | {"n_fwd": 4096})
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "most"),
+    [("hyperconv_unet", "n_fwd", 4096), ("phi_unet_pets", "height", 65536)],
+)
+@pytest.mark.parametrize("value", [10**6, "10000000", 10**30])
+def test_an_absurd_option_is_refused_with_its_range(name, option, most, value):
+    with pytest.raises(InputError, match=f"{option}={value} .* up to {most}$"):
+        build_model(name, {option: value})
+
+
+def test_widths_in_a_text_are_counted_before_they_are_allocated():
+    with pytest.raises(InputError, match=r"encoder=1000000-3.* parameters, and at most 536870912"):
+        build_model("phi_unet_pets", {"encoder": "1000000-3", "decoder": "4"})

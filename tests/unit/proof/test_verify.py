@@ -133,5 +133,6 @@ def test_report_as_json(tmp_path: Path) -> None:
         "max_rel": 1e-4,
         "max_abs_srgb": 1e-4,
         "min_psnr_db": None,
+        "max_noise": 1e-4,
     }
     assert VerifyReport.model_validate_json(text) == report

@@ -14,6 +14,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
+from edge_pipeline.compiler.precision.kept_float import input_layers, steps_of
 from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.errors import CompileError
 
@@ -53,6 +54,8 @@ def quantise(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) ->
             quantiser.set_operator_type(target, config)
     else:
         quantiser.set_global(config)
+    kept = input_layers(*steps_of(program))
+    quantiser.set_filter_function(lambda node: node.name not in kept)
     with _quiet(), torch.no_grad():
         prepared = prepare_pt2e(program.module(check_guards=False), quantiser)
         for sample in samples:

@@ -9,6 +9,9 @@ kernels have no form for. Our passes lower them to matrix products; one that is 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
 
 import torch
 from torch.export import ExportedProgram
@@ -72,7 +75,8 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
     """
     require()
     _check_weights(program)
-    lowered = edge.lower(program, _delegate(order.precision), allowed=order.allowed)
+    with _without_exported_patterns():
+        lowered = edge.lower(program, _delegate(order.precision), allowed=order.allowed)
     files = edge.write(lowered, order.name)
     return Emitted(f"{order.name}.pte", files, lowered.delegation, (_NOTE,))
 
@@ -88,6 +92,20 @@ def _check_weights(program: ExportedProgram) -> None:
     ]
     if refused:
         raise DelegationError(refusal("Vulkan takes no computed weights", refused))
+
+
+@contextmanager
+def _without_exported_patterns() -> Iterator[None]:
+    """Leave out the patterns that Vulkan exports anew for each program: rotary embeddings.
+
+    It builds and exports them, twice a program, before it looks whether they occur; what takes
+    seconds or minutes is for language models alone. Patterns that it finds by looking stay.
+    """
+    from executorch.backends.vulkan.patterns.pattern_registry import fusable_patterns
+
+    kept = {name: entry for name, entry in fusable_patterns.items() if entry.get_graphs_fn is None}
+    with mock.patch.dict(fusable_patterns, kept, clear=True):
+        yield
 
 
 def _delegate(precision: Precision) -> edge.Delegate:

@@ -12,7 +12,7 @@ from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.analysis.origin import line_of
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
-from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.base import Emitted, Order, half_notes
 from edge_pipeline.compiler.backends.litert.concatenation import split_concatenations
 from edge_pipeline.compiler.backends.litert.convert import convert
 from edge_pipeline.compiler.backends.litert.delegation import (
@@ -52,6 +52,7 @@ _REMEDIES = {
 }
 # Below it float16 has gaps, and ARM processors may take numbers for zero.
 _SMALLEST_HALF = 2.0**-14
+_ON_X86 = "XNNPACK widens the weights when it loads the file and computes in float32"
 _FAILURES = (
     RuntimeError,
     ValueError,
@@ -104,6 +105,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
         _refuse(placement, program, order)
         share = measured_share(data, placement.outside) if placement.outside else None
     file = f"{order.name}.tflite"
+    notes += half_notes(order, _ON_X86)
     return Emitted(file, {file: data}, _delegation(placement, share), notes)
 
 

@@ -8,6 +8,8 @@ way: LiteRT's integer matrix product of two computed operands is slow or refuses
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from edge_pipeline.compiler.backends.litert.convert import SIGNATURE
 from edge_pipeline.compiler.backends.quiet import quiet
+from edge_pipeline.compiler.precision.kept_float import Step, input_layers
 from edge_pipeline.errors import CompileError
 
 __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]
@@ -24,6 +27,8 @@ __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]
 # output's eight bits twice (LOGISTIC), and what LiteRT gets wrong (BATCH_MATMUL, see the decision
 # record).
 _IN_FLOAT = ("GELU", "MAXIMUM", "SQRT", "LOGISTIC", "BATCH_MATMUL", "INPUT", "OUTPUT")
+# As the file's schema calls those of them whose data is their first operand.
+_LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 # tflite-runtime 2.14 takes the first channel's scale for all of a fully connected layer's.
 _PER_TENSOR = ("FULLY_CONNECTED",)
@@ -71,6 +76,13 @@ def static(data: bytes, inputs: Sequence[str], samples: Sequence[tuple[Tensor, .
         quantizer.update_quantization_recipe(
             _EVERYWHERE, tools.operator(kind), algorithm_key=tools.algorithm("NO_QUANTIZE")
         )
+    for name in input_layers(*_steps(data)):
+        for kind in _WEIGHTED:
+            quantizer.update_quantization_recipe(
+                f"(^|;){re.escape(name)}(;|$)",  # the quantizer's name for an operator
+                tools.operator(kind),
+                algorithm_key=tools.algorithm("NO_QUANTIZE"),
+            )
     values = [
         {name: value.numpy() for name, value in zip(inputs, sample, strict=True)}
         for sample in samples
@@ -112,6 +124,30 @@ def permit_half_arithmetic(data: bytes) -> bytes:
     model.buffers.append(buffer)
     model.metadata = [*(model.metadata or []), entry]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _steps(data: bytes) -> tuple[list[Step], list[str]]:
+    """The operators of a file, named after the tensor that each gives, and the file's inputs."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    graph = model.subgraphs[0]
+    kinds = {value: name for name, value in vars(schema.BuiltinOperator).items()}
+    names = [tensor.name.decode() for tensor in graph.tensors]
+    constant = [model.buffers[tensor.buffer].data is not None for tensor in graph.tensors]
+    steps: list[Step] = []
+    for operator in graph.operators:
+        kind = kinds[model.operatorCodes[operator.opcodeIndex].builtinCode]
+        taken = [int(i) for i in operator.inputs if i >= 0]
+        weights = 0
+        if kind in _LAYERS and constant[taken[1]]:
+            weights = math.prod(int(n) for n in graph.tensors[taken[1]].shape)
+        results = tuple(names[i] for i in operator.outputs)
+        operands = tuple(names[i] for i in taken)
+        product = kind in _LAYERS or kind == "BATCH_MATMUL"
+        steps.append(Step(results[0], operands, results, product, weights))
+    return steps, [names[i] for i in graph.inputs]
 
 
 def _observed(quantizer: Any, values: list[dict[str, Any]]) -> dict[str, Any]:

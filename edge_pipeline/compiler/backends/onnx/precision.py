@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge_pipeline.compiler.precision.kept_float import Step, input_layers
 from edge_pipeline.errors import CompileError
 from edge_pipeline.optional import require as require_module
 
@@ -169,11 +171,16 @@ class _Halving:
         self.graph.initializer.extend(copies)
 
 
-def to_int8(model: Any, inputs: Sequence[str], samples: Sequence[tuple[Tensor, ...]]) -> Any:
+def to_int8(
+    model: Any,
+    inputs: Sequence[str],
+    samples: Sequence[tuple[Tensor, ...]],
+) -> Any:
     """The model with its convolutions and linear layers in int8, quantised where they stand (QDQ).
 
     Only those whose weights are constants are: with computed ones, weights would have to be
-    quantised at every run. Weights have a scale a channel; activations one a tensor.
+    quantised at every run. Those that read the input stay float32 (`input_layers`). Weights have
+    a scale a channel; activations one a tensor.
 
     Args:
         model: a ModelProto of fp32.
@@ -199,7 +206,8 @@ def to_int8(model: Any, inputs: Sequence[str], samples: Sequence[tuple[Tensor, .
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(feeds, None)
 
-    nodes = list(_with_constant_weights(model))
+    kept = input_layers(_steps(model), inputs)
+    nodes = [node for node in _with_constant_weights(model) if node.name not in kept]
     with tempfile.TemporaryDirectory(prefix="edge-pipeline-int8-") as folder, _quiet():
         target = Path(folder, "model.onnx")
         quantization.quantize_static(
@@ -221,6 +229,14 @@ def _with_constant_weights(model: Any) -> Iterator[Any]:
     for node in model.graph.node:
         if node.op_type in _PRODUCTS - {"ConvTranspose"} and node.input[1] in constants:
             yield node
+
+
+def _steps(model: Any) -> Iterator[Step]:
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        product = node.op_type in _PRODUCTS
+        weights = sizes.get(node.input[1], 0) if product else 0
+        yield Step(node.name, tuple(node.input), tuple(node.output), product, weights)
 
 
 @contextlib.contextmanager

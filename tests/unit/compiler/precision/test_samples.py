@@ -16,6 +16,8 @@ from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.errors import CaptureError, InputError
 from edge_pipeline.models.network import Port
 
+CHART = bundled_files("packed_bayer_white_balanced")
+
 
 def geometry(space, channels, **more):
     ports = (Port("x", channels, "", space), *more.pop("others", ()))
@@ -29,17 +31,28 @@ def test_a_folder_stands_for_the_files_in_it(tmp_path):
     assert listed_files([tmp_path / "b.png"]) == (tmp_path / "b.png",)
 
 
-def test_bundled_captures_give_windows_of_the_asked_size():
+def test_captures_give_windows_of_the_asked_size():
     inputs, record = sample_inputs(
-        geometry("packed_bayer_white_balanced", 4, stride=16), (64, 96), []
+        geometry("packed_bayer_white_balanced", 4, stride=16), (64, 96), CHART
     )
     assert {tuple(x.shape) for (x,) in inputs} == {(1, 4, 64, 96)}
     assert len(inputs) == 16
     assert [f.name for f in record.files] == ["colorchart.dng"]
 
 
+def test_without_captures_they_are_varied_and_some_are_real():
+    inputs, record = sample_inputs(
+        geometry("packed_bayer_white_balanced", 4, stride=16), (64, 96), []
+    )
+    assert {tuple(x.shape) for (x,) in inputs} == {(1, 4, 64, 96)}
+    assert len(inputs) == 13 + 4
+    assert [f.name for f in record.files][-1] == "colorchart.dng"
+    assert len(record.files) == 14
+    assert "dark to clipped" in record.method
+
+
 def test_a_window_larger_than_the_capture_is_filled_by_reflection():
-    inputs, _ = sample_inputs(geometry("packed_bayer_white_balanced", 4), (700, 900), [])
+    inputs, _ = sample_inputs(geometry("packed_bayer_white_balanced", 4), (700, 900), CHART)
     (x,) = inputs[0]
     assert x.shape == (1, 4, 700, 900)
     # 1156 rows are 578 packed ones. Mosaic row 1156 + i is row 1154 - i, which has its colours.
