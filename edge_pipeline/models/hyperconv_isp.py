@@ -26,8 +26,8 @@ _DETAIL, _MOST_GAIN, _LEAST_GAIN = 0.04, 2.0, 0.02
 # Of noise of variance a x + b^2, the coded deviation is sqrt(a) / 2. The offset that evens it out,
 # b^2 / a, is about this much times as large; the predictor changes it by a factor of at most e.
 _OFFSET_PER_NOISE = 0.75
-# The disagreement of two estimates is a fraction of the picture's range.
-_DISAGREEMENT = 4.0
+# Detail is seen in units of the noise, of at least this deviation, times this factor.
+_LEAST_NOISE, _DETAIL_SCALE = 0.008, 0.25
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class HyperConvIsp(nn.Module):
 
     A parameter-free directional demosaicing gives a first picture. A UNet at a quarter and an
     eighth of the mosaic's resolution, where a convolution is cheapest, changes the gain of its
-    bands and adds a correction, in a coding that evens out the capture's own noise. The filters of
+    bands and adds a correction, in a coding that evens out the capture's own noise. It sees detail
+    in units of the noise, so that it treats equal ratios alike at all sensitivities. The filters of
     its pointwise convolutions are mixtures, whose coefficients a small network computes from the
     capture and its measured noise. The last convolution is scaled by the noise: a clean capture is
     hardly corrected.
@@ -123,7 +124,9 @@ class HyperConvIsp(nn.Module):
         outputs: the picture.
 
     Source: papers/002 (filters predicted from the capture); arXiv 2601.00703 (work at reduced
-    resolution); arXiv 2009.06205 (learn the residual of a strong classical method).
+    resolution); arXiv 2009.06205 (learn the residual of a strong classical method); Y. Wang et al.,
+    Practical deep raw image denoising on mobile devices, ECCV 2020, section 3 (normalise by the
+    noise).
     """
 
     stride = 4
@@ -161,8 +164,8 @@ class HyperConvIsp(nn.Module):
             nn.ReLU(),
         )
         self.mix = nn.Sequential(nn.Linear(2 * 48 + 2 * 4, 64), nn.ReLU(), nn.Linear(64, k + 1))
-        # A filter of 6 x 6 packed pixels, every second one: 3 x 3 cells of 4 x 4 mosaic pixels.
-        self.enter = nn.Conv2d(4 + 2 + 1, width, 6, stride=2, padding=2)
+        # A filter of 4 x 4 packed pixels, every second one: 2 x 2 cells of 4 x 4 mosaic pixels.
+        self.enter = nn.Conv2d(4 + 4 + 2 + 1, width, 4, stride=2, padding=1)
         self.down = nn.Conv2d(width, coarse, 2, stride=2)
 
         def several(n: int, channels: int) -> nn.ModuleList:
@@ -191,13 +194,14 @@ class HyperConvIsp(nn.Module):
         return self.apply_filters(x, self.predict_filters(x))
 
     def predict_filters(self, x: Tensor) -> dict[str, Tensor]:
-        """The filters by name, and the coding's offset.
+        """The filters by name, the coding's offset and the scale of detail.
 
         Args:
             x: as for forward.
 
         Returns:
-            `LAYER.weight` [N, out, in, f, f], `LAYER.bias` [N, out] and `coding.offset` [N].
+            `LAYER.weight` [N, out, in, f, f], `LAYER.bias` [N, out], `coding.offset` [N] and
+            `detail.scale` [N].
         """
         with _full_precision(x):
             z = compress(x)
@@ -210,7 +214,8 @@ class HyperConvIsp(nn.Module):
             variance = deviation * deviation
             gain = _MOST_GAIN * variance / (variance + _DETAIL**2) + _LEAST_GAIN
             offset = (OFFSET + _OFFSET_PER_NOISE * deviation) * torch.exp(torch.tanh(tuning))
-            predicted = {"coding.offset": offset}
+            scale = _DETAIL_SCALE / (deviation + _LEAST_NOISE)
+            predicted = {"coding.offset": offset, "detail.scale": scale}
             for name, layer in self.named_modules():
                 if isinstance(layer, BasisConv):
                     filters = layer.predict(coefficients)
@@ -235,12 +240,18 @@ class HyperConvIsp(nn.Module):
                 y = block(y, of(f"{name}.{i}.widen"), of(f"{name}.{i}.narrow"))
             return y
 
-        offset = filters["coding.offset"][:, None, None, None]
+        offset, scale = (
+            filters[name][:, None, None, None] for name in ("coding.offset", "detail.scale")
+        )
         with _full_precision(x):
             z = compress(x, offset)
             first = self.demosaic(z)
-            seen = torch.cat([z, _DISAGREEMENT * first.disagreement, first.share - 0.5], 1)
-        # seen: [N, 7, H, W]; fine: [N, width, H/2, W/2]; coarse: [N, coarse, H/4, W/4]
+            around = F.interpolate(
+                F.avg_pool2d(z, 4), scale_factor=4.0, mode="bilinear", align_corners=False
+            )
+            detail = torch.cat([z - around, first.disagreement], 1) * scale
+            seen = torch.cat([z, detail, first.share - 0.5], 1)
+        # seen: [N, 11, H, W]; fine: [N, width, H/2, W/2]; coarse: [N, coarse, H/4, W/4]
         fine = several("before", self.before, self.enter(seen))
         coarse = several("within", self.within, self.down(fine))
         fine = fine + F.interpolate(

@@ -13,7 +13,7 @@ from edge_pipeline.models.layers.hyperconv import Filters
 __all__ = ["BasisConv", "in_type_of"]
 
 # The share of the constant filters' deviation with which each learnt variation starts.
-_VARIATION = 0.1
+_VARIATION = 0.2
 
 
 def in_type_of(like: Tensor, x: Tensor) -> Tensor:
