@@ -36,7 +36,7 @@ _MATH = {
     torch.sym_float: "float",
 }
 # What only guards against sizes that the manifest rules out; nothing uses their results.
-_GUARDS = ("aten._assert_scalar.default", "aten.sym_constrain_range_for_size.default")
+_GUARDS = ("aten._assert", "aten.sym_constrain_range")
 
 
 def graph_bytes(program: ExportedProgram) -> bytes:
@@ -74,7 +74,7 @@ def _unused_guards(graph: fx.Graph) -> set[fx.Node]:
     for node in reversed(graph.nodes):
         if node.op != "call_function":
             continue
-        guard = str(node.target) in _GUARDS
+        guard = str(node.target).startswith(_GUARDS)
         if guard or (node.users and set(node.users) <= found):
             found.add(node)
     return found

@@ -144,11 +144,14 @@ def test_folding_says_what_it_loses(tmp_path):
     assert manifest.calibration.sha256
 
 
-def test_int8_is_calibrated_on_the_bundled_captures(tmp_path):
+def test_int8_is_calibrated_on_varied_captures_and_the_bundled_one(tmp_path):
     artifact = compile_model(request(tmp_path / "a", precision="int8"))
     manifest = artifact.manifest
-    assert [f.name for f in manifest.precision_calibration.files] == ["colorchart.dng"]
-    assert artifact.path("forward.txt").read_text().endswith("\n16 samples")
+    names = [f.name for f in manifest.precision_calibration.files]
+    assert names[-1] == "colorchart.dng"
+    assert {"none", "low", "medium", "high"} <= {name.rpartition(" ")[2] for name in names}
+    samples = artifact.path("forward.txt").read_text().rpartition("\n")[2]
+    assert int(samples.removesuffix(" samples")) > len(names)
     assert manifest.losses == ()  # the fake cannot be run
 
 
