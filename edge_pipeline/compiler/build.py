@@ -12,7 +12,7 @@ from edge_pipeline.artifact.constants import Twin
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
-from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
+from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.program import Pass, Result
 from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
@@ -61,7 +61,7 @@ def build(entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]) -
     Raises:
         CompileError: a pass or the backend cannot take the network; the layer is named.
     """
-    source = run_passes(entry.program, PREPARATION, entry.example, on_result=_teller(entry, target))
+    source = entry.program
     notes: tuple[str, ...] = ()
     if entry.weights and target.order.precision != "int8":  # whose scales belong to the weights
         try:

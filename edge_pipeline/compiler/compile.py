@@ -79,6 +79,7 @@ def compile_module(
     filters: WeightsForm = "dynamic",
     precision: Precision = "fp32",
     fixed: Mapping[str, object] | None = None,
+    respecialisable: bool = False,
     allowed: Iterable[str] = (),
     card: ModelCard | None = None,
     device: str = DEFAULT_DEVICE,
@@ -97,6 +98,8 @@ def compile_module(
         precision: of weights and arithmetic.
         fixed: values for parameters of `forward` that the program shall not have, such as a
             number that sets the cost.
+        respecialisable: whether the artifact carries the weights at other values of the number
+            that is fixed, for `respecialise`.
         allowed: operators that may stay outside the delegate, by name.
         card: the network's purpose, for the manifest.
         device: the profile in `devices/` whose measured costs count.
@@ -114,6 +117,7 @@ def compile_module(
         backend=backend,
         filters=filters,
         precision=precision,
+        respecialisable=respecialisable,
         allowed=frozenset(allowed),
         device=device,
         force=force,
@@ -154,7 +158,13 @@ def compile_network(
     if not network.example:
         network = network.sized(synthetic_inputs(network.geometry, *size), free_sizes=free)
     on_step("tracing")
-    form = form_of(network, request.filters, request.phi, request.calibration, request.window)
+    form = form_of(
+        network,
+        request.filters,
+        request.calibration,
+        request.window,
+        respecialisable=request.respecialisable,
+    )
     samples, observed = _samples(request, network.geometry, size)
     order = Order("", (), (), request.precision, allowed=request.allowed)
     target = Target(request.backend, backend, request.device, order, on_step)
@@ -168,6 +178,11 @@ def compile_network(
 
 
 def _check_target(request: CompileRequest, backend: Backend) -> None:
+    if request.respecialisable and request.precision == "int8":
+        raise InputError(
+            "--respecialisable does not go with int8, whose scales belong to the weights of one "
+            "value; leave out one of them"
+        )
     if request.tflite_runtime is not None and request.backend != "litert":
         raise InputError(
             f"tflite-runtime cannot read what {request.backend} writes; leave out --tflite-runtime"

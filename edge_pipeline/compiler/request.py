@@ -24,7 +24,6 @@ class CompileRequest:
         backend: as in the registry.
         options: of a registered network; a checkpoint has its own.
         filters: `dynamic`, `folded` or `split`.
-        phi: the rescaling factor to specialise for; wanted by networks that have one.
         precision: of weights and arithmetic.
         calibration: captures or pictures for folding and for int8, or folders of them; those that
             come with the project when empty.
@@ -41,7 +40,9 @@ class CompileRequest:
         force: replace an artifact that stands at `output`.
         inputs: shapes by name, of a network from a user's own code.
         weights: of such a network: safetensors, `.pt` or `.pth`.
-        fixed: values by name, for parameters of `forward` of such a network.
+        fixed: values by name, for parameters of the network's `forward` that are no inputs.
+        respecialisable: whether the artifact carries the weights at other values of the number
+            that is fixed, for `respecialise`.
     """
 
     source: str | Path
@@ -49,7 +50,6 @@ class CompileRequest:
     backend: str
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     filters: WeightsForm = "dynamic"
-    phi: float | None = None
     precision: Precision = "fp32"
     calibration: tuple[Path, ...] = ()
     validation: tuple[Path, ...] = ()
@@ -63,3 +63,4 @@ class CompileRequest:
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     weights: Path | None = None
     fixed: Mapping[str, object] = field(default_factory=dict)
+    respecialisable: bool = False

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramName
 from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compiler.analysis.computed import frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at
+from edge_pipeline.compiler.passes.specialise import specialised_weights
 from edge_pipeline.compiler.program import Editor, run_program, user_inputs
-from edge_pipeline.compiler.source.hypernetwork import exact_weights
-from edge_pipeline.compiler.source.network import Forward, Network
+from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.shapes import tensors_of
 from edge_pipeline.errors import CompileError, InputError
-from edge_pipeline.models.network import PhiNetwork, Port
+from edge_pipeline.models.network import Port
 from edge_pipeline.raw.windows import WINDOW
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "dynamic",
     "folded",
     "predictor",
-    "specialised",
     "split",
     "windowed",
 ]
@@ -97,20 +96,6 @@ class Entry:
         return tuple(run_program(self.program, inputs or self.example))
 
 
-class _AtPhi(Forward):
-    """The hypernetwork at one phi, and the network with the weights that it predicts."""
-
-    def __init__(self, network: Network, phi: float) -> None:
-        super().__init__(network)
-        self.at = phi
-        self.register_buffer("phi", torch.tensor([phi]))
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        network: Any = self.network
-        weights = network.predict_weights(self.phi)
-        return (network.apply_weights(inputs[0], self.at, weights),)
-
-
 def _roles(network: Network) -> tuple[Role, ...]:
     return tuple(
         Role.of_port(port, value.dim())
@@ -135,20 +120,21 @@ def _output_names(network: Network, count: int) -> tuple[Port, ...]:
     return tuple(Port.of_unknown(f"output_{i}") for i in range(count))
 
 
-def dynamic(network: Network) -> Entry:
-    """The whole network as it is written.
+def dynamic(network: Network, curve: WeightCurve | None = None) -> Entry:
+    """The whole network as it is written, with its fixed values.
+
+    Args:
+        network: with an example of its inputs.
+        curve: its weights by its fixed input, as `respecialise` computes them.
 
     Raises:
-        InputError: its weights depend on phi, which must be given.
+        InputError: it does not take its fixed values.
         CompileError: torch cannot trace the network.
     """
-    if isinstance(network.module, PhiNetwork):
-        low, high = network.module.phi_range
-        raise InputError(
-            f"the weights of {type(network.module).__name__} depend on phi; give --phi from "
-            f"{low:g} to {high:g}"
-        )
-    return _entry(network, network.traced(), weights={})
+    program = network.traced()
+    weights = specialised_weights(program) if network.fixed else {}
+    exact = None if curve is None else curve.at(float(str(network.fixed[curve.spec.input])))
+    return _entry(network, program, weights=weights, exact=exact)
 
 
 def windowed(value: Tensor, window: int) -> Tensor:
@@ -258,24 +244,3 @@ def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
         editor.substitute(own[node.name], constant, "computed on the calibration set")
     program = cut_at(editor.finish().program)
     return _entry(network, program, weights={name: filters[name] for name in nodes.values()})
-
-
-def specialised(network: Network, phi: float) -> Entry:
-    """The network at one phi with its hypernetwork, which the pass `specialise` takes away.
-
-    Raises:
-        InputError: the network takes no phi, or was not trained at this one.
-        CompileError: torch cannot trace the network.
-    """
-    model = network.module
-    if not isinstance(model, PhiNetwork):
-        raise InputError(f"{type(model).__name__} takes no phi; leave out --phi {phi:g}")
-    low, high = model.phi_range
-    if not low <= phi <= high:
-        raise InputError(f"phi {phi:g} is out of the trained range; give {low:g} to {high:g}")
-    with torch.no_grad():
-        predicted = model.predict_weights(torch.tensor([phi]))
-    # Without a hypernetwork they are the network's own parameters.
-    weights = {name: weight.detach() for name, weight in predicted.items()}
-    program = network.exported(_AtPhi(network, phi), network.example)
-    return _entry(network, program, weights=weights, exact=exact_weights(model, phi))

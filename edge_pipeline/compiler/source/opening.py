@@ -16,6 +16,7 @@ from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import build_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.models.network import check_fixed
 from edge_pipeline.registry import MODELS
 
 __all__ = ["open_source"]
@@ -39,7 +40,7 @@ def open_source(
         seed: of fresh weights; 0 if left out.
         inputs: of a factory's network: shapes by name.
         weights: of a factory's network: a file.
-        fixed: of a factory's network: values by name.
+        fixed: values by name, for parameters of the network's `forward` that are no inputs.
 
     Raises:
         InputError: there is no such source, or it does not take what is given with it.
@@ -50,11 +51,21 @@ def open_source(
         if options:
             raise InputError(f"{name} takes no option {next(iter(options))}; leave out -s")
         return open_factory(name, inputs or {}, weights=weights, fixed=fixed, seed=seed or 0)
-    if inputs or weights is not None or fixed:
+    if inputs or weights is not None:
         raise InputError(
-            "named inputs, weights and fixed values belong to package.module:factory, which "
+            "named inputs and weights belong to package.module:factory, which "
             f"{name} is not; leave them out"
         )
+    network = _described(source, options, seed)
+    check_fixed(network.module, fixed or {})
+    return network.with_fixed(fixed or {})
+
+
+def _described(
+    source: str | Path, options: Mapping[str, str | int | float | bool], seed: int | None
+) -> Network:
+    """A registered network, fresh or a checkpoint's."""
+    name = str(source)
     if name in MODELS:
         return _fresh(name, options, seed or 0)
     path = Path(source)
