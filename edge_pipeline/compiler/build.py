@@ -76,7 +76,7 @@ def _build_exchangeable(
     source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
 ) -> Built:
     """Build with marks in the place of weights, and write the weights over them."""
-    exchange = Exchange.of(source, entry.weights, entry.exact)
+    exchange = Exchange.of(source, entry.weights)
     marked = _write(exchange.program, entry, target, samples)
     other = exchange.twin() if target.order.precision == "fp16" else None
     twin: Twin | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 from torch.export import ExportedProgram
@@ -18,6 +19,7 @@ from edge_pipeline.compiler.analysis.computed import frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at
 from edge_pipeline.compiler.passes.specialise import specialised_weights
 from edge_pipeline.compiler.program import Editor, run_program, user_inputs
+from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.shapes import tensors_of
 from edge_pipeline.errors import CompileError, InputError
@@ -80,7 +82,6 @@ class Entry:
         inputs: the role of each part of the example.
         outputs: the role of each tensor that the program returns.
         weights: computed ones that become constants, by name; they may be exchanged later.
-        exact: the same as `respecialise` computes them, if that differs in rounding.
     """
 
     name: ProgramName
@@ -89,7 +90,6 @@ class Entry:
     inputs: tuple[Role, ...]
     outputs: tuple[Role, ...]
     weights: Mapping[str, Tensor]
-    exact: dict[str, NDArray[np.float32]] | None = None
 
     def run(self, inputs: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
         """Run the program eagerly on its example, or on other inputs."""
@@ -132,9 +132,21 @@ def dynamic(network: Network, curve: WeightCurve | None = None) -> Entry:
         CompileError: torch cannot trace the network.
     """
     program = network.traced()
-    weights = specialised_weights(program) if network.fixed else {}
-    exact = None if curve is None else curve.at(float(str(network.fixed[curve.spec.input])))
-    return _entry(network, program, weights=weights, exact=exact)
+    if curve is not None:
+        program = _on_curve(program, curve.at(float(str(network.fixed[curve.spec.input]))))
+    return _entry(network, program, weights=specialised_weights(program) if network.fixed else {})
+
+
+def _on_curve(
+    program: ExportedProgram, weights: Mapping[str, NDArray[np.float32]]
+) -> ExportedProgram:
+    """A specialised program with the weights that `respecialise` would write, to the bit."""
+    names = {value.data_ptr(): name for name, value in specialised_weights(program).items()}
+    constants = dict(program.constants)
+    for key, value in program.constants.items():
+        if isinstance(value, Tensor) and value.data_ptr() in names:
+            constants[key] = torch.from_numpy(weights[names[value.data_ptr()]].copy())
+    return rebuilt(program, Parts(constants=constants))
 
 
 def windowed(value: Tensor, window: int) -> Tensor:

@@ -39,7 +39,7 @@ def test_between_its_ends_it_is_the_hypernetwork_and_the_maps_keep_their_sizes()
     assert 2 < len(curve.spec.knots) < 16
     for phi in np.random.default_rng(0).uniform(low, high, 20):
         with torch.no_grad():
-            wanted = model.hypernetwork(torch.tensor([phi]))
+            wanted = model.hypernetwork(torch.tensor([float(phi)]))
         found = curve.at(phi)
         assert list(found) == list(wanted)
         for name, value in wanted.items():
