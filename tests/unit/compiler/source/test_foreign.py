@@ -162,7 +162,7 @@ def test_a_factory_is_no_path(tmp_path, monkeypatch):
     ("changes", "message"),
     [
         ({"options": {"width": 3}}, "takes no option width"),
-        ({"source": "hyperconv_isp", "fixed": {"phi": 0.5}}, "no parameter 'phi' to fix"),
+        ({"source": "hyperconv_isp", "inputs": {}, "fixed": {"phi": 0.5}}, "no parameter 'phi'"),
         ({"source": "hyperconv_isp", "weights": Path("w.pt")}, "belong to package.module:factory"),
     ],
 )
