@@ -49,7 +49,7 @@ class Case:
         backend: as in the registry.
         model: registered name.
         options: of the network.
-        form: further fields of the CompileRequest: filters, phi, window, precision.
+        form: further fields of the CompileRequest: filters, fixed, window, precision.
         program: which of the artifact's.
     """
 
@@ -75,7 +75,7 @@ class Eager:
         model: registered name; `peak` is one large convolution.
         options: of the network.
         tuned: channels-last, huge pages.
-        phi: of a network that has one; its weights are computed beforehand.
+        fixed: values by name, for parameters of `forward` that are no inputs.
         folded: whether filters are predicted beforehand.
     """
 
@@ -83,7 +83,7 @@ class Eager:
     model: str
     options: Mapping[str, Value] = field(default_factory=dict)
     tuned: bool = False
-    phi: float | None = None
+    fixed: Mapping[str, Value] = field(default_factory=dict)
     folded: bool = False
 
 
@@ -155,15 +155,10 @@ def _built(eager: Eager, size: tuple[int, int]) -> tuple[nn.Module, tuple[Tensor
     model: Any = fresh_model(eager.model, dict(eager.options))
     inputs = synthetic_inputs(Geometry.of(model), *size)
     with torch.inference_mode():
-        if eager.phi is not None:
-            phi, weights = eager.phi, model.predict_weights(torch.tensor([eager.phi]))
-            if eager.tuned:
-                weights = {name: _last(value) for name, value in weights.items()}
-            return model, inputs, lambda x: model.apply_weights(x, phi, weights)
         if eager.folded:
             filters = model.predict_filters(*inputs)
             return model, inputs, lambda x: model.apply_filters(x, filters)
-    return model, inputs, model
+    return model, inputs, lambda *values: model(*values, **eager.fixed)
 
 
 def _last(value: Tensor) -> Tensor:

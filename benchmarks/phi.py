@@ -30,14 +30,14 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder of artifacts to use again")
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     arguments = parser.parse_args()
-    phi = {"phi": arguments.phi}
+    fixed = {"phi": arguments.phi}
     cases = [
-        Case(f"{runtime}, {name}", backend, MODEL, options, phi)
+        Case(f"{runtime}, {name}", backend, MODEL, options, {"fixed": fixed})
         for backend, runtime in RUNTIMES.items()
         for name, options in (("specialised", {}), ("ordinary", {"hyper": False}))
     ]
     eagers = [
-        Eager(f"eager{how}", MODEL, {}, tuned=tuned, phi=arguments.phi)
+        Eager(f"eager{how}", MODEL, {"hyper": False}, tuned=tuned, fixed=fixed)
         for how, tuned in (("", False), (", channels-last, huge pages", True))
     ]
     with tempfile.TemporaryDirectory() as temporary:

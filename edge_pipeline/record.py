@@ -6,7 +6,7 @@ Field names are the JSON keys. Units stand in names; `flops` is always `2 * macs
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -207,14 +207,14 @@ class Cost(_Schema):
 class CostRecord(Cost):
     """A cost with what it is the cost of.
 
-    `input` is channels, height, width of the first input; the batch is 1. `phi` is the rescaling
-    factor of a network that has one.
+    `input` is channels, height, width of the first input; the batch is 1. `fixed` are the values
+    of inputs that the user fixed.
     """
 
     model: str
     options: dict[str, str | int | float | bool]
     input: tuple[PositiveInt, ...]
-    phi: float | None = None
+    fixed: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
     @classmethod
     def build(
@@ -224,7 +224,7 @@ class CostRecord(Cost):
         model: str,
         options: dict[str, str | int | float | bool],
         input: tuple[int, ...],
-        phi: float | None = None,
+        fixed: Mapping[str, str | int | float | bool] | None = None,
     ) -> CostRecord:
         """Say what `cost` is the cost of.
 
@@ -233,9 +233,9 @@ class CostRecord(Cost):
             model: registered name.
             options: all its options.
             input: channels, height, width.
-            phi: of a network that has one.
+            fixed: values of fixed inputs by name.
         """
-        return cls(model=model, options=options, input=input, phi=phi, **dict(cost))
+        return cls(model=model, options=options, input=input, fixed=dict(fixed or {}), **dict(cost))
 
     def on_path(self) -> CostRecord:
         """What is left where computed weights are constants."""
@@ -244,13 +244,13 @@ class CostRecord(Cost):
             model=self.model,
             options=self.options,
             input=self.input,
-            phi=self.phi,
+            fixed=self.fixed,
         )
 
     def json_text(self) -> str:
         """As JSON, what it is the cost of first and the long list last."""
         data = self.model_dump(mode="json")
-        first = {key: data.pop(key) for key in ("model", "options", "input", "phi")}
+        first = {key: data.pop(key) for key in ("model", "options", "input", "fixed")}
         return json.dumps(first | data, indent=2) + "\n"
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.backends.base import Emitted, Order
-from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
+from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.registry import BACKENDS, RUNTIMES
 from tests.programs import exported
 
@@ -42,7 +42,7 @@ def outputs_of(
     names = [f"x{i}" for i in range(len(inputs))]
     source = exported(module, *inputs)
     passes = passes_for(backend, precision=order.get("precision", "fp32"))
-    program = run_passes(source, (*PREPARATION, *passes), inputs)
+    program = run_passes(source, passes, inputs)
     with torch.no_grad():
         given = module(*inputs)
     given = given if isinstance(given, tuple) else (given,)

@@ -17,7 +17,7 @@ def loud(model: nn.Module, phi: float = 0.35) -> nn.Module:
     is left (a standard deviation of 4e-6 over the logits), and a lost layer would pass unseen.
     """
     with torch.no_grad():
-        for name, weight in model.predict_weights(torch.tensor([phi])).items():
+        for name, weight in model.hypernetwork(torch.tensor([phi])).items():
             if name.endswith("weight"):
                 wanted = math.sqrt(2 / weight[0].numel())
                 head = model.hypernetwork.heads.get_submodule(name)
@@ -29,5 +29,5 @@ def ordinary(model: nn.Module, options: dict, phi: float) -> nn.Module:
     """The paper's baseline of the same options, with the weights that `model` has at phi."""
     plain = build_model("phi_unet_pets", {**options, "hyper": False})
     with torch.no_grad():
-        plain.load_state_dict(model.predict_weights(torch.tensor([phi])))
+        plain.load_state_dict(model.hypernetwork(torch.tensor([phi])))
     return plain

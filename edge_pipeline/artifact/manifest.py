@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from edge_pipeline.artifact.provenance import Calibration, Loss, ModelCard, Source
-from edge_pipeline.artifact.schema import FileName, Precision, Schema, Sha256
+from edge_pipeline.artifact.schema import FileName, Precision, Schema, Sha256, Value
 from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = [
@@ -139,8 +139,9 @@ class Manifest(Schema):
 
     `filters` says what became of computed weights: `dynamic` computes them in the graph (a network
     without any counts as that), `folded` has those of a calibration set as constants,
-    `specialised` those of one `phi`; all three have the one program `forward`. `split` has
-    `predict_filters` (input to filters) and `apply_filters` (input and filters to output).
+    `specialised` those that the `fixed` inputs determine; all three have the one program
+    `forward`. `split` has `predict_filters` (input to filters) and `apply_filters` (input and
+    filters to output). `curve` is the file of the weights at other values of a fixed input.
 
     `checked` is `verified` if each program ran in its own runtime and agreed with eager on its
     reference input before the artifact was written; `translation` if another program evaluated the
@@ -157,14 +158,14 @@ class Manifest(Schema):
     backend: str
     precision: Precision = "fp32"
     filters: WeightsForm
-    phi: Annotated[float, Field(ge=0, le=1)] | None = None
+    fixed: dict[str, Value] = Field(default_factory=dict)
     checked: Checked = "verified"
     programs: tuple[ProgramSpec, ...]
     tile: Tile
     calibration: Calibration | None = None
     precision_calibration: Calibration | None = None
     losses: tuple[Loss, ...] = ()
-    hypernetwork: FileName | None = None
+    curve: FileName | None = None
     card: ModelCard
     tools: dict[str, str]
     notes: tuple[str, ...] = ()
@@ -185,8 +186,10 @@ class Manifest(Schema):
                 raise ValueError("predict_filters does not give what apply_filters takes")
         if self.filters == "folded" and self.calibration is None:
             raise ValueError("filters=folded wants a calibration")
-        if (self.filters == "specialised") != (self.phi is not None):
-            raise ValueError(f"filters={self.filters} does not go with phi={self.phi}")
+        if self.filters == "specialised" and not self.fixed:
+            raise ValueError("filters=specialised wants a fixed value")
+        if self.curve is not None and self.filters != "specialised":
+            raise ValueError(f"filters={self.filters} has no weights that lie on a curve")
         return self
 
     def named_files(self) -> Iterator[str]:
@@ -199,8 +202,8 @@ class Manifest(Schema):
                 yield program.graph
             for constant in program.constants:
                 yield constant.file
-        if self.hypernetwork is not None:
-            yield self.hypernetwork
+        if self.curve is not None:
+            yield self.curve
 
     def folder(self, name: str) -> tuple[str, ...]:
         """The listed files that lie in a folder; none if `name` is no folder."""

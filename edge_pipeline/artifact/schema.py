@@ -18,6 +18,7 @@ __all__ = [
     "Schema",
     "Sha256",
     "Space",
+    "Value",
     "check_file_name",
 ]
 
@@ -43,6 +44,8 @@ def check_file_name(name: str) -> str:
 FileName = Annotated[str, AfterValidator(check_file_name)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["fp32", "fp16", "int8"]
+# An option of a network, or the value of a fixed input.
+Value = str | int | float | bool
 # What a tensor's values are: `packed_bayer_white_balanced` is normalised packed Bayer, about
 # [0, 1]; `camera_linear` white-balanced linear camera RGB, about [0, 1]; `srgb` encoded sRGB in
 # [0, 1]; `logits` a score a class before softmax or sigmoid; `features` what another network gave.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_pipeline.cli.compile import Filters, Precisions
-from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.cli.options import parse_fixed, parse_settings, parse_size
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
@@ -43,7 +43,12 @@ def command(
         typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of a registered network."),
     ] = None,
     filters: Annotated[Filters, typer.Option(help="As for compile.")] = Filters.DYNAMIC,
-    phi: Annotated[float | None, typer.Option(help="As for compile.")] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="As for compile.")
+    ] = None,
+    phi: Annotated[
+        float | None, typer.Option(metavar="VALUE", help="Short for --fix phi=VALUE.")
+    ] = None,
     precision: Annotated[Precisions, typer.Option(help="As for compile.")] = Precisions.FP32,
     calibration: Annotated[
         list[Path] | None,
@@ -81,7 +86,7 @@ def command(
         backend=backend,
         options=parse_settings(settings or []),
         filters=filters.value,
-        phi=phi,
+        fixed=parse_fixed(fix or [], phi),
         precision=precision.value,
         calibration=tuple(calibration or ()),
         size=None if size is None else (size[0], size[1]),

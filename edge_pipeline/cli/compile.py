@@ -71,9 +71,15 @@ def command(
         ),
     ] = None,
     phi: Annotated[
-        float | None,
-        typer.Option(help="Rescaling factor to specialise a phi network for, such as 0.35."),
+        float | None, typer.Option(metavar="VALUE", help="Short for --fix phi=VALUE.")
     ] = None,
+    respecialisable: Annotated[
+        bool,
+        typer.Option(
+            "--respecialisable",
+            help="Carry the weights at other values of the number that is fixed, for respecialise.",
+        ),
+    ] = False,
     precision: Annotated[
         Precisions, typer.Option(help="Of weights and arithmetic; inputs and outputs stay fp32.")
     ] = Precisions.FP32,
@@ -110,8 +116,8 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="A value for a parameter of your network's forward, which then is no input; "
-            "--phi is its short form for registered networks.",
+            help="A value for a parameter of the network's forward, which then is no input; the "
+            "weights that it determines become constants.",
         ),
     ] = None,
     describe: Annotated[
@@ -159,7 +165,7 @@ def command(
         backend=backend,
         options=parse_settings(settings or []),
         filters=filters.value,
-        phi=phi,
+        respecialisable=respecialisable,
         precision=precision.value,
         validation=tuple(validation or ()),
         allowed=frozenset(allow_outside or ()),
@@ -169,7 +175,7 @@ def command(
         size=size,
         inputs=parse_inputs(inputs or []) if own else {},
         weights=weights,
-        fixed=parse_fixed(fix or []),
+        fixed=parse_fixed(fix or [], phi),
         description=None if describe is None else read_description(describe),
         free_sizes=free_sizes,
         seed=seed,

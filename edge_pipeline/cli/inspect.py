@@ -10,7 +10,13 @@ from typing import Annotated
 import typer
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.cli.options import parse_fixed, parse_inputs, parse_settings, parse_size
+from edge_pipeline.cli.options import (
+    Value,
+    parse_fixed,
+    parse_inputs,
+    parse_settings,
+    parse_size,
+)
 from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.errors import InputError
 from edge_pipeline.harness.cost import recorded_cost
@@ -46,10 +52,10 @@ def command(
     ] = None,
     fix: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A value for a parameter of your network."),
+        typer.Option(metavar="NAME=VALUE", help="A value for a parameter of the network."),
     ] = None,
     phi: Annotated[
-        float | None, typer.Option(help="Rescaling factor, for networks that have one.")
+        float | None, typer.Option(metavar="VALUE", help="Short for --fix phi=VALUE.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
@@ -59,26 +65,27 @@ def command(
     will do; the network's own default if none is given. Of your own network, the weights that it
     computes are shown, and the forms in which it can be compiled.
     """
+    fixed = parse_fixed(fix or [], phi)
     if is_factory(source):
-        _show_own(source, inputs or [], fix or [])
+        _show_own(source, inputs or [], fixed)
         return
-    if len(inputs or []) > 1 or fix:
-        raise InputError("--fix and a second --input belong to package.module:factory")
+    if len(inputs or []) > 1:
+        raise InputError("a second --input belongs to package.module:factory; leave it out")
     size = parse_size(inputs[0], "CxHxW") if inputs else None
-    cost = _cost(source, parse_settings(settings or []), _Case(size, phi))
+    cost = _cost(source, parse_settings(settings or []), _Case(size, fixed))
     if as_json:
         typer.echo(cost.json_text(), nl=False)
     else:
         console().print(cost_table(cost))
 
 
-def _show_own(source: str, inputs: list[str], fix: list[str]) -> None:
+def _show_own(source: str, inputs: list[str], fixed: Mapping[str, Value]) -> None:
     """Print the computed weights of a network from the user's own code."""
     require("torch", "train", "inspecting a network")
     from edge_pipeline.compiler.source.findings import findings_of
     from edge_pipeline.compiler.source.foreign import open_factory
 
-    network = open_factory(source, parse_inputs(inputs), fixed=parse_fixed(fix))
+    network = open_factory(source, parse_inputs(inputs), fixed=fixed)
     found = findings_of(network)
     rows = [(w.layer, w.operand, w.kind, str(w.node.target)) for w in found.weights]
     out = console()
@@ -97,7 +104,7 @@ class _Case:
     """What the cost is asked for."""
 
     size: tuple[int, ...] | None
-    phi: float | None
+    fixed: Mapping[str, Value]
 
 
 def _cost(source: str, options: dict[str, str], case: _Case) -> CostRecord:
@@ -128,18 +135,18 @@ def _cost_of_name(
     require("torch", "train", "inspecting a network")
     from edge_pipeline.models.cost import cost_of_name
 
-    return cost_of_name(name, options, case.size, case.phi)
+    return cost_of_name(name, options, case.size, case.fixed)
 
 
 def _cost_of_artifact(path: Path, case: _Case) -> CostRecord:
-    """As recorded when it was compiled; counted anew for another size or phi, or if it is not."""
+    """As recorded when it was compiled; counted anew for another size or value, or if it is not."""
     artifact = Artifact.open(path)
     manifest, recorded = artifact.manifest, recorded_cost(artifact)
-    phi = manifest.phi if case.phi is None else case.phi
-    if recorded is not None and case.size in (None, recorded.input) and phi == manifest.phi:
+    fixed = {**manifest.fixed, **case.fixed}
+    if recorded is not None and case.size in (None, recorded.input) and fixed == manifest.fixed:
         return recorded
     first = manifest.programs[0]
     reference, _ = artifact.reference(first.name)
     size = case.size or reference[first.inputs[0].name].shape[1:]
-    cost = _cost_of_name(manifest.source.model, manifest.source.options, _Case(size, phi))
+    cost = _cost_of_name(manifest.source.model, manifest.source.options, _Case(size, fixed))
     return cost.on_path() if manifest.filters in ("folded", "specialised") else cost

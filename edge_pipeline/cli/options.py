@@ -11,7 +11,9 @@ from edge_pipeline.artifact.tensors import Dtype
 from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.errors import InputError
 
-__all__ = ["parse_fixed", "parse_inputs", "parse_settings", "parse_size"]
+__all__ = ["Value", "parse_fixed", "parse_inputs", "parse_settings", "parse_size"]
+
+Value = str | int | float | bool
 
 # Above any sensor, and small enough that no count of elements or bytes overflows.
 _LONGEST = 1 << 16
@@ -90,19 +92,27 @@ def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:
     return shapes
 
 
-def parse_fixed(texts: Sequence[str]) -> dict[str, object]:
+def parse_fixed(texts: Sequence[str], phi: float | None = None) -> dict[str, Value]:
     """Read `--fix NAME=VALUE` options; a value is a number, a boolean or a text.
 
+    Args:
+        texts: one text an option.
+        phi: of `--phi`, the short form of `--fix phi=VALUE`.
+
     Raises:
-        InputError: a text has no equals sign.
+        InputError: a text has no equals sign, or a name is given twice.
     """
-    fixed: dict[str, object] = {}
+    fixed: dict[str, Value] = {}
+    texts = [*texts] if phi is None else [*texts, f"phi={phi!r}"]
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise InputError(f"{text!r} fixes nothing; write NAME=VALUE, as in phi=0.35")
+        if name in fixed:
+            raise InputError(f"{name} is fixed twice; give it one value")
         try:
-            fixed[name] = ast.literal_eval(value)
+            read = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            fixed[name] = value
+            read = value
+        fixed[name] = read if isinstance(read, int | float) else value
     return fixed

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.cli.options import parse_fixed
 from edge_pipeline.proof.respecialise import read_filters, respecialise
 from edge_pipeline.report.terminal import console
 
@@ -33,8 +34,15 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="All of its weights by name (.safetensors)."),
     ] = None,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Another value of a fixed input, of an artifact compiled with --respecialisable.",
+        ),
+    ] = None,
     phi: Annotated[
-        float | None, typer.Option(help="Compute the weights for it; the maps keep their sizes.")
+        float | None, typer.Option(metavar="VALUE", help="Short for --fix phi=VALUE.")
     ] = None,
     reference: Annotated[
         Reference,
@@ -46,15 +54,16 @@ def command(
     ] = Reference.OWN,
     force: Annotated[bool, typer.Option("--force", help="Replace an artifact.")] = False,
 ) -> None:
-    """Write a copy of an artifact with other filters, or for another phi.
+    """Write a copy of an artifact with other filters, or for another value of a fixed input.
 
     No compiler is needed. The weights are written where the old ones lie.
     """
     opened = Artifact.open(artifact)
     start = perf_counter_ns()
     values = None if filters is None else read_filters(filters)
+    fixed = parse_fixed(fix or [], phi)
     copy = respecialise(
-        opened, output, filters=values, phi=phi, reference=reference.value, force=force
+        opened, output, filters=values, fixed=fixed, reference=reference.value, force=force
     )
     spent_ms = (perf_counter_ns() - start) / 1e6
     console().print(f"wrote {copy.folder} in {spent_ms:.1f} ms", markup=False, highlight=False)

@@ -16,7 +16,7 @@ from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
-from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
+from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.program import Pass, Result
 from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
@@ -66,7 +66,7 @@ def build(entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]) -
     Raises:
         CompileError: a pass or the backend cannot take the network; the layer is named.
     """
-    source = run_passes(entry.program, PREPARATION, entry.example, on_result=_teller(entry, target))
+    source = entry.program
     notes: tuple[str, ...] = ()
     if entry.weights and target.order.precision != "int8":  # whose scales belong to the weights
         try:
@@ -81,7 +81,7 @@ def _build_exchangeable(
     source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
 ) -> Built:
     """Build with marks in the place of weights, and write the weights over them."""
-    exchange = Exchange.of(source, entry.weights, entry.exact)
+    exchange = Exchange.of(source, entry.weights)
     marked = _write(exchange.program, entry, target, samples)
     other = exchange.twin() if target.order.precision == "fp16" else None
     twin: Twin | None = None

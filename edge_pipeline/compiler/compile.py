@@ -80,6 +80,7 @@ def compile_module(
     filters: WeightsForm = "dynamic",
     precision: Precision = "fp32",
     fixed: Mapping[str, object] | None = None,
+    respecialisable: bool = False,
     allowed: Iterable[str] = (),
     description: Description | None = None,
     free_sizes: bool = False,
@@ -99,6 +100,8 @@ def compile_module(
         precision: of weights and arithmetic.
         fixed: values for parameters of `forward` that the program shall not have, such as a
             number that sets the cost.
+        respecialisable: whether the artifact carries the weights at other values of the number
+            that is fixed, for `respecialise`.
         allowed: operators that may stay outside the delegate, by name.
         description: the network's purpose, tensors and tile geometry; what is left out is
             inferred, and what is stated is checked, by running the network.
@@ -118,6 +121,7 @@ def compile_module(
         backend=backend,
         filters=filters,
         precision=precision,
+        respecialisable=respecialisable,
         allowed=frozenset(allowed),
         device=device,
         force=force,
@@ -135,6 +139,11 @@ def _backend_of(request: CompileRequest) -> Backend:
     if request.tflite_runtime is not None and request.backend != "litert":
         raise InputError(
             f"tflite-runtime cannot read what {request.backend} writes; leave out --tflite-runtime"
+        )
+    if request.respecialisable and request.precision == "int8":
+        raise InputError(
+            "--respecialisable does not go with int8, whose scales belong to the weights of one "
+            "value; leave out one of them"
         )
     if request.free_sizes and not backend.FREE_SIZES:
         raise InputError(f"{request.backend} is compiled for fixed sizes; leave out --free-sizes")
@@ -169,7 +178,13 @@ def compile_network(
     else:
         network = network.sized(synthetic_inputs(network.geometry, *size), free_sizes=free)
     on_step("tracing")
-    form = form_of(network, request.filters, request.phi, request.calibration, request.window)
+    form = form_of(
+        network,
+        request.filters,
+        request.calibration,
+        request.window,
+        respecialisable=request.respecialisable,
+    )
     samples, observed = _samples(request, network.geometry, size)
     arch = load_device(request.device).identity.arch
     order = Order("", (), (), request.precision, allowed=request.allowed, arch=arch)

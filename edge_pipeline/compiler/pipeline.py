@@ -41,7 +41,6 @@ from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
 from edge_pipeline.compiler.passes.raise_convolution import RaiseConvolution
 from edge_pipeline.compiler.passes.relax_views import RelaxViews
-from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.passes.state_layouts import StateLayouts
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
@@ -50,13 +49,7 @@ from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import CompileError, UnknownNameError
 
-__all__ = ["PIPELINES", "PREPARATION", "TOLERANCE", "passes_for", "run_passes"]
-
-# What every backend's programs go through first; what comes out is the network that the artifact
-# carries for eager.
-PREPARATION: tuple[Pass, ...] = (
-    Specialise(),  # first: a hypernetwork would be carried along, a hundred times the network
-)
+__all__ = ["PIPELINES", "TOLERANCE", "passes_for", "run_passes"]
 
 
 # What makes foreign graphs ours, first in every pipeline: all other passes look for operators that

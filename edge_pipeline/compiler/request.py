@@ -26,7 +26,6 @@ class CompileRequest:
         backend: as in the registry.
         options: of a registered network; a checkpoint has its own.
         filters: `dynamic`, `folded` or `split`.
-        phi: the rescaling factor to specialise for; wanted by networks that have one.
         precision: of weights and arithmetic.
         calibration: captures or pictures for folding and for int8, or folders of them; those that
             come with the project when empty.
@@ -43,7 +42,9 @@ class CompileRequest:
         force: replace an artifact that stands at `output`.
         inputs: shapes by name, of a network from a user's own code.
         weights: of such a network: safetensors, `.pt` or `.pth`.
-        fixed: values by name, for parameters of `forward` of such a network.
+        fixed: values by name, for parameters of the network's `forward` that are no inputs.
+        respecialisable: whether the artifact carries the weights at other values of the number
+            that is fixed, for `respecialise`.
         description: of such a network, by its author; what is left out is inferred.
         free_sizes: leave height and width of such a network open, on backends that can.
     """
@@ -53,7 +54,6 @@ class CompileRequest:
     backend: str
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     filters: WeightsForm = "dynamic"
-    phi: float | None = None
     precision: Precision = "fp32"
     calibration: tuple[Path, ...] = ()
     validation: tuple[Path, ...] = ()
@@ -69,3 +69,4 @@ class CompileRequest:
     fixed: Mapping[str, object] = field(default_factory=dict)
     description: Description | None = None
     free_sizes: bool = False
+    respecialisable: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import cast
 
 from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
 from edge_pipeline.artifact.provenance import Calibration, Loss
+from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.build import Built
 from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
@@ -18,7 +19,6 @@ from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.findings import is_worth_splitting
 from edge_pipeline.compiler.source.forms import Form
-from edge_pipeline.compiler.source.hypernetwork import hypernetwork_file
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.record import COST_FILE
@@ -26,7 +26,7 @@ from edge_pipeline.registry import BACKENDS, MODELS
 
 __all__ = ["Work"]
 
-_HYPERNETWORK = "hypernetwork.safetensors"
+_CURVE = "curve.safetensors"
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Work:
             files[COST_FILE] = self._cost()
         for one in self.built:
             files |= one.files
-        hypernetwork = hypernetwork_file(self.network.module) if self.form.phi is not None else None
-        return files if hypernetwork is None else files | {_HYPERNETWORK: hypernetwork}
+        curve = self.form.curve
+        return files if curve is None else files | {_CURVE: curve.content()}
 
     def describe(self, folder: Path) -> Manifest:
         """The manifest of what lies in `folder`, which is run first."""
@@ -71,14 +71,14 @@ class Work:
             backend=request.backend,
             precision=request.precision,
             filters=form.filters,
-            phi=form.phi,
+            fixed=_recorded(self.network.fixed),
             checked=checked,
             programs=tuple(specs),
             tile=self.network.geometry.tile(),
             calibration=form.calibration,
             precision_calibration=self.observed,
             losses=() if dead else self._losses(after),  # of an output that says nothing
-            hypernetwork=_HYPERNETWORK if (folder / _HYPERNETWORK).exists() else None,
+            curve=None if form.curve is None else _CURVE,
             card=self.network.card,
             tools=dict(sorted(self.tools.items())),
             notes=tuple(dict.fromkeys(notes + dead)),
@@ -90,7 +90,7 @@ class Work:
         source = self.network.source
         entry = self.form.entries[-1]
         shape = tuple(entry.example[0].shape[1:])
-        cost = cost_of_name(source.model, source.options, shape, self.form.phi)
+        cost = cost_of_name(source.model, source.options, shape, _recorded(self.network.fixed))
         if self.form.filters in ("folded", "specialised"):
             cost = cost.on_path()
         return cost.json_text().encode()
@@ -117,11 +117,19 @@ class Work:
         losses = []
         if self.form.filters == "folded":
             # Already traced for folding.
-            whole = Form("dynamic", None, (entries.dynamic(self.network),))
+            whole = Form("dynamic", (entries.dynamic(self.network),))
             losses.append(loss_of("folding", trial, whole.run, self.form.run))
         if narrow and after is not None:
             losses.append(loss_of("precision", trial, self.form.run, after))
         return tuple(losses)
+
+
+def _recorded(fixed: Mapping[str, object]) -> dict[str, Value]:
+    """Fixed values as the manifest has them: of other types, their texts."""
+    return {
+        name: value if isinstance(value, str | int | float) else repr(value)
+        for name, value in fixed.items()
+    }
 
 
 def _advice(specs: Sequence[ProgramSpec]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model, options_of
-from edge_pipeline.models.network import PhiNetwork
+from edge_pipeline.models.network import check_fixed
+from edge_pipeline.models.reach import Reach
 from edge_pipeline.record import Cost, CostRecord, LayerCost
 
 __all__ = ["cost_of", "cost_of_name"]
@@ -32,7 +33,7 @@ def cost_of_name(
     name: str,
     options: Mapping[str, str | int | float | bool],
     input_shape: tuple[int, ...] | None = None,
-    phi: float | None = None,
+    fixed: Mapping[str, str | int | float | bool] | None = None,
 ) -> CostRecord:
     """The cost of a registered network; it is never given memory for its weights.
 
@@ -41,42 +42,47 @@ def cost_of_name(
         options: some or all of its options.
         input_shape: channels, height, width of its first input; the others' follow from it. The
             network's own default when left out.
-        phi: the rescaling factor of a network that has one, and then needed.
+        fixed: values by name, for parameters of the network's `forward` that are no inputs.
 
     Raises:
         UnknownNameError: no such network.
-        InputError: an option, the shape or phi is not what the network takes.
+        InputError: an option, the shape or a value is not what the network takes.
     """
     complete = options_of(name, options)
     with torch.device("meta"):
         model: Any = build_model(name, complete)
     shape = input_shape or (model.inputs[0].channels, *model.default_size)
-    cost = cost_of(model, (1, *shape), phi)
-    return CostRecord.build(cost, model=name, options=complete, input=shape, phi=phi)
+    cost = cost_of(model, (1, *shape), fixed)
+    return CostRecord.build(cost, model=name, options=complete, input=shape, fixed=fixed)
 
 
-def cost_of(model: nn.Module, input_shape: tuple[int, ...], phi: float | None = None) -> Cost:
+def cost_of(
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    fixed: Mapping[str, str | int | float | bool] | None = None,
+) -> Cost:
     """The cost of one forward pass.
 
-    A layer belongs to the `predictor` if the network's filters or weights can be had apart from
-    their use (by `predict_filters` or `predict_weights`), and the layer does not run in their
-    use. A HyperConv's constant filter counts with the convolution that it is part of.
+    A layer belongs to the `predictor` if nothing that it computes depends on the inputs (a
+    hypernetwork of a fixed value), or if the network's filters can be had apart from their use
+    (by `predict_filters`) and the layer does not run in their use. A HyperConv's constant filter
+    counts with the convolution that it is part of.
 
     Args:
         model: on any device; it is left as it is.
         input_shape: batch 1, channels, height, width of the first input.
-        phi: the rescaling factor of a PhiNetwork, and then needed.
+        fixed: values by name, for parameters of `forward` that are no inputs.
 
     Raises:
-        InputError: the network does not take this shape or phi.
+        InputError: the network does not take this shape or a fixed value.
     """
     _check_shape(model, input_shape)
-    _check_phi(model, phi)
+    check_fixed(model, fixed or {})
     shapes = _without_memory(model)
     inputs = _inputs(model, input_shape)
     try:
         with torch.no_grad():
-            on_path, counts = _counts(shapes, inputs, phi)
+            on_path, counts = _counts(shapes, inputs, fixed or {})
     except RuntimeError as error:
         raise InputError(
             f"{type(model).__name__} does not take an input of {_text(input_shape)}: "
@@ -102,20 +108,15 @@ def _inputs(model: nn.Module, input_shape: tuple[int, ...]) -> list[Tensor]:
 
 
 def _counts(
-    shapes: Any, inputs: list[Tensor], phi: float | None
+    shapes: Any, inputs: list[Tensor], fixed: Mapping[str, object]
 ) -> tuple[set[str], dict[str, _Count]]:
     """The layers that run once filters or weights are given, and what every layer does."""
-    if phi is not None:
-        counts = _count(shapes, lambda: shapes(*inputs, phi))
-        weights = shapes.predict_weights(torch.full((1,), phi, device="meta"))
-        path = _count(shapes, lambda: shapes.apply_weights(*inputs, phi, weights))
-        return set(path), counts
-    counts = _count(shapes, lambda: shapes(*inputs))
-    path = counts
+    counts = _count(shapes, lambda: shapes(*inputs, **fixed), inputs)
+    on_path = {name for name, count in counts.items() if count.of_inputs}
     if hasattr(shapes, "predict_filters") and hasattr(shapes, "apply_filters"):
         filters = shapes.predict_filters(*inputs)
-        path = _count(shapes, lambda: shapes.apply_filters(*inputs, filters))
-    return set(path), counts
+        on_path = set(_count(shapes, lambda: shapes.apply_filters(*inputs, filters), inputs))
+    return on_path, counts
 
 
 def _text(shape: tuple[int, ...]) -> str:
@@ -142,32 +143,22 @@ def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
             )
 
 
-def _check_phi(model: nn.Module, phi: float | None) -> None:
-    """Refuse a phi where there is no use for it, and none where one is needed."""
-    name = type(model).__name__
-    if not isinstance(model, PhiNetwork):
-        if phi is not None:
-            raise InputError(f"{name} has no rescaling factor; leave out phi={phi}")
-    elif phi is None:
-        lowest, highest = model.phi_range
-        raise InputError(
-            f"what {name} costs depends on its rescaling factor; give phi, {lowest} to {highest}"
-        )
-
-
 @dataclass
 class _Count:
-    """What one module did itself, its children apart."""
+    """What one module did itself, its children apart, and whether any of it used an input."""
 
     op: str
     macs: int
     output_shape: tuple[int, ...]
+    of_inputs: bool = False
 
 
-def _count(model: nn.Module, run: Callable[[], object]) -> dict[str, _Count]:
+def _count(
+    model: nn.Module, run: Callable[[], object], inputs: Sequence[Tensor]
+) -> dict[str, _Count]:
     """Call `run` and count what each module of `model` multiplies, in order of first use."""
     counts: dict[str, _Count] = {}
-    with _tracked(model) as stack, _Counter(model, stack, counts):
+    with _tracked(model) as stack, _Counter(model, stack, counts, inputs):
         run()
     return counts
 
@@ -199,11 +190,18 @@ def _drop(stack: list[str]) -> None:
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operator as it is dispatched and books its cost to the running module."""
 
-    def __init__(self, model: nn.Module, stack: list[str], counts: dict[str, _Count]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        stack: list[str],
+        counts: dict[str, _Count],
+        inputs: Sequence[Tensor],
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._modules = dict(model.named_modules())
         self._stack = stack
         self._counts = counts
+        self._reach = Reach(inputs)
 
     def __torch_dispatch__(
         self,
@@ -213,12 +211,14 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
+        reached = self._reach.follow((args, kwargs), result)
         macs = _macs(func.overloadpacket, args, result)
         if macs:
             name = self._stack[-1]
             op = self._op(name, func.overloadpacket, args)
             count = self._counts.setdefault(name, _Count(op, 0, ()))
             count.macs += macs
+            count.of_inputs |= reached
             count.output_shape = tuple(result.shape)
         return result
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import nn
 
-__all__ = ["Network", "PhiNetwork", "Port", "Rescalable"]
+from edge_pipeline.errors import InputError
+
+__all__ = ["Network", "Port", "Rescalable", "check_fixed", "free_parameters"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class Port:
 class Network(Protocol):
     """What the compiler and the cost counter ask of any network.
 
+    Its `forward` takes the inputs in order. Further parameters, such as a number that sets the
+    cost, get values from the user (`--fix NAME=VALUE`), which `forward` reads as Python values.
+
     Attributes:
         inputs: in call order; the first one's H and W are the network's size.
         outputs: in order; a network of one output gives a tensor, of several a tuple.
@@ -76,23 +82,46 @@ class Network(Protocol):
     free_sizes: bool
 
 
-@runtime_checkable
-class PhiNetwork(Protocol):
-    """A network whose weights a hypernetwork computes from the rescaling factor phi alone.
+def free_parameters(module: nn.Module, fixed: Mapping[str, object]) -> list[inspect.Parameter]:
+    """The parameters of a module's `forward` that have no fixed value, in order.
 
-    Attributes:
-        phi_range: lowest and highest phi that it was, or is to be, trained at.
+    Args:
+        module: any module.
+        fixed: values by name.
+
+    Raises:
+        InputError: `forward` has no parameter of a name in `fixed`.
     """
+    found = inspect.signature(module.forward).parameters
+    for name in fixed:
+        if name not in found:
+            raise InputError(
+                f"{type(module).__name__}.forward has no parameter {name!r} to fix; it has "
+                f"{', '.join(found)}"
+            )
+    return [p for name, p in found.items() if name not in fixed]
 
-    phi_range: tuple[float, float]
 
-    def predict_weights(self, phi: Tensor) -> dict[str, Tensor]:
-        """The weights by name, in the layers' own shapes; phi is of shape [1]."""
-        ...
+def check_fixed(module: nn.Module, fixed: Mapping[str, object]) -> None:
+    """Refuse fixed values that leave `forward` with other parameters than its stated inputs.
 
-    def apply_weights(self, x: Tensor, phi: float, weights: Mapping[str, Tensor]) -> Tensor:
-        """The output with given weights; `phi` sets the sizes of the maps."""
-        ...
+    Args:
+        module: may state its `inputs`; otherwise it has one.
+        fixed: values by name.
+
+    Raises:
+        InputError: a parameter has no value, or an input has one.
+    """
+    name, stated = type(module).__name__, len(getattr(module, "inputs", (None,)))
+    left = [p for p in free_parameters(module, fixed) if p.kind is not p.VAR_KEYWORD]
+    if len(left) < stated and not any(p.kind is p.VAR_POSITIONAL for p in left):
+        raise InputError(f"{', '.join(fixed)}: an input of {name} cannot be fixed; leave it out")
+    for parameter in left[stated:]:
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
+            missing = parameter.name
+            raise InputError(
+                f"{name}.forward takes {missing}, which has no value; give --fix {missing}=VALUE"
+            )
 
 
 @runtime_checkable

@@ -124,7 +124,7 @@ def sizes_of(height: int, width: int, phi: float, levels: int) -> list[tuple[int
 
 
 class _Convolution(nn.Module):
-    """A convolution that is given its weights, and then holds none, or holds ordinary ones."""
+    """A convolution with weights of its own, or one that is given its weights at each call."""
 
     def __init__(self, shape: _Shape, *, given: bool) -> None:
         super().__init__()
@@ -136,8 +136,9 @@ class _Convolution(nn.Module):
             self.bias = nn.Parameter(torch.zeros(shape.n_out))
             initialise(self.weight, slope=_SLOPE)
 
-    def forward(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """[N, n_in, H, W] -> [N, n_out, H, W]."""
+    def forward(self, x: Tensor, given: tuple[Tensor, Tensor] | None) -> Tensor:
+        """[N, n_in, H, W] -> [N, n_out, H, W], with the given weight and bias or its own."""
+        weight, bias = given or (self.weight, self.bias)
         return F.conv2d(x, weight, bias, padding=self.padding)
 
 
@@ -183,14 +184,13 @@ class PhiUNet(nn.Module):
                 tensors[f"{name}.weight"] = (n_out, n_in, kernel, kernel)
                 tensors[f"{name}.bias"] = (n_out,)
             self.hypernetwork = Hypernetwork(tensors, options.hidden1, options.hidden2)
-        self._names = tuple(shapes)
 
     def forward(self, x: Tensor, phi: float) -> Tensor:
         """Compute the weights for phi and apply them.
 
         Args:
             x: [N, in_channels, H, W], a picture in 0..1.
-            phi: within `phi_range`.
+            phi: within `phi_range`; it sets the weights and the sizes of the maps.
 
         Returns:
             [N, out_channels, H, W], scores before softmax or sigmoid.
@@ -199,67 +199,37 @@ class PhiUNet(nn.Module):
             InputError: phi is outside the trained range.
         """
         self._check(phi)
-        weights = self.predict_weights(torch.full((1,), phi, dtype=x.dtype, device=x.device))
-        return self.apply_weights(x, phi, weights)
-
-    def predict_weights(self, phi: Tensor) -> dict[str, Tensor]:
-        """The weights by name, `LAYER.weight` [out, in, k, k] and `LAYER.bias` [out].
-
-        Args:
-            phi: [1]. Its value is not looked at, so that this can be traced.
-
-        Returns:
-            In call order; the baseline has the same ones for any phi.
-        """
+        weights: dict[str, Tensor] = {}
         if self.hypernetwork is not None:
-            weights: dict[str, Tensor] = self.hypernetwork(phi)
-            return weights
-        return {
-            f"{name}.{kind}": self.get_parameter(f"{name}.{kind}")
-            for name in self._names
-            for kind in ("weight", "bias")
-        }
-
-    def apply_weights(self, x: Tensor, phi: float, weights: Mapping[str, Tensor]) -> Tensor:
-        """The output with given weights.
-
-        Args:
-            x: as for forward.
-            phi: within `phi_range`; it sets the sizes of the maps.
-            weights: as predict_weights gives them.
-
-        Raises:
-            InputError: phi is outside the trained range.
-        """
-        self._check(phi)
+            weights = self.hypernetwork(torch.full((1,), phi, dtype=x.dtype, device=x.device))
         sizes = sizes_of(x.shape[2], x.shape[3], phi, self.levels)
-
-        def conv(name: str, maps: Tensor) -> Tensor:
-            result: Tensor = getattr(self, name)(
-                maps, weights[f"{name}.weight"], weights[f"{name}.bias"]
-            )
-            return result
-
-        def stage(name: str, maps: Tensor) -> Tensor:
-            for i in (0, 1):
-                maps = F.leaky_relu(conv(f"{name}_{i}", maps), _SLOPE)
-            return maps
-
-        def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-            return F.interpolate(
-                maps, size=size, mode="bilinear", align_corners=self.options.align_corners
-            )
-
         # skips[i]: [N, encoder[i], *sizes[i]]
-        skips = [stage("encoder0", x)]
+        skips = [self._stage("encoder0", x, weights)]
         for level in range(1, self.levels):
-            skips.append(stage(f"encoder{level}", resize(skips[-1], sizes[level])))
+            smaller = self._resized(skips[-1], sizes[level])
+            skips.append(self._stage(f"encoder{level}", smaller, weights))
         y = skips[-1]
         for level in reversed(range(self.levels - 1)):
             # [N, encoder[level] + channels of y, *sizes[level]]
-            joined = torch.cat([skips[level], resize(y, sizes[level])], 1)
-            y = stage(f"decoder{level}", joined)
-        return conv("classify", y)
+            joined = torch.cat([skips[level], self._resized(y, sizes[level])], 1)
+            y = self._stage(f"decoder{level}", joined, weights)
+        return self._convolved("classify", y, weights)
+
+    def _stage(self, name: str, maps: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Two convolutions of one level, each with its activation."""
+        for i in (0, 1):
+            maps = F.leaky_relu(self._convolved(f"{name}_{i}", maps, weights), _SLOPE)
+        return maps
+
+    def _convolved(self, name: str, maps: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        given = (weights[f"{name}.weight"], weights[f"{name}.bias"]) if weights else None
+        convolved: Tensor = self.get_submodule(name)(maps, given)
+        return convolved
+
+    def _resized(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.interpolate(
+            maps, size=size, mode="bilinear", align_corners=self.options.align_corners
+        )
 
     def let_through(self) -> None:
         """Rescale fresh weights so that the output depends on the picture, for every phi.
@@ -274,7 +244,7 @@ class PhiUNet(nn.Module):
     def _check(self, phi: float) -> None:
         lowest, highest = self.phi_range
         # Written so that a value that is no number fails too.
-        if not lowest <= phi <= highest:
+        if not (isinstance(phi, int | float) and lowest <= phi <= highest):
             raise InputError(
                 f"phi={phi} is outside the range {lowest} to {highest} that the network is "
                 "trained for"

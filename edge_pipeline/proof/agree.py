@@ -70,7 +70,7 @@ def _why_not(one: Manifest, other: Manifest) -> str | None:
         ("the options", one.source.options, other.source.options),
         ("the checkpoints", one.source.checkpoint_sha256, other.source.checkpoint_sha256),
         ("the seeds", one.source.seed, other.source.seed),
-        ("the values of phi", one.phi, other.phi),
+        ("the fixed values", one.fixed, other.fixed),
         ("the forms", one.filters, other.filters),
         ("the calibration sets", one.calibration, other.calibration),
     ):

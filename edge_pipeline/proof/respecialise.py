@@ -1,9 +1,9 @@
 """Other weights in a compiled artifact, written where the old ones lie: no compiler, no torch.
 
-An artifact with folded filters, or specialised for one phi, lists where the bytes of those weights
-lie (`ProgramSpec.constants`), in its program and in the network's graph beside it. A copy gets
-others there. Compiling writes weights by the same function, so the copy's files are what compiling
-anew would give.
+An artifact with folded filters, or specialised for a fixed value, lists where the bytes of those
+weights lie (`ProgramSpec.constants`), in its program and in the network's graph beside it. A copy
+gets others there. Compiling writes weights by the same function, so the copy's files are what
+compiling anew would give.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from edge_pipeline.artifact.constants import check_values, patch
-from edge_pipeline.artifact.hypernetwork import Hypernetwork, map_sizes
 from edge_pipeline.artifact.manifest import Constant, Manifest, ProgramSpec
 from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.places import check_places
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
+from edge_pipeline.artifact.schema import Value
 from edge_pipeline.artifact.store import Artifact, build_artifact, reference_bytes
+from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compare import TOLERANCES
 from edge_pipeline.errors import (
     ArtifactError,
@@ -57,7 +58,7 @@ class _Change:
     """The new weights, and the manifest's words about them."""
 
     values: Arrays
-    phi: float | None
+    fixed: Mapping[str, Value]
     words: str
 
 
@@ -66,7 +67,7 @@ def respecialise(
     output: Path,
     *,
     filters: Arrays | None = None,
-    phi: float | None = None,
+    fixed: Mapping[str, Value] | None = None,
     reference: ReferenceFrom = "own",
     force: bool = False,
 ) -> Artifact:
@@ -83,14 +84,15 @@ def respecialise(
         output: the copy's folder.
         filters: all exchangeable weights by name, float32, in the shapes of the manifest: of a
             folded filter, that of the convolution's own operand.
-        phi: what to compute the weights for; the artifact must carry its hypernetwork.
+        fixed: another value of a fixed input, by its name; the artifact must have been compiled
+            with `respecialisable`.
         reference: where the reference output comes from; only `eager` needs torch, and seconds.
         force: replace an artifact that stands at `output`.
 
     Raises:
-        InputError: neither or both of filters and phi are given; the artifact's weights cannot be
-            exchanged; a filter does not fit; phi is outside the range of training, or would need
-            maps of other sizes.
+        InputError: neither or both of filters and fixed are given; the artifact's weights cannot
+            be exchanged; a filter does not fit; the value is outside the range in which the program
+            stays the same.
         ArtifactError: a file of the artifact is damaged.
         OutputError: the folder exists, cannot be written, or lies inside an artifact.
         MissingExtraError: torch or the runtime is not installed, for `eager`.
@@ -99,18 +101,20 @@ def respecialise(
     """
     constants = _constants(artifact)
     check_output(output, force=force, sources=[artifact.folder])
-    if filters is not None and phi is None:
-        change = _Change(filters, artifact.manifest.phi, "its weights were given")
-    elif phi is not None and filters is None:
-        change = _Change(_predicted(artifact, phi), phi, f"phi became {phi:g}")
+    old_fixed = artifact.manifest.fixed
+    if filters is not None and not fixed:
+        change = _Change(filters, old_fixed, "its weights were given")
+    elif fixed and filters is None:
+        words = ", ".join(f"{name} became {value}" for name, value in fixed.items())
+        change = _Change(_predicted(artifact, fixed), {**old_fixed, **fixed}, words)
     else:
-        raise InputError("give either filters or phi: one of them says what the weights become")
+        raise InputError("give either filters or a fixed value: one of them decides the weights")
     check_values(constants, change.values)
     old = {name: artifact.folder / name for name in artifact.manifest.files}
     held = _held(artifact)
     files: dict[str, bytes | Path] = {**old, **patch(held, constants, change.values)}
-    if change.phi is not None and COST_FILE in old:
-        files[COST_FILE] = _cost(old[COST_FILE], change.phi)
+    if change.fixed and COST_FILE in old:
+        files[COST_FILE] = _cost(old[COST_FILE], change.fixed)
     if reference == "own" and not _runtime_is_there(artifact):
         reference = "none"
     for spec in artifact.manifest.programs:
@@ -177,42 +181,35 @@ def _held(artifact: Artifact) -> dict[str, bytes]:
     return held
 
 
-def _predicted(artifact: Artifact, phi: float) -> dict[str, NDArray[np.float32]]:
-    """The hypernetwork's weights at `phi`, where maps keep their sizes."""
+def _predicted(artifact: Artifact, fixed: Mapping[str, object]) -> Arrays:
+    """The weights at another value of the input that the artifact has fixed."""
     manifest = artifact.manifest
-    if manifest.hypernetwork is None or manifest.phi is None:
+    if len(fixed) != 1:
+        raise InputError(f"{', '.join(fixed)}: give one fixed input another value at a time")
+    ((name, value),) = fixed.items()
+    if name not in manifest.fixed:
+        known = ", ".join(manifest.fixed) or "none"
+        raise InputError(f"{artifact.folder} has not fixed {name}; its fixed inputs: {known}")
+    curve = None
+    if manifest.curve is not None:
+        curve = WeightCurve.open(artifact.path(manifest.curve))
+    if curve is None or curve.spec.input != name:
         raise InputError(
-            f"{artifact.folder} carries no hypernetwork; give its weights as filters, or compile "
-            "with phi"
+            f"{artifact.folder} holds weights for {name}={manifest.fixed[name]} alone; compile it "
+            f"with --respecialisable to give {name} another value"
         )
-    network = Hypernetwork.open(artifact.path(manifest.hypernetwork))
-    network.check_phi(phi)
-    height, width = manifest.programs[0].inputs[0].shape[2:]
-    if not (isinstance(height, int) and isinstance(width, int)):
-        raise InputError(f"{artifact.folder} leaves its size open; compile for phi {phi:g}")
-    levels = network.spec.levels
-    old = map_sizes(height, width, manifest.phi, levels)
-    new = map_sizes(height, width, phi, levels)
-    if new != old:
-        low, high = network.same_sizes(height, width, manifest.phi)
-        raise InputError(
-            f"phi {phi:g} makes maps of {_sizes(new)}, and the program computes {_sizes(old)}; "
-            f"give phi from {low:.4f} to {high:.4f}, or compile for {phi:g}"
-        )
-    return network.predict(phi)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(f"{name}={value} must be a number")
+    return curve.at(value)
 
 
-def _sizes(sizes: list[tuple[int, int]]) -> str:
-    return ", ".join(f"{height}x{width}" for height, width in sizes[1:])
-
-
-def _cost(path: Path, phi: float) -> bytes:
-    """The cost's record for another phi; the maps, and so the counts, are the same."""
+def _cost(path: Path, fixed: Mapping[str, Value]) -> bytes:
+    """The cost's record for another value; the maps, and so the counts, are the same."""
     try:
         record = CostRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ArtifactError(f"{path} is not a cost record; compile the artifact again") from error
-    return record.model_copy(update={"phi": phi}).json_text().encode()
+    return record.model_copy(update={"fixed": dict(fixed)}).json_text().encode()
 
 
 def _runtime_is_there(artifact: Artifact) -> bool:
@@ -268,7 +265,7 @@ def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> 
     return old.model_copy(
         update={
             "programs": programs,
-            "phi": change.phi,
+            "fixed": dict(change.fixed),
             "checked": old.checked if reference == "eager" else "not_run",
             "calibration": _calibration(change) if old.filters == "folded" else None,
             "losses": (),

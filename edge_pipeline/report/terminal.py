@@ -78,10 +78,11 @@ def findings_table(rows: Sequence[tuple[str, str, str, str]]) -> Table:
 def cost_table(cost: CostRecord) -> Table:
     """A row a layer: those that compute weights and their sum, those that use them, and all."""
     options = ", ".join(f"{key}={value}" for key, value in cost.options.items())
+    fixed = ", ".join(f"{key}={value}" for key, value in cost.fixed.items())
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        title=f"{cost.model}: {options}" + ("" if cost.phi is None else f", at phi {cost.phi:g}"),
+        title=f"{cost.model}: {options}" + (f", at {fixed}" if fixed else ""),
         title_justify="left",
     )
     for heading in ("layer", "op", "output"):

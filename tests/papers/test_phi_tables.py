@@ -52,13 +52,13 @@ def _rows(printed):
 
 @pytest.mark.parametrize(("phi", "printed"), _rows(OASIS))
 def test_oasis(phi, printed):
-    cost = cost_of_name("phi_unet_oasis", {}, (1, 160, 192), phi)
+    cost = cost_of_name("phi_unet_oasis", {}, (1, 160, 192), {"phi": phi})
     assert f"{cost.path.macs / 1e9:.3f}" == printed
 
 
 @pytest.mark.parametrize(("phi", "printed"), _rows(PETS))
 def test_pets_and_birds(phi, printed):
-    cost = cost_of_name("phi_unet_pets", {}, (3, 192, 256), phi)
+    cost = cost_of_name("phi_unet_pets", {}, (3, 192, 256), {"phi": phi})
     assert f"{cost.path.macs / 1e9:.3f}" == printed
 
 
@@ -66,14 +66,14 @@ def test_the_text_s_rounding_and_its_five_levels_are_not_meant():
     """Sizes of a level are exact only by the floor; five levels of OASIS cost too much."""
     assert sizes_of(192, 256, 0.55, 5)[2] == (57, 77)  # 105 * .55 = 57.75, 140 * .55 = 77
     five = {"encoder": "32-32-32-32-32", "decoder": "32-32-32-32"}
-    cost = cost_of_name("phi_unet_oasis", five, (1, 160, 192), 0.5)
+    cost = cost_of_name("phi_unet_oasis", five, (1, 160, 192), {"phi": 0.5})
     assert f"{cost.path.macs / 1e9:.3f}" != OASIS[9]
 
 
 def test_the_hypernetwork_costs_no_macs_to_speak_of():
     """Section 3: it is left out for inference, and the primary network's cost is the table's."""
-    hyper = cost_of_name("phi_unet_pets", {}, (3, 192, 256), 0.5)
-    plain = cost_of_name("phi_unet_pets", {"hyper": False}, (3, 192, 256), 0.5)
+    hyper = cost_of_name("phi_unet_pets", {}, (3, 192, 256), {"phi": 0.5})
+    plain = cost_of_name("phi_unet_pets", {"hyper": False}, (3, 192, 256), {"phi": 0.5})
     assert hyper.path.macs == plain.macs
     assert plain.predictor.params == 0
     # 2 x 10 + 10 and 10 x 100 + 100, then 100 weights and a bias for each of theta's parameters.

@@ -88,6 +88,6 @@ def test_a_cost_comes_back_and_says_first_what_it_is_of(layers):
     record = CostRecord.build(Cost.of(layers), model="m", options={"a": 1}, input=(4, 32, 32))
     text = record.json_text()
     assert CostRecord.model_validate_json(text) == record
-    first = ["model", "options", "input", "phi", "params", "macs", "flops"]
+    first = ["model", "options", "input", "fixed", "params", "macs", "flops"]
     assert list(json.loads(text))[:7] == first
     assert list(json.loads(text))[-1] == "layers"

@@ -52,22 +52,19 @@ class Exchange:
     marks: Arrays
 
     @classmethod
-    def of(
-        cls, program: ExportedProgram, weights: Mapping[str, Tensor], exact: Arrays | None
-    ) -> Exchange:
+    def of(cls, program: ExportedProgram, weights: Mapping[str, Tensor]) -> Exchange:
         """Put a mark in the place of each weight.
 
         Args:
             program: as exported, or specialised.
             weights: by name; the program's constants are known by their values.
-            exact: what is to be written in the end, if that differs in rounding.
 
         Raises:
             LostMark: a weight is no constant of the program.
         """
         marks, targets = _marks(weights), _targets(program, weights)
         values = {target: torch.from_numpy(marks[name].copy()) for name, target in targets.items()}
-        real = exact or {name: weight.numpy() for name, weight in weights.items()}
+        real = {name: weight.numpy() for name, weight in weights.items()}
         return cls(_with_values(program, values), real, marks)
 
     def twin(self) -> Exchange | None:

@@ -13,7 +13,7 @@ from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compare import Tolerance
 from edge_pipeline.compiler.backends.base import Order, open_backend
 from edge_pipeline.compiler.bisect.search import Finding, bisect
-from edge_pipeline.compiler.pipeline import PREPARATION, passes_for
+from edge_pipeline.compiler.pipeline import passes_for
 from edge_pipeline.compiler.precision.samples import sample_inputs
 from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.source.forms import form_of
@@ -35,7 +35,7 @@ class BisectRequest:
         backend: as in the registry.
         options: of a registered network.
         filters: `dynamic`, `folded` or `split`.
-        phi: the rescaling factor to specialise for.
+        fixed: values by name, for parameters of the network's `forward` that are no inputs.
         precision: of weights and arithmetic.
         calibration: captures or pictures for folding and for int8.
         size: height and width of the first input.
@@ -50,7 +50,7 @@ class BisectRequest:
     backend: str
     options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     filters: WeightsForm = "dynamic"
-    phi: float | None = None
+    fixed: Mapping[str, object] = field(default_factory=dict)
     precision: Precision = "fp32"
     calibration: tuple[Path, ...] = ()
     size: tuple[int, int] | None = None
@@ -82,13 +82,13 @@ def bisect_source(
             f"what is written for {request.backend} cannot be run here; bisect runs it"
         )
     on_step("building the network")
-    network = open_source(request.source, request.options, request.seed)
+    network = open_source(request.source, request.options, request.seed, fixed=request.fixed)
     geometry = network.geometry
     free = backend.FREE_SIZES and geometry.free_sizes
     size = geometry.size(request.size, free=free)
     network = network.sized(synthetic_inputs(geometry, *size), free_sizes=free)
     on_step("tracing")
-    form = form_of(network, request.filters, request.phi, request.calibration)
+    form = form_of(network, request.filters, request.calibration)
     samples: list[tuple[Tensor, ...]] = []
     if request.precision == "int8":
         samples, _ = sample_inputs(geometry, size, request.calibration)
@@ -108,7 +108,7 @@ def bisect_source(
         found = bisect(
             entry.program,
             entry.example,
-            (*PREPARATION, *passes),
+            passes,
             backend,
             order,
             RUNTIMES.load(request.backend).open_session,

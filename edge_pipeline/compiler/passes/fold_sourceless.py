@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.folding import is_sourceless, made_of_numbers
 from edge_pipeline.compiler.analysis.movement import BROADCASTING, has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
 
 __all__ = ["FoldSourceless"]
-
-_ATEN = torch.ops.aten
-# Of the tensor that they take, they read the shape and the type alone.
-_LIKE = (
-    _ATEN.full_like.default,
-    _ATEN.ones_like.default,
-    _ATEN.zeros_like.default,
-    _ATEN.new_full.default,
-    _ATEN.new_ones.default,
-    _ATEN.new_zeros.default,
-)
-# Their content is whatever lies in memory.
-_UNDEFINED = ("empty", "new_empty")
 
 
 class FoldSourceless:
@@ -50,9 +35,9 @@ class FoldSourceless:
         """See the class; random and uninitialised tensors and those of free size stay."""
         editor = Editor(program)
         for node in editor.calls(*{n.target for n in editor.graph.nodes}):
-            if not _is_sourceless(node) or not has_fixed_shape(node):
+            if not is_sourceless(node) or not has_fixed_shape(node):
                 continue
-            value = _evaluated(node)
+            value = made_of_numbers(node)
             small = _broadcastable(node, value)
             if small is None and value.numel() * value.element_size() > self.limit_bytes:
                 note = f"{node.target} stays, since its result has {value.numel()} values"
@@ -61,34 +46,6 @@ class FoldSourceless:
             constant = editor.add_constant(value if small is None else small, f"made_{node.name}")
             editor.substitute(node, constant, f"computed {node.target} ahead of time")
         return editor.finish()
-
-
-def _is_sourceless(node: fx.Node) -> bool:
-    target: Any = node.target
-    if not isinstance(target, torch._ops.OpOverload) or not isinstance(node.meta["val"], Tensor):
-        return False
-    if torch.Tag.nondeterministic_seeded in target.tags:
-        return False
-    name = target._schema.name.removeprefix("aten::")
-    if name.startswith(_UNDEFINED):
-        return False
-    return target in _LIKE or not node.all_input_nodes
-
-
-def _evaluated(node: fx.Node) -> Tensor:
-    target: Any = node.target
-
-    def stand_in(operand: fx.Node) -> Tensor:
-        value = value_of(operand)
-        return torch.empty(tuple(map(int, value.shape)), dtype=value.dtype)
-
-    with torch.no_grad():
-        args: Any = fx.node.map_arg(node.args, stand_in)
-        kwargs: Any = dict(node.kwargs)
-        if kwargs.get("device") is not None:
-            kwargs["device"] = torch.device("cpu")
-        result: Tensor = target(*args, **kwargs)
-    return result
 
 
 def _broadcastable(node: fx.Node, value: Tensor) -> Tensor | None:

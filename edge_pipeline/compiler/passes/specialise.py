@@ -1,97 +1,107 @@
-"""Specialise: weights that a hypernetwork computes from phi become constants."""
+"""Specialise: weights that follow from the values of fixed inputs become constants."""
 
 from __future__ import annotations
 
+from collections.abc import Container
+from itertools import count
 from typing import Any
 
-from torch import fx
+import torch
+from torch import Tensor, fx
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
 
-from edge_pipeline.compiler.analysis.folding import fold, known_values
-from edge_pipeline.compiler.program import Editor, Result, layer_of
-from edge_pipeline.errors import CompileError
+from edge_pipeline.compiler.analysis.folding import fold, is_sourceless, known_values
+from edge_pipeline.compiler.program import Editor, Result, constants_of, layer_of
 
-__all__ = ["PHI_BUFFER", "Specialise"]
+__all__ = ["Specialise", "specialised_weights"]
 
-# The buffer of a program's module that holds phi, [1].
-PHI_BUFFER = "phi"
+_MARK = "c_fixed_"
+# A constant of more values is folded only if parameters determine it: a map of zeros is smaller as
+# an operator.
+_FEW = 4096
 
 
 class Specialise:
-    """Compute what depends on the constant phi, and drop what computed it.
+    """Compute what numbers and parameters alone determine, and drop what computed it.
 
-    phi [1] -> linear -> leaky_relu -> linear -> leaky_relu -> linear -> view -> conv2d(x, .)
+    full([1], 0.35) -> linear -> leaky_relu -> linear -> view -> conv2d(x, .)
     becomes
     constant [O, C, 3, 3] -> conv2d(x, .)
 
-    A constant is called after the layer that takes it and the operand that it becomes. The
-    hypernetwork's operators and parameters leave the program; programs without phi stay.
+    A constant is called after the layer that takes it and the operand that it becomes. A
+    hypernetwork's operators and parameters leave the program.
     """
 
     name = "specialise"
-    why = "the hypernetwork has a hundred parameters for each one of the network that runs"
+    why = "a hypernetwork has a hundred parameters for each one of the network that runs"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class.
-
-        Raises:
-            CompileError: an operator that depends on phi cannot be computed ahead of time.
-        """
+        """See the class; random tensors, and large ones without parameters, stay operators."""
         editor = Editor(program)
-        phi = _phi(program, editor)
-        if phi is None:
-            return editor.finish()
-        known = known_values(editor)
-        reached = _reached(phi, known)
-        for node in (phi, *reached):
-            _check(node, known, direct=node is phi)
-        fold(editor, known, reached, _named)
+        known = known_values(editor, numbers=True)
+        fold(editor, known, _candidates(editor, known), _named)
         return editor.finish()
 
 
-def _phi(program: ExportedProgram, editor: Editor) -> fx.Node | None:
-    """The input of the graph that carries phi."""
-    for spec in program.graph_signature.input_specs:
-        if spec.kind is InputKind.BUFFER and spec.target == PHI_BUFFER:
-            found: fx.Node = next(n for n in editor.graph.nodes if n.name == spec.arg.name)
-            return found
-    return None
+def specialised_weights(program: ExportedProgram) -> dict[str, Tensor]:
+    """The weights that `Specialise` computed, by `LAYER.OPERAND`, in the order of their use.
+
+    Args:
+        program: as the pass returns it.
+
+    Returns:
+        float32 tensors of at least one axis.
+    """
+    held = constants_of(program)
+    found: dict[str, Tensor] = {}
+    seen: set[str] = set()
+    for user in program.graph.nodes:
+        for node in user.all_input_nodes:
+            value = held.get(node.name)
+            if value is None or not node.name.startswith(_MARK) or node.name in seen:
+                continue
+            seen.add(node.name)
+            if value.dtype == torch.float32 and value.dim() > 0:
+                found[_unique(_label(node), found)] = value
+    return found
 
 
-def _reached(phi: fx.Node, known: dict[fx.Node, Any]) -> list[fx.Node]:
-    """The known operators that depend on phi, in order."""
-    found = {phi}
-    for node in known:  # in the graph's order, so one sweep sees all
-        if not found.isdisjoint(node.all_input_nodes):
-            found.add(node)
-    return [node for node in known if node in found and node is not phi]
+def _unique(label: str, taken: Container[str]) -> str:
+    names = (f"{label}_{i}" if i else label for i in count())
+    return next(name for name in names if name not in taken)
 
 
-def _check(node: fx.Node, known: dict[fx.Node, Any], *, direct: bool) -> None:
-    """Refuse an operator that would go on depending on phi at run time."""
-    for user in node.users:
-        if user in known:
+def _candidates(editor: Editor, known: dict[fx.Node, Any]) -> list[fx.Node]:
+    """The known operators whose results may become constants."""
+    trained: set[fx.Node] = set()
+    chosen = []
+    for node in known:
+        if node.op == "placeholder":
+            trained.add(node)
             continue
-        what = str(user.target) if user.op == "call_function" else "the program's output"
-        if direct or "rand" in what:
-            raise CompileError(
-                f"{layer_of(user)}: {what} depends on phi and cannot be computed ahead of time; "
-                "let phi reach the maps through weights and sizes alone"
-            )
+        if not trained.isdisjoint(node.all_input_nodes) and not is_sourceless(node):
+            trained.add(node)
+        value = known[node]
+        if isinstance(value, Tensor) and (node in trained or value.numel() <= _FEW):
+            chosen.append(node)
+    return chosen
 
 
 def _named(node: fx.Node) -> tuple[str, str]:
+    """The constant's name, and the note."""
+    label = _label(node)
+    clean = "".join(c if c.isalnum() else "_" for c in label)
+    return f"fixed_{clean}", f"computed {label} from fixed values"
+
+
+def _label(node: fx.Node) -> str:
     """The layer and operand that a computed tensor is for."""
-    user = next(user for user in node.users if user.op != "placeholder")
-    layer, operand = layer_of(user), _operand(user, node)
-    name = f"{layer}.{operand}"
-    clean = "".join(c if c.isalnum() else "_" for c in name)
-    return clean, f"computed {name} from phi"
+    user = next((user for user in node.users if user.op == "call_function"), node)
+    return f"{layer_of(user)}.{_operand(user, node)}"
 
 
 def _operand(user: fx.Node, node: fx.Node) -> str:
-    """What `user` calls the operand that `node` is."""
+    """The name that `user` has for the operand that `node` is."""
     schema = getattr(user.target, "_schema", None)
     for i, argument in enumerate(user.args):
         if argument is node and schema is not None:

@@ -14,14 +14,16 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import ProgramName
 from edge_pipeline.artifact.tensors import Dtype, TensorSpec
+from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compiler.analysis.computed import frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at
+from edge_pipeline.compiler.passes.specialise import specialised_weights
 from edge_pipeline.compiler.program import Editor, run_program, user_inputs
-from edge_pipeline.compiler.source.hypernetwork import exact_weights
-from edge_pipeline.compiler.source.network import Forward, Network
+from edge_pipeline.compiler.rebuilding import Parts, rebuilt
+from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.shapes import tensors_of
 from edge_pipeline.errors import CompileError, InputError
-from edge_pipeline.models.network import PhiNetwork, Port
+from edge_pipeline.models.network import Port
 from edge_pipeline.raw.windows import WINDOW
 
 __all__ = [
@@ -30,7 +32,6 @@ __all__ = [
     "dynamic",
     "folded",
     "predictor",
-    "specialised",
     "split",
     "windowed",
 ]
@@ -82,7 +83,6 @@ class Entry:
         inputs: the role of each part of the example.
         outputs: the role of each tensor that the program returns.
         weights: computed ones that become constants, by name; they may be exchanged later.
-        exact: the same as `respecialise` computes them, if that differs in rounding.
     """
 
     name: ProgramName
@@ -91,25 +91,10 @@ class Entry:
     inputs: tuple[Role, ...]
     outputs: tuple[Role, ...]
     weights: Mapping[str, Tensor]
-    exact: dict[str, NDArray[np.float32]] | None = None
 
     def run(self, inputs: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
         """Run the program eagerly on its example, or on other inputs."""
         return tuple(run_program(self.program, inputs or self.example))
-
-
-class _AtPhi(Forward):
-    """The hypernetwork at one phi, and the network with the weights that it predicts."""
-
-    def __init__(self, network: Network, phi: float) -> None:
-        super().__init__(network)
-        self.at = phi
-        self.register_buffer("phi", torch.tensor([phi]))
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        network: Any = self.network
-        weights = network.predict_weights(self.phi)
-        return (network.apply_weights(inputs[0], self.at, weights),)
 
 
 def _roles(network: Network) -> tuple[Role, ...]:
@@ -136,20 +121,33 @@ def _output_names(network: Network, count: int) -> tuple[Port, ...]:
     return tuple(Port.of_unknown(f"output_{i}") for i in range(count))
 
 
-def dynamic(network: Network) -> Entry:
-    """The whole network as it is written.
+def dynamic(network: Network, curve: WeightCurve | None = None) -> Entry:
+    """The whole network as it is written, with its fixed values.
+
+    Args:
+        network: with an example of its inputs.
+        curve: its weights by its fixed input, as `respecialise` computes them.
 
     Raises:
-        InputError: its weights depend on phi, which must be given.
+        InputError: it does not take its fixed values.
         CompileError: torch cannot trace the network.
     """
-    if isinstance(network.module, PhiNetwork):
-        low, high = network.module.phi_range
-        raise InputError(
-            f"the weights of {type(network.module).__name__} depend on phi; give --phi from "
-            f"{low:g} to {high:g}"
-        )
-    return _entry(network, network.traced(), weights={})
+    program = network.traced()
+    if curve is not None:
+        program = _on_curve(program, curve.at(float(str(network.fixed[curve.spec.input]))))
+    return _entry(network, program, weights=specialised_weights(program) if network.fixed else {})
+
+
+def _on_curve(
+    program: ExportedProgram, weights: Mapping[str, NDArray[np.float32]]
+) -> ExportedProgram:
+    """A specialised program with the weights that `respecialise` would write, to the bit."""
+    names = {value.data_ptr(): name for name, value in specialised_weights(program).items()}
+    constants = dict(program.constants)
+    for key, value in program.constants.items():
+        if isinstance(value, Tensor) and value.data_ptr() in names:
+            constants[key] = torch.from_numpy(weights[names[value.data_ptr()]].copy())
+    return rebuilt(program, Parts(constants=constants))
 
 
 def windowed(value: Tensor, window: int) -> Tensor:
@@ -259,24 +257,3 @@ def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
         editor.substitute(own[node.name], constant, "computed on the calibration set")
     program = cut_at(editor.finish().program)
     return _entry(network, program, weights={name: filters[name] for name in nodes.values()})
-
-
-def specialised(network: Network, phi: float) -> Entry:
-    """The network at one phi with its hypernetwork, which the pass `specialise` takes away.
-
-    Raises:
-        InputError: the network takes no phi, or was not trained at this one.
-        CompileError: torch cannot trace the network.
-    """
-    model = network.module
-    if not isinstance(model, PhiNetwork):
-        raise InputError(f"{type(model).__name__} takes no phi; leave out --phi {phi:g}")
-    low, high = model.phi_range
-    if not low <= phi <= high:
-        raise InputError(f"phi {phi:g} is out of the trained range; give {low:g} to {high:g}")
-    with torch.no_grad():
-        predicted = model.predict_weights(torch.tensor([phi]))
-    # Without a hypernetwork they are the network's own parameters.
-    weights = {name: weight.detach() for name, weight in predicted.items()}
-    program = network.exported(_AtPhi(network, phi), network.example)
-    return _entry(network, program, weights=weights, exact=exact_weights(model, phi))

@@ -54,7 +54,7 @@ def findings_of(network: Network) -> Findings:
 
     Raises:
         CompileError: torch cannot trace the network.
-        InputError: its weights depend on phi, which must be given.
+        InputError: the network does not take its fixed values.
     """
     whole = entries.dynamic(network)
     weights = computed_weights(whole.program)

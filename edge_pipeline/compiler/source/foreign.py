@@ -22,7 +22,7 @@ from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.shapes import DTYPES
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.files import sha256_of
-from edge_pipeline.models.network import Port
+from edge_pipeline.models.network import Port, free_parameters
 
 __all__ = ["drawn_inputs", "foreign_network", "open_factory"]
 
@@ -92,7 +92,7 @@ def foreign_network(
     """
     name = type(module).__name__
     fixed = fixed or {}
-    taken = _parameters(module, fixed)
+    taken = free_parameters(module, fixed)
     named = _named(name, taken, inputs)
     for key, value in named.items():
         if value.dtype not in DTYPES:
@@ -168,18 +168,6 @@ def _unpickled(path: Path) -> Any:
         if isinstance(held, dict) and isinstance(held.get(key), dict):
             held = held[key]
     return held
-
-
-def _parameters(module: nn.Module, fixed: Mapping[str, object]) -> list[inspect.Parameter]:
-    """The parameters of `forward` that are not fixed."""
-    found = inspect.signature(module.forward).parameters
-    for name in fixed:
-        if name not in found:
-            raise InputError(
-                f"{type(module).__name__}.forward has no parameter {name!r} to fix; it has "
-                f"{', '.join(found)}"
-            )
-    return [p for name, p in found.items() if name not in fixed]
 
 
 def _named(

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.provenance import Calibration
+from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compiler.precision.calibrate import calibrated_filters
 from edge_pipeline.compiler.source import entries
+from edge_pipeline.compiler.source.curve import curve_of
 from edge_pipeline.compiler.source.entries import Entry, windowed
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import InputError
@@ -28,19 +30,19 @@ class Form:
 
     Attributes:
         filters: the treatment of computed weights.
-        phi: the rescaling factor that the network is specialised for, if it is.
         entries: the programs, in the manifest's order.
         ports: the names of the network's inputs, in order; needed for `split`.
         calibration: the captures on which folded filters were predicted.
         window: side of the part of each map that the predictor of a split network sees at most.
+        curve: the weights at other values of the fixed input, if they are to be exchanged.
     """
 
     filters: WeightsForm
-    phi: float | None
     entries: tuple[Entry, ...]
     ports: tuple[str, ...] = ()
     calibration: Calibration | None = None
     window: int = WINDOW
+    curve: WeightCurve | None = None
 
     def run(self, inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
         """Return the network's first output, eagerly and in fp32."""
@@ -69,34 +71,34 @@ class Form:
 def form_of(
     network: Network,
     filters: WeightsForm,
-    phi: float | None,
     calibration: Sequence[Path],
     window: int = WINDOW,
+    *,
+    respecialisable: bool = False,
 ) -> Form:
     """Build the programs of a form of deployment.
 
     Args:
         network: with an example of its inputs.
-        filters: `dynamic`, `folded` or `split`; `specialised` is the result of phi in `dynamic`.
-        phi: required by networks that have a rescaling factor, refused by others.
+        filters: `dynamic`, `folded` or `split`; a `dynamic` network whose fixed values determine
+            weights becomes `specialised`.
         calibration: captures for `folded`; those that come with the project if empty.
         window: side of the part of each map that the predictor of a split network sees at most.
+        respecialisable: whether the weights at other values of the fixed input are computed too.
 
     Raises:
         InputError: the network cannot be compiled in that form.
         CaptureError: a capture cannot be read.
         CompileError: torch cannot trace the network.
     """
-    if phi is not None:
-        if filters not in ("dynamic", "specialised"):
-            raise InputError(f"--filters {filters} does not go with --phi {phi:g}; leave it out")
-        return Form("specialised", phi, (entries.specialised(network, phi),))
-    if filters == "specialised":
-        raise InputError("a specialised network requires its phi; give --phi")
+    if respecialisable and filters != "dynamic":
+        raise InputError(f"--respecialisable does not go with --filters {filters}; leave one out")
     if filters == "dynamic":
-        return Form("dynamic", None, (entries.dynamic(network),))
+        curve = curve_of(network) if respecialisable else None
+        entry = entries.dynamic(network, curve)
+        return Form("specialised" if entry.weights else "dynamic", (entry,), curve=curve)
     if filters == "split":
         ports = tuple(port.name for port in network.geometry.inputs)
-        return Form("split", None, entries.split(network, window), ports, window=window)
+        return Form("split", entries.split(network, window), ports, window=window)
     constants, record = calibrated_filters(network, calibration)
-    return Form("folded", None, (entries.folded(network, constants),), calibration=record)
+    return Form("folded", (entries.folded(network, constants),), calibration=record)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.analysis.computed import frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at
 from edge_pipeline.compiler.program import run_program, user_inputs
-from edge_pipeline.compiler.source.network import Forward, Network
+from edge_pipeline.compiler.source.network import Network
 
 __all__ = ["Held", "Part", "Size", "ratio_to"]
 
@@ -70,8 +69,7 @@ class Held:
     def takes(self, size: Size) -> bool:
         """Whether the network runs at a size."""
         try:
-            with torch.no_grad():
-                Forward(self._network)(*self.inputs(size))
+            self._network.run(self.inputs(size))
         except Exception:  # noqa: BLE001 - a user's network may fail in any way
             return False
         return True
@@ -83,8 +81,7 @@ class Held:
             CompileError: torch cannot trace the network at this size.
         """
         if not self._weights:
-            with torch.no_grad():
-                return list(Forward(self._network)(*inputs))
+            return list(self._network.run(inputs))
         path, used = self._path(inputs)
         return run_program(path, [*(inputs[i] for i in used), *self._weights])
 

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.compiler.passes.specialise import Specialise
+from edge_pipeline.compiler.pipeline import run_passes
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.errors import CompileError, EdgePipelineError
 
-__all__ = ["Forward", "Network"]
+__all__ = ["Network"]
 
 # The widest side that a free size allows, in pixels of the first input.
 _WIDEST = 1 << 16
@@ -34,7 +36,7 @@ class Network:
         example: an input for each of its ports.
         free_sizes: whether programs leave height and width open.
         names: parameters of the module's `forward` that the inputs belong to; by place if empty.
-        fixed: values for other parameters of `forward`.
+        fixed: values for other parameters of `forward`, which reads them as Python values.
     """
 
     module: nn.Module
@@ -54,6 +56,8 @@ class Network:
     def traced(self, example: tuple[Tensor, ...] | None = None) -> ExportedProgram:
         """Trace the network, once for each set of input shapes.
 
+        What the fixed values determine is computed, and is constant in the program.
+
         Args:
             example: inputs of other sizes than the network's example.
 
@@ -63,23 +67,37 @@ class Network:
         inputs = self.example if example is None else example
         shapes = tuple(tuple(value.shape) for value in inputs)
         if shapes not in self._programs:
-            self._programs[shapes] = self.exported(Forward(self), inputs)
+            program = self.exported(inputs)
+            if self.fixed:
+                program = run_passes(program, (Specialise(),), inputs)
+            self._programs[shapes] = program
         return self._programs[shapes]
 
-    def exported(self, module: Forward, example: tuple[Tensor, ...]) -> ExportedProgram:
-        """Export the network in a wrapper as a functional program of ATen operators.
+    def with_fixed(self, fixed: Mapping[str, object]) -> Network:
+        """The same network with other fixed values."""
+        return replace(self, fixed=fixed, _programs={})
+
+    def run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Run the network eagerly, with its fixed values."""
+        with torch.no_grad():
+            outputs: tuple[Tensor, ...] = _Forward(self).eval()(*inputs)
+        return outputs
+
+    def exported(self, example: tuple[Tensor, ...]) -> ExportedProgram:
+        """Export the network as a functional program of ATen operators.
 
         Args:
-            module: the wrapper.
             example: inputs for it.
 
         Raises:
+            InputError: the network does not take its fixed values.
             CompileError: torch cannot trace the network.
         """
+        module = _Forward(self).eval()
         try:
             with torch.no_grad():
                 free = self._free_shapes()
-                program = torch.export.export(module.eval(), example, dynamic_shapes=free)
+                program = torch.export.export(module, example, dynamic_shapes=free)
                 functional: ExportedProgram = program.run_decompositions({})
         except EdgePipelineError:
             raise
@@ -102,7 +120,7 @@ class Network:
         return (tuple(None if port.fixed is not None else sizes for port, sizes in ports),)
 
 
-class Forward(nn.Module):
+class _Forward(nn.Module):
     """The whole network as its submodule `network`; takes tensors in order, returns a tuple."""
 
     def __init__(self, network: Network) -> None:

@@ -17,6 +17,7 @@ from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import fresh_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.models.network import check_fixed
 from edge_pipeline.registry import MODELS
 
 __all__ = ["open_source"]
@@ -41,7 +42,7 @@ def open_source(
         seed: of fresh weights; 0 if left out.
         inputs: of a factory's network: shapes by name.
         weights: of a factory's network: a file.
-        fixed: of a factory's network: values by name.
+        fixed: values by name, for parameters of the network's `forward` that are no inputs.
         description: of a factory's network: by its author.
 
     Raises:
@@ -56,11 +57,21 @@ def open_source(
         return open_factory(
             name, inputs or {}, weights=weights, fixed=fixed, ranges=ranges, seed=seed or 0
         )
-    if inputs or weights is not None or fixed or description is not None:
+    if inputs or weights is not None or description is not None:
         raise InputError(
-            "named inputs, weights, fixed values and a description belong to "
+            "named inputs, weights and a description belong to "
             f"package.module:factory, which {name} is not; leave them out"
         )
+    network = _described(source, options, seed)
+    check_fixed(network.module, fixed or {})
+    return network.with_fixed(fixed or {})
+
+
+def _described(
+    source: str | Path, options: Mapping[str, str | int | float | bool], seed: int | None
+) -> Network:
+    """A registered network, fresh or a checkpoint's."""
+    name = str(source)
     if name in MODELS:
         return _fresh(name, options, seed or 0)
     path = Path(source)

@@ -67,7 +67,7 @@ def test_planted_fault(fault, operator, place, monkeypatch, capsys):
     [
         (["--backend", "onnx", "--tolerance", "3"], "--tolerance 3 is no relative error"),
         (["--backend", "no_such"], "no backend is called 'no_such'"),
-        (["--backend", "onnx", "--phi", "0.3"], "takes no phi"),
+        (["--backend", "onnx", "--phi", "0.3"], "no parameter 'phi' to fix"),
         (["--backend", "onnx", "--input", "15x16"], "15"),
         (["--backend", "onnx", "--filters", "folded"], "computes no weights"),
     ],

@@ -113,9 +113,10 @@ def test_a_phi_network_is_compiled_with_and_without_its_hypernetwork(tmp_path, h
     options = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 8, "hyper": hyper}
     target, size = tmp_path / "a", (33, 48)
     artifact = compile_model(
-        request(target, source="phi_unet_pets", options=options, phi=0.35, size=size)
+        request(target, source="phi_unet_pets", options=options, fixed={"phi": 0.35}, size=size)
     )
-    assert artifact.manifest.phi == 0.35
+    assert artifact.manifest.fixed == {"phi": 0.35}
+    assert artifact.manifest.filters == ("specialised" if hyper else "dynamic")
     (program,) = artifact.manifest.programs
     assert program.inputs[0].shape == (1, 3, 33, 48)
 
@@ -177,8 +178,15 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"calibration": (Path("x.dng"),)}, InputError, r"x\.dng does not exist"),
         ({"calibration": (CHART,)}, InputError, "needs no calibration"),
         ({"precision": "fp16"}, InputError, "fake cannot be written in fp16; it takes fp32, int8"),
-        ({"phi": 0.5}, InputError, "HyperConvUNet takes no phi"),
-        ({"filters": "folded", "phi": 0.5}, InputError, "--filters folded does not go with --phi"),
+        ({"fixed": {"phi": 0.5}}, InputError, "HyperConvUNet.forward has no parameter 'phi'"),
+        ({"fixed": {"x": 0.5}}, InputError, "an input of HyperConvUNet cannot be fixed"),
+        ({"source": "phi_unet_pets", "options": {}}, InputError, "give --fix phi=VALUE"),
+        (
+            {"respecialisable": True, "precision": "int8"},
+            InputError,
+            "scales belong to the weights",
+        ),
+        ({"respecialisable": True}, InputError, "requires one fixed number"),
         (
             {"filters": "folded", "options": SMALL | {"hyper": False}},
             InputError,

@@ -191,27 +191,47 @@ def test_further_inputs_follow_from_the_first():
 
 def test_phi_sets_the_cost_and_the_hypernetwork_is_the_predictor():
     options = {"encoder": "4-6", "decoder": "3"}
-    cost = cost_of_name("phi_unet_pets", options, (3, 10, 20), 0.35)
+    cost = cost_of_name("phi_unet_pets", options, (3, 10, 20), {"phi": 0.35})
     layers = {layer.name: layer for layer in cost.layers}
     assert layers["encoder1_0"].macs == 3 * 7 * 9 * 4 * 6
     assert layers["encoder1_0"].op == "dynamic_conv2d"
     assert {layer.name.split(".")[0] for layer in cost.layers if layer.part == "predictor"} == {
         "hypernetwork"
     }
-    plain = cost_of_name("phi_unet_pets", {**options, "hyper": False}, (3, 10, 20), 0.35)
+    plain = cost_of_name("phi_unet_pets", {**options, "hyper": False}, (3, 10, 20), {"phi": 0.35})
     assert {layer.op for layer in plain.layers} == {"conv2d"}
     assert plain.macs == cost.path.macs
 
 
 @pytest.mark.parametrize(
-    ("name", "phi", "words"),
+    ("name", "fixed", "words"),
     [
-        ("phi_unet_pets", None, "depends on its rescaling factor; give phi, 0.0 to 0.6"),
-        ("phi_unet_pets", 0.7, "phi=0.7 is outside the range 0.0 to 0.6"),
-        ("hyperconv_unet", 0.5, "has no rescaling factor; leave out phi=0.5"),
+        ("phi_unet_pets", {}, "takes phi, which has no value; give --fix phi=VALUE"),
+        ("phi_unet_pets", {"phi": 0.7}, "phi=0.7 is outside the range 0.0 to 0.6"),
+        ("phi_unet_pets", {"phi": 0.5, "x": 1}, "an input of PhiUNet cannot be fixed"),
+        ("hyperconv_unet", {"phi": 0.5}, "forward has no parameter 'phi' to fix; it has x"),
     ],
 )
-def test_a_phi_that_is_wanting_or_unwanted_is_refused(name, phi, words):
+def test_a_value_that_is_missing_or_not_taken_is_refused(name, fixed, words):
     channels = {"phi_unet_pets": 3, "hyperconv_unet": 4}[name]
     with pytest.raises(InputError, match=words):
-        cost_of_name(name, {}, (channels, 32, 32), phi)
+        cost_of_name(name, {}, (channels, 32, 32), fixed)
+
+
+class Scaled(nn.Module):
+    """The weight of one layer follows from a number, that of another from the input."""
+
+    def __init__(self):
+        super().__init__()
+        self.of_number, self.of_input = nn.Linear(1, 12), nn.Linear(3, 12)
+
+    def forward(self, image, gain):
+        first = self.of_number(torch.full((1,), gain, device=image.device)).view(4, 3, 1, 1)
+        second = self.of_input(image.mean((0, 2, 3))).view(3, 4, 1, 1)
+        return nn.functional.conv2d(nn.functional.conv2d(image, first), second)
+
+
+def test_layers_that_no_input_reaches_are_the_predictor():
+    cost = cost_of(Scaled(), (1, 3, 8, 8), {"gain": 0.5})
+    parts = {layer.name: layer.part for layer in cost.layers}
+    assert parts == {"of_number": "predictor", "of_input": "path", "Scaled": "path"}

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model, options_of
-from edge_pipeline.models.network import PhiNetwork
 from edge_pipeline.models.phi_unet import sizes_of
 from tests.phi import loud, ordinary
 
@@ -53,13 +52,11 @@ def test_every_size_and_phi_gives_a_map_of_the_input_s_size(phi, height, width):
     assert out.isfinite().all()
 
 
-@pytest.mark.parametrize("phi", [-0.01, 0.61, float("nan"), float("inf")])
+@pytest.mark.parametrize("phi", [-0.01, 0.61, float("nan"), float("inf"), "much"])
 def test_a_phi_that_was_not_trained_is_refused(phi):
     model, x = build_model("phi_unet_pets", SMALL), torch.rand(1, 3, 8, 8)
     with pytest.raises(InputError, match=rf"phi={phi} is outside the range 0.0 to 0.6"):
         model(x, phi)
-    with pytest.raises(InputError, match="outside the range"):
-        model.apply_weights(x, phi, model.predict_weights(torch.tensor([0.5])))
 
 
 def test_the_bounds_themselves_are_taken():
@@ -70,18 +67,12 @@ def test_the_bounds_themselves_are_taken():
 
 def test_weights_have_the_layers_shapes_and_follow_phi():
     model = build_model("phi_unet_pets", SMALL)
-    low, high = (model.predict_weights(torch.tensor([phi])) for phi in (0.1, 0.6))
+    low, high = (model.hypernetwork(torch.tensor([phi])) for phi in (0.1, 0.6))
     assert low["encoder0_0.weight"].shape == (4, 3, 3, 3)
     assert low["decoder1_0.weight"].shape == (5, 6 + 8, 3, 3)
     assert low["classify.weight"].shape == (2, 3, 1, 1)
     assert low["classify.bias"].shape == (2,)
     assert all(not torch.equal(low[name], high[name]) for name in low)
-
-
-def test_forward_is_predicting_and_applying():
-    model, x = loud(build_model("phi_unet_pets", SMALL)), torch.rand(1, 3, 12, 17)
-    weights = model.predict_weights(torch.tensor([0.45]))
-    assert torch.equal(model(x, 0.45), model.apply_weights(x, 0.45, weights))
 
 
 def test_the_baseline_with_the_same_weights_is_the_same_network():
@@ -118,7 +109,6 @@ def test_registered_networks_say_what_they_take():
     ):
         with torch.device("meta"):
             model = build_model(name)
-        assert isinstance(model, PhiNetwork)
         assert model.phi_range == (0.0, highest)
         assert model.default_size == size
         assert [port.shape(*size) for port in model.inputs] == [(1, channels, *size)]

@@ -11,9 +11,9 @@ import pytest
 import safetensors.numpy
 
 from edge_pipeline.artifact.constants import locate
-from edge_pipeline.artifact.hypernetwork import HypernetworkSpec, hypernetwork_bytes
 from edge_pipeline.artifact.provenance import Loss
 from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.artifact.weight_curve import CurveSpec, WeightCurve
 from edge_pipeline.errors import (
     ArtifactError,
     InputError,
@@ -55,17 +55,16 @@ def folded(tmp_path) -> Artifact:
 @pytest.fixture
 def specialised(tmp_path) -> Artifact:
     """Its one weight is 0.35 at phi 0.35, and so on."""
-    spec = HypernetworkSpec(shapes={FILTER: OLD.shape}, slope=0.01, phi_range=(0.1, 0.6), levels=3)
-    tensors = {
-        "hidden.0.weight": np.eye(2, dtype=np.float32),
-        "hidden.0.bias": np.zeros(2, np.float32),
-        f"heads.{FILTER}.weight": np.array([[1, 0]] * OLD.size, np.float32),
-        f"heads.{FILTER}.bias": np.zeros(OLD.size, np.float32),
-    }
+    knots = (0.34, 0.36)
+    values = np.stack([np.full(OLD.shape, knot, np.float32) for knot in knots])
     manifest, files = files_with_constants(
-        filters="specialised", phi=0.35, calibration=None, hypernetwork="h.safetensors"
+        filters="specialised",
+        fixed={"phi": 0.35, "mode": "fast"},
+        calibration=None,
+        curve="c.safetensors",
     )
-    files["h.safetensors"] = hypernetwork_bytes(spec, tensors)
+    curve = WeightCurve(CurveSpec(input="phi", knots=knots), {FILTER: values})
+    files["c.safetensors"] = curve.content()
     return write_artifact(tmp_path / "specialised", manifest, files, force=False)
 
 
@@ -126,34 +125,39 @@ def test_without_the_runtime_it_works_too(folded, tmp_path, monkeypatch):
 
 
 def test_phi(specialised, tmp_path):
-    copy = respecialise(specialised, tmp_path / "copy", phi=0.36)
-    assert copy.manifest.phi == 0.36
+    copy = respecialise(specialised, tmp_path / "copy", fixed={"phi": 0.36})
+    assert copy.manifest.fixed == {"phi": 0.36, "mode": "fast"}
     inputs, outputs = copy.reference("forward")
     expected = apply_filters(inputs["packed"], np.full(OLD.shape, 0.36, np.float32))
     np.testing.assert_allclose(outputs["rgb"], expected, atol=1e-5)
-    # It still has its hypernetwork.
-    assert respecialise(copy, tmp_path / "again", phi=0.35).manifest.phi == 0.35
+    # It still has its curve.
+    again = respecialise(copy, tmp_path / "again", fixed={"phi": 0.35})
+    assert again.manifest.fixed["phi"] == 0.35
 
 
 @pytest.mark.parametrize(
-    ("phi", "complaint"),
+    ("fixed", "complaint"),
     [
-        (0.5, r"16x16, 8x8, and the program computes 11x11, 3x3; give phi from 0\.3438 to 0\.3636"),
-        (0.7, r"outside 0\.1 to 0\.6"),
+        ({"phi": 0.5}, r"phi 0\.5 is outside 0\.34 to 0\.36, .* stays the same; compile for 0\.5"),
+        ({"phi": float("nan")}, r"phi nan is outside 0\.34 to 0\.36"),
+        ({"phi": "much"}, "phi=much must be a number"),
+        ({"gain": 0.35}, "has not fixed gain; its fixed inputs: phi, mode"),
+        ({"phi": 0.35, "mode": "slow"}, "one fixed input another value at a time"),
+        ({"mode": "slow"}, "mode=fast alone; compile it with --respecialisable"),
     ],
 )
-def test_phi_that_cannot_be(specialised, tmp_path, phi, complaint):
+def test_values_that_cannot_be(specialised, tmp_path, fixed, complaint):
     with pytest.raises(InputError, match=complaint):
-        respecialise(specialised, tmp_path / "copy", phi=phi)
+        respecialise(specialised, tmp_path / "copy", fixed=fixed)
     assert not (tmp_path / "copy").exists()
 
 
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({}, "give either filters or phi"),
-        ({"filters": NEW, "phi": 0.3}, "give either filters or phi"),
-        ({"phi": 0.3}, "carries no hypernetwork"),
+        ({}, "give either filters or a fixed value"),
+        ({"filters": NEW, "fixed": {"phi": 0.3}}, "give either filters or a fixed value"),
+        ({"fixed": {"phi": 0.3}}, "has not fixed phi; its fixed inputs: none"),
         ({"filters": {}}, f"there is no {FILTER}"),
         ({"filters": NEW | {"x": OLD}}, "x is no weight"),
         ({"filters": NEW, "reference": "eager"}, "holds no graph"),
@@ -165,6 +169,15 @@ def test_what_cannot_be_written(folded, tmp_path, given, complaint):
     with pytest.raises(InputError, match=complaint):
         respecialise(folded, tmp_path / "copy", **given)
     assert not (tmp_path / "copy").exists()
+
+
+def test_without_a_curve_the_artifact_must_be_compiled_again(tmp_path):
+    changes = {"filters": "specialised", "fixed": {"phi": 0.35}, "calibration": None}
+    artifact = with_constants(tmp_path / "small", **changes)
+    with pytest.raises(InputError, match=r"phi=0\.35 alone; compile it with --respecialisable"):
+        respecialise(artifact, tmp_path / "copy", fixed={"phi": 0.36})
+    copy = respecialise(artifact, tmp_path / "copy", filters=NEW)
+    assert copy.manifest.fixed == {"phi": 0.35}
 
 
 def test_artifacts_that_cannot_be_changed(tmp_path):

@@ -39,7 +39,7 @@ def weights_of(network):
 def test_each_weight_has_a_mark_of_its_own(network):
     x = torch.rand(1, 3, 8, 8)
     program = exported(network, x)
-    exchange = Exchange.of(program, weights_of(network), None)
+    exchange = Exchange.of(program, weights_of(network))
     values = [v.numpy() for v in constants_of(exchange.program).values()]
     for name, mark in exchange.marks.items():
         assert sum(v.shape == mark.shape and np.array_equal(v, mark) for v in values) == 1, name
@@ -53,7 +53,7 @@ def test_each_weight_has_a_mark_of_its_own(network):
 
 def test_real_weights_come_where_marks_turn_up(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
-    exchange = Exchange.of(program, weights_of(network), None)
+    exchange = Exchange.of(program, weights_of(network))
     turned = exchange.marks["first.weight"].transpose(0, 2, 3, 1).tobytes()
     others = b"".join(exchange.marks[n].tobytes() for n in exchange.marks if n != "first.weight")
     files = {"model": b"head" + turned + others, "graph": graph_bytes(exchange.program)}
@@ -69,7 +69,7 @@ def test_real_weights_come_where_marks_turn_up(network):
 def test_a_twin_differs_in_the_marks_of_short_weights_alone():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 1)).eval()
     program = exported(network, torch.rand(1, 3, 8, 8))
-    exchange = Exchange.of(program, weights_of(network), None)
+    exchange = Exchange.of(program, weights_of(network))
     twin = exchange.twin()
     assert [name for name in twin.marks if np.any(twin.marks[name] != exchange.marks[name])] == [
         "1.bias"
@@ -81,13 +81,13 @@ def test_a_twin_differs_in_the_marks_of_short_weights_alone():
 
 
 def test_without_short_weights_there_is_no_twin(network):
-    exchange = Exchange.of(exported(network, torch.rand(1, 3, 8, 8)), weights_of(network), None)
+    exchange = Exchange.of(exported(network, torch.rand(1, 3, 8, 8)), weights_of(network))
     assert exchange.twin() is None
 
 
 def test_a_mark_that_is_lost_is_told(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
-    exchange = Exchange.of(program, weights_of(network), None)
+    exchange = Exchange.of(program, weights_of(network))
     with pytest.raises(LostMark, match=r"first\.weight"):
         exchange.settle({"model": b"", "graph": graph_bytes(exchange.program)}, "graph")
 
@@ -96,4 +96,4 @@ def test_a_weight_that_the_program_does_not_hold_is_told(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
     weights = weights_of(network) | {"third.weight": torch.rand(2, 2)}
     with pytest.raises(LostMark, match=r"third\.weight is no constant"):
-        Exchange.of(program, weights, None)
+        Exchange.of(program, weights)

@@ -1,37 +1,36 @@
+"""Weights that fixed values determine are constants, whatever computes them."""
+
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edge_pipeline.compiler.passes.fold_constants import FoldConstants
-from edge_pipeline.compiler.passes.specialise import Specialise
+from edge_pipeline.compiler.passes.specialise import Specialise, specialised_weights
 from edge_pipeline.compiler.program import constants_of, layer_of, run_program
-from edge_pipeline.compiler.source.entries import specialised
-from edge_pipeline.errors import CompileError
 from edge_pipeline.models.base import build_model
 from tests.phi import loud, ordinary
-from tests.programs import exported, network_of, run_checked, targets
+from tests.programs import exported, run_checked, targets
 
 SMALL = {"encoder": "4-6-8", "decoder": "5-3", "out_channels": 2}
 X = torch.rand(1, 3, 12, 17, generator=torch.Generator().manual_seed(0))
 
 
-class AtPhi(nn.Module):
-    """Any network of phi, with phi held as the entries hold it."""
+class At(nn.Module):
+    """A network of a number, at one number."""
 
-    def __init__(self, network, phi=0.35):
+    def __init__(self, network, value=0.35):
         super().__init__()
-        self.network = network
-        self.register_buffer("phi", torch.tensor([phi]))
+        self.network, self.value = network, value
 
     def forward(self, x):
-        return self.network(x, self.phi)
+        return self.network(x, self.value)
 
 
 def run(phi=0.35, options=SMALL):
     model = loud(build_model("phi_unet_pets", options))
-    program = specialised(network_of(model, (X,)), phi).program
+    program = exported(At(model, phi), X)
     return model, program, run_checked(Specialise(), program, X)
 
 
@@ -42,13 +41,13 @@ def test_the_hypernetwork_disappears_with_its_parameters():
     assert "linear" in targets(before)
     assert not result.program.state_dict
     held = sum(value.numel() for value in constants_of(result.program).values())
-    assert held == sum(w.numel() for w in model.predict_weights(torch.tensor([0.35])).values())
+    assert held == sum(w.numel() for w in model.hypernetwork(torch.tensor([0.35])).values())
 
 
 def test_operators_are_those_of_the_unet_with_ordinary_weights():
     model, _, result = run()
     plain = ordinary(model, SMALL, 0.35)
-    program = exported(AtPhi(lambda x, _: plain(x, 0.35)), X)
+    program = exported(At(plain), X)
     assert targets(result.program) == targets(program)
     calls = [
         [
@@ -64,12 +63,14 @@ def test_operators_are_those_of_the_unet_with_ordinary_weights():
 
 def test_each_constant_is_called_after_the_layer_that_takes_it():
     model, _, result = run()
-    weights = model.predict_weights(torch.tensor([0.35]))
+    weights = model.hypernetwork(torch.tensor([0.35]))
     constants = constants_of(result.program)
-    assert set(constants) == {"c_" + name.replace(".", "_") for name in weights}
+    assert set(constants) == {"c_fixed_" + name.replace(".", "_") for name in weights}
+    found = specialised_weights(result.program)
+    assert list(found) == list(weights)
     for name, value in weights.items():
-        assert torch.equal(constants["c_" + name.replace(".", "_")], value)
-        assert any(f"computed {name} from phi" in note for note in result.notes)
+        assert torch.equal(found[name], value)
+        assert any(f"computed {name} from fixed values" in note for note in result.notes)
     convolutions = [n for n in result.program.graph.nodes if "conv2d" in str(n.target)]
     assert layer_of(convolutions[0]) == "encoder0_0"
 
@@ -81,33 +82,47 @@ def test_any_phi(phi, align):
     assert "linear" not in targets(result.program)
 
 
-def test_a_network_without_phi_stays():
-    result = run_checked(Specialise(), exported(lambda x: (x * 2).relu(), X), X)
-    assert not result.modified
+def test_a_network_without_computed_weights_stays():
+    plain = build_model("phi_unet_pets", {**SMALL, "hyper": False})
+    for network in (plain, lambda x, value: (x * value).relu()):
+        result = run_checked(Specialise(), exported(At(network), X), X)
+        assert not result.modified
+        assert specialised_weights(result.program) == {}
 
 
-def test_other_constants_are_left_to_their_own_pass():
-    scale = nn.Parameter(torch.rand(3, 1, 1))
+class Twice(nn.Module):
+    """One layer uses two weights, however the number comes into them."""
 
-    class Network(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.scale = scale
+    def __init__(self):
+        super().__init__()
+        self.base = nn.Parameter(torch.rand(3, 3, 1, 1))
 
-        def forward(self, x, phi):
-            weight = torch.cat([phi, 1 - phi, phi * phi]).reshape(3, 1, 1)
-            return x * weight + self.scale.exp()
+    def forward(self, x, value):
+        first = F.conv2d(x, self.base * value)
+        made = torch.tensor([value, 1 - value, value * value]).reshape(3, 1, 1, 1)
+        return F.conv2d(first, made, groups=3)
 
-    result = run_checked(Specialise(), exported(AtPhi(Network()), X), X)
-    assert targets(result.program) == ["mul", "exp", "add"]
-    assert targets(FoldConstants().run(result.program).program) == ["mul", "add"]
+
+def test_a_number_may_enter_in_any_way():
+    network = At(Twice())
+    result = run_checked(Specialise(), exported(network, X), X)
+    assert targets(result.program) == ["conv2d", "conv2d"]
+    found = specialised_weights(result.program)
+    names = [layer_of(n) for n in result.program.graph.nodes if n.op == "call_function"]
+    assert list(found) == [f"{name}.weight" for name in names]
+    assert torch.equal(found[f"{names[0]}.weight"], network.network.base * 0.35)
 
 
 @pytest.mark.parametrize(
-    ("network", "operator"),
-    [(lambda x, phi: x * phi, "mul"), (lambda x, phi: x + torch.rand_like(phi.exp()), "rand_like")],
-    ids=["phi itself", "random"],
+    ("network", "left"),
+    [
+        (lambda x, value: x + torch.rand(3, 1, 1) * value, ["rand", "mul", "add"]),
+        (lambda x, value: x + torch.zeros(1, 3, 12, 17).expand(9, 3, 12, 17).relu() * value, None),
+    ],
+    ids=["random", "large, of no parameters"],
 )
-def test_what_goes_on_depending_on_phi_is_refused(network, operator):
-    with pytest.raises(CompileError, match=rf"{operator}.* depends on phi and cannot"):
-        Specialise().run(exported(AtPhi(network), X))
+def test_other_tensors_stay_operators(network, left):
+    program = exported(At(network), X)
+    result = run_checked(Specialise(), program, X) if left is None else Specialise().run(program)
+    assert not result.modified
+    assert left is None or targets(result.program) == left

@@ -108,7 +108,7 @@ def test_a_fixed_value_is_no_input_and_specialises(tmp_path):
 def test_a_predictor_and_a_path_of_different_inputs_get_their_own(tmp_path):
     """In the order of forward the style comes first; the path does not take it."""
     network = foreign_network(own.Styled(), [torch.rand(1, 4), picture()])
-    form = form_of(network, "split", None, ())
+    form = form_of(network, "split", ())
     style, image = torch.rand(1, 4), picture(4)
     predictor, path = form.entries
     (seen,) = form.inputs_of(predictor, (style, image))
@@ -165,7 +165,7 @@ def test_a_factory_is_no_path(tmp_path, monkeypatch):
     ("changes", "message"),
     [
         ({"options": {"width": 3}}, "takes no option width"),
-        ({"source": "hyperconv_isp", "fixed": {"phi": 0.5}}, "belong to package.module:factory"),
+        ({"source": "hyperconv_isp", "inputs": {}, "fixed": {"phi": 0.5}}, "no parameter 'phi'"),
         ({"source": "hyperconv_isp", "weights": Path("w.pt")}, "belong to package.module:factory"),
     ],
 )

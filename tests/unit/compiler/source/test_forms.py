@@ -42,7 +42,7 @@ class OfTwo(nn.Module):
 @pytest.fixture(scope="module", params=[False, True])
 def form(request):
     network = network_of(Greatest(), INPUTS[0], free_sizes=request.param)
-    return form_of(network, "split", None, (), WINDOW)
+    return form_of(network, "split", (), WINDOW)
 
 
 def test_a_predictor_sees_windows(form):
@@ -69,7 +69,7 @@ def test_a_split_network_is_run_with_the_filters_of_a_window(form):
 
 def test_each_program_takes_the_inputs_that_it_needs():
     inputs = torch.rand(1, 4, 48, 40), torch.rand(1, 4)
-    form = form_of(network_of(OfTwo(), inputs), "split", None, (), WINDOW)
+    form = form_of(network_of(OfTwo(), inputs), "split", (), WINDOW)
     predictor, path = form.entries
     assert [role.name for role in predictor.inputs] == ["signal"]
     assert [role.name for role in path.inputs] == ["image", predictor.outputs[0].name]
@@ -83,14 +83,14 @@ def test_each_program_takes_the_inputs_that_it_needs():
 
 
 def test_a_program_that_is_the_network_takes_its_inputs():
-    form = form_of(network_of(Greatest(), INPUTS[0]), "dynamic", None, ())
+    form = form_of(network_of(Greatest(), INPUTS[0]), "dynamic", ())
     assert form.inputs_of(form.entries[0], INPUTS[1]) is INPUTS[1]
 
 
 @pytest.mark.parametrize(
-    ("filters", "phi", "words"),
-    [("split", 0.5, "does not go with --phi"), ("specialised", None, "give --phi")],
+    ("filters", "words"),
+    [("split", "does not go with --filters split"), ("dynamic", "requires one fixed number")],
 )
-def test_phi_goes_with_the_forms_that_need_it(filters, phi, words):
+def test_only_fixed_numbers_can_get_other_values_later(filters, words):
     with pytest.raises(InputError, match=words):
-        form_of(network_of(Greatest(), INPUTS[0]), filters, phi, ())
+        form_of(network_of(Greatest(), INPUTS[0]), filters, (), respecialisable=True)

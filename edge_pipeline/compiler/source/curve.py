@@ -1,0 +1,265 @@
+"""The weights of a network as functions of the number that it fixes, found by tracing it.
+
+`respecialise` may change weights alone, so the curve covers the values near the fixed one at which
+the program is the same but for its weights: a rescaling factor changes them only until a map gets
+another size. In that range the weights of a hypernetwork with piecewise linear activations lie on
+a few straight lines, exactly, whatever its size. Other curves get as many knots as they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from edge_pipeline.artifact.weight_curve import CurveSpec, WeightCurve
+from edge_pipeline.compiler.passes.specialise import Specialise, specialised_weights
+from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.errors import EdgePipelineError, InputError
+from edge_pipeline.models.reach import Reach
+
+__all__ = ["curve_of"]
+
+# The range is searched in steps of this share of the value, or of 1 if that is more.
+_STEP = 1e-4
+_MOST_STEPS = 1 << 9
+# Weights of a network that runs in float32 differ by this share of the largest from straight ones.
+_TOLERANCE = 2e-6
+# A weight of which nothing is larger than this share of the largest of all is held to that.
+_FAINT = 1e-3
+# Each knot takes as many values as the network has weights.
+_MOST_KNOTS = 16
+
+_Weights = dict[str, NDArray[np.float32]]
+
+
+class _TooManyKnots(Exception):  # noqa: N818 - caught here
+    """The weights follow the input on more lines than an artifact should carry."""
+
+
+@dataclass(frozen=True)
+class _Point:
+    """The program at one value: its text without weights, and its weights."""
+
+    text: str
+    others: tuple[tuple[str, Tensor], ...]
+    weights: _Weights
+
+    @classmethod
+    def of(cls, program: ExportedProgram) -> _Point:
+        found = specialised_weights(program)
+        exchanged = {value.data_ptr() for value in found.values()}
+        others = tuple(
+            (name, value)
+            for name, value in sorted(program.constants.items())
+            if isinstance(value, Tensor) and value.data_ptr() not in exchanged
+        )
+        shapes = [str(getattr(node.meta.get("val"), "shape", "")) for node in program.graph.nodes]
+        weights = {name: value.numpy() for name, value in found.items()}
+        return cls(f"{program.graph}{shapes}", others, weights)
+
+    def is_like(self, other: _Point) -> bool:
+        """Whether the two programs differ in their weights at most."""
+        return self.text == other.text and all(
+            torch.equal(mine, theirs)
+            for (_, mine), (_, theirs) in zip(self.others, other.others, strict=True)
+        )
+
+
+def curve_of(network: Network) -> WeightCurve:
+    """The weights near the fixed value, at the knots of the straight lines on which they lie.
+
+    Args:
+        network: with an example of its inputs, and one number among its fixed values.
+
+    Raises:
+        InputError: no number is fixed, or several are; or the program at no other value is the
+            same but for its weights.
+        CompileError: torch cannot trace the network.
+    """
+    name, value = _number(network)
+    samples = _Samples(network, name, value)
+    low, high = samples.furthest(-samples.step), samples.furthest(samples.step)
+    if not samples.own.weights or low == high:
+        raise samples.refusal()
+    while True:
+        try:
+            knots = tuple(samples.knots(low, high))
+            break
+        except _TooManyKnots:
+            low, high = (low + value) / 2, (high + value) / 2
+    stacked = {
+        key: np.stack([samples.at(knot).weights[key] for knot in knots])
+        for key in samples.own.weights
+    }
+    weights = {key: v[:1] if (v == v[0]).all() else v for key, v in stacked.items()}
+    return WeightCurve(CurveSpec(input=name, knots=knots), weights)
+
+
+def _number(network: Network) -> tuple[str, float]:
+    """The one fixed input that is a number."""
+    numbers = {
+        name: value
+        for name, value in network.fixed.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    if len(numbers) != 1:
+        found = ", ".join(numbers) or "none"
+        raise InputError(
+            f"--respecialisable requires one fixed number, as in --fix phi=0.35, and there is "
+            f"{found}"
+        )
+    ((name, value),) = numbers.items()
+    return name, float(value)
+
+
+class _Trail(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """What an eager run does with the inputs: operators, numbers and shapes, but no weights."""
+
+    def __init__(self, inputs: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.steps: list[object] = []
+        self._reach = Reach(inputs)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self._reach.follow((args, kwargs), result):
+            operands = tree_leaves((args, kwargs))
+            self.steps += [func, *(v.shape if isinstance(v, Tensor) else v for v in operands)]
+        return result
+
+
+class _Samples:
+    """The network's weights at values of its fixed input, each computed once."""
+
+    def __init__(self, network: Network, name: str, value: float) -> None:
+        self._network, self._name, self._value = network, name, value
+        self.step = _STEP * max(1.0, abs(value))
+        self._held: dict[float, _Point] = {}
+        self._steps = self._trail(value)
+        self.own = self.at(value)
+        largest = {key: float(np.abs(v).max()) for key, v in self.own.weights.items()}
+        faint = _FAINT * max(largest.values(), default=0.0)
+        self._bounds = {key: _TOLERANCE * max(v, faint) for key, v in largest.items()}
+
+    def at(self, value: float) -> _Point:
+        """The program at a value.
+
+        Raises:
+            InputError: more of it than its weights differs from the program at the fixed value.
+        """
+        if value not in self._held:
+            network = self._with(value)
+            program = network.exported(network.example)
+            point = self._held[value] = _Point.of(Specialise().run(program).program)
+            if not point.is_like(self._held[self._value]):
+                raise self.refusal()
+        return self._held[value]
+
+    def refusal(self) -> InputError:
+        """The error if the weights cannot be exchanged for those of another value."""
+        return InputError(
+            f"with another {self._name}, more of {type(self._network.module).__name__} changes "
+            "than its weights; leave out --respecialisable"
+        )
+
+    def _with(self, value: float) -> Network:
+        return self._network.with_fixed({**self._network.fixed, self._name: value})
+
+    def _trail(self, value: float) -> list[object]:
+        network = self._with(value)
+        with _Trail(network.example) as trail:
+            network.run(network.example)
+        steps: list[object] = trail.steps
+        return steps
+
+    def furthest(self, step: float) -> float:
+        """The value furthest from the fixed one, in whole steps, at which the program is alike."""
+
+        def value(steps: int) -> float:
+            return round(self._value + steps * step, 10)
+
+        inside, outside = 0, 1
+        while outside <= _MOST_STEPS and self._is_alike(value(outside)):
+            inside, outside = outside, 2 * outside
+        while outside - inside > 1 and inside < _MOST_STEPS:
+            middle = (inside + outside) // 2
+            if self._is_alike(value(middle)):
+                inside = middle
+            else:
+                outside = middle
+        return value(inside)
+
+    def _is_alike(self, value: float) -> bool:
+        try:
+            return self._trail(value) == self._steps
+        except (EdgePipelineError, RuntimeError, ValueError, ArithmeticError, LookupError):
+            # It does not take the value.
+            return False
+
+    def knots(self, low: float, high: float) -> list[float]:
+        """The values between which all weights are straight lines, the ends included.
+
+        Raises:
+            _TooManyKnots: there are more than an artifact should carry.
+        """
+        found: list[float] = []
+        for knot in self._pieces(low, high):
+            # A knot in the middle of a line is not needed.
+            while len(found) > 1 and self._is_straight(found[-2], found[-1], knot):
+                found.pop()
+            found.append(knot)
+            if len(found) >= _MOST_KNOTS:  # with the last one, which is the end
+                raise _TooManyKnots
+        while len(found) > 1 and self._is_straight(found[-2], found[-1], high):
+            found.pop()
+        return [*found, high]
+
+    def _pieces(self, low: float, high: float) -> Iterator[float]:
+        """The beginnings of straight pieces, in order."""
+        first, last = low + (high - low) / 4, high - (high - low) / 4
+        straight = all(self._is_straight(low, middle, high) for middle in (first, last))
+        if straight or high - low < self.step / 64:
+            yield low
+            return
+        bend = _crossing(lambda value: self.at(value).weights, (low, first, last, high))
+        if not low < bend < high:
+            bend = (low + high) / 2
+        yield from self._pieces(low, bend)
+        yield from self._pieces(bend, high)
+
+    def _is_straight(self, low: float, middle: float, high: float) -> bool:
+        """Whether the weights at `middle` lie on the lines from `low` to `high`."""
+        share = (middle - low) / (high - low)
+        ends, found = (self.at(low).weights, self.at(high).weights), self.at(middle).weights
+        return all(
+            float(np.abs((1 - share) * ends[0][key] + share * ends[1][key] - found[key]).max())
+            <= bound
+            for key, bound in self._bounds.items()
+        )
+
+
+def _crossing(
+    weights: Callable[[float], _Weights], values: tuple[float, float, float, float]
+) -> float:
+    """Where the line through the first two values is nearest to that through the last two."""
+    low, first, last, high = (
+        np.concatenate([w.ravel().astype(np.float64) for w in weights(v).values()]) for v in values
+    )
+    a, b, c, d = values
+    left, right = (first - low) / (b - a), (high - last) / (d - c)
+    turn = left - right
+    size = float(turn @ turn)
+    # Both lines from a on: low + left * t, and high + right * (t - (d - a)).
+    apart = low - high + right * (d - a)
+    return a - float(turn @ apart) / size if size else (a + d) / 2

@@ -1,0 +1,123 @@
+"""The curve of weights: as the network computes them, at as few knots as their lines have."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from torch import nn
+
+from edge_pipeline.compiler.source.curve import curve_of
+from edge_pipeline.compiler.source.foreign import foreign_network
+from edge_pipeline.errors import InputError
+from edge_pipeline.models.base import build_model
+from edge_pipeline.models.phi_unet import sizes_of
+from tests.phi import loud
+from tests.programs import network_of
+
+SMALL = {"encoder": "3-4", "decoder": "3", "hidden2": 8}
+
+
+def with_biases(model, seed=3):
+    """A hypernetwork whose hidden units bend at many values, as trained ones do."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for layer in (model.hypernetwork.hidden[0], model.hypernetwork.hidden[2]):
+            layer.bias.normal_(0, 0.5)
+    return loud(model)
+
+
+def test_between_its_ends_it_is_the_hypernetwork_and_the_maps_keep_their_sizes():
+    model = with_biases(build_model("phi_unet_pets", SMALL))
+    size = (5, 7)
+    network = network_of(model, (torch.rand(1, 3, *size),)).with_fixed({"phi": 0.3})
+    curve = curve_of(network)
+    low, high = curve.spec.knots[0], curve.spec.knots[-1]
+    sizes = sizes_of(*size, 0.3, 2)
+    assert sizes_of(*size, low, 2) == sizes == sizes_of(*size, high, 2)
+    assert sizes_of(*size, low - 1e-4, 2) != sizes
+    assert high == 0.3 + 512e-4  # as far as it looks
+    assert 2 < len(curve.spec.knots) < 16
+    for phi in np.random.default_rng(0).uniform(low, high, 20):
+        with torch.no_grad():
+            wanted = model.hypernetwork(torch.tensor([float(phi)]))
+        found = curve.at(phi)
+        assert list(found) == list(wanted)
+        for name, value in wanted.items():
+            largest = float(value.abs().max())
+            assert np.abs(found[name] - value.numpy()).max() <= 4e-6 * largest, name
+
+
+class Bent(nn.Module):
+    """Its weight bends where the number is 0.5, and one weight is the same at all numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = nn.Parameter(torch.rand(2, 2, 3, 3))
+
+    def forward(self, image, gain, other=None):
+        bend = (torch.full((1,), gain) - 0.5).relu()
+        y = F.conv2d(image, self.base * (1 + bend), padding=1)
+        return F.conv2d(y, self.base.flip(3), padding=1)
+
+
+def picture():
+    return torch.rand(1, 2, 8, 8)
+
+
+def test_a_bend_is_one_knot_and_what_does_not_change_is_held_once():
+    curve = curve_of(foreign_network(Bent(), [picture()], fixed={"gain": 0.48, "other": True}))
+    low, bend, high = curve.spec.knots
+    assert low < 0.48 < high
+    assert abs(bend - 0.5) < 1e-5
+    assert sorted(len(value) for value in curve.weights.values()) == [1, 3]
+
+
+class Smooth(nn.Module):
+    """Its weight turns on a circle."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = nn.Parameter(torch.rand(2, 2, 3, 3))
+
+    def forward(self, image, angle):
+        at = torch.full((1,), 0.3 * angle)
+        return F.conv2d(image, self.base * at.sin() + self.base.flip(0) * at.cos(), padding=1)
+
+
+def test_a_smooth_curve_is_cut_to_the_range_that_a_few_lines_follow(monkeypatch):
+    monkeypatch.setattr("edge_pipeline.compiler.source.curve._MOST_KNOTS", 4)
+    network = foreign_network(Smooth(), [picture()], fixed={"angle": 1.0})
+    curve = curve_of(network)
+    low, high = curve.spec.knots[0], curve.spec.knots[-1]
+    assert low < 1 < high < 1.05
+    assert 2 < len(curve.spec.knots) <= 4
+    base = network.module.base.detach()
+    for angle in np.linspace(low, high, 30):
+        wanted = base * np.sin(0.3 * angle) + base.flip(0) * np.cos(0.3 * angle)
+        (found,) = curve.at(angle).values()
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=4e-6)
+
+
+class Scaled(nn.Module):
+    """The number reaches the maps themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = nn.Parameter(torch.rand(2, 2, 3, 3))
+
+    def forward(self, image, gain):
+        return F.conv2d(image * gain, self.base * gain)
+
+
+@pytest.mark.parametrize(
+    ("module", "fixed", "words"),
+    [
+        (Scaled, {"gain": 0.4}, "with another gain, more of Scaled changes than its weights"),
+        (Bent, {"gain": 0.4, "other": 1}, "requires one fixed number.* and there is gain, other"),
+        (nn.Identity, {}, "requires one fixed number.* and there is none"),
+    ],
+)
+def test_which_values_may_change(module, fixed, words):
+    network = foreign_network(module(), [picture()], fixed=fixed)
+    with pytest.raises(InputError, match=words):
+        curve_of(network)
