@@ -7,10 +7,11 @@ here, from the graph that the artifact carries, where torch is installed.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +68,60 @@ class Trials:
         return np.random.default_rng([self.seed, index])
 
 
+class _Side:
+    """An artifact's programs, open in one runtime; used as a context manager."""
+
+    def __init__(self, artifact: Artifact, threads: int, runtime: str | None) -> None:
+        self._artifact = artifact
+        self._threads = threads
+        self._runtime = runtime
+        with ExitStack() as stack:
+            self._sessions = {
+                spec.name: stack.enter_context(self._session(spec))
+                for spec in artifact.manifest.programs
+            }
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def _session(self, spec: ProgramSpec, constants: Arrays | None = None) -> Session:
+        return open_session(
+            self._artifact,
+            spec.name,
+            threads=self._threads,
+            runtime=self._runtime,
+            constants=constants,
+        )
+
+    def run(self, spec: ProgramSpec, inputs: Arrays) -> Arrays:
+        """Run one program."""
+        return self._sessions[spec.name].run(inputs)
+
+    def chain(self, seen: Arrays, inputs: Arrays) -> Arrays:
+        """Predict filters on `seen`, and run the path with them on `inputs`."""
+        predictor, path = self._artifact.manifest.programs
+        filters = self.run(predictor, seen)
+        if self._artifact.manifest.filters == "split":
+            return self.run(path, inputs | filters)
+        with self._session(path, filters) as session:
+            return session.run(inputs)
+
+
 def verify_artifact(
     artifact: Artifact, *, threads: int = 1, trials: Trials | None = None
 ) -> VerifyReport:
     """Run each program on its reference input and on random ones, and compare with eager.
 
-    The programs of a split artifact are also run as a chain, each side with its own filters.
+    A predictor and its path are also run as a chain, each side with its own filters.
 
     Args:
         artifact: a checked artifact.
@@ -94,22 +143,13 @@ def verify_artifact(
         return _report(artifact, threads, (), "not_run", notes + manifest.notes)
     programs: list[ProgramReport] = []
     with ExitStack() as stack:
-
-        def opened(runtime: str | None) -> dict[str, Session]:
-            return {
-                spec.name: stack.enter_context(
-                    open_session(artifact, spec.name, threads=threads, runtime=runtime)
-                )
-                for spec in manifest.programs
-            }
-
-        tested = opened(None)
+        tested = stack.enter_context(_Side(artifact, threads, None))
         for spec in manifest.programs:
             inputs, expected = artifact.reference(spec.name)
-            found = tested[spec.name].run(inputs)
+            found = tested.run(spec, inputs)
             programs.append(_judged(manifest, spec, "reference", inputs, expected, found, trials))
         if count:
-            eager = opened(EAGER)
+            eager = stack.enter_context(_Side(artifact, threads, EAGER))
             programs += _eager_on_reference(artifact, eager)
             for index in range(count):
                 programs += _random_trial(artifact, tested, eager, trials, index)
@@ -141,25 +181,19 @@ def _random_count(artifact: Artifact, trials: Trials) -> tuple[int, tuple[str, .
     return 0, (f"on the reference input only: {reason}",)
 
 
-def _eager_on_reference(
-    artifact: Artifact, eager: Mapping[str, Session]
-) -> Iterator[ProgramReport]:
+def _eager_on_reference(artifact: Artifact, eager: _Side) -> Iterator[ProgramReport]:
     """That the graph is the network: it gives again what was kept when it was compiled."""
     for spec in artifact.manifest.programs:
         inputs, expected = artifact.reference(spec.name)
-        pair = (expected, eager[spec.name].run(inputs))
+        pair = (expected, eager.run(spec, inputs))
         exact = TOLERANCES["fp32"]
         yield judged(artifact.manifest, spec, "reference, eager", inputs, pair, exact)
 
 
 def _random_trial(
-    artifact: Artifact,
-    tested: Mapping[str, Session],
-    eager: Mapping[str, Session],
-    trials: Trials,
-    index: int,
+    artifact: Artifact, tested: _Side, eager: _Side, trials: Trials, index: int
 ) -> list[ProgramReport]:
-    """Every program on inputs of its own, then a split artifact's two as a chain."""
+    """Every program on inputs of its own, then a predictor and its path as a chain."""
     manifest = artifact.manifest
     rng, kind = trials.rng(index), trials.kind(manifest, index)
     label = f"random {index}"
@@ -170,13 +204,12 @@ def _random_trial(
         minimum = manifest.tile.minimum
         inputs = random_inputs(spec, reference, rng, kind=kind, minimum=minimum)
         drawn[spec.name] = inputs
-        expected, found = eager[spec.name].run(inputs), tested[spec.name].run(inputs)
+        expected, found = eager.run(spec, inputs), tested.run(spec, inputs)
         reports.append(_judged(manifest, spec, label, inputs, expected, found, trials))
-    if manifest.filters == "split":
+    if len(drawn) > 1:
         predictor, path = manifest.programs
         seen, packed = drawn[predictor.name], drawn[path.name]
-        expected = eager[path.name].run(packed | eager[predictor.name].run(seen))
-        found = tested[path.name].run(packed | tested[predictor.name].run(seen))
+        expected, found = eager.chain(seen, packed), tested.chain(seen, packed)
         report = _judged(manifest, path, label, packed, expected, found, trials)
         reports.append(report.model_copy(update={"program": f"{predictor.name} + {path.name}"}))
     return reports

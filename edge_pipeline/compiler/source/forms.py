@@ -30,9 +30,11 @@ class Form:
         filters: the treatment of computed weights.
         phi: the rescaling factor that the network is specialised for, if it is.
         entries: the programs, in the manifest's order.
-        ports: the names of the network's inputs, in order; needed for `split`.
+        ports: the names of the network's inputs, in order; needed if the predictor is separate.
         calibration: the captures on which folded filters were predicted.
-        window: side of the part of each map that the predictor of a split network sees at most.
+        window: side of the part of each map that a separate predictor sees at most.
+        path: of a refolded network, the path with filters as inputs, which no program is built of;
+            it tells what the folded one gives with each input's own filters.
     """
 
     filters: WeightsForm
@@ -41,10 +43,11 @@ class Form:
     ports: tuple[str, ...] = ()
     calibration: Calibration | None = None
     window: int = WINDOW
+    path: Entry | None = None
 
     def run(self, inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
         """Return the network's first output, eagerly and in fp32."""
-        path = self.entries[-1]
+        path = self.path or self.entries[-1]
         output: NDArray[np.float32] = path.run(self.inputs_of(path, inputs))[0].numpy()
         return output
 
@@ -77,10 +80,12 @@ def form_of(
 
     Args:
         network: with an example of its inputs.
-        filters: `dynamic`, `folded` or `split`; `specialised` is the result of phi in `dynamic`.
+        filters: `dynamic`, `folded`, `split` or `refolded`; `specialised` is the result of phi in
+            `dynamic`.
         phi: required by networks that have a rescaling factor, refused by others.
-        calibration: captures for `folded`; those that come with the project if empty.
-        window: side of the part of each map that the predictor of a split network sees at most.
+        calibration: captures for `folded` and `refolded`; those that come with the project if
+            empty.
+        window: side of the part of each map that a separate predictor sees at most.
 
     Raises:
         InputError: the network cannot be compiled in that form.
@@ -95,8 +100,12 @@ def form_of(
         raise InputError("a specialised network requires its phi; give --phi")
     if filters == "dynamic":
         return Form("dynamic", None, (entries.dynamic(network),))
+    ports = tuple(port.name for port in network.geometry.inputs)
     if filters == "split":
-        ports = tuple(port.name for port in network.geometry.inputs)
         return Form("split", None, entries.split(network, window), ports, window=window)
     constants, record = calibrated_filters(network, calibration)
-    return Form("folded", None, (entries.folded(network, constants),), calibration=record)
+    folded = entries.folded(network, constants)
+    if filters == "folded":
+        return Form("folded", None, (folded,), calibration=record)
+    predictor, path = entries.split(network, window)
+    return Form("refolded", None, (predictor, folded), ports, record, window, path)
