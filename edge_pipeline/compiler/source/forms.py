@@ -12,6 +12,7 @@ from torch import Tensor
 
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.provenance import Calibration
+from edge_pipeline.compiler.passes.fold_batch_norm import FoldBatchNorm
 from edge_pipeline.compiler.precision.calibrate import calibrated_filters
 from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.entries import Entry, windowed
@@ -100,6 +101,8 @@ def form_of(
         raise InputError("a specialised network requires its phi; give --phi")
     if filters == "dynamic":
         return Form("dynamic", None, (entries.dynamic(network),))
+    # Before the cut: the predictor scales a computed weight, and no pass folds anything into it.
+    network = network.after(FoldBatchNorm())
     ports = tuple(port.name for port in network.geometry.inputs)
     if filters == "split":
         return Form("split", None, entries.split(network, window), ports, window=window)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.compiler.pipeline import run_passes
+from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.errors import CompileError, EdgePipelineError
 
@@ -35,6 +37,7 @@ class Network:
         free_sizes: whether programs leave height and width open.
         names: parameters of the module's `forward` that the inputs belong to; by place if empty.
         fixed: values for other parameters of `forward`.
+        steps: passes that every traced program goes through first.
     """
 
     module: nn.Module
@@ -45,11 +48,16 @@ class Network:
     free_sizes: bool = False
     names: tuple[str, ...] = ()
     fixed: Mapping[str, object] = field(default_factory=dict)
+    steps: tuple[Pass, ...] = ()
     _programs: dict[_Shapes, ExportedProgram] = field(default_factory=dict, repr=False)
 
     def sized(self, example: tuple[Tensor, ...], *, free_sizes: bool) -> Network:
         """The same network for inputs like `example`."""
         return replace(self, example=example, free_sizes=free_sizes, _programs={})
+
+    def after(self, *steps: Pass) -> Network:
+        """The same network, whose traced programs go through passes first."""
+        return replace(self, steps=(*self.steps, *steps), _programs={})
 
     def traced(self, example: tuple[Tensor, ...] | None = None) -> ExportedProgram:
         """Trace the network, once for each set of input shapes.
@@ -63,7 +71,8 @@ class Network:
         inputs = self.example if example is None else example
         shapes = tuple(tuple(value.shape) for value in inputs)
         if shapes not in self._programs:
-            self._programs[shapes] = self.exported(Forward(self), inputs)
+            whole = self.exported(Forward(self), inputs)
+            self._programs[shapes] = run_passes(whole, self.steps, inputs) if self.steps else whole
         return self._programs[shapes]
 
     def exported(self, module: Forward, example: tuple[Tensor, ...]) -> ExportedProgram:
