@@ -60,6 +60,8 @@ class Core(NamedTuple):
 class Network:
     """An artifact opened for developing; used as a context manager.
 
+    The path of a refolded artifact is loaded for each mosaic, with its filters as constants.
+
     Args:
         artifact: a checked artifact.
         threads: how many threads compute.
@@ -145,7 +147,8 @@ class Network:
             Cores that cover the mosaic, each pixel once.
 
         Raises:
-            InputError: the mosaic is larger than an artifact takes that cannot be tiled.
+            InputError: the mosaic is larger than an artifact takes that cannot be tiled, or the
+                filters do not fit.
             RuntimeFailure: the runtime failed, or gave values that are not finite.
         """
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
