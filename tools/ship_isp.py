@@ -2,7 +2,7 @@
 
     python -m tools.ship_isp CHECKPOINT [--folder calibration/pretrained/isp_default]
 
-The folder gets `checkpoint.safetensors` and `artifact/`, compiled for ONNX Runtime with split
+The folder gets `checkpoint.safetensors` and `artifact/`, compiled for ONNX Runtime with refolded
 filters. It is replaced whole or not at all.
 """
 
@@ -40,7 +40,7 @@ def ship(checkpoint: Path, folder: Path = FOLDER, *, largest_bytes: int = LARGES
     Raises:
         CheckpointError: the checkpoint is damaged, or its model card states no linear camera RGB.
         InputError: checkpoint and artifact take more than `largest_bytes`, or the network cannot
-            be compiled with split filters.
+            be compiled with refolded filters.
         OutputError: `folder` cannot be written.
     """
     space = load_checkpoint(checkpoint).card.get("output_space")
@@ -53,7 +53,9 @@ def ship(checkpoint: Path, folder: Path = FOLDER, *, largest_bytes: int = LARGES
         shipped = new / "checkpoint.safetensors"
         shutil.copyfile(checkpoint, shipped)
         compile_model(
-            CompileRequest(source=shipped, output=new / "artifact", backend="onnx", filters="split")
+            CompileRequest(
+                source=shipped, output=new / "artifact", backend="onnx", filters="refolded"
+            )
         )
         size = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
         if size > largest_bytes:

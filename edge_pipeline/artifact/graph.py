@@ -23,6 +23,15 @@ from edge_pipeline.errors import ArtifactError
 __all__ = ["Call", "Graph", "graph_file_bytes", "read_graph", "references_in"]
 
 _KEY = "edge_pipeline.graph"
+_UNREADABLE = (
+    OSError,
+    safetensors.SafetensorError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+)
 
 
 class Call(Schema):
@@ -97,23 +106,28 @@ def graph_file_bytes(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> bytes
     return safetensors.numpy.save(dict(weights), {_KEY: text})
 
 
-def read_graph(path: Path) -> tuple[Graph, dict[str, NDArray[Any]]]:
+def read_graph(path: Path, content: bytes | None = None) -> tuple[Graph, dict[str, NDArray[Any]]]:
     """Read and check a graph file.
+
+    Args:
+        path: the file.
+        content: what to read in its place; `path` then only names it in errors.
 
     Raises:
         ArtifactError: the file is damaged, or of another kind.
     """
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        data = path.read_bytes() if content is None else content
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        weights = safetensors.numpy.load(data)
+        text = header.get("__metadata__", {}).get(_KEY)
         if text is None:
             raise ArtifactError(f"{path} holds no graph; compile the artifact again")
         graph = Graph.model_validate(json.loads(text))
     except ValidationError as error:
         reason = error.errors(include_url=False)[0]["msg"]
         raise ArtifactError(f"{path} holds a damaged graph: {reason}") from error
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError, RecursionError) as error:
+    except _UNREADABLE as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{path} is not a readable graph file: {reason}") from error
     if sorted(weights) != sorted(graph.weights):

@@ -39,7 +39,7 @@ FORMAT: Literal["edge_pipeline.artifact"] = "edge_pipeline.artifact"
 SCHEMA_VERSION: Literal[1] = 1
 
 ProgramName = Literal["forward", "predict_filters", "apply_filters"]
-WeightsForm = Literal["dynamic", "folded", "split", "specialised"]
+WeightsForm = Literal["dynamic", "folded", "split", "refolded", "specialised"]
 Checked = Literal["verified", "translation", "not_run"]
 
 _PROGRAMS_OF: dict[WeightsForm, tuple[str, ...]] = {
@@ -47,6 +47,7 @@ _PROGRAMS_OF: dict[WeightsForm, tuple[str, ...]] = {
     "folded": ("forward",),
     "specialised": ("forward",),
     "split": ("predict_filters", "apply_filters"),
+    "refolded": ("predict_filters", "forward"),
 }
 
 
@@ -142,14 +143,18 @@ class Manifest(Schema):
     `specialised` those that the `fixed` inputs determine; all three have the one program
     `forward`. `split` has `predict_filters` (input to filters) and `apply_filters` (input and
     filters to output). `curve` is the file of the weights at other values of a fixed input.
+    `refolded` has `predict_filters` and the folded `forward`, whose `constants` are those filters:
+    whoever runs it predicts the filters of a capture and writes them over the constants in memory
+    before the runtime loads the program.
 
     `checked` is `verified` if each program ran in its own runtime and agreed with eager on its
     reference input before the artifact was written; `translation` if another program evaluated the
     file's operators and agreed, which proves what was written and not how it will run; `not_run`
     if nothing here can run or evaluate it.
 
-    `calibration` is what folded filters were predicted on, `precision_calibration` what ranges of
-    int8 were observed on; `losses` what folding and precision cost in the task's metric.
+    `calibration` is what folded filters were predicted on, also those in the file of a refolded
+    program; `precision_calibration` what ranges of int8 were observed on; `losses` what folding and
+    precision cost in the task's metric.
     """
 
     format: Literal["edge_pipeline.artifact"] = FORMAT
@@ -184,8 +189,13 @@ class Manifest(Schema):
             taken = {(t.name, t.shape) for t in path.inputs[1:]}
             if made != taken:
                 raise ValueError("predict_filters does not give what apply_filters takes")
-        if self.filters == "folded" and self.calibration is None:
-            raise ValueError("filters=folded wants a calibration")
+        if self.filters == "refolded":
+            predictor, path = self.programs
+            made = {(t.name, t.shape) for t in predictor.outputs}
+            if made != {(c.name, c.shape) for c in path.constants}:
+                raise ValueError("predict_filters does not give the constants of forward")
+        if self.filters in ("folded", "refolded") and self.calibration is None:
+            raise ValueError(f"filters={self.filters} wants a calibration")
         if self.filters == "specialised" and not self.fixed:
             raise ValueError("filters=specialised wants a fixed value")
         if self.curve is not None and self.filters != "specialised":

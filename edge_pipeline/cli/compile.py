@@ -36,6 +36,7 @@ class Filters(StrEnum):
     DYNAMIC = "dynamic"
     FOLDED = "folded"
     SPLIT = "split"
+    REFOLDED = "refolded"
 
 
 def command(
@@ -60,14 +61,17 @@ def command(
         Filters,
         typer.Option(
             help="dynamic: predicted in the graph; folded: constants, predicted once on the "
-            "calibration captures; split: two programs, predict_filters and apply_filters."
+            "calibration captures; split: two programs, predict_filters and apply_filters; "
+            "refolded: predict_filters and the folded program, into which the filters of each "
+            "capture are written in memory."
         ),
     ] = Filters.DYNAMIC,
     calibration: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE...",
-            help="Captures for folded; captures or pictures for int8. Else the bundled ones.",
+            help="Captures for folded and refolded; captures or pictures for int8. Else the "
+            "bundled ones.",
         ),
     ] = None,
     phi: Annotated[

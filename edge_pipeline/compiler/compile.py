@@ -18,6 +18,7 @@ from edge_pipeline.artifact.store import Artifact, build_artifact
 from edge_pipeline.compiler.backends.base import Backend, Order, open_backend
 from edge_pipeline.compiler.build import Target, build
 from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
+from edge_pipeline.compiler.refolding import check_constants, check_request
 from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source.description import Description, described
 from edge_pipeline.compiler.source.foreign import foreign_network
@@ -96,7 +97,9 @@ def compile_module(
         output: the artifact's folder.
         backend: as in the registry: `onnx`, `executorch`, `litert`, `coreml`, ...
         filters: `dynamic` computes weights in the program; `split` makes a program that predicts
-            them and one that takes them; `folded` has those of the example inputs as constants.
+            them and one that takes them; `folded` has those of the example inputs as constants;
+            `refolded` is `folded` with the program that predicts them, so that those of each input
+            can take the constants' place in memory before the runtime loads the program.
         precision: of weights and arithmetic.
         fixed: values for parameters of `forward` that the program shall not have, such as a
             number that sets the cost.
@@ -147,6 +150,7 @@ def _backend_of(request: CompileRequest) -> Backend:
         )
     if request.free_sizes and not backend.FREE_SIZES:
         raise InputError(f"{request.backend} is compiled for fixed sizes; leave out --free-sizes")
+    check_request(request)
     return backend
 
 
@@ -193,6 +197,7 @@ def compile_network(
         build(entry, target, [form.inputs_of(entry, one) for one in samples])
         for entry in form.entries
     ]
+    check_constants(request, built)
     work = Work(request, network, size, form, tuple(built), observed, tools)
     on_step("checking what was written")
     return build_artifact(request.output, work.describe, work.files(), force=request.force)
@@ -213,7 +218,7 @@ def _samples(
     """What int8 is calibrated on; nothing for the other precisions."""
     if request.precision == "int8":
         return sample_inputs(geometry, size, request.calibration)
-    if request.calibration and request.filters != "folded":
+    if request.calibration and request.filters not in ("folded", "refolded"):
         raise InputError(
             f"--filters {request.filters} in {request.precision} needs no calibration; leave it out"
         )

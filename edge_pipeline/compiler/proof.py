@@ -11,6 +11,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge_pipeline.artifact.constants import patch
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.schema import Precision, Space
 from edge_pipeline.compare import TOLERANCES, compare
@@ -27,8 +28,15 @@ __all__ = ["board_notes", "compiled_run", "doubts", "prove"]
 Arrays = dict[str, NDArray[np.float32]]
 
 
-def _open(folder: Path, backend: str, spec: ProgramSpec) -> Session:
-    session: Session = RUNTIMES.load(backend).open_session(folder / spec.file, spec, 1)
+def _open(
+    folder: Path, backend: str, spec: ProgramSpec, constants: Arrays | None = None
+) -> Session:
+    """A session of a program; `constants` take the place of those in its files."""
+    replaced: tuple[dict[str, bytes], ...] = ()
+    if constants is not None:
+        held = {c.file: (folder / c.file).read_bytes() for c in spec.constants}
+        replaced = (patch(held, spec.constants, constants),)
+    session: Session = RUNTIMES.load(backend).open_session(folder / spec.file, spec, 1, *replaced)
     return session
 
 
@@ -140,7 +148,8 @@ def compiled_run(
                 filters = session.run(seen)
         spec = specs[-1]
         own = {t.name: named[t.name].numpy() for t in spec.inputs if t.name in named}
-        with _open(folder, backend, spec) as session:
-            return session.run(own | filters)[spec.outputs[0].name]
+        refolded = len(specs) > 1 and spec.name == "forward"
+        with _open(folder, backend, spec, filters if refolded else None) as session:
+            return session.run(own if refolded else own | filters)[spec.outputs[0].name]
 
     return run

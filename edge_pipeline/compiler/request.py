@@ -25,7 +25,7 @@ class CompileRequest:
         output: the artifact's folder.
         backend: as in the registry.
         options: of a registered network; a checkpoint has its own.
-        filters: `dynamic`, `folded` or `split`.
+        filters: `dynamic`, `folded`, `split` or `refolded`.
         precision: of weights and arithmetic.
         calibration: captures or pictures for folding and for int8, or folders of them; those that
             come with the project when empty.
@@ -34,7 +34,7 @@ class CompileRequest:
         size: height and width of the first input. A backend with fixed sizes compiles for it (the
             network's own default when left out); one with free sizes makes its reference of it.
         seed: of fresh weights; 0 when left out.
-        window: side of what the predictor of a split network sees at most, in pixels of the input.
+        window: side of what a separate predictor sees at most, in pixels of the input.
         device: the profile in `devices/` by whose measured costs convolutions are lowered.
         allowed: operators that may stay outside the delegate, by name.
         tflite_runtime: for LiteRT, the interpreter of an environment with tflite-runtime 2.14 to

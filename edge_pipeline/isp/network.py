@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -25,7 +25,7 @@ from edge_pipeline.isp.tiles import (
     tiles,
 )
 from edge_pipeline.raw.cfa import pack
-from edge_pipeline.runtime.base import open_session
+from edge_pipeline.runtime.base import Session, open_session
 
 __all__ = ["LARGEST_WINDOW", "Core", "Network"]
 
@@ -34,6 +34,9 @@ LARGEST_WINDOW = 1024
 
 _COLOURS = 3
 _SCALE = 2
+
+Arrays = dict[str, NDArray[np.float32]]
+_Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Core(NamedTuple):
@@ -57,6 +60,8 @@ class Core(NamedTuple):
 class Network:
     """An artifact opened for developing; used as a context manager.
 
+    The path of a refolded artifact is loaded for each mosaic, with its filters as constants.
+
     Args:
         artifact: a checked artifact.
         threads: how many threads compute.
@@ -76,14 +81,17 @@ class Network:
                 f"{artifact.folder} gives {self._tile.scale} pixels for a packed one; "
                 f"developing needs a network that gives {_SCALE}"
             )
-        self._split = artifact.manifest.filters == "split"
-        self._path = artifact.program("apply_filters" if self._split else "forward")
+        self._threads = threads
+        self._path = artifact.manifest.programs[-1]
         self._fixed = fixed_size(self._path)
+        self._run: Session | None = None
+        self._predict: Session | None = None
         with ExitStack() as stack:
-            self._run = stack.enter_context(
-                open_session(artifact, self._path.name, threads=threads)
-            )
-            if self._split:
+            if artifact.manifest.filters != "refolded":  # whose path is opened for each capture
+                self._run = stack.enter_context(
+                    open_session(artifact, self._path.name, threads=threads)
+                )
+            if len(artifact.manifest.programs) > 1:
                 self._predict = stack.enter_context(
                     open_session(artifact, "predict_filters", threads=threads)
                 )
@@ -105,8 +113,8 @@ class Network:
         """Sizes of a mosaic must divide by this, in mosaic pixels."""
         return 2 * self._tile.stride
 
-    def filters(self, mosaic: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """The filters for a mosaic; none where the artifact has them inside.
+    def filters(self, mosaic: NDArray[np.float32]) -> Arrays:
+        """The filters for a mosaic; none if the artifact has no predictor of its own.
 
         Args:
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
@@ -114,7 +122,7 @@ class Network:
         Raises:
             RuntimeFailure: the runtime failed.
         """
-        if not self._split:
+        if self._predict is None:
             return {}
         height, width = self._least()
         mosaic = grow(mosaic, 2 * height, 2 * width)
@@ -124,7 +132,7 @@ class Network:
     def cores(
         self,
         mosaic: NDArray[np.float32],
-        filters: dict[str, NDArray[np.float32]],
+        filters: Arrays,
         *,
         grain: float = 0.0,
     ) -> Iterator[Core]:
@@ -139,26 +147,36 @@ class Network:
             Cores that cover the mosaic, each pixel once.
 
         Raises:
-            InputError: the mosaic is larger than an artifact takes that cannot be tiled.
+            InputError: the mosaic is larger than an artifact takes that cannot be tiled, or the
+                filters do not fit.
             RuntimeFailure: the runtime failed, or gave values that are not finite.
         """
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
         total = len(rows) * len(cols)
-        for i, tile in enumerate(tiles(rows, cols)):
-            rgb = self._run_tile(mosaic, filters, tile, grain)
-            yield Core(2 * tile.rows.core_start, 2 * tile.cols.core_start, rgb, i + 1, total)
+        with self._with_filters(filters) as run:
+            for i, tile in enumerate(tiles(rows, cols)):
+                rgb = self._run_tile(mosaic, run, tile, grain)
+                yield Core(2 * tile.rows.core_start, 2 * tile.cols.core_start, rgb, i + 1, total)
+
+    @contextmanager
+    def _with_filters(self, filters: Arrays) -> Iterator[_Run]:
+        """The path with the filters of a capture; packed [1, 4, h, w] -> rgb [1, C, 2h, 2w]."""
+        if self._run is not None:
+            session = self._run
+            yield lambda packed: session.run({"packed": packed, **filters})["rgb"]
+        else:
+            with open_session(
+                self.artifact, self._path.name, threads=self._threads, constants=filters
+            ) as own:
+                yield lambda packed: own.run({"packed": packed})["rgb"]
 
     def _run_tile(
-        self,
-        mosaic: NDArray[np.float32],
-        filters: dict[str, NDArray[np.float32]],
-        tile: Tile,
-        grain: float,
+        self, mosaic: NDArray[np.float32], run: _Run, tile: Tile, grain: float
     ) -> NDArray[np.float32]:
         rows, cols = tile.rows, tile.cols
         packed = pack(cut(mosaic, tile))
         # [1, 3, 2h, 2w] -> [3, 2h, 2w] of the window -> of the core
-        rgb = self._run.run({"packed": packed[None], **filters})["rgb"][0, :_COLOURS]
+        rgb = run(packed[None])[0, :_COLOURS]
         rgb = keep_grain(rgb, packed, grain)
         top, left = rows.core_start - rows.start, cols.core_start - cols.start
         high, wide = rows.core_stop - rows.core_start, cols.core_stop - cols.core_start

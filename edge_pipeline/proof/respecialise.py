@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from edge_pipeline.artifact.constants import check_values, patch
-from edge_pipeline.artifact.manifest import Constant, Manifest, ProgramSpec
+from edge_pipeline.artifact.exchanging import exchanged_files
+from edge_pipeline.artifact.manifest import Manifest, ProgramSpec, WeightsForm
 from edge_pipeline.artifact.place import check_output
-from edge_pipeline.artifact.places import check_places
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
 from edge_pipeline.artifact.schema import Value
 from edge_pipeline.artifact.store import Artifact, build_artifact, reference_bytes
@@ -50,6 +49,12 @@ _SAID_OF: Mapping[ReferenceFrom, str] = {
     "own": "the reference output is this program's own, here, and not eager's",
     "eager": "the reference output is eager's, with the new weights",
     "none": "the reference output is unknown, so it is not a number",
+}
+
+_COMPUTED: Mapping[WeightsForm, str] = {
+    "dynamic": "computes its filters itself",
+    "split": "is given them",
+    "refolded": "computes them for each capture",
 }
 
 
@@ -99,7 +104,7 @@ def respecialise(
         RuntimeFailure: the copy does not run.
         VerificationError: it does not give what eager gives.
     """
-    constants = _constants(artifact)
+    _check_exchangeable(artifact)
     check_output(output, force=force, sources=[artifact.folder])
     old_fixed = artifact.manifest.fixed
     if filters is not None and not fixed:
@@ -109,10 +114,10 @@ def respecialise(
         change = _Change(_predicted(artifact, fixed), {**old_fixed, **fixed}, words)
     else:
         raise InputError("give either filters or a fixed value: one of them decides the weights")
-    check_values(constants, change.values)
     old = {name: artifact.folder / name for name in artifact.manifest.files}
-    held = _held(artifact)
-    files: dict[str, bytes | Path] = {**old, **patch(held, constants, change.values)}
+    files: dict[str, bytes | Path] = {**old}
+    for spec in artifact.manifest.programs:
+        files |= exchanged_files(artifact, spec, change.values)
     if change.fixed and COST_FILE in old:
         files[COST_FILE] = _cost(old[COST_FILE], change.fixed)
     if reference == "own" and not _runtime_is_there(artifact):
@@ -144,41 +149,23 @@ def read_filters(path: Path) -> dict[str, NDArray[np.float32]]:
         raise InputError(f"{path} is not a readable safetensors file: {error}") from error
 
 
-def _constants(artifact: Artifact) -> tuple[Constant, ...]:
-    """Where the artifact's exchangeable weights lie."""
+def _check_exchangeable(artifact: Artifact) -> None:
+    """Refuse an artifact whose weights cannot be exchanged for good."""
     manifest = artifact.manifest
     if manifest.precision == "int8":
         raise InputError(
             f"{artifact.folder} is int8, whose scales belong to the old weights; compile again"
         )
-    if manifest.filters in ("dynamic", "split"):
-        how = "computes its filters itself" if manifest.filters == "dynamic" else "is given them"
+    if manifest.filters in _COMPUTED:
         raise InputError(
-            f"{artifact.folder} is {manifest.filters}: it {how}; only folded and specialised "
-            "artifacts hold weights that can be exchanged"
+            f"{artifact.folder} is {manifest.filters}: it {_COMPUTED[manifest.filters]}; only "
+            "folded and specialised artifacts hold weights that can be exchanged"
         )
-    found = tuple(constant for spec in manifest.programs for constant in spec.constants)
-    if not found:
+    if not any(spec.constants for spec in manifest.programs):
         why = "; ".join(manifest.notes) or "it was compiled without"
         raise InputError(
             f"{artifact.folder} does not list where its weights lie ({why}); compile again"
         )
-    return found
-
-
-def _held(artifact: Artifact) -> dict[str, bytes]:
-    """The files that hold exchangeable weights, where the manifest says."""
-    held: dict[str, bytes] = {}
-    for spec in artifact.manifest.programs:
-        if spec.graph is None:
-            raise InputError(f"{artifact.folder} carries no graph of its network; compile again")
-        names = {spec.graph, *(constant.file for constant in spec.constants)}
-        held |= {name: artifact.path(name).read_bytes() for name in names}
-        try:
-            check_places(held, spec.constants, spec.graph)
-        except ArtifactError as error:
-            raise ArtifactError(f"{artifact.folder}: {error}") from error
-    return held
 
 
 def _predicted(artifact: Artifact, fixed: Mapping[str, object]) -> Arrays:

@@ -7,10 +7,12 @@ here, from the graph that the artifact carries, where torch is installed.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from types import TracebackType
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,12 +70,60 @@ class Trials:
         return np.random.default_rng([self.seed, index])
 
 
+class _Side:
+    """An artifact's programs, open in one runtime; used as a context manager."""
+
+    def __init__(self, artifact: Artifact, threads: int, runtime: str | None) -> None:
+        self._artifact = artifact
+        self._threads = threads
+        self._runtime = runtime
+        with ExitStack() as stack:
+            self._sessions = {
+                spec.name: stack.enter_context(self._session(spec))
+                for spec in artifact.manifest.programs
+            }
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def _session(self, spec: ProgramSpec, constants: Arrays | None = None) -> Session:
+        return open_session(
+            self._artifact,
+            spec.name,
+            threads=self._threads,
+            runtime=self._runtime,
+            constants=constants,
+        )
+
+    def run(self, spec: ProgramSpec, inputs: Arrays) -> Arrays:
+        """Run one program."""
+        return self._sessions[spec.name].run(inputs)
+
+    def chain(self, seen: Arrays, inputs: Arrays) -> Arrays:
+        """Predict filters on `seen`, and run the path with them on `inputs`."""
+        predictor, path = self._artifact.manifest.programs
+        filters = self.run(predictor, seen)
+        if self._artifact.manifest.filters == "split":
+            return self.run(path, inputs | filters)
+        with self._session(path, filters) as session:
+            return session.run(inputs)
+
+
 def verify_artifact(
     artifact: Artifact, *, threads: int = 1, trials: Trials | None = None
 ) -> VerifyReport:
     """Run each program on its reference input and on random ones, and compare with eager.
 
-    The programs of a split artifact are also run as a chain, each side with its own filters.
+    A predictor and its path are also run as a chain, each side with its own filters.
 
     Args:
         artifact: a checked artifact.
@@ -95,36 +145,28 @@ def verify_artifact(
         return _report(artifact, threads, (), "not_run", notes + manifest.notes)
     programs: list[ProgramReport] = []
     with ExitStack() as stack:
-
-        def opened(runtime: str | None) -> dict[str, Session]:
-            return {
-                spec.name: stack.enter_context(
-                    open_session(artifact, spec.name, threads=threads, runtime=runtime)
-                )
-                for spec in manifest.programs
-            }
-
-        tested, eager = opened(None), opened(EAGER) if count else {}
+        tested = stack.enter_context(_Side(artifact, threads, None))
+        eager = stack.enter_context(_Side(artifact, threads, EAGER)) if count else None
         specs = tuple(_measured(artifact, spec, eager) for spec in manifest.programs)
         manifest = manifest.model_copy(update={"programs": specs})
         for spec in manifest.programs:
             inputs, expected = artifact.reference(spec.name)
-            found = tested[spec.name].run(inputs)
+            found = tested.run(spec, inputs)
             programs.append(_judged(manifest, spec, "reference", inputs, expected, found, trials))
-        if count:
+        if eager is not None:
             programs += _eager_on_reference(artifact, manifest, eager)
-        for index in range(count):
-            programs += _random_trial(artifact, manifest, tested, eager, trials, index)
+            for index in range(count):
+                programs += _random_trial(artifact, manifest, tested, eager, trials, index)
     notes += tuple(_doubts(manifest, programs))
     return _report(artifact, threads, tuple(programs), _how(manifest), notes)
 
 
-def _measured(artifact: Artifact, spec: ProgramSpec, eager: Mapping[str, Session]) -> ProgramSpec:
+def _measured(artifact: Artifact, spec: ProgramSpec, eager: _Side | None) -> ProgramSpec:
     """The program with the variation of its outputs, if the manifest has it or eager can tell."""
-    if spec.variation or spec.name not in eager:
+    if spec.variation or eager is None:
         return spec
     inputs, _ = artifact.reference(spec.name)
-    return with_variation(spec, inputs, eager[spec.name].run)
+    return with_variation(spec, inputs, partial(eager.run, spec))
 
 
 def _doubts(manifest: Manifest, programs: Sequence[ProgramReport]) -> Iterator[str]:
@@ -163,12 +205,12 @@ def _random_count(artifact: Artifact, trials: Trials) -> tuple[int, tuple[str, .
 
 
 def _eager_on_reference(
-    artifact: Artifact, manifest: Manifest, eager: Mapping[str, Session]
+    artifact: Artifact, manifest: Manifest, eager: _Side
 ) -> Iterator[ProgramReport]:
     """That the graph is the network: it gives again what was kept when it was compiled."""
     for spec in manifest.programs:
         inputs, expected = artifact.reference(spec.name)
-        pair = (expected, eager[spec.name].run(inputs))
+        pair = (expected, eager.run(spec, inputs))
         exact = TOLERANCES["fp32"]
         yield judged(manifest, spec, "reference, eager", inputs, pair, exact)
 
@@ -176,12 +218,12 @@ def _eager_on_reference(
 def _random_trial(
     artifact: Artifact,
     manifest: Manifest,
-    tested: Mapping[str, Session],
-    eager: Mapping[str, Session],
+    tested: _Side,
+    eager: _Side,
     trials: Trials,
     index: int,
 ) -> list[ProgramReport]:
-    """Every program on inputs of its own, then a split artifact's two as a chain."""
+    """Every program on inputs of its own, then a predictor and its path as a chain."""
     rng, kind = trials.rng(index), trials.kind(manifest, index)
     label = f"random {index}"
     reports = []
@@ -191,13 +233,12 @@ def _random_trial(
         minimum = manifest.tile.minimum
         inputs = random_inputs(spec, reference, rng, kind=kind, minimum=minimum)
         drawn[spec.name] = inputs
-        expected, found = eager[spec.name].run(inputs), tested[spec.name].run(inputs)
+        expected, found = eager.run(spec, inputs), tested.run(spec, inputs)
         reports.append(_judged(manifest, spec, label, inputs, expected, found, trials))
-    if manifest.filters == "split":
+    if len(drawn) > 1:
         predictor, path = manifest.programs
         seen, packed = drawn[predictor.name], drawn[path.name]
-        expected = eager[path.name].run(packed | eager[predictor.name].run(seen))
-        found = tested[path.name].run(packed | tested[predictor.name].run(seen))
+        expected, found = eager.chain(seen, packed), tested.chain(seen, packed)
         report = _judged(manifest, path, label, packed, expected, found, trials)
         reports.append(report.model_copy(update={"program": f"{predictor.name} + {path.name}"}))
     return reports

@@ -9,12 +9,20 @@ from typing import Any, Protocol, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_pipeline.artifact.exchanging import exchanged_files
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import InputError, RuntimeFailure
 from edge_pipeline.registry import RUNTIMES
 
-__all__ = ["EAGER", "Session", "check_inputs", "check_outputs", "open_session"]
+__all__ = [
+    "EAGER",
+    "Session",
+    "check_inputs",
+    "check_outputs",
+    "loads_from_memory",
+    "open_session",
+]
 
 EAGER = "eager"
 
@@ -49,7 +57,12 @@ class Session(Protocol):
 
 
 def open_session(
-    artifact: Artifact, program: str, *, threads: int, runtime: str | None = None
+    artifact: Artifact,
+    program: str,
+    *,
+    threads: int,
+    runtime: str | None = None,
+    constants: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Session:
     """Load a program of an artifact.
 
@@ -59,13 +72,18 @@ def open_session(
         threads: how many threads compute, 1 to 512, the caller's among them.
         runtime: the one that the artifact's backend is for when left out; `eager` runs the network
             as it was before it was compiled, in torch, from the graph that the artifact carries.
+        constants: weights by name, all that the program lists as exchangeable, float32. They take
+            the place of those in its file, in memory: the runtime packs them as it loads the
+            program, so runs are as fast as with the weights of the file.
 
     Raises:
         InputError: `threads` is outside 1 to 512, or the artifact has no such program, or no graph
-            for `eager`.
+            for `eager`; `constants` are given and do not fit the program's.
+        ArtifactError: `constants` are given and a file was changed after the artifact was opened.
         UnknownNameError: no runtime is registered for the artifact's backend.
         MissingExtraError: the runtime is not installed.
-        RuntimeFailure: the runtime cannot load the program, or none on this machine is for it.
+        RuntimeFailure: the runtime cannot load the program, or not from memory if `constants` are
+            given, or none on this machine is for it.
     """
     if not 1 <= threads <= _MOST_THREADS:
         raise InputError(f"threads is {threads}; give 1 to {_MOST_THREADS}")
@@ -82,7 +100,22 @@ def open_session(
             "it to a device"
         )
     module = RUNTIMES.load(name)
-    return cast(Session, module.open_session(artifact.path(file), spec, threads))
+    path = artifact.path(file)
+    if constants is None:
+        return cast(Session, module.open_session(path, spec, threads))
+    if not loads_from_memory(name):
+        raise RuntimeFailure(f"{name} loads programs from files only, so {path} keeps its weights")
+    replaced = exchanged_files(artifact, spec, constants)
+    return cast(Session, module.open_session(path, spec, threads, replaced))
+
+
+def loads_from_memory(runtime: str) -> bool:
+    """Whether a runtime is registered that takes a program's files from memory.
+
+    Such a module has `LOADS_FROM_MEMORY = True`, and its `open_session` takes the content of files
+    by their names in the artifact as a fourth argument; files that are not given are read.
+    """
+    return runtime in RUNTIMES and bool(RUNTIMES.load(runtime).LOADS_FROM_MEMORY)
 
 
 def check_inputs(

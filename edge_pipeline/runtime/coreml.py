@@ -26,7 +26,10 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 from edge_pipeline.runtime.mil.evaluate import Evaluator
 from edge_pipeline.runtime.mil.package import feature_name
 
-__all__ = ["CoremlSession", "checked", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "CoremlSession", "checked", "open_session", "preload"]
+
+# Core ML compiles a package that lies on disk.
+LOADS_FROM_MEMORY = False
 
 
 class _Runner(Protocol):

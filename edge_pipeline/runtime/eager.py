@@ -25,7 +25,9 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["EagerSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "EagerSession", "open_session", "preload"]
+
+LOADS_FROM_MEMORY = True
 
 _PURPOSE = "running the network itself"
 _EXTRA = "onnx"  # the smallest that brings torch
@@ -108,13 +110,16 @@ class EagerSession:
         self.close()
 
 
-def open_session(path: Path, spec: ProgramSpec, threads: int) -> EagerSession:
+def open_session(
+    path: Path, spec: ProgramSpec, threads: int, replaced: Mapping[str, bytes] | None = None
+) -> EagerSession:
     """Load the graph that `compiler/source/graph.py` wrote.
 
     Args:
         path: the file.
         spec: the program that was compiled of it; inputs and outputs go by position.
         threads: how many threads compute one operator; operators run one after another.
+        replaced: content that takes the place of the graph's file, by its name in the artifact.
 
     Raises:
         MissingExtraError: torch is not installed.
@@ -122,7 +127,8 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> EagerSession:
         RuntimeFailure: this torch lacks an operator, or the tensors are not the manifest's.
     """
     torch = preload()
-    graph, arrays = read_graph(path)
+    content = replaced.get(str(spec.graph)) if replaced else None
+    graph, arrays = read_graph(path, content)
     for kind, names, tensors in (
         ("inputs", graph.inputs, spec.inputs),
         ("outputs", graph.outputs, spec.outputs),

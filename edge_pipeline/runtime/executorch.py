@@ -9,7 +9,8 @@ Facts about the binding (1.4.1) that shape this file, each held by a test or met
 - There is one thread pool in the process. Delegates keep a pointer to it, so it may be reset only
   while no program is loaded.
 - A method that outlives its program crashes; so does one whose buffer is gone. Programs are loaded
-  from paths, as a module, which holds its program, its external weights and its methods.
+  as a module, which holds its program, its external weights and its methods; if they are loaded
+  from memory, the session holds the buffers, and lets the module go first.
 - A module loads a method when it first runs, and there is no call for the loading alone. A run
   without inputs loads it, and then stops at the first input, which has not been set.
 """
@@ -22,7 +23,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from weakref import WeakSet
 
 import numpy as np
@@ -37,13 +38,22 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ExecutorchSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "ExecutorchSession", "open_session", "preload"]
+
+LOADS_FROM_MEMORY = True
 
 _LOCK = threading.RLock()
 _WEIGHTS = ".ptd"
 # ExecuTorch's number for float16 (`ScalarType::Half`).
 _HALF = 5
 _NO_INPUT = "has not been set."
+
+
+class _Buffers(NamedTuple):
+    """A program's content in memory, and that of its external weights, if it has them."""
+
+    program: bytes
+    weights: bytes | None
 
 
 class ExecutorchSession:
@@ -53,8 +63,11 @@ class ExecutorchSession:
         threads: the size of the process's thread pool while this is open.
     """
 
-    def __init__(self, module: Any, method: str, spec: ProgramSpec, threads: int) -> None:
+    def __init__(
+        self, module: Any, method: str, spec: ProgramSpec, threads: int, buffers: _Buffers | None
+    ) -> None:
         self._module = module
+        self._buffers = buffers
         self._method = method
         self._spec = spec
         self._torch = sys.modules["torch"]
@@ -89,6 +102,7 @@ class ExecutorchSession:
         """Let the program and its memory go."""
         with _LOCK:
             self._module = None
+            self._buffers = None
             _OPEN.discard(self)
 
     def __enter__(self) -> Self:
@@ -106,13 +120,16 @@ class ExecutorchSession:
 _OPEN: WeakSet[ExecutorchSession] = WeakSet()
 
 
-def open_session(path: Path, spec: ProgramSpec, threads: int) -> ExecutorchSession:
+def open_session(
+    path: Path, spec: ProgramSpec, threads: int, replaced: Mapping[str, bytes] | None = None
+) -> ExecutorchSession:
     """Load a `.pte` file, and the `.ptd` beside it that holds its weights, if there is one.
 
     Args:
         path: the file.
         spec: what the manifest says of it.
         threads: the size of the thread pool, which all open ExecuTorch sessions share.
+        replaced: content that takes the place of the program's files, by name in the artifact.
 
     Raises:
         MissingExtraError: torch or executorch is not installed.
@@ -121,15 +138,20 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> ExecutorchSessi
     """
     _check_identifier(path)
     weights = _weights_of(path, spec)
+    buffers = _in_memory(path, weights, spec, replaced) if replaced else None
     with _LOCK, _listening() as heard:
         binding = preload()
         _pin_threads(binding, threads)
+        thorough = binding.Verification.InternalConsistency
         try:
-            module = binding._load_for_executorch(
-                str(path),
-                weights,
-                program_verification=binding.Verification.InternalConsistency,
-            )
+            if buffers is None:
+                module = binding._load_for_executorch(
+                    str(path), weights and str(weights), program_verification=thorough
+                )
+            else:
+                module = binding._load_for_executorch_from_buffer(
+                    *buffers, program_verification=thorough
+                )
             method = _method_name(module.method_names(), spec, path)
             _check_tensors(module.method_meta(method), spec, path)
             _load(module, method, heard)
@@ -137,19 +159,34 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> ExecutorchSessi
             raise RuntimeFailure(
                 f"ExecuTorch could not load {path}: {_cause(error, heard)}"
             ) from error
-        session = ExecutorchSession(module, method, spec, threads)
+        session = ExecutorchSession(module, method, spec, threads, buffers)
         _OPEN.add(session)
     return session
 
 
-def _weights_of(path: Path, spec: ProgramSpec) -> str | None:
+def _in_memory(
+    path: Path, weights: Path | None, spec: ProgramSpec, replaced: Mapping[str, bytes]
+) -> _Buffers:
+    """The program's files, those from disk that are not replaced."""
+    program = replaced.get(spec.file)
+    if weights is None:
+        return _Buffers(path.read_bytes() if program is None else program, None)
+    (name,) = (name for name in spec.extra if name.endswith(_WEIGHTS))
+    external = replaced.get(name)
+    return _Buffers(
+        path.read_bytes() if program is None else program,
+        weights.read_bytes() if external is None else external,
+    )
+
+
+def _weights_of(path: Path, spec: ProgramSpec) -> Path | None:
     """The file of external weights beside the program, if the manifest lists one."""
     for name in spec.extra:
         if name.endswith(_WEIGHTS):
             weights = path.with_name(Path(name).name)
             if not weights.is_file():
                 raise RuntimeFailure(f"{path} needs its weights, {weights.name}, beside it")
-            return str(weights)
+            return weights
     return None
 
 

@@ -18,7 +18,9 @@ from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 from edge_pipeline.runtime.native import native_silence
 
-__all__ = ["LitertSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "LitertSession", "open_session", "preload"]
+
+LOADS_FROM_MEMORY = True
 
 _IDENTIFIER = b"TFL3"
 
@@ -71,13 +73,16 @@ class LitertSession:
         self.close()
 
 
-def open_session(path: Path, spec: ProgramSpec, threads: int) -> LitertSession:
+def open_session(
+    path: Path, spec: ProgramSpec, threads: int, replaced: Mapping[str, bytes] | None = None
+) -> LitertSession:
     """Load a `.tflite` file.
 
     Args:
         path: the file.
         spec: what the manifest says of it.
         threads: how many threads compute one operator; operators run one after another.
+        replaced: content that takes the place of the file, by its name in the artifact.
 
     Raises:
         MissingExtraError: ai-edge-litert is not installed.
@@ -86,8 +91,11 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> LitertSession:
     with native_silence():  # both the import and the delegate log
         litert = preload()
         _check_identifier(path)
+        content = replaced.get(spec.file) if replaced else None
+        # The interpreter keeps the content, which its constants are read from.
+        source = {"model_path": str(path)} if content is None else {"model_content": content}
         try:
-            interpreter = litert.Interpreter(model_path=str(path), num_threads=threads)
+            interpreter = litert.Interpreter(**source, num_threads=threads)
             interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()
         except (RuntimeError, ValueError) as error:

@@ -14,9 +14,12 @@ from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 
-__all__ = ["OnnxSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "OnnxSession", "open_session", "preload"]
+
+LOADS_FROM_MEMORY = True
 
 _FATAL = 4
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxSession:
@@ -56,29 +59,52 @@ class OnnxSession:
         self.close()
 
 
-def open_session(path: Path, spec: ProgramSpec, threads: int) -> OnnxSession:
+def open_session(
+    path: Path, spec: ProgramSpec, threads: int, replaced: Mapping[str, bytes] | None = None
+) -> OnnxSession:
     """Load an ONNX file.
 
     Args:
         path: the file; weights beside it are found by their relative names.
         spec: what the manifest says of it.
         threads: how many threads compute one operator; operators run one after another.
+        replaced: content that takes the place of the program's files, by name in the artifact.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
-        RuntimeFailure: the file cannot be loaded, or its tensors are not the manifest's.
+        RuntimeFailure: the file cannot be loaded, or its tensors are not the manifest's, or this
+            version of onnxruntime takes no weights from memory.
     """
     runtime = preload()
     # Process-wide, since some of its messages come from no session (thread affinity, devices).
     runtime.set_default_logger_severity(_FATAL)
+    options = _options(runtime, threads)
+    model: str | bytes = str(path)
+    if replaced:
+        model = replaced.get(spec.file, model)
+        _take_weights(runtime, options, {n: replaced[n] for n in spec.extra if n in replaced})
+        # A model in memory has no folder of its own.
+        options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(path.parent))
     try:
-        session = runtime.InferenceSession(
-            str(path), _options(runtime, threads), providers=["CPUExecutionProvider"]
-        )
+        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class but this
         raise RuntimeFailure(f"ONNX Runtime could not load {path}: {_first_line(error)}") from error
     _check_names(session, spec, path)
     return OnnxSession(session, spec)
+
+
+def _take_weights(runtime: Any, options: Any, files: Mapping[str, bytes]) -> None:
+    """Let a session read files of weights from memory; it copies them while it is made."""
+    if not files:
+        return
+    if not hasattr(options, "add_external_initializers_from_files_in_memory"):
+        raise RuntimeFailure(
+            f"onnxruntime {runtime.__version__} takes no weights from memory; update it"
+        )
+    contents = list(files.values())
+    options.add_external_initializers_from_files_in_memory(
+        [name.rpartition("/")[2] for name in files], contents, [len(data) for data in contents]
+    )
 
 
 def preload() -> ModuleType:

@@ -3,7 +3,8 @@
 The network is nearest-neighbour demosaicing: each packed pixel's R, mean G and B fill its 2 x 2
 block. Folded, that is a constant 1x1 convolution and a depth to space. Split, a 3x3 convolution
 takes its filters as an input, and the predictor makes them from the picture's mean, so that
-different captures get different filters. Reference outputs come from NumPy, not from ONNX Runtime.
+different captures get different filters. Refolded, they are a constant that can be exchanged.
+Reference outputs come from NumPy, not from ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ from typing import Literal
 
 import numpy as np
 import onnx
+import safetensors.numpy
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_pipeline.artifact.constants import locate
 from edge_pipeline.artifact.manifest import Delegation, Manifest, ProgramName, ProgramSpec, Tile
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile, ModelCard, Source
 from edge_pipeline.artifact.store import Artifact, reference_bytes, write_artifact
 from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = [
+    "CALIBRATED",
     "FILTER",
+    "GRAPH",
     "apply_filters",
     "demosaic_weight",
     "make_artifact",
@@ -33,7 +38,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float32]
-Form = Literal["dynamic", "folded", "split"]
+Form = Literal["dynamic", "folded", "split", "refolded"]
 
 FILTER = "hyper_conv0.weight"
 
@@ -52,6 +57,16 @@ def predict_filters(packed: Array) -> Array:
     """What the predictor gives for packed [1, 4, h, w]: filters [1, 12, 4, 3, 3]."""
     gain = np.float32(1) + np.float32(0.1) * packed.mean(dtype=np.float32)
     return np.asarray(demosaic_weight(3)[None] * gain, np.float32)
+
+
+# What a refolded artifact holds in its file; no predictor gives it.
+CALIBRATED = np.random.default_rng(7).standard_normal((1, 12, 4, 3, 3)).astype(np.float32)
+GRAPH = "forward.graph.safetensors"
+
+
+def graph_file() -> bytes:
+    """A graph file that holds the filter of a refolded artifact, and no calls."""
+    return safetensors.numpy.save({"weight": CALIBRATED})
 
 
 def apply_filters(packed: Array, filters: Array) -> Array:
@@ -169,10 +184,18 @@ def _programs(
     first = _spec("predict_filters", (packed,), (weight,), 432)
     second = _spec("apply_filters", (packed, weight), (rgb,), 432 * pixels)
     first_model = _model(_predictor_nodes(constants), first, constants)
+    predictor = (first, first_model, reference_bytes({"packed": sample}, {FILTER: made}))
     constants = {}
+    if filters == "refolded":
+        spec = _spec("forward", (packed,), (rgb,), 432 * pixels)
+        model = _model(_path_nodes(constants), spec, constants | {FILTER: CALIBRATED})
+        places = locate({spec.file: model, GRAPH: graph_file()}, {FILTER: CALIBRATED})
+        spec = spec.model_copy(update={"constants": places.constants, "graph": GRAPH})
+        plain = apply_filters(sample, CALIBRATED)
+        return predictor, (spec, model, reference_bytes({"packed": sample}, {"rgb": plain}))
     second_model = _model(_path_nodes(constants), second, constants)
     return (
-        (first, first_model, reference_bytes({"packed": sample}, {FILTER: made})),
+        predictor,
         (
             second,
             second_model,
@@ -197,6 +220,8 @@ def make_files(
     for spec, model, reference in programs:
         files[spec.file] = model
         files[spec.reference] = reference
+        if spec.graph is not None:
+            files[spec.graph] = graph_file()
     capture = CalibrationFile(name="fake.dng", sha256="0" * 64)
     manifest = Manifest(
         source=Source(model="hyperconv_unet", options={"head": "shuffle"}, seed=0),
@@ -204,7 +229,7 @@ def make_files(
         filters=filters,
         programs=tuple(spec for spec, _, _ in programs),
         tile=Tile(stride=stride, halo=halo, scale=2, minimum=minimum),
-        calibration=Calibration(files=(capture,)) if filters == "folded" else None,
+        calibration=Calibration(files=(capture,)) if filters in ("folded", "refolded") else None,
         card=ModelCard(
             name="nearest",
             description="Nearest-neighbour demosaicing, for tests.",

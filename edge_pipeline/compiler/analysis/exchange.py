@@ -25,12 +25,22 @@ from edge_pipeline.artifact.manifest import Constant
 from edge_pipeline.compiler.program import constants_of
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 
-__all__ = ["Exchange", "LostMark"]
+__all__ = ["Exchange", "LostMark", "constant_name"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
 # In half precision, marks of fewer numbers than this turn up by chance.
 _FEWEST = 4
+
+
+def constant_name(weight: str, kind: Literal[filter, fixed] = "filter") -> str:
+    """The name, of letters, digits and underscores, of the constant that holds a weight.
+
+    Args:
+        weight: its name, such as `conv1.weight`.
+        kind: `filter` if it was computed from data, `fixed` if from fixed values.
+    """
+    return f"{kind}_" + "".join(c if c.isalnum() else "_" for c in weight)
 
 
 class LostMark(Exception):  # noqa: N818 - caught by `build`, never shown
@@ -57,7 +67,8 @@ class Exchange:
 
         Args:
             program: as exported, or specialised.
-            weights: by name; the program's constants are known by their values.
+            weights: by name; the program's constants are known by their values, and of several
+                with the same value by `constant_name`.
 
         Raises:
             LostMark: a weight is no constant of the program.
@@ -128,9 +139,12 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
     }
     found: dict[str, str] = {}
     for name, weight in weights.items():
-        key = next((key for key, value in held.items() if torch.equal(value, weight)), None)
-        if key is None:
+        equal = [key for key, value in held.items() if torch.equal(value, weight)]
+        if not equal:
             raise LostMark(f"{name} is no constant of its own in the network")
+        # As `Editor.add_constant` names them.
+        own = {f"c_{constant_name(name, kind)}" for kind in ("filter", "fixed")}
+        key = next((key for key in equal if key in own), equal[0])
         held.pop(key)
         found[name] = places[key]
     return found

@@ -34,7 +34,7 @@ class BisectRequest:
         source: a checkpoint's path, or a registered network's name for fresh weights.
         backend: as in the registry.
         options: of a registered network.
-        filters: `dynamic`, `folded` or `split`.
+        filters: `dynamic`, `folded`, `split` or `refolded`.
         fixed: values by name, for parameters of the network's `forward` that are no inputs.
         precision: of weights and arithmetic.
         calibration: captures or pictures for folding and for int8.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.computed import Extent, extents
 from edge_pipeline.compiler.analysis.mapped_weights import Refusal, scale_mapped
 from edge_pipeline.compiler.analysis.movement import arrived, chain, has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
@@ -69,6 +70,10 @@ class FoldBatchNorm:
     becomes (papers/001, appendix E)
     conv2d(signal, scale * mapper) -> slice, view -> weight;  conv2d(x, weight) -> view -> + shift
 
+    conv2d(x, weight), where weight is computed once for the whole input -> batch_norm
+    becomes
+    conv2d(x, scale * weight, shift)
+
     Transposed and grouped convolutions alike. The shift is added after the views of a patch-wise
     convolution, so that its pattern stays one for the lowering; a bias that comes from a mapper
     has the shift in the mapper's bias. What has no convolution of its own before it becomes a 1x1
@@ -82,13 +87,14 @@ class FoldBatchNorm:
     def run(self, program: ExportedProgram) -> Result:
         """See the class; normalisation in training mode or with computed statistics stays."""
         editor = Editor(program)
+        of_input = {n.name for n, extent in extents(program).items() if extent is Extent.GLOBAL}
         for node in editor.calls(_NORM, _EXPORTED_NORM):
             norm = _read(editor, node)
             if isinstance(norm, str):
                 editor.notes.append(f"{layer_of(node)}: batch norm stays, since {norm}")
                 continue
             try:
-                _fold(editor, norm)
+                _fold(editor, norm, of_input)
             except Refusal as refusal:
                 _stand_alone(editor, norm, str(refusal))
             if not node._erased and not node.users:
@@ -123,7 +129,7 @@ def _read(editor: Editor, node: fx.Node) -> _Norm | str:
     return _Norm(result, source, *scale_and_shift(gamma, beta, mean, variance, epsilon))
 
 
-def _fold(editor: Editor, norm: _Norm) -> None:
+def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
     """Fold into the convolution before; Refusal, before anything changed, where that cannot be."""
     convolution, *movements = chain(norm.source)
     if convolution.target not in (*_FORWARD, *_TRANSPOSED):
@@ -137,7 +143,13 @@ def _fold(editor: Editor, norm: _Norm) -> None:
     if weight is None:
         if convolution.target in _TRANSPOSED:
             raise Refusal("a transposed convolution with run-time weights feeds it")
-        shifted = scale_mapped(editor, convolution, channels, norm.scale, norm.shift)
+        try:
+            shifted = scale_mapped(editor, convolution, channels, norm.scale, norm.shift)
+        except Refusal:
+            if movements or not _serves_input(convolution, of_input):
+                raise
+            _scale_computed(editor, norm, convolution)
+            return
         if shifted:
             editor.substitute(norm.result, norm.source, "folded batch norm into the weight mapper")
         else:
@@ -156,6 +168,33 @@ def _fold(editor: Editor, norm: _Norm) -> None:
     convolution.args = (convolution.args[0], *new, *convolution.args[3:])
     into = layer_of(convolution)
     editor.substitute(norm.result, norm.source, f"folded batch norm into the convolution {into}")
+
+
+def _serves_input(convolution: fx.Node, of_input: set[str]) -> bool:
+    """Whether a weight, and a bias if there is one, are constant or the same for a whole input."""
+    operands = [n for n in convolution.args[1:3] if isinstance(n, fx.Node)]
+    return all(n.name in of_input or n.op == "placeholder" for n in operands)
+
+
+def _scale_computed(editor: Editor, norm: _Norm, convolution: fx.Node) -> None:
+    """Scale a computed weight, which is small, in the place of the map that it gives."""
+    x, weight, *rest = convolution.args
+    bias = rest.pop(0) if rest else None
+    held = value_of(convolution)
+    taps = [1] * (held.dim() - 2)
+    name = f"batch_norm_{norm.result.name}"
+    scale = editor.add_constant(norm.scale.to(held.dtype), f"{name}_scale")
+    shift = editor.add_constant(norm.shift.to(held.dtype), f"{name}_shift")
+
+    def scaled(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, *bias: Tensor) -> Tensor:
+        moved = shift + bias[0] * scale if bias else shift
+        target: Any = convolution.target
+        result: Tensor = target(x, weight * scale.reshape(-1, 1, *taps), moved, *rest)
+        return result
+
+    given: list[Any] = [x, weight, scale, shift, *([] if bias is None else [bias])]
+    note = "folded batch norm into the weight that is computed for the whole input"
+    editor.replace(norm.result, scaled, given, note)
 
 
 def _channels(norm: _Norm, convolution: fx.Node, movements: list[fx.Node]) -> Tensor:

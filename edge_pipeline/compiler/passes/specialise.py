@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.exchange import constant_name
 from edge_pipeline.compiler.analysis.folding import fold, is_sourceless, known_values
 from edge_pipeline.compiler.program import Editor, Result, constants_of, layer_of
 
@@ -90,8 +91,7 @@ def _candidates(editor: Editor, known: dict[fx.Node, Any]) -> list[fx.Node]:
 def _named(node: fx.Node) -> tuple[str, str]:
     """The constant's name, and the note."""
     label = _label(node)
-    clean = "".join(c if c.isalnum() else "_" for c in label)
-    return f"fixed_{clean}", f"computed {label} from fixed values"
+    return constant_name(label, "fixed"), f"computed {label} from fixed values"
 
 
 def _label(node: fx.Node) -> str:

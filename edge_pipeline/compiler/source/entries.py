@@ -17,6 +17,7 @@ from edge_pipeline.artifact.tensors import Dtype, TensorSpec
 from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compiler.analysis.computed import frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at
+from edge_pipeline.compiler.analysis.exchange import constant_name
 from edge_pipeline.compiler.passes.specialise import specialised_weights
 from edge_pipeline.compiler.program import Editor, run_program, user_inputs
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
@@ -197,7 +198,7 @@ def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
     first = predictor(network, window)
     whole = network.traced()
     nodes = _frontier(network, whole)
-    path = cut_at(whole, given={node: _identifier(name) for node, name in nodes.items()})
+    path = cut_at(whole, given={node: constant_name(name) for node, name in nodes.items()})
     predicted = first.run()
     taken = [tuple(node.meta["val"].shape) for node in nodes]
     if taken != [tuple(value.shape) for value in predicted]:
@@ -233,10 +234,6 @@ def _frontier(network: Network, program: ExportedProgram) -> dict[fx.Node, str]:
     return nodes
 
 
-def _identifier(name: str) -> str:
-    return "filter_" + "".join(c if c.isalnum() else "_" for c in name)
-
-
 def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
     """The path with constant filters.
 
@@ -253,7 +250,7 @@ def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
     editor = Editor(whole)
     own = {node.name: node for node in editor.graph.nodes}
     for node, name in nodes.items():
-        constant = editor.add_constant(filters[name].clone(), _identifier(name))
+        constant = editor.add_constant(filters[name].clone(), constant_name(name))
         editor.substitute(own[node.name], constant, "computed on the calibration set")
     program = cut_at(editor.finish().program)
     return _entry(network, program, weights={name: filters[name] for name in nodes.values()})

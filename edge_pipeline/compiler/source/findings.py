@@ -42,8 +42,8 @@ class Findings:
         if self.predictor_macs is None or self.path_macs is None:
             return ("dynamic",)
         if is_worth_splitting(self.predictor_macs, self.path_macs):
-            return ("split", "folded", "dynamic")
-        return ("dynamic", "split", "folded")
+            return ("refolded", "split", "folded", "dynamic")
+        return ("dynamic", "refolded", "split", "folded")
 
 
 def findings_of(network: Network) -> Findings:

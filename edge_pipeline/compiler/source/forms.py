@@ -13,6 +13,7 @@ from torch import Tensor
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.provenance import Calibration
 from edge_pipeline.artifact.weight_curve import WeightCurve
+from edge_pipeline.compiler.passes.fold_batch_norm import FoldBatchNorm
 from edge_pipeline.compiler.precision.calibrate import calibrated_filters
 from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.curve import curve_of
@@ -31,9 +32,11 @@ class Form:
     Attributes:
         filters: the treatment of computed weights.
         entries: the programs, in the manifest's order.
-        ports: the names of the network's inputs, in order; needed for `split`.
+        ports: the names of the network's inputs, in order; needed if the predictor is separate.
         calibration: the captures on which folded filters were predicted.
-        window: side of the part of each map that the predictor of a split network sees at most.
+        window: side of the part of each map that a separate predictor sees at most.
+        path: of a refolded network, the path with filters as inputs, which no program is built of;
+            it tells what the folded one gives with each input's own filters.
         curve: the weights at other values of the fixed input, if they are to be exchanged.
     """
 
@@ -43,10 +46,11 @@ class Form:
     calibration: Calibration | None = None
     window: int = WINDOW
     curve: WeightCurve | None = None
+    path: Entry | None = None
 
     def run(self, inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
         """Return the network's first output, eagerly and in fp32."""
-        path = self.entries[-1]
+        path = self.path or self.entries[-1]
         output: NDArray[np.float32] = path.run(self.inputs_of(path, inputs))[0].numpy()
         return output
 
@@ -80,10 +84,11 @@ def form_of(
 
     Args:
         network: with an example of its inputs.
-        filters: `dynamic`, `folded` or `split`; a `dynamic` network whose fixed values determine
-            weights becomes `specialised`.
-        calibration: captures for `folded`; those that come with the project if empty.
-        window: side of the part of each map that the predictor of a split network sees at most.
+        filters: `dynamic`, `folded`, `split` or `refolded`; a `dynamic` network whose fixed values
+            determine weights becomes `specialised`.
+        calibration: captures for `folded` and `refolded`; those that come with the project if
+            empty.
+        window: side of the part of each map that a separate predictor sees at most.
         respecialisable: whether the weights at other values of the fixed input are computed too.
 
     Raises:
@@ -97,8 +102,14 @@ def form_of(
         curve = curve_of(network) if respecialisable else None
         entry = entries.dynamic(network, curve)
         return Form("specialised" if entry.weights else "dynamic", (entry,), curve=curve)
+    # Before the cut: the predictor scales a computed weight, and no pass folds anything into it.
+    network = network.after(FoldBatchNorm())
+    ports = tuple(port.name for port in network.geometry.inputs)
     if filters == "split":
-        ports = tuple(port.name for port in network.geometry.inputs)
         return Form("split", entries.split(network, window), ports, window=window)
     constants, record = calibrated_filters(network, calibration)
-    return Form("folded", (entries.folded(network, constants),), calibration=record)
+    folded = entries.folded(network, constants)
+    if filters == "folded":
+        return Form("folded", (folded,), calibration=record)
+    predictor, path = entries.split(network, window)
+    return Form("refolded", (predictor, folded), ports, record, window, path)

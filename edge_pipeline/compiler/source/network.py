@@ -13,6 +13,7 @@ from torch.export import Dim, ExportedProgram
 from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.pipeline import run_passes
+from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.errors import CompileError, EdgePipelineError
 
@@ -37,6 +38,7 @@ class Network:
         free_sizes: whether programs leave height and width open.
         names: parameters of the module's `forward` that the inputs belong to; by place if empty.
         fixed: values for other parameters of `forward`, which reads them as Python values.
+        steps: passes that every traced program goes through first.
     """
 
     module: nn.Module
@@ -47,11 +49,16 @@ class Network:
     free_sizes: bool = False
     names: tuple[str, ...] = ()
     fixed: Mapping[str, object] = field(default_factory=dict)
+    steps: tuple[Pass, ...] = ()
     _programs: dict[_Shapes, ExportedProgram] = field(default_factory=dict, repr=False)
 
     def sized(self, example: tuple[Tensor, ...], *, free_sizes: bool) -> Network:
         """The same network for inputs like `example`."""
         return replace(self, example=example, free_sizes=free_sizes, _programs={})
+
+    def after(self, *steps: Pass) -> Network:
+        """The same network, whose traced programs go through passes first."""
+        return replace(self, steps=(*self.steps, *steps), _programs={})
 
     def traced(self, example: tuple[Tensor, ...] | None = None) -> ExportedProgram:
         """Trace the network, once for each set of input shapes.
@@ -67,10 +74,9 @@ class Network:
         inputs = self.example if example is None else example
         shapes = tuple(tuple(value.shape) for value in inputs)
         if shapes not in self._programs:
-            program = self.exported(inputs)
-            if self.fixed:
-                program = run_passes(program, (Specialise(),), inputs)
-            self._programs[shapes] = program
+            steps = ((Specialise(),) if self.fixed else ()) + self.steps
+            whole = self.exported(inputs)
+            self._programs[shapes] = run_passes(whole, steps, inputs) if steps else whole
         return self._programs[shapes]
 
     def with_fixed(self, fixed: Mapping[str, object]) -> Network:

@@ -14,7 +14,7 @@ from edge_pipeline.artifact.schema import check_file_name
 from edge_pipeline.artifact.tensors import TensorSpec
 from tests.fakes.artifacts import make_files
 
-FORMS = ("dynamic", "folded", "split")
+FORMS = ("dynamic", "folded", "split", "refolded")
 
 
 def _manifest(filters: Any = "folded") -> dict[str, Any]:
@@ -87,6 +87,26 @@ def test_split_programs_must_fit_each_other() -> None:
     data = _manifest("split")
     data["programs"][1]["inputs"][1]["shape"] = [1, 12, 4, 5, 5]
     with pytest.raises(ValidationError, match="does not give what apply_filters takes"):
+        Manifest.model_validate(data)
+
+
+@pytest.mark.parametrize("change", ["shape", "name", "none"])
+def test_a_refolded_program_has_a_place_for_each_predicted_filter(change: str) -> None:
+    data = _manifest("refolded")
+    (output,), path = data["programs"][0]["outputs"], data["programs"][1]
+    if change == "shape":
+        output["shape"] = [1, 12, 4, 5, 5]
+    elif change == "name":
+        output["name"] = "other"
+    else:
+        path["constants"] = []
+    with pytest.raises(ValidationError, match="does not give the constants of forward"):
+        Manifest.model_validate(data)
+
+
+def test_a_refolded_program_says_what_its_file_was_folded_with() -> None:
+    data = _manifest("refolded") | {"calibration": None}
+    with pytest.raises(ValidationError, match="filters=refolded wants a calibration"):
         Manifest.model_validate(data)
 
 

@@ -13,7 +13,10 @@ from edge_pipeline.isp.network import Network
 from edge_pipeline.isp.tiles import grow
 from edge_pipeline.raw.cfa import align, pack
 from edge_pipeline.raw.windows import windows
+from edge_pipeline.runtime.base import open_session
 from tests.fakes.artifacts import FILTER, make_artifact, predict_filters
+
+FORMS = ("split", "folded", "refolded")
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +26,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def free(folder):
-    return {form: make_artifact(folder / form, filters=form) for form in ("split", "folded")}
+    return {form: make_artifact(folder / form, filters=form) for form in FORMS}
 
 
 @pytest.fixture(scope="module")
 def fixed(folder):
     return {
         form: make_artifact(folder / f"fixed_{form}", filters=form, size=(64, 80))
-        for form in ("split", "folded", "dynamic")
+        for form in (*FORMS, "dynamic")
     }
 
 
@@ -62,7 +65,7 @@ sizes = st.integers(2, 420)
 
 
 @settings(deadline=None, max_examples=20)
-@given(height=sizes, width=sizes, form=st.sampled_from(["split", "folded"]))
+@given(height=sizes, width=sizes, form=st.sampled_from(FORMS))
 def test_tiles_give_what_the_whole_picture_gives(free, height, width, form):
     mosaic = some_mosaic(height, width)
     with (
@@ -75,7 +78,7 @@ def test_tiles_give_what_the_whole_picture_gives(free, height, width, form):
 
 
 @settings(deadline=None, max_examples=20)
-@given(height=sizes, width=sizes, form=st.sampled_from(["split", "folded"]))
+@given(height=sizes, width=sizes, form=st.sampled_from(FORMS))
 def test_a_compiled_size_gives_what_free_sizes_give(free, fixed, height, width, form):
     mosaic = some_mosaic(height, width)
     with Network(free[form], threads=1) as whole, Network(fixed[form], threads=1) as tiled:
@@ -83,6 +86,44 @@ def test_a_compiled_size_gives_what_free_sizes_give(free, fixed, height, width, 
         got = assemble(tiled, mosaic, filters)
         expected = assemble(whole, mosaic, filters)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 99), darker=st.floats(0.1, 1), largest=st.sampled_from([48, 1024]))
+def test_a_refolded_network_gives_what_a_split_one_gives(free, seed, darker, largest):
+    mosaic = np.float32(darker) * some_mosaic(96, 128, seed)
+    with (
+        Network(free["split"], threads=1, largest=largest) as split,
+        Network(free["refolded"], threads=1, largest=largest) as refolded,
+    ):
+        expected, got = assemble(split, mosaic), assemble(refolded, mosaic)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+        # One network serves one capture after another.
+        expected, got = assemble(split, mosaic[:64] / 2), assemble(refolded, mosaic[:64] / 2)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+
+
+def test_a_refolded_network_is_loaded_once_a_capture(free, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        network_module,
+        "open_session",
+        lambda artifact, program, **how: (
+            opened.append((program, sorted(how.get("constants") or {})))
+            or open_session(artifact, program, **how)
+        ),
+    )
+    mosaic = some_mosaic(128, 128)
+    with Network(free["refolded"], threads=1, largest=48) as network:
+        assert opened == [("predict_filters", [])]
+        for _ in range(2):
+            assemble(network, mosaic)
+    assert opened[1:] == [("forward", [FILTER])] * 2
+
+
+def test_filters_that_do_not_fit_are_refused(free):
+    with Network(free["refolded"], threads=1) as network, pytest.raises(InputError, match="3x3"):
+        list(network.cores(some_mosaic(64, 64), {FILTER: np.zeros((1, 12, 4, 1, 1), np.float32)}))
 
 
 class EagerSession:

@@ -184,7 +184,11 @@ def test_artifacts_that_cannot_be_changed(tmp_path):
     int8 = with_constants(tmp_path / "int8", precision="int8")
     with pytest.raises(InputError, match="int8, whose scales belong to the old weights"):
         respecialise(int8, tmp_path / "copy", filters=NEW)
-    for form, why in [("dynamic", "computes its filters itself"), ("split", "is given them")]:
+    for form, why in [
+        ("dynamic", "computes its filters itself"),
+        ("split", "is given them"),
+        ("refolded", "computes them for each capture"),
+    ]:
         artifact = make_artifact(tmp_path / form, filters=form)
         with pytest.raises(InputError, match=why):
             respecialise(artifact, tmp_path / "copy", filters=NEW)

@@ -1,5 +1,8 @@
 """What every runtime shares: the way in, and the checks before and after a run."""
 
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,8 +10,14 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure, UnknownNameError
-from edge_pipeline.runtime.base import check_inputs, check_outputs, open_session
-from tests.fakes.artifacts import FILTER, make_artifact, make_files
+from edge_pipeline.registry import RUNTIMES
+from edge_pipeline.runtime.base import (
+    check_inputs,
+    check_outputs,
+    loads_from_memory,
+    open_session,
+)
+from tests.fakes.artifacts import CALIBRATED, FILTER, make_artifact, make_files
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +64,24 @@ def test_unknown_backend(artifact: Artifact) -> None:
     other = Artifact(artifact.folder, manifest, artifact.digest)
     with pytest.raises(UnknownNameError, match="no runtime is called 'abacus'"):
         open_session(other, "apply_filters", threads=1)
+
+
+def test_constants_need_a_runtime_that_loads_from_memory(tmp_path: Path) -> None:
+    artifact = make_artifact(tmp_path / "a", filters="refolded")
+    manifest = artifact.manifest.model_copy(update={"backend": "coreml"})
+    other = Artifact(artifact.folder, manifest, artifact.digest)
+    with pytest.raises(RuntimeFailure, match=r"coreml loads programs from files only"):
+        open_session(other, "forward", threads=1, constants={FILTER: CALIBRATED})
+
+
+@pytest.mark.parametrize("name", RUNTIMES.names())
+def test_every_runtime_says_whether_it_loads_from_memory(name: str) -> None:
+    taken = inspect.signature(RUNTIMES.load(name).open_session).parameters
+    assert ("replaced" in taken) == loads_from_memory(name)
+
+
+def test_backends_without_a_runtime_load_nothing() -> None:
+    assert not loads_from_memory("executorch_vulkan")
 
 
 class TestInputs:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import InputError, MissingExtraError, RuntimeFailure
+from edge_pipeline.runtime import onnx as runtime_onnx
 from edge_pipeline.runtime.base import open_session
 from edge_pipeline.runtime.onnx import open_session as open_onnx
 from tests.fakes.artifacts import (
@@ -136,6 +137,7 @@ def test_says_nothing(split: Artifact, tmp_path: Path) -> None:
 from pathlib import Path
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import RuntimeFailure
+from edge_pipeline.runtime import onnx as runtime_onnx
 from edge_pipeline.runtime.base import open_session
 from edge_pipeline.runtime.onnx import open_session as open_onnx
 from tests.fakes.artifacts import make_files, reference_input
@@ -165,6 +167,36 @@ def test_weights_in_a_file_of_their_own(tmp_path: Path) -> None:
     with open_onnx(path, manifest.programs[0], 1) as session:
         found = session.run({"packed": packed})["rgb"]
     np.testing.assert_allclose(found, apply_filters(packed, demosaic_weight(1)[None]), atol=1e-6)
+    weights = (tmp_path / "weights").read_bytes()
     (tmp_path / "weights").unlink()
     with pytest.raises(RuntimeFailure, match=r"could not load .*forward\.onnx: "):
         open_onnx(path, manifest.programs[0], 1)
+    # From memory, with the model from the file or from memory too.
+    old, new = demosaic_weight(1), 3 * demosaic_weight(1)
+    spec = manifest.programs[0].model_copy(update={"extra": ("weights",)})
+    replaced = {"weights": weights.replace(old.tobytes(), new.tobytes())}
+    for content in (replaced, replaced | {"forward.onnx": path.read_bytes()}):
+        with open_onnx(path, spec, 1, content) as session:
+            found = session.run({"packed": packed})["rgb"]
+        np.testing.assert_allclose(found, apply_filters(packed, new[None]), atol=1e-6)
+
+
+def test_a_model_in_memory_finds_the_weights_beside_its_file(tmp_path: Path) -> None:
+    manifest, files = make_files(size=(32, 32))
+    path = tmp_path / "forward.onnx"
+    model = onnx.load_from_string(files["forward.onnx"])
+    onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
+    content = path.read_bytes()
+    path.unlink()
+    packed = reference_input(32, 32)
+    with open_onnx(path, manifest.programs[0], 1, {"forward.onnx": content}) as session:
+        found = session.run({"packed": packed})["rgb"]
+    np.testing.assert_allclose(found, apply_filters(packed, demosaic_weight(1)[None]), atol=1e-6)
+
+
+def test_a_version_that_takes_no_weights_from_memory() -> None:
+    class Old:
+        __version__ = "1.20.0"
+
+    with pytest.raises(RuntimeFailure, match=r"onnxruntime 1\.20\.0 takes no weights from memory"):
+        runtime_onnx._take_weights(Old, object(), {"weights": b""})

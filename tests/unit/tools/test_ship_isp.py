@@ -36,7 +36,7 @@ def test_a_shipped_checkpoint_replaces_the_last_one_with_its_artifact(tmp_path, 
     assert f"{folder} holds " in capsys.readouterr().out
     assert sorted(path.name for path in folder.iterdir()) == ["artifact", "checkpoint.safetensors"]
     artifact = Artifact.open(folder / "artifact")
-    assert (artifact.manifest.backend, artifact.manifest.filters) == ("onnx", "split")
+    assert (artifact.manifest.backend, artifact.manifest.filters) == ("onnx", "refolded")
     held = load_checkpoint(folder / "checkpoint.safetensors")
     assert artifact.manifest.source.checkpoint_sha256 == held.sha256
     assert contents(folder) != first

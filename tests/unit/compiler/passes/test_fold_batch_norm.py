@@ -231,3 +231,34 @@ def test_a_planted_fault_is_caught_and_the_pass_named(monkeypatch, fault):
             patch.setattr(fold_batch_norm, "scale_and_shift", wrong)
             with pytest.raises(CompileError, match="the pass fold_batch_norm changed output 0"):
                 run_passes(program, [FoldBatchNorm()], arguments)
+
+
+class Attended(nn.Module):
+    """A convolution whose weight, and bias, are mixtures by what the whole picture shows."""
+
+    def __init__(self, bias, groups):
+        super().__init__()
+        self.groups = groups
+        self.kernels = nn.Parameter(0.3 * torch.randn(3, 4 * (4 // groups) * 9))
+        self.biases = nn.Parameter(torch.randn(3, 4)) if bias == "computed" else None
+        self.bias = nn.Parameter(torch.randn(4)) if bias == "constant" else None
+        self.attention = nn.Linear(4, 3)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        share = self.attention(x.mean((2, 3))).softmax(-1)
+        weight = (share @ self.kernels).view(4, 4 // self.groups, 3, 3)
+        bias = self.bias if self.biases is None else (share @ self.biases)[0]
+        return self.norm(torch.conv2d(x, weight, bias, padding=1, stride=2, groups=self.groups))
+
+
+@pytest.mark.parametrize("bias", ["none", "constant", "computed"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_weight_that_is_computed_for_the_whole_picture_is_scaled(bias, groups):
+    result = fold(Attended(bias, groups), torch.rand(1, 4, 8, 8))
+    counts = operators(result.program)
+    assert counts["conv2d"] == 1
+    assert not any("batch_norm" in name for name in counts)
+    (convolution,) = (n for n in result.program.graph.nodes if "conv2d" in str(n.target))
+    assert all(user.op == "output" for user in convolution.users)
+    assert "the weight that is computed for the whole input" in result.notes[0]

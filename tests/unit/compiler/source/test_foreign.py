@@ -182,7 +182,7 @@ def test_findings_name_weights_macs_and_forms():
     assert found.path_macs == 32 * 48 * (8 * 3 * 9 + 8 * 5)
     assert found.predictor_macs == 3 * 4 + 4 * 8 * 3 * 9
     assert found.macs == found.path_macs + found.predictor_macs
-    assert found.forms == ("split", "folded", "dynamic")
+    assert found.forms == ("refolded", "split", "folded", "dynamic")
     assert findings_of(foreign_network(own.classifier(), [torch.rand(1, 10)])).weights == ()
 
 
@@ -265,5 +265,5 @@ def test_the_command_line_compiles_and_inspects(tmp_path, capsys):
     assert main(["compile", f"{HERE}:DynamicConvolution", *words]) == 0
     assert Artifact.open(tmp_path / "a").manifest.source.model == f"{HERE}:DynamicConvolution"
     assert main(["inspect", f"{HERE}:DynamicConvolution", "--input", "image=1x3x32x48"]) == 0
-    assert "forms: split, folded, dynamic" in capsys.readouterr().out
+    assert "forms: refolded, split, folded, dynamic" in capsys.readouterr().out
     assert main(["compile", f"{HERE}:broken", *words]) == 2
