@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ Arrays = dict[str, NDArray[np.float32]]
 _FEWEST = 4
 
 
-def constant_name(weight: str, kind: Literal[filter, fixed] = "filter") -> str:
+def constant_name(weight: str, kind: Literal["filter", "fixed"] = "filter") -> str:
     """The name, of letters, digits and underscores, of the constant that holds a weight.
 
     Args:
@@ -143,7 +144,7 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
         if not equal:
             raise LostMark(f"{name} is no constant of its own in the network")
         # As `Editor.add_constant` names them.
-        own = {f"c_{constant_name(name, kind)}" for kind in ("filter", "fixed")}
+        own = {f"c_{constant_name(name, 'filter')}", f"c_{constant_name(name, 'fixed')}"}
         key = next((key for key in equal if key in own), equal[0])
         held.pop(key)
         found[name] = places[key]

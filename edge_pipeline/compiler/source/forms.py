@@ -112,4 +112,4 @@ def form_of(
     if filters == "folded":
         return Form("folded", (folded,), calibration=record)
     predictor, path = entries.split(network, window)
-    return Form("refolded", (predictor, folded), ports, record, window, path)
+    return Form("refolded", (predictor, folded), ports, record, window, path=path)
