@@ -9,7 +9,6 @@ import torch
 
 import edge_pipeline
 from edge_pipeline.compare import TOLERANCES, compare
-from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.runtime.base import open_session
 from tests.compiled import PACKAGES
 from tests.networks.table import NETWORKS
