@@ -41,6 +41,7 @@ from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
 from edge_pipeline.compiler.passes.raise_convolution import RaiseConvolution
 from edge_pipeline.compiler.passes.relax_views import RelaxViews
+from edge_pipeline.compiler.passes.separate_constants import SeparateConstants
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.passes.state_layouts import StateLayouts
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
@@ -184,6 +185,7 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     "executorch": (
         *_for_packed_weights("executorch", *_FOR_EXECUTORCH_LAST, before=_FOR_EXECUTORCH_FIRST),
         LowerRepetition(),  # after duplicates are merged, which can make such ones
+        SeparateConstants(),  # after all that may use a constant twice
     ),
     "executorch_coreml": _FOR_COREML,
     # Its own costs are not measured, so constant convolutions stay its own.
