@@ -33,6 +33,7 @@ from edge_pipeline.compiler.passes.lower_padding import LowerPadding
 from edge_pipeline.compiler.passes.lower_patchwise import LowerPatchwise
 from edge_pipeline.compiler.passes.lower_pooling import LowerPooling
 from edge_pipeline.compiler.passes.lower_products import LowerProducts
+from edge_pipeline.compiler.passes.lower_rank import LowerRank
 from edge_pipeline.compiler.passes.lower_reductions import LowerReductions
 from edge_pipeline.compiler.passes.lower_repetition import LowerRepetition
 from edge_pipeline.compiler.passes.lower_resize import LowerResize
@@ -86,6 +87,8 @@ _FOR_COREML: tuple[Pass, ...] = (
     DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
     FoldConstants(),  # after the reshapes are gone: folded filters become constants
     FoldBias(),  # after constants are: it looks for constant addends
+    RaiseConvolution(),  # after folding: Core ML transposes convolutions of constant weights alone
+    LowerRank(5),  # after all that may write views
     StateStrides(),  # anywhere: no other pass here makes poolings
     StateSizes(),  # anywhere: it drops resizes to the same size
     FloatScalars(),  # anywhere: no other pass here writes scalars

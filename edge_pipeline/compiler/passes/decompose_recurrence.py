@@ -49,8 +49,10 @@ class DecomposeRecurrence:
         return editor.finish()
 
     def _write(self, editor: Editor, node: fx.Node, origin: fx.Node) -> None:
-        kind = _OPERATORS[origin.target]
+        target: Any = origin.target
+        kind: str = _OPERATORS[target]
         args: Any = origin.args
+        which: Any = node.args[1]
         x, weights = args[0], list(args[2])
         state = list(args[1]) if kind == "lstm" else [args[1]]
         biases, layers, dropout, train, bidirectional, batch_first = args[3:9]
@@ -61,10 +63,12 @@ class DecomposeRecurrence:
         if steps * layers > _MOST:
             editor.notes.append(f"{layer_of(node)}: {steps} steps are too many to write out")
             return
-        count, which = KINDS[kind][1], int(node.args[1])  # type: ignore[call-overload] # an index
+        count = KINDS[kind][1]
 
         def written(x: Tensor, *rest: Tensor) -> Tensor:
-            return recurrent(kind, layout, x, rest[:count], rest[count:])[which]
+            outputs = recurrent(kind, layout, x, rest[:count], rest[count:])
+            y: Tensor = outputs[which]
+            return y
 
         note = f"{steps} steps of a {kind} are written out"
         editor.replace(node, written, [x, *state, *weights], note)
