@@ -66,6 +66,40 @@ def test_a_network_is_delegated_whole_and_agrees(tmp_path, name, backend):
     agrees(artifact, network, example(known, seed=100))
 
 
+# What each runtime computes in narrow types within the proof's tolerance, seen once and held since.
+NARROW = [
+    ("kernel_prediction", "onnx", "int8"),
+    ("kernel_prediction", "executorch", "int8"),
+    ("kernel_prediction", "litert", "int8"),
+    ("filter_adaptive", "executorch", "int8"),
+    ("filter_adaptive", "litert", "int8"),
+    ("dynamic", "litert", "int8"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "backend", "precision"), NARROW)
+def test_a_network_in_a_narrow_type_agrees(tmp_path, name, backend, precision):
+    pytest.importorskip(PACKAGES[backend], reason=f"the extra {backend} is not installed")
+    known, network = built(name)
+    artifact = edge_pipeline.compile(
+        network, example(known), tmp_path / "a", backend=backend, precision=precision
+    )
+    (program,) = artifact.manifest.programs
+    assert program.delegation.outside == {}
+    agrees(artifact, network, example(known, seed=100), precision)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["generator", "involution"])
+def test_core_ml_takes_what_its_tracker_asks_for(tmp_path, name):
+    """coremltools 853 and 2536: computed weights of transposed convolutions, a kernel a pixel."""
+    pytest.importorskip(PACKAGES["coreml"], reason="the extra coreml is not installed")
+    known, network = built(name)
+    artifact = edge_pipeline.compile(network, example(known), tmp_path / "a", backend="coreml")
+    agrees(artifact, network, example(known, seed=100))
+
+
 SETS = [
     pytest.param(name, marks=pytest.mark.slow if known.needs else ())  # the libraries load slowly
     for name, known in NETWORKS.items()
