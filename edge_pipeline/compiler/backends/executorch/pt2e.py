@@ -51,7 +51,6 @@ def quantise(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) ->
     if _has_computed_products(program):
         for target in (_ATEN.conv2d.default, _ATEN.linear.default):
             quantiser.set_operator_type(target, config)
-        quantiser.set_filter_function(_gives_a_map)
     else:
         quantiser.set_global(config)
     with _quiet(), torch.no_grad():
@@ -63,12 +62,6 @@ def quantise(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) ->
         found: ExportedProgram = torch.export.export(converted, arguments, named)
     check_ranges(found, samples)
     return found
-
-
-def _gives_a_map(node: fx.Node) -> bool:
-    """Whether a result has pixels; layers on vectors predict weights, which int8 makes coarse."""
-    value = node.meta.get("val")
-    return not isinstance(value, Tensor) or (value.dim() == 4 and value[0, 0].numel() > 1)
 
 
 def _without_origins(program: ExportedProgram) -> Any:
