@@ -8,6 +8,7 @@ this; it prints nothing itself.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib
 import json
@@ -50,7 +51,8 @@ def exported_plainly(
         Exception: whatever the exporter raises.
     """
     example = tuple(inputs.values())
-    with warnings.catch_warnings():
+    # Exporters print their progress, and what is printed here is a table.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         return _EXPORTS[backend](module, example, spec, folder)
 
