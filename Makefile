@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -q
 # Two at a time, a file on one worker, since fixtures of a file are costly; torch alone on its core.
 PAIR := OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile
 FREE := not slow and not docs and not gpu and not device
-BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py %/interleaved.py,$(wildcard benchmarks/*.py)))
+BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py %/interleaved.py %/plain.py,$(wildcard benchmarks/*.py)))
 
 .NOTPARALLEL:
 .PHONY: help demo test lint unit parity bare docs slow bench clean

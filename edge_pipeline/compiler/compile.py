@@ -17,6 +17,7 @@ from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact, build_artifact
 from edge_pipeline.compiler.backends.base import Backend, Order, open_backend
 from edge_pipeline.compiler.build import Target, build
+from edge_pipeline.compiler.precision.like_example import samples_like
 from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.refolding import check_constants, check_request
 from edge_pipeline.compiler.request import CompileRequest
@@ -175,6 +176,7 @@ def compile_network(
     tools = _tools() | backend.require()
     free = backend.FREE_SIZES and network.geometry.free_sizes
     size = network.geometry.size(request.size, free=free)
+    given = network.example
     if network.example:
         on_step("probing")
         stated = request.description or Description()
@@ -189,7 +191,7 @@ def compile_network(
         request.window,
         respecialisable=request.respecialisable,
     )
-    samples, observed = _samples(request, network.geometry, size)
+    samples, observed = _samples(request, network.geometry, size, given)
     arch = load_device(request.device).identity.arch
     order = Order("", (), (), request.precision, allowed=request.allowed, arch=arch)
     target = Target(request.backend, backend, request.device, order, on_step)
@@ -213,9 +215,11 @@ def _sources(request: CompileRequest) -> tuple[Path, ...]:
 
 
 def _samples(
-    request: CompileRequest, geometry: Geometry, size: tuple[int, int]
+    request: CompileRequest, geometry: Geometry, size: tuple[int, int], given: Sequence[Tensor]
 ) -> tuple[list[tuple[Tensor, ...]], Calibration | None]:
-    """What int8 is calibrated on; nothing for the other precisions."""
+    """What int8 is calibrated on, the user's example if there is one; nothing for the others."""
+    if request.precision == "int8" and given and not request.calibration:
+        return samples_like(given)
     if request.precision == "int8":
         return sample_inputs(geometry, size, request.calibration)
     if request.calibration and request.filters not in ("folded", "refolded"):

@@ -27,7 +27,8 @@ class LowerPooling:
     """Rewrite pooling.
 
     avg_pool2d(x, k)                -> avg_pool2d(x, k, k, 0, count_include_pad=False)
-    avg_pool2d(x, k, s, p)          -> pad(x, p), then the same
+    avg_pool2d(x, k, s, p, ...)     -> pad(x, p), then the same; times constant factors if windows
+                                       at the edges count fewer pixels, or another divisor is given
     adaptive_avg_pool2d(x, 1)       -> mean over rows and columns
     adaptive_avg_pool2d(x, size)    -> avg_pool2d if all windows are equal, else products with
                                        matrices, rows and columns apart
@@ -48,7 +49,7 @@ class LowerPooling:
         self.edges = edges
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; ceil_mode, other divisors, dilated maxima, and free sizes stay."""
+        """See the class; dilated maxima and free sizes stay."""
         editor = Editor(program)
         for node in editor.calls(_AVERAGE, _ADAPTIVE, _MAXIMUM, operator.getitem):
             source: Any = node.args[0]
@@ -125,18 +126,30 @@ def _state(editor: Editor, node: fx.Node, source: fx.Node) -> None:
     given: dict[int, Any] = dict(enumerate(node.args))
     kernel = _pair(given, 1, [])
     stride, padding = _pair(given, 2, kernel), _pair(given, 3, [0, 0])
-    counted = given.get(5, True)
-    if given.get(4) or given.get(6) is not None or not counted:
+    if not any(padding) and not given.get(4) and not given.get(5, True) and not given.get(6):
         return
+    size, pooled = value_of(source).shape[2:], value_of(node).shape[2:]
+    # How far the last window reaches beyond the map; negative if pixels are left over.
+    behind = [
+        (int(after) - 1) * s + k - p - int(before)
+        for before, after, s, k, p in zip(size, pooled, stride, kernel, padding, strict=True)
+    ]
+    amounts = [padding[1], max(0, behind[1]), padding[0], max(0, behind[0])]
 
-    def averaged(x: Tensor) -> Tensor:
-        if any(padding):
-            rows, columns = padding
-            x = _ATEN.constant_pad_nd.default(x, [columns, columns, rows, rows], 0.0)
+    def plain(x: Tensor) -> Tensor:
+        if any(amounts):
+            x = _ATEN.constant_pad_nd.default(x, amounts, 0.0)
         y: Tensor = _AVERAGE(x, kernel, stride, *_PLAIN)
         return y
 
-    editor.replace(node, averaged, [source], "average pooling counts no padding of its own")
+    ones = torch.ones(1, 1, *size, dtype=value_of(source).dtype)
+    factors = _AVERAGE(ones, *node.args[1:]) / plain(ones)  # by what each window's count differs
+    if bool((factors == 1).all()):
+        editor.replace(node, plain, [source], "average pooling counts no padding of its own")
+        return
+    note = "average pooling over full windows is multiplied by factors"
+    held = editor.add_constant(factors, f"factors_{node.name}")
+    editor.replace(node, lambda x, each: plain(x) * each, [source, held], note)
 
 
 def _repeat_edges(editor: Editor, node: fx.Node, source: fx.Node) -> None:

@@ -242,7 +242,8 @@ def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
         filters: by name, in the shapes in which the predictor of `split` returns them.
 
     Raises:
-        InputError: the network computes no weights that one input has in common.
+        InputError: the network computes no weights that one input has in common, or nothing
+            depends on an input once they are constants.
         CompileError: torch cannot trace the network.
     """
     whole = network.traced()
@@ -253,4 +254,10 @@ def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
         constant = editor.add_constant(filters[name].clone(), constant_name(name))
         editor.substitute(own[node.name], constant, "computed on the calibration set")
     program = cut_at(editor.finish().program)
+    taken = user_inputs(program.graph_signature)
+    if not any(node.users for node in program.graph.nodes if node.name in taken):
+        raise InputError(
+            "with its weights folded, nothing in the network depends on an input; give --filters "
+            "dynamic"
+        )
     return _entry(network, program, weights={name: filters[name] for name in nodes.values()})

@@ -4,7 +4,8 @@ import torch
 from edge_pipeline.compiler.lowering.convolution import Plan
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.pipeline import PIPELINES, TOLERANCE, passes_for, run_passes
-from edge_pipeline.compiler.program import Editor
+from edge_pipeline.compiler.program import Editor, run_program
+from edge_pipeline.compiler.rounding import rounding_errors
 from edge_pipeline.errors import CompileError, UnknownNameError
 from edge_pipeline.registry import BACKENDS
 from tests.programs import exported, targets
@@ -88,6 +89,27 @@ def test_a_wrong_pass_is_caught_and_named(case, function, words):
 def test_rounding_goes_through(case):
     program, x = case
     run_passes(program, [Rewrite(lambda x: x.relu() + TOLERANCE / 10)], [x])
+
+
+@pytest.mark.parametrize(("offset", "passes"), [(2e-4, True), (2e-2, False)])
+def test_a_program_that_enlarges_rounding_may_differ_by_ten_times_its_own_error(offset, passes):
+    """Here eager itself is wrong by 1e-4, since the sum keeps twelve bits of the fraction."""
+    x = torch.rand(1, 3, 4, 4)
+    program = exported(lambda x: (x.relu() + 2048) - 2048, x)
+    rewrite = Rewrite(lambda x: x.relu() + offset)
+    if passes:
+        run_passes(program, [rewrite], [x])
+    else:
+        with pytest.raises(CompileError, match="rounding explains"):
+            run_passes(program, [rewrite], [x])
+
+
+def test_rounding_errors_are_those_against_float64():
+    x = torch.tensor([0.25, 0.1])
+    program = exported(lambda x: (x + 2048) - 2048 + torch.zeros(2, dtype=torch.float32), x)
+    (error,) = rounding_errors(program, [x], run_program(program, [x]))
+    assert error == pytest.approx(abs((0.1 + 2048) - 2048 - float((x[1] + 2048) - 2048)), abs=1e-7)
+    assert error > 1e-6
 
 
 @pytest.mark.parametrize("share", [1e-4, -1e-3])

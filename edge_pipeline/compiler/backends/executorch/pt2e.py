@@ -57,7 +57,7 @@ def quantise(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) ->
     kept = input_layers(*steps_of(program))
     quantiser.set_filter_function(lambda node: node.name not in kept)
     with _quiet(), torch.no_grad():
-        prepared = prepare_pt2e(program.module(check_guards=False), quantiser)
+        prepared = prepare_pt2e(_without_origins(program), quantiser)
         for sample in samples:
             arguments, named = _called(program, sample)
             prepared(*arguments, **named)
@@ -65,6 +65,18 @@ def quantise(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) ->
         found: ExportedProgram = torch.export.export(converted, arguments, named)
     check_ranges(found, samples)
     return found
+
+
+def _without_origins(program: ExportedProgram) -> Any:
+    """`program` as a module whose operators do not tell which torch function they come from.
+
+    The quantiser looks for pooling by it, and stops at the mean that pooling became.
+    """
+    module = program.module(check_guards=False)
+    for node in module.graph.nodes:
+        for key in ("source_fn_stack", "torch_fn", "nn_module_stack"):
+            node.meta.pop(key, None)
+    return module
 
 
 def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) -> None:

@@ -23,13 +23,24 @@ from edge_pipeline.errors import CompileError
 
 __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]
 
-# What XNNPACK would leave outside in integers (those up to SQRT), what would lose half of the
+# What XNNPACK would leave outside in integers (those up to SOFTMAX), what would lose half of the
 # output's eight bits twice (LOGISTIC), and what LiteRT gets wrong (BATCH_MATMUL, see the decision
 # record).
-_IN_FLOAT = ("GELU", "MAXIMUM", "SQRT", "LOGISTIC", "BATCH_MATMUL", "INPUT", "OUTPUT")
+_IN_FLOAT = (
+    "GELU",
+    "MAXIMUM",
+    "SQRT",
+    "AVERAGE_POOL_2D",
+    "SOFTMAX",
+    "LOGISTIC",
+    "BATCH_MATMUL",
+    "INPUT",
+    "OUTPUT",
+)
 # As the file's schema calls those of them whose data is their first operand.
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
+# What XNNPACK takes with weights of int8 and maps of float32; a depth-wise convolution it does not.
+_WEIGHTED = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 # tflite-runtime 2.14 takes the first channel's scale for all of a fully connected layer's.
 _PER_TENSOR = ("FULLY_CONNECTED",)
 _EVERYWHERE = ".*"

@@ -60,12 +60,39 @@ def test_maxima_pool_repeated_edges(kernel, stride, padding, size):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: F.avg_pool2d(x, 2, ceil_mode=True),
-        lambda x: F.avg_pool2d(x, 2, divisor_override=3),
-        lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False),
+        lambda x: F.avg_pool2d(x, 2, count_include_pad=False),
         lambda x: F.max_pool2d(x, 3, 2, 1),
     ],
 )
 def test_others_stay(function):
     x = torch.randn(1, 3, 8, 9)
     assert not run_checked(LowerPooling(), exported(function, x), x).modified
+
+
+@given(
+    st.tuples(*[st.integers(1, 4)] * 2),
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.tuples(*[st.integers(5, 9)] * 2),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([None, 3]),
+)
+def test_averages_of_any_windows(kernel, stride, padding, size, ceil, counted, divisor):
+    if padding > min(kernel) // 2:
+        return
+    x = torch.randn(1, 2, *size)
+
+    def pooled(x):
+        return F.avg_pool2d(x, kernel, stride, padding, ceil, counted, divisor)
+
+    result = run_checked(LowerPooling(), exported(pooled, x), x)
+    (pool,) = pools(result.program, "avg_pool2d")
+    assert list(pool.args[3:]) == [[0, 0], False, False]
+
+
+def test_halving_an_even_map_needs_no_factors():
+    """A residual network's shortcut: ceil_mode and uncounted padding that change nothing."""
+    x = torch.randn(1, 2, 8, 8)
+    program = exported(lambda x: F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False), x)
+    assert targets(run_checked(LowerPooling(), program, x).program) == ["avg_pool2d"]

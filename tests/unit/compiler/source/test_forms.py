@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.forms import form_of
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.network import Port
@@ -94,3 +95,20 @@ def test_a_program_that_is_the_network_takes_its_inputs():
 def test_only_fixed_numbers_can_get_other_values_later(filters, words):
     with pytest.raises(InputError, match=words):
         form_of(network_of(Greatest(), INPUTS[0]), filters, (), respecialisable=True)
+
+
+class Generator(nn.Module):
+    """A style decides on the weights, and the map that they convolve is a constant."""
+
+    def __init__(self):
+        super().__init__()
+        self.constant = nn.Parameter(torch.rand(1, 4, 6, 6))
+
+    def forward(self, style):
+        return torch.conv2d(self.constant, style.reshape(4, 1, 1, 1), groups=4)
+
+
+def test_folding_all_that_depends_on_an_input_is_refused():
+    network = foreign_network(Generator(), [torch.rand(1, 4)])
+    with pytest.raises(InputError, match="nothing in the network depends on an input"):
+        form_of(network, "folded", ())

@@ -1,0 +1,196 @@
+"""Networks of other people's designs, compiled, next to each runtime's plain export of them.
+
+    python -m benchmarks.networks [--only NAME,...] [--backends B,...] [--runs 30] [--check]
+
+The networks are those of tests/networks. For each and each runtime: whether all of the program is
+in the delegate, the largest error against eager relative to the largest value, and the time of the
+plain export over that of the compiled program. Both run in processes of their own on one pinned
+thread, all programs of a network in turns; the ratio is the median over rounds, with its tenth and
+ninetieth percentile. 2 is twice as fast as plain. With --check it fails if a ratio is under 0.98.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.interleaved import RUNTIMES
+from benchmarks.plain import PlainWorker, exported_plainly
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import EdgePipelineError
+from edge_pipeline.harness.job import Job
+from edge_pipeline.harness.machine import (
+    allowed_cpus,
+    busy_percent,
+    choose_cpus,
+    cores_of,
+    cpu_name,
+)
+from edge_pipeline.harness.process import ProcessWorker
+from edge_pipeline.harness.protocol import MIN_RUNS, Plan, measure
+from edge_pipeline.runtime.base import open_session
+from tests.networks.table import NETWORKS, Known
+from tests.networks.weights import drawn
+
+LEAST = 0.98
+SEED = 100
+
+
+@dataclass
+class Row:
+    """What is known of a network on a runtime.
+
+    Attributes:
+        backend: as in the registry.
+        artifact: compiled; None if it was refused.
+        plain: the plain export; None if the exporter failed.
+        error: against eager, relative to the largest value.
+        said: the refusal, or the exporter's failure.
+        ours: milliseconds, a round each.
+        theirs: of the plain export.
+    """
+
+    backend: str
+    artifact: Artifact | None = None
+    plain: ProgramSpec | None = None
+    error: float = 0.0
+    said: str = ""
+    ours: tuple[float, ...] = ()
+    theirs: tuple[float, ...] = ()
+
+    def ratios(self) -> Any:
+        """Plain over compiled: tenth percentile, median, ninetieth percentile."""
+        each = np.array(self.theirs) / np.array(self.ours)
+        return np.percentile(each, (10, 50, 90))
+
+    def cells(self) -> str:
+        """Table cells: delegated, error, milliseconds, ratio."""
+        if self.artifact is None:
+            return f"refused: {self.said} | | | "
+        held = self.artifact.manifest.programs[0].delegation
+        inside, outside = sum(held.delegated.values()), sum(held.outside.values())
+        share = "all" if not outside else f"{inside} of {inside + outside}"
+        if not self.ours:
+            return f"{share} | {self.error:.1e} | | "
+        time = f"{float(np.median(self.ours)):.2f}"
+        if not self.theirs:
+            return f"{share} | {self.error:.1e} | {time} | plain fails: {self.said}"
+        low, middle, high = self.ratios()
+        return f"{share} | {self.error:.1e} | {time} | {middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def prepared(name: str, known: Known, backends: Sequence[str], folder: Path) -> list[Row]:
+    """Compile and export a network for every runtime, and compare the compiled with eager."""
+    import torch
+
+    import edge_pipeline
+
+    rows = []
+    for backend in backends:
+        print(f"compiling {name} for {backend}", file=sys.stderr)
+        row, place = Row(backend), folder / f"{name}-{backend}"
+        rows.append(row)
+        network = known.build()
+        example = {key: drawn(shape, i) for i, (key, shape) in enumerate(known.timed.items())}
+        try:
+            kept = (place / "manifest.json").exists()
+            row.artifact = (
+                Artifact.open(place)
+                if kept
+                else edge_pipeline.compile(network, example, place, backend=backend)
+            )
+        except EdgePipelineError as error:
+            row.said = str(error).splitlines()[0]
+            continue
+        row.error = _error(row.artifact, network, known)
+        spec = row.artifact.manifest.programs[0]
+        plain = folder / f"{name}-{backend}-plain"
+        plain.mkdir(exist_ok=True)
+        try:
+            with torch.no_grad():
+                row.plain = exported_plainly(backend, network, example, spec, plain)
+        except Exception as error:  # noqa: BLE001 - exporters raise all kinds
+            row.said = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60]}"
+    return rows
+
+
+def _error(artifact: Artifact, network: Any, known: Known) -> float:
+    import torch
+
+    program = artifact.manifest.programs[0]
+    inputs = {key: drawn(shape, SEED + i) for i, (key, shape) in enumerate(known.timed.items())}
+    with torch.no_grad():
+        wanted = network(**inputs)
+    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+    with open_session(artifact, program.name, threads=1) as session:
+        found = session.run({key: value.numpy() for key, value in inputs.items()})
+    errors = [
+        float(np.abs(found[t.name] - w.numpy()).max() / np.abs(w.numpy()).max())
+        for t, w in zip(program.outputs, wanted, strict=True)
+    ]
+    return max(errors)
+
+
+def timed(name: str, rows: Sequence[Row], folder: Path, plan: Plan, cpu: int) -> None:
+    """Measure all programs of a network in turns, and put the samples into `rows`."""
+    workers: list[PlainWorker | ProcessWorker] = []
+    slots: list[tuple[Row, str]] = []
+    try:
+        for row in rows:
+            if row.artifact is not None:
+                job = Job(row.artifact, row.artifact.manifest.programs[0].name)
+                workers.append(ProcessWorker(job, threads=1, cpus=[cpu]))
+                slots.append((row, "ours"))
+            if row.plain is not None:
+                place = folder / f"{name}-{row.backend}-plain"
+                workers.append(PlainWorker(row.backend, place, row.plain, cpu))
+                slots.append((row, "theirs"))
+        for (row, which), timing in zip(slots, measure(workers, plan), strict=True):
+            setattr(row, which, timing.samples_ms)
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def main() -> int:
+    """Parse the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="names of networks, with commas")
+    parser.add_argument("--backends", default=",".join(RUNTIMES))
+    parser.add_argument("--runs", type=int, default=MIN_RUNS)
+    parser.add_argument("--keep", type=Path, help="folder of artifacts to use again")
+    parser.add_argument("--check", action="store_true", help="fail if a network is slower")
+    arguments = parser.parse_args()
+    backends = arguments.backends.split(",")
+    names = arguments.only.split(",") if arguments.only else list(NETWORKS)
+    allowed = allowed_cpus()
+    cpu = choose_cpus(busy_percent(allowed), cores_of(allowed), 1)[0]
+    print(f"{cpu_name()}, 1 thread on processor {cpu}, {arguments.runs} rounds\n")
+    print("| network | runtime | delegated | error | ms | speed over plain export |")
+    print("|---|---|---|---|---|---|")
+    slow = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            rows = prepared(name, NETWORKS[name], backends, folder)
+            timed(name, rows, folder, Plan(runs=arguments.runs), cpu)
+            for row in rows:
+                print(f"| {name} | {RUNTIMES[row.backend]} | {row.cells()} |", flush=True)
+                if row.ours and row.theirs and row.ratios()[1] < LEAST:
+                    slow.append(f"{name} on {RUNTIMES[row.backend]}")
+    if slow:
+        print(f"\nslower than plain: {', '.join(slow)}")
+    return int(bool(slow) and arguments.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

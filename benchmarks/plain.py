@@ -1,0 +1,187 @@
+"""Plain exports of a module, as each runtime's own documentation makes them, to compare with.
+
+Nothing here uses this project's compiler. The file that comes out is run by the session that runs
+compiled programs, in a process of its own, so that only the programs differ. `networks.py` uses
+this; it prints nothing itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.harness.protocol import Loaded, Sample
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["PlainWorker", "exported_plainly"]
+
+
+def exported_plainly(
+    backend: str, module: nn.Module, inputs: Mapping[str, Tensor], spec: ProgramSpec, folder: Path
+) -> ProgramSpec:
+    """Write the plain export of `module` into `folder`, and say what it is.
+
+    Args:
+        backend: `onnx`, `executorch` or `litert`.
+        module: in eval mode.
+        inputs: by the names of parameters of `forward`, in their order.
+        spec: of the compiled program, whose tensors the export has in the same order.
+        folder: exists.
+
+    Returns:
+        `spec` with the export's own file and names.
+
+    Raises:
+        Exception: whatever the exporter raises.
+    """
+    example = tuple(inputs.values())
+    # Exporters print their progress, and what is printed here is a table.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        return _EXPORTS[backend](module, example, spec, folder)
+
+
+def _onnx(module: nn.Module, inputs: tuple[Tensor, ...], spec: ProgramSpec, folder: Path) -> Any:
+    import torch
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    taken, given = [t.name for t in spec.inputs], [t.name for t in spec.outputs]
+    program = torch.onnx.export(
+        module, inputs, input_names=taken, output_names=given, dynamo=True, verbose=False
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    program.save(folder / "plain.onnx")
+    return spec.model_copy(update={"file": "plain.onnx", "extra": ()})
+
+
+def _executorch(
+    module: nn.Module, inputs: tuple[Tensor, ...], spec: ProgramSpec, folder: Path
+) -> Any:
+    import torch
+
+    # Its submodules are not attributes of the package until they are imported.
+    partitioners = importlib.import_module(
+        "executorch.backends.xnnpack.partition.xnnpack_partitioner"
+    )
+    exir = importlib.import_module("executorch.exir")
+    edge = exir.to_edge_transform_and_lower(
+        torch.export.export(module, inputs), partitioner=[partitioners.XnnpackPartitioner()]
+    )
+    (folder / "plain.pte").write_bytes(edge.to_executorch().buffer)
+    return spec.model_copy(update={"file": "plain.pte", "extra": ()})
+
+
+def _litert(module: nn.Module, inputs: tuple[Tensor, ...], spec: ProgramSpec, folder: Path) -> Any:
+    litert_torch = importlib.import_module("litert_torch")
+    litert_torch.convert(module, inputs).export(str(folder / "plain.tflite"))
+
+    def renamed(tensors: Sequence[TensorSpec], stem: str) -> tuple[TensorSpec, ...]:
+        return tuple(t.model_copy(update={"name": f"{stem}_{i}"}) for i, t in enumerate(tensors))
+
+    names = {"inputs": renamed(spec.inputs, "args"), "outputs": renamed(spec.outputs, "output")}
+    return spec.model_copy(update={"file": "plain.tflite", "extra": (), **names})
+
+
+_EXPORTS = {"onnx": _onnx, "executorch": _executorch, "litert": _litert}
+
+
+class PlainWorker:
+    """A plain export in a process of its own, pinned to one processor.
+
+    Args:
+        backend: whose session runs it.
+        folder: where the file lies.
+        spec: as `exported_plainly` gave it.
+        cpu: to pin to.
+    """
+
+    def __init__(self, backend: str, folder: Path, spec: ProgramSpec, cpu: int) -> None:
+        request = {
+            "backend": backend,
+            "folder": str(folder),
+            "spec": spec.model_dump_json(),
+            "cpu": cpu,
+        }
+        self._process = subprocess.Popen(  # noqa: S603 - this file
+            [sys.executable, "-m", "benchmarks.plain", "--serve", json.dumps(request)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        )
+
+    def _ask(self, order: str) -> int:
+        pipes = self._process.stdin, self._process.stdout
+        if pipes[0] is None or pipes[1] is None:
+            raise RuntimeError("the process of the plain export has no pipes")
+        pipes[0].write(order + "\n")
+        pipes[0].flush()
+        line = pipes[1].readline()
+        if not line:
+            raise RuntimeError("the plain export cannot be run")
+        return int(line)
+
+    def load(self) -> Loaded:
+        """Load the runtime and the file."""
+        return Loaded(0, self._ask("load"))
+
+    def run(self) -> Sample:
+        """Run it once."""
+        return Sample(self._ask("run"))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def serve(request: Mapping[str, Any]) -> None:
+    """Be the process behind PlainWorker: a line in, nanoseconds out."""
+    os.sched_setaffinity(0, {request["cpu"]})
+    import numpy as np
+
+    from edge_pipeline.registry import RUNTIMES
+
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # runtimes print
+    spec = ProgramSpec.model_validate_json(request["spec"])
+    generator = np.random.default_rng(0)
+    inputs = {t.name: generator.random([int(n) for n in t.shape], np.float32) for t in spec.inputs}
+    session: Any = None
+    for order in sys.stdin:
+        start = perf_counter_ns()
+        if order.strip() == "run":
+            session.run(inputs)
+        else:
+            path = Path(request["folder"]) / spec.file
+            session = RUNTIMES.load(request["backend"]).open_session(path, spec, 1)
+            gc.collect()
+            gc.disable()
+        print(perf_counter_ns() - start, file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", required=True)
+    serve(json.loads(parser.parse_args().serve))

@@ -1,0 +1,80 @@
+"""Decompose recurrence: LSTM, GRU and plain recurrent layers, written out step by step."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.analysis.movement import has_fixed_shape
+from edge_pipeline.compiler.lowering.recurrence import KINDS, Layout, recurrent
+from edge_pipeline.compiler.program import Editor, Result, layer_of
+
+__all__ = ["DecomposeRecurrence"]
+
+_ATEN = torch.ops.aten
+_OPERATORS = {
+    _ATEN.gru.input: "gru",
+    _ATEN.lstm.input: "lstm",
+    _ATEN.rnn_tanh.input: "rnn_tanh",
+    _ATEN.rnn_relu.input: "rnn_relu",
+}
+# More steps than these would make a program that takes minutes to compile.
+_MOST = 256
+
+
+class DecomposeRecurrence:
+    """Write recurrent layers out.
+
+    gru(x [T, N, C], h)
+    becomes
+    linear(x);  T times: slice, linear(h), sigmoid, tanh, products and sums;  cat
+
+    Each output of the operator is written out, and what they have in common is merged later.
+    """
+
+    name = "decompose_recurrence"
+    why = "torch's own writing splits and squeezes each step, which XNNPACK does not take"
+
+    def run(self, program: ExportedProgram) -> Result:
+        """See the class; packed sequences, dropout in training and over 256 steps stay."""
+        editor = Editor(program)
+        for node in editor.calls(operator.getitem):
+            origin: Any = node.args[0]
+            if isinstance(origin, fx.Node) and origin.target in _OPERATORS:
+                self._write(editor, node, origin)
+        return editor.finish()
+
+    def _write(self, editor: Editor, node: fx.Node, origin: fx.Node) -> None:
+        target: Any = origin.target
+        kind: str = _OPERATORS[target]
+        args: Any = origin.args
+        which: Any = node.args[1]
+        x, weights = args[0], list(args[2])
+        state = list(args[1]) if kind == "lstm" else [args[1]]
+        biases, layers, dropout, train, bidirectional, batch_first = args[3:9]
+        layout = Layout(biases, layers, bidirectional, batch_first)
+        if not has_fixed_shape(x) or (train and dropout) or _is_projected(layout, weights):
+            return
+        steps = int(x.meta["val"].shape[1 if batch_first else 0])
+        if steps * layers > _MOST:
+            editor.notes.append(f"{layer_of(node)}: {steps} steps are too many to write out")
+            return
+        count = KINDS[kind][1]
+
+        def written(x: Tensor, *rest: Tensor) -> Tensor:
+            outputs = recurrent(kind, layout, x, rest[:count], rest[count:])
+            y: Tensor = outputs[which]
+            return y
+
+        note = f"{steps} steps of a {kind} are written out"
+        editor.replace(node, written, [x, *state, *weights], note)
+
+
+def _is_projected(layout: Layout, weights: list[fx.Node]) -> bool:
+    """Whether states are projected, which takes one weight more a direction."""
+    each = 4 if layout.biases else 2
+    return len(weights) != each * layout.layers * (1 + layout.bidirectional)

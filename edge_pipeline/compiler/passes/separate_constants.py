@@ -1,0 +1,59 @@
+"""Separate constants: what a convolution or a linear layer packs is used by nothing else."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from edge_pipeline.compiler.program import Editor, Result, layer_of
+
+__all__ = ["SeparateConstants"]
+
+_ATEN = torch.ops.aten
+# Operators whose weights and biases the delegate packs when it loads the program.
+_PACKING = frozenset(
+    {
+        _ATEN.conv1d.default,
+        _ATEN.conv2d.default,
+        _ATEN.conv_transpose2d.input,
+        _ATEN.linear.default,
+    }
+)
+
+
+class SeparateConstants:
+    """Copy constants that are packed by one operator and read by another.
+
+    conv2d(x, weight);  weight * gain
+    becomes
+    conv2d(x, weight);  copy * gain
+
+    XNNPACK packs the weights and the bias of a convolution when a program is loaded, and then lets
+    go of them; an operator that reads the same values then ends the process.
+    """
+
+    name = "separate_constants"
+    why = "XNNPACK frees the constants that it packs, and another reader of them crashes"
+
+    def run(self, program: ExportedProgram) -> Result:
+        """See the class."""
+        editor = Editor(program)
+        for node in list(editor.graph.nodes):
+            value = editor.constant(node)
+            if value is None:
+                continue
+            readers = [user for user in node.users if not _packs(user, node)]
+            if not readers or len(readers) == len(node.users):
+                continue
+            copy = editor.add_constant(value.clone(), f"copy_of_{node.name}")
+            for user in readers:
+                user.replace_input_with(node, copy)
+                editor.notes.append(f"{layer_of(user)}: {user.name} reads a copy of {node.name}")
+            editor.modified = True
+        return editor.finish()
+
+
+def _packs(user: fx.Node, constant: fx.Node) -> bool:
+    """Whether `user` takes the constant as a weight or a bias, and not as its map."""
+    return user.target in _PACKING and constant not in user.args[:1]

@@ -1,0 +1,57 @@
+"""How much rounding alone changes what a program computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from edge_pipeline.compiler.program import constants_of
+
+__all__ = ["rounding_errors"]
+
+
+class _InDouble(fx.Interpreter):
+    """Runs operators that ask for float32 in float64."""
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        wider = pytree.tree_map(_wider, (args, kwargs))
+        return super().call_function(target, *wider)
+
+
+def _wider(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.dtype == torch.float32:
+        return value.double()
+    return torch.float64 if value is torch.float32 else value
+
+
+def rounding_errors(
+    program: ExportedProgram, inputs: Sequence[Tensor], found: Sequence[Tensor]
+) -> list[float]:
+    """The largest difference of each output in float32 from the same program's in float64.
+
+    Args:
+        program: its user inputs are tensors.
+        inputs: one for each of them, float32.
+        found: what the program gives for them in float32.
+
+    Returns:
+        A number for each output; zeros if the program cannot be run in float64.
+    """
+    constants = constants_of(program)
+    given = iter(inputs)
+    arguments = [
+        _wider(constants[spec.arg.name] if spec.arg.name in constants else next(given))
+        for spec in program.graph_signature.input_specs
+    ]
+    try:
+        with torch.no_grad():
+            outputs = pytree.tree_leaves(_InDouble(program.graph_module).run(*arguments))
+    except (RuntimeError, TypeError, NotImplementedError):
+        return [0.0] * len(found)
+    exact = [value for value in outputs if isinstance(value, Tensor)]
+    return [float((a - b).abs().max()) for a, b in zip(found, exact, strict=True)]

@@ -1,0 +1,1 @@
+"""Networks as other people write them, each with weights from a fixed seed."""

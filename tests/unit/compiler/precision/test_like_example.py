@@ -1,0 +1,19 @@
+import torch
+
+from edge_pipeline.compiler.precision.like_example import samples_like
+
+
+def test_samples_span_what_the_example_spans():
+    example = (torch.linspace(2, 6, 24).reshape(1, 2, 3, 4), torch.tensor(3.0))
+    samples, record = samples_like(example)
+    assert record.files == ()
+    assert all([x.shape for x in one] == [x.shape for x in example] for one in samples)
+    assert all(x.is_contiguous() for one in samples for x in one)
+    assert torch.equal(samples[0][0], example[0])
+    for first, _ in samples:
+        assert 2 / 8 <= float(first.min()) <= float(first.max()) <= 6
+    drawn = samples[-1][0]
+    assert float(drawn.std()) > 0.5
+    again, _ = samples_like(example)
+    for one, other in zip(samples, again, strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
