@@ -248,10 +248,14 @@ def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
     }
     (end,) = [node for node in program.graph.nodes if node.op == "output"]
     path = _ancestors([end], stop=cut | candidates)
-    for node in candidates - cut:
-        needed = _ancestors([node], stop=cut)
-        if any(known[n] is Extent.MAP and n.op == "call_function" for n in needed - path):
-            cut.add(node)
+    # All of them against the weights alone: of two values of which one follows from the other, the
+    # path takes both, and computes nothing from what it is given.
+    reasons = {node: _ancestors([node], stop=cut) - path for node in candidates - cut}
+    cut |= {
+        node
+        for node, needed in reasons.items()
+        if any(known[n] is Extent.MAP and n.op == "call_function" for n in needed)
+    }
     return _named([node for node in program.graph.nodes if node in cut], weights)
 
 

@@ -18,12 +18,13 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.constants import Twin, locate, patch
 from edge_pipeline.artifact.manifest import Constant
-from edge_pipeline.compiler.program import constants_of
+from edge_pipeline.compiler.analysis.movement import MOVEMENTS
+from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 
 __all__ = ["Exchange", "LostMark", "constant_name"]
@@ -72,9 +73,10 @@ class Exchange:
                 with the same value by `constant_name`.
 
         Raises:
-            LostMark: a weight is no constant of the program.
+            LostMark: a weight is no constant of the program, or another constant follows from it.
         """
         marks, targets = _marks(weights), _targets(program, weights)
+        _check_uses(program, targets)
         values = {target: torch.from_numpy(marks[name].copy()) for name, target in targets.items()}
         real = {name: weight.numpy() for name, weight in weights.items()}
         return cls(_with_values(program, values), real, marks)
@@ -149,6 +151,28 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
         held.pop(key)
         found[name] = places[key]
     return found
+
+
+def _check_uses(program: ExportedProgram, targets: Mapping[str, str]) -> None:
+    """Refuse a weight from which another constant follows, which would keep the mark."""
+    constants = constants_of(program)
+    weights = {target: name for name, target in targets.items()}
+    places = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
+    marked: dict[fx.Node, str] = {}
+    known: set[fx.Node] = set()
+    for node in program.graph.nodes:
+        operands = node.all_input_nodes
+        if node.op == "placeholder" and node.name in constants:
+            known.add(node)
+            if places[node.name] in weights:
+                marked[node] = weights[places[node.name]]
+        elif node.op == "call_function" and operands and known.issuperset(operands):
+            known.add(node)
+            origin = next((marked[n] for n in operands if n in marked), None)
+            if origin is not None and node.target in MOVEMENTS:
+                marked[node] = origin
+            elif origin is not None:
+                raise LostMark(f"{layer_of(node)} computes another constant from {origin}")
 
 
 def _with_values(program: ExportedProgram, values: Mapping[str, Tensor]) -> ExportedProgram:

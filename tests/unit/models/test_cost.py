@@ -99,9 +99,9 @@ def test_the_network_is_left_as_it_was():
 
 
 def test_a_model_too_large_for_memory_is_counted():
-    # 4 * (n_hid^2 + ...) bytes would be terabytes.
-    cost = cost_of_name("hyperconv_unet", {"n_hid": 400_000}, (4, 32, 32))
-    assert cost.params > 5 * 400_000**2
+    # The predictor of one convolution's filters has n_hid * 9 * n_fwd^2 weights: terabytes.
+    cost = cost_of_name("hyperconv_unet", {"n_hid": 4096, "n_fwd": 4096}, (4, 32, 32))
+    assert cost.params > 4096 * 9 * 4096**2
 
 
 @given(

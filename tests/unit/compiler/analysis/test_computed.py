@@ -56,6 +56,14 @@ class Film(Body):
         return self.film(x)
 
 
+class Rooted(Body):
+    """An offset, and its root, both of which meet a map."""
+
+    def forward(self, x):
+        offset = torch.sigmoid(self.shift(self.embed(x).mean((2, 3))))[:, :, None, None]
+        return torch.sqrt(self.conv(x).relu() + offset) * torch.sqrt(offset)
+
+
 class FilmThenHyper(Body):
     def forward(self, x):
         return self.filters(self.film(x))
@@ -168,6 +176,7 @@ def put_together(program, inputs):
 
 CUT = [
     (Film, (X,), ["conv.gain", "conv.bias"]),
+    (Rooted, (X,), ["conv.bias", "conv.gain"]),
     (Hyper, (X,), ["filters.weight", "filters.bias", "filters.gain"]),
     (
         FilmThenHyper,

@@ -97,3 +97,21 @@ def test_a_weight_that_the_program_does_not_hold_is_told(network):
     weights = weights_of(network) | {"third.weight": torch.rand(2, 2)}
     with pytest.raises(LostMark, match=r"third\.weight is no constant"):
         Exchange.of(program, weights)
+
+
+class Rooted(nn.Module):
+    """The root of a constant is a constant too, which exchanging the first would not change."""
+
+    def __init__(self):
+        super().__init__()
+        self.offset = nn.Parameter(torch.tensor([0.3, 0.4, 0.5]).view(1, 3, 1, 1))
+
+    def forward(self, x):
+        return (x + self.offset) * torch.sqrt(self.offset)
+
+
+def test_a_weight_from_which_another_constant_follows_is_told():
+    network = Rooted().eval()
+    program = exported(network, torch.rand(1, 3, 8, 8))
+    with pytest.raises(LostMark, match="computes another constant from offset"):
+        Exchange.of(program, weights_of(network))
