@@ -77,7 +77,7 @@ def command(
         raise InputError(f"--tolerance {tolerance:g} is no relative error; give one from 0 to 1")
     if backend not in BACKENDS:
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
-    require("torch", EXTRAS[backend], "compiling")
+    require("torch", EXTRAS.get(backend, backend), "compiling")
     from edge_pipeline.compiler.bisect.source import BisectRequest, bisect_source
 
     size = None if input_size is None else parse_size(input_size, "HxW")

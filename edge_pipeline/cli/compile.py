@@ -157,7 +157,7 @@ def command(
         raise InputError(f"{more[0]} is one word too many; captures follow --calibration")
     if backend not in BACKENDS:
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
-    require("torch", EXTRAS[backend], "compiling")
+    require("torch", EXTRAS.get(backend, backend), "compiling")
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
     from edge_pipeline.compiler.source.description import read_description
 

@@ -130,7 +130,7 @@ class HyperConvIsp(nn.Module):
     """
 
     stride = 4
-    min_size = 16
+    min_size = 20
     scale = 2
     default_size = (256, 256)
     free_sizes = True
@@ -186,7 +186,7 @@ class HyperConvIsp(nn.Module):
 
         Args:
             x: [N, 4, H, W], normalised packed Bayer, about 0..1; H and W multiples of 4 and at
-                least 16.
+                least 20.
 
         Returns:
             [N, 3, 2H, 2W], linear camera RGB.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec
-from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.artifact.tensors import Dtype, TensorSpec
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
@@ -34,6 +34,7 @@ class LitertSession:
         self._interpreter = interpreter
         self._spec = spec
         self._inputs = inputs
+        self._kinds = [np.dtype(_narrowed(tensor)) for tensor in spec.inputs]
         self._outputs = outputs
         # An interpreter computes in buffers of its own, so one thread at a time may use it.
         self._lock = threading.Lock()
@@ -46,15 +47,19 @@ class LitertSession:
             if interpreter is None:
                 raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
             try:
-                for index, value in zip(self._inputs, values, strict=True):
-                    interpreter.set_tensor(index, value)
+                for index, value, kind in zip(self._inputs, values, self._kinds, strict=True):
+                    interpreter.set_tensor(index, value.astype(kind, copy=False))
                 interpreter.invoke()
                 outputs = [interpreter.get_tensor(index) for index in self._outputs]
             except (RuntimeError, ValueError) as error:
                 raise RuntimeFailure(
                     f"LiteRT could not run {self._spec.name}: {_first_line(error)}"
                 ) from error
-        return check_outputs(self._spec, outputs, sizes)
+        widened = (
+            value.astype(np.int64) if tensor.dtype == "int64" else value
+            for tensor, value in zip(self._spec.outputs, outputs, strict=True)
+        )
+        return check_outputs(self._spec, list(widened), sizes)
 
     def close(self) -> None:
         """Let the program and its memory go."""
@@ -138,12 +143,17 @@ def _indices(
     for tensor in tensors:
         shape = tuple(int(size) for size in found[tensor.name]["shape"])
         own = np.dtype(found[tensor.name]["dtype"])
-        if own != np.dtype(tensor.dtype) or not tensor.fits(shape, free):
+        if own != np.dtype(_narrowed(tensor)) or not tensor.fits(shape, free):
             raise RuntimeFailure(
                 f"{path} has {tensor.name} as {own} "
                 f"{'x'.join(map(str, shape))}, and the manifest says {tensor.text()}"
             )
     return [int(found[tensor.name]["index"]) for tensor in tensors]
+
+
+def _narrowed(tensor: TensorSpec) -> Dtype:
+    """The type in the file: LiteRT's converter makes int32 of int64."""
+    return "int32" if tensor.dtype == "int64" else tensor.dtype
 
 
 def _first_line(error: Exception) -> str:

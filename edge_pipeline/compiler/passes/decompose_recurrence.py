@@ -46,6 +46,9 @@ class DecomposeRecurrence:
             origin: Any = node.args[0]
             if isinstance(origin, fx.Node) and origin.target in _OPERATORS:
                 self._write(editor, node, origin)
+        for node in editor.calls(*_OPERATORS):
+            if not node.users:  # torch takes dropout for an effect, and keeps the operator
+                editor.graph.erase_node(node)
         return editor.finish()
 
     def _write(self, editor: Editor, node: fx.Node, origin: fx.Node) -> None:

@@ -42,6 +42,13 @@ def test_clipped_blocks_say_nothing_of_the_noise():
     assert float(measured(torch.ones(1, 1, 34, 34)).least) == 0
 
 
+def test_half_precision_measures_the_same():
+    z = 0.5 + white(0.02, 1, 1, 130, 130)
+    z[..., :61, :] = 1.0
+    full, half = measured(z).least, NoiseStatistics(1).half()(z.half()).least
+    torch.testing.assert_close(half.float(), full, rtol=0.05, atol=0)
+
+
 def test_samples_and_channels_are_measured_apart():
     z = white(0.01, 2, 3, 34, 34) * torch.tensor([[1.0, 2, 4], [8, 16, 32]])[..., None, None]
     whole = measured(z)

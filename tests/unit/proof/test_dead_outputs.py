@@ -24,7 +24,7 @@ FIRST = "encoder0_0.weight"
 
 def compiled(folder: Path, source: str | Path = "phi_unet_pets", **changes) -> Artifact:
     fresh = {} if isinstance(source, Path) else {"options": OPTIONS}
-    given = {"backend": "onnx", "phi": 0.35, "size": (32, 48)} | fresh | changes
+    given = {"backend": "onnx", "fixed": {"phi": 0.35}, "size": (32, 48)} | fresh | changes
     return compile_model(CompileRequest(source=source, output=folder, **given))
 
 

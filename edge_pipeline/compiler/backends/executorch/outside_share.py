@@ -92,9 +92,10 @@ def _loaded(
             str(folder / f"{name}.pte"), str(data) if data.exists() else None
         )
         meta = module.method_meta("forward")
-        kinds = {5: torch.float16, 6: torch.float32}
+        # By ExecuTorch's numbers.
+        kinds = {3: torch.int32, 4: torch.int64, 5: torch.float16, 6: torch.float32, 11: torch.bool}
         inputs = [
-            torch.full(tensor.sizes(), 0.5, dtype=kinds[tensor.dtype()])
+            torch.full(tensor.sizes(), 0.5).to(kinds[tensor.dtype()])
             for tensor in map(meta.input_tensor_meta, range(meta.num_inputs()))
         ]
         module.run_method("forward", inputs)

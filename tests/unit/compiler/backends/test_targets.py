@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edge_pipeline.compiler.backends.base import Order, half_notes, open_backend
-from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
+from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.errors import InputError, UnknownNameError
 from edge_pipeline.registry import BACKENDS
 from tests.compiled import PACKAGES
@@ -36,7 +36,7 @@ def test_float16_on_x86_has_a_note(backend, arch):
     if importlib.util.find_spec(PACKAGES[backend].split(".")[0]) is None:
         pytest.skip(f"the extra {backend} is not installed")
     x = torch.rand(1, 3, 8, 8)
-    passes = (*PREPARATION, *passes_for(backend, precision="fp16"))
+    passes = passes_for(backend, precision="fp16")
     program = run_passes(exported(nn.Conv2d(3, 4, 3).eval(), x), passes, [x])
     order = Order("forward", ["x"], ["y"], "fp16", arch=arch)
     notes = BACKENDS.load(backend).emit(program, order).notes

@@ -9,7 +9,7 @@ from tests.programs import exported, run_checked, targets
 
 
 def pools(program, name):
-    return [n for n in program.graph.nodes if name in str(n.target)]
+    return [n for n in program.graph.nodes if n.op == "call_function" and name in str(n.target)]
 
 
 @pytest.mark.parametrize(

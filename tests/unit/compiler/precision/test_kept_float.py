@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from edge_pipeline.compiler.backends.base import Order
-from edge_pipeline.compiler.pipeline import PREPARATION, passes_for, run_passes
+from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.precision.kept_float import Step, input_layers, steps_of
 from edge_pipeline.registry import BACKENDS
 from tests.compiled import outputs_of
@@ -86,7 +86,7 @@ def test_litert_keeps_them_too():
     from edge_pipeline.compiler.backends.litert.delegation import place
 
     x = torch.rand(1, 3, 16, 16)
-    passes = (*PREPARATION, *passes_for("litert", precision="int8"))
+    passes = passes_for("litert", precision="int8")
     program = run_passes(exported(Skipping().eval(), x), passes, [x])
     order = Order("forward", ["x"], ["y"], "int8", samples=[(x,)])
     (data,) = BACKENDS.load("litert").emit(program, order).files.values()
