@@ -187,7 +187,8 @@ def _tiles(probe: Probe, geometry: Geometry, stated: Description) -> Geometry:
 def _halo(probe: Probe, stated: Description) -> int | None:
     if stated.halo is None:
         return probe.reach()
-    reach = probe.reach(2 * stated.halo + 1)
+    stride = stated.stride or 1
+    reach = probe.reach(2 * (stated.halo + stride) + 1, stride)
     if reach is None or reach > stated.halo:
         found = "the whole input" if reach is None else f"{reach} pixels around it"
         raise InputError(

@@ -40,7 +40,7 @@ class Probe:
         first = network.example[0]
         return first.dim() == 4 and first.shape[0] == 1 and first.is_floating_point()
 
-    def reach(self, least: int = 0) -> int | None:
+    def reach(self, least: int = 0, stride: int = 1) -> int | None:
         """How far an output pixel sees, in pixels of the first input.
 
         In one half of the input, every value is NaN. Outputs in the other half that are NaN too
@@ -48,6 +48,7 @@ class Probe:
 
         Args:
             least: the least height and width to probe at.
+            stride: the halves meet at a multiple of it.
 
         Returns:
             The number of pixels; None if it is more than half of the largest size probed, which is
@@ -56,7 +57,7 @@ class Probe:
         if self.scale is None:
             return None
         scale = self.scale
-        found = (self._reach_at(size, scale) for size in self._sizes(least))
+        found = (self._reach_at(size, scale, stride) for size in self._sizes(least))
         return next((reach for reach in found if reach is not None), None)
 
     def difference(self, stride: int, halo: int) -> float:
@@ -132,17 +133,17 @@ class Probe:
             height, width = 2 * height, 2 * width
             yield height, width
 
-    def _reach_at(self, size: Size, scale: int) -> int | None:
+    def _reach_at(self, size: Size, scale: int, stride: int) -> int | None:
         """The farthest reach to the four sides at one size; None if it is beyond the size."""
         inputs, farthest = self._held.inputs(size), 0
         for axis in (0, 1):
-            half = size[axis] // 2
+            half = size[axis] // 2 // stride * stride
             for span in ((0, half), (half, size[axis])):
                 part = ((0, size[0]), span) if axis else (span, (0, size[1]))
                 outputs = self._held.run(self._held.spoilt(inputs, part))
                 edges = (span[0] * scale, span[1] * scale)
                 reach = max(_spread(output, axis + 2, edges) for output in outputs)
-                if reach >= half * scale:
+                if reach >= min(half, size[axis] - half) * scale:
                     return None
                 farthest = max(farthest, -(-reach // scale))
         return farthest

@@ -13,7 +13,9 @@ import edge_pipeline
 from edge_pipeline.cli.main import main
 from edge_pipeline.compiler.source.description import Description, described, read_description
 from edge_pipeline.compiler.source.foreign import foreign_network
+from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.probing import Probe
+from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.errors import InputError
 from edge_pipeline.proof.verify import verify_artifact
 from tests.fakes import own_networks as own
@@ -234,3 +236,24 @@ def test_a_wrong_file_is_refused(tmp_path, text, message):
 def test_a_probe_needs_a_map_of_one_picture():
     assert Probe.fits(foreign_network(_Gated(), [torch.rand(1, 3, 8, 8)]))
     assert not Probe.fits(foreign_network(own.classifier(), [torch.rand(1, 10)]))
+
+
+REGISTERED = {
+    "hyperconv_isp": {"width": 8, "coarse": 12, "n_basis": 2},
+    "patchwise_block": {},
+}
+
+
+@pytest.mark.parametrize("name", REGISTERED)
+def test_registered_networks_state_what_is_found(name):
+    network = open_source(name, REGISTERED[name])
+    geometry = network.geometry
+    least = 2 * (geometry.halo + geometry.stride) + 1
+    side = -(-least // geometry.stride) * geometry.stride
+    network = network.sized(synthetic_inputs(geometry, side, side), free_sizes=False)
+    probe = Probe(network)
+    assert probe.scale == geometry.scale
+    reach = probe.reach(least, geometry.stride)
+    assert geometry.halo - geometry.stride < reach <= geometry.halo
+    assert probe.is_exact(geometry.stride, geometry.halo)
+    assert probe.minimum(geometry.stride) <= geometry.minimum
