@@ -151,7 +151,7 @@ class HyperConvIsp(nn.Module):
         super().__init__()
         self.options = options
         width, coarse, k = options.width, options.coarse, options.n_basis
-        reach = 8 + 4 * options.within + 2 * (options.before + options.after)
+        reach = 12 + 4 * options.within + 2 * (options.before + options.after)
         self.halo: int | None = -(-reach // self.stride) * self.stride
         self.demosaic = DirectionalDemosaic()
         self.noise = NoiseStatistics(4)

@@ -254,6 +254,7 @@ def test_registered_networks_state_what_is_found(name):
     probe = Probe(network)
     assert probe.scale == geometry.scale
     reach = probe.reach(least, geometry.stride)
-    assert geometry.halo - geometry.stride < reach <= geometry.halo
+    # Where the halves meet at a multiple of the stride, it is a little less than elsewhere.
+    assert geometry.halo - 2 * geometry.stride < reach <= geometry.halo
     assert probe.is_exact(geometry.stride, geometry.halo)
     assert probe.minimum(geometry.stride) <= geometry.minimum
