@@ -2,7 +2,7 @@
 
 Every fenced `console` block of README.md, CONTRIBUTING.md and docs/ is run, in order, in a copy of
 the repository: the lines that start with `$ `, with their continuations. A block stays out when the
-line above it is `<!-- not run: reason -->`. A `python` block below `<!-- file: NAME -->` is first
+line above it is `<!-- not run: reason -->`. A `python` or `toml` block below `<!-- file: NAME -->` is first
 written as that file.
 """
 
@@ -21,7 +21,7 @@ BLOCK = re.compile(
 )
 
 FILE = re.compile(
-    r"^<!-- file: (?P<name>[\w.]+) -->\n```python\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"^<!-- file: (?P<name>[\w.]+) -->\n```(?:python|toml)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 
 

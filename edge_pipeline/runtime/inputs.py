@@ -20,6 +20,8 @@ Kind = Literal["noise", "picture"]
 _LARGEST = 1.5
 # Cells along the sides of the fields that a picture is the mean of, and its noise.
 _FIELDS, _GRAIN = (2, 5, 16), 0.05
+# The deviation of values that are all the same in the reference, as a share of it.
+_SPREAD = 0.1
 # What makes pictures dark, leaves them, and makes them bright.
 _GAMMAS, _VARIED_SEED = (4.0, 1.0, 0.25), 20240306
 
@@ -36,8 +38,8 @@ def random_inputs(
 
     Tensors whose range is known are `noise` (every value evenly drawn from it) or a `picture`
     (smooth fields and a little noise, within it), which is what ranges for int8 are observed on.
-    Others are normal, with the mean and the standard deviation that the reference has. Whole
-    numbers and booleans are drawn evenly.
+    Others are normal, with the mean and the standard deviation that the reference has, or a
+    tenth of the mean if all its values are the same. Whole numbers and booleans are drawn evenly.
 
     Args:
         spec: the program.
@@ -104,8 +106,10 @@ def _draw(
     if reference.dtype.kind != "f":
         return _drawn_whole(tensor, shape, reference, rng)
     if tensor.range is None:
-        spread = float(reference.std()) or 1.0
-        return rng.normal(float(reference.mean()), spread, shape).astype(np.float32)
+        mean = float(reference.mean())
+        # Of a single number, a tenth: it may have to keep its sign.
+        spread = float(reference.std()) or _SPREAD * abs(mean) or 1.0
+        return rng.normal(mean, spread, shape).astype(np.float32)
     low, high = tensor.range
     unit = rng.random(shape) if kind == "noise" or len(shape) < 2 else _picture(shape, rng)
     return (low + (high - low) * unit).astype(np.float32)

@@ -100,8 +100,9 @@ def described(network: Network, stated: Description, *, free_sizes: bool = False
     ports = _inputs(network, stated)
     geometry = replace(network.geometry, inputs=ports, outputs=_outputs(stated, outputs))
     if Probe.fits(network):
-        probe = Probe(network)
-        geometry = _tiles(probe, geometry, stated)
+        rows, columns = network.example[0].shape[2:]
+        geometry = replace(geometry, default_size=(rows, columns))
+        geometry = _tiles(Probe(network), geometry, stated)
         if free_sizes:
             geometry = _freed(geometry, network.example, outputs)
     elif free_sizes or {"stride", "halo", "minimum", "scale"} & stated.model_fields_set:

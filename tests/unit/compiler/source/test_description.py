@@ -91,6 +91,15 @@ def test_a_network_that_takes_any_size_has_the_stride_at_which_tiles_are_exact()
     assert (found.stride, found.halo, found.scale) == (4, 4, 1)
 
 
+def test_folding_measures_its_loss_at_the_size_of_the_example(tmp_path):
+    network = own.Film().eval()
+    example = {"image": torch.rand(1, 3, 32, 48), "style": torch.rand(1, 4)}
+    artifact = edge_pipeline.compile(
+        network, example, tmp_path / "a", backend="onnx", filters="folded"
+    )
+    assert artifact.manifest.losses
+
+
 def test_tiles_share_the_weights_that_were_computed_for_the_whole():
     found = geometry_of(_Attending())
     assert (found.stride, found.halo) == (1, 1)
