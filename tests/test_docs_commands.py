@@ -2,8 +2,8 @@
 
 Every fenced `console` block of README.md, CONTRIBUTING.md and docs/ is run, in order, in a copy of
 the repository: the lines that start with `$ `, with their continuations. A block stays out when the
-line above it is `<!-- not run: reason -->`. A `python` or `toml` block below `<!-- file: NAME -->` is first
-written as that file.
+line above it is `<!-- not run: reason -->`. A `python` or `toml` block below `<!-- file: NAME -->`
+is first written as that file.
 """
 
 import os
@@ -21,7 +21,8 @@ BLOCK = re.compile(
 )
 
 FILE = re.compile(
-    r"^<!-- file: (?P<name>[\w.]+) -->\n```(?:python|toml)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"^<!-- file: (?P<name>[\w.]+) -->\n```(?:python|toml)\n(?P<body>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
 )
 
 

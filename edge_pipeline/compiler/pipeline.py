@@ -78,6 +78,7 @@ _FOR_COREML: tuple[Pass, ...] = (
     FoldBatchNorm(),  # before views are dropped: it looks for convolutions as they were written
     LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
     DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
+    DecomposeArithmetic(),  # before folding: Core ML adds 1e-4 to the operand of a reciprocal
     FoldConstants(),  # after the reshapes are gone: folded filters become constants
     FoldBias(),  # after constants are: it looks for constant addends
     RaiseConvolution(),  # after folding: Core ML transposes convolutions of constant weights alone

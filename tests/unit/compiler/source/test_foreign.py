@@ -267,3 +267,17 @@ def test_the_command_line_compiles_and_inspects(tmp_path, capsys):
     assert main(["inspect", f"{HERE}:DynamicConvolution", "--input", "image=1x3x32x48"]) == 0
     assert "forms: refolded, split, folded, dynamic" in capsys.readouterr().out
     assert main(["compile", f"{HERE}:broken", *words]) == 2
+
+
+class _Reciprocal(torch.nn.Module):
+    def forward(self, x):
+        return 0.25 / (x + 0.01)
+
+
+def test_core_ml_computes_exact_reciprocals(tmp_path):
+    """Its own operator adds 1e-4 to the operand."""
+    pytest.importorskip("coremltools", reason="the extra coreml is not installed")
+    small = torch.full((1, 3, 4, 4), 0.005)
+    artifact = edge_pipeline.compile(_Reciprocal(), [small], tmp_path / "a", backend="coreml")
+    (found,) = run(artifact, x=small)
+    torch.testing.assert_close(found, _Reciprocal()(small), rtol=1e-5, atol=0)
