@@ -20,6 +20,7 @@ __all__ = [
     "RuntimeFailure",
     "UnknownNameError",
     "VerificationError",
+    "first_line",
 ]
 
 
@@ -77,3 +78,9 @@ class RuntimeFailure(JobError):
 
 class VerificationError(JobError):
     """A compiled model's output left the tolerance."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's message; the error's class if it has none."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from edge_pipeline.artifact.schema import Schema
-from edge_pipeline.errors import ArtifactError
+from edge_pipeline.errors import ArtifactError, first_line
 
 __all__ = ["Call", "Graph", "graph_file_bytes", "read_graph", "references_in"]
 
@@ -128,7 +128,7 @@ def read_graph(path: Path, content: bytes | None = None) -> tuple[Graph, dict[st
         reason = error.errors(include_url=False)[0]["msg"]
         raise ArtifactError(f"{path} holds a damaged graph: {reason}") from error
     except _UNREADABLE as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ArtifactError(f"{path} is not a readable graph file: {reason}") from error
     if sorted(weights) != sorted(graph.weights):
         raise ArtifactError(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from edge_pipeline.artifact.schema import Schema
-from edge_pipeline.errors import ArtifactError, InputError
+from edge_pipeline.errors import ArtifactError, InputError, first_line
 
 __all__ = ["CurveSpec", "WeightCurve"]
 
@@ -73,7 +73,7 @@ class WeightCurve:
                 raise ArtifactError(f"{path} holds no weight curve; compile the artifact again")
             spec = CurveSpec.model_validate_json(text)
         except (OSError, safetensors.SafetensorError, ValidationError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise ArtifactError(f"{path} is not a readable weight curve: {reason}") from error
         for name, value in weights.items():
             if value.dtype != np.float32 or value.shape[:1] not in ((1,), (len(spec.knots),)):

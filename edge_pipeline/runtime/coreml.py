@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import Checked, ProgramSpec
-from edge_pipeline.errors import RuntimeFailure
+from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 from edge_pipeline.runtime.mil.evaluate import Evaluator
@@ -125,13 +125,17 @@ class _Predictor:
             with _quiet():
                 self._model = tools.models.MLModel(str(path), compute_units=tools.ComputeUnit.ALL)
         except Exception as error:  # Core ML's errors share no base class but this
-            raise RuntimeFailure(f"Core ML could not load {path}: {_first(error)}") from error
+            raise RuntimeFailure(
+                f"Core ML could not load {path}: {first_line(error)[:300]}"
+            ) from error
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
         try:
             found: Mapping[str, NDArray[np.float32]] = self._model.predict(dict(inputs))
         except Exception as error:  # Core ML's errors share no base class but this
-            raise RuntimeFailure(f"Core ML could not run {self._path}: {_first(error)}") from error
+            raise RuntimeFailure(
+                f"Core ML could not run {self._path}: {first_line(error)[:300]}"
+            ) from error
         return found
 
 
@@ -167,8 +171,3 @@ def _check_tensors(evaluator: Evaluator, spec: ProgramSpec, path: Path) -> None:
                 f"{path} takes {tensor.name} as {own.dtype} {'x'.join(map(str, own.shape))}, "
                 f"and the manifest says float32 {tensor.shape_text()}"
             )
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]

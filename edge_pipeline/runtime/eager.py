@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge_pipeline.artifact.graph import Graph, read_graph, references_in
 from edge_pipeline.artifact.manifest import ProgramSpec
-from edge_pipeline.errors import ArtifactError, RuntimeFailure
+from edge_pipeline.errors import ArtifactError, RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 
@@ -242,7 +242,7 @@ def _take(step: _Step, known: dict[str, Any], spec: ProgramSpec) -> None:
     try:
         known[step.name] = step.function(*_resolved(step.args, known), **kwargs)
     except (RuntimeError, TypeError, ValueError, IndexError, ArithmeticError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise RuntimeFailure(f"torch could not run {step.name} of {spec.name}: {reason}") from error
     for name in step.last:
         del known[name]

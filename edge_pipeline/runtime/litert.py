@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import Dtype, TensorSpec
-from edge_pipeline.errors import RuntimeFailure
+from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 from edge_pipeline.runtime.native import native_silence
@@ -53,7 +53,7 @@ class LitertSession:
                 outputs = [interpreter.get_tensor(index) for index in self._outputs]
             except (RuntimeError, ValueError) as error:
                 raise RuntimeFailure(
-                    f"LiteRT could not run {self._spec.name}: {_first_line(error)}"
+                    f"LiteRT could not run {self._spec.name}: {first_line(error)[:300]}"
                 ) from error
         widened = (
             value.astype(np.int64) if tensor.dtype == "int64" else value
@@ -104,7 +104,9 @@ def open_session(
             interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()
         except (RuntimeError, ValueError) as error:
-            raise RuntimeFailure(f"LiteRT could not load {path}: {_first_line(error)}") from error
+            raise RuntimeFailure(
+                f"LiteRT could not load {path}: {first_line(error)[:300]}"
+            ) from error
     inputs = _indices(runner.get_input_details(), spec.inputs, "inputs", path)
     outputs = _indices(runner.get_output_details(), spec.outputs, "outputs", path)
     return LitertSession(interpreter, spec, inputs, outputs)
@@ -154,8 +156,3 @@ def _indices(
 def _narrowed(tensor: TensorSpec) -> Dtype:
     """The type in the file: LiteRT's converter makes int32 of int64."""
     return "int32" if tensor.dtype == "int64" else tensor.dtype
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]

@@ -10,7 +10,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec
-from edge_pipeline.errors import RuntimeFailure
+from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 
@@ -39,7 +39,7 @@ class OnnxSession:
             outputs = self._session.run([t.name for t in self._spec.outputs], feed)
         except Exception as error:  # ONNX Runtime's errors share no base class but this
             raise RuntimeFailure(
-                f"ONNX Runtime could not run {self._spec.name}: {_first_line(error)}"
+                f"ONNX Runtime could not run {self._spec.name}: {first_line(error)[:300]}"
             ) from error
         return check_outputs(self._spec, outputs, sizes)
 
@@ -88,7 +88,9 @@ def open_session(
     try:
         session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class but this
-        raise RuntimeFailure(f"ONNX Runtime could not load {path}: {_first_line(error)}") from error
+        raise RuntimeFailure(
+            f"ONNX Runtime could not load {path}: {first_line(error)[:300]}"
+        ) from error
     _check_names(session, spec, path)
     return OnnxSession(session, spec)
 
@@ -142,8 +144,3 @@ def _check_names(session: Any, spec: ProgramSpec, path: Path) -> None:
                 f"{path} has the {kind} {', '.join(names)}, and the manifest lists "
                 f"{', '.join(listed)}"
             )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]

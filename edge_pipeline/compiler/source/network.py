@@ -15,7 +15,7 @@ from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.pipeline import run_passes
 from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.source.geometry import Geometry
-from edge_pipeline.errors import CompileError, EdgePipelineError
+from edge_pipeline.errors import CompileError, EdgePipelineError, first_line
 
 __all__ = ["Network"]
 
@@ -108,9 +108,8 @@ class Network:
         except EdgePipelineError:
             raise
         except Exception as error:
-            first = str(error).strip().splitlines() or [type(error).__name__]
             name = type(self.module).__name__
-            raise CompileError(f"torch cannot trace {name}: {first[0]}") from error
+            raise CompileError(f"torch cannot trace {name}: {first_line(error)}") from error
         return functional
 
     def _free_shapes(self) -> tuple[tuple[Any, ...]] | None:

@@ -40,7 +40,7 @@ from edge_pipeline.compiler.backends.coreml.package import (
 )
 from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.compiler.source.shapes import tensors_of
-from edge_pipeline.errors import CompileError
+from edge_pipeline.errors import CompileError, first_line
 from edge_pipeline.optional import require as require_module
 from edge_pipeline.runtime.mil.evaluate import Evaluator
 from edge_pipeline.runtime.mil.package import feature_name
@@ -224,7 +224,7 @@ def _observed(package: Path, order: Order, inputs: Sequence[str]) -> dict[str, t
 
 def _refusal(error: Exception, heard: Sequence[str], program: ExportedProgram) -> CompileError:
     """What the converter said, with the layer; it logs the operator's name in torch's graph."""
-    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    first = first_line(error)
     nodes = {node.name: node for node in program.graph.nodes}
     for line in (*heard, first):
         for pattern in _FAILURES:

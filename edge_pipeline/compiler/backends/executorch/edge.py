@@ -21,7 +21,7 @@ from edge_pipeline.artifact.manifest import Delegation
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.backends.executorch.retracing import brief
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
-from edge_pipeline.errors import CompileError, DelegationError, MissingExtraError
+from edge_pipeline.errors import CompileError, DelegationError, MissingExtraError, first_line
 from edge_pipeline.optional import require as require_module
 
 __all__ = ["CONSTANTS", "Delegate", "Lowered", "lower", "require", "require_part", "write"]
@@ -168,8 +168,7 @@ def write(lowered: Lowered, name: str) -> dict[str, bytes]:
 
 def _failure(error: Exception) -> CompileError:
     """What ExecuTorch raised, as one sentence."""
-    first = str(error).strip().splitlines() or [type(error).__name__]
-    return CompileError(f"ExecuTorch cannot lower the program: {first[0]}")
+    return CompileError(f"ExecuTorch cannot lower the program: {first_line(error)}")
 
 
 def _own(program: ExportedProgram) -> ExportedProgram:

@@ -28,7 +28,7 @@ from edge_pipeline.compiler.backends.litert.quantize import (
     static,
 )
 from edge_pipeline.compiler.program import constants_of, layer_of
-from edge_pipeline.errors import CompileError, DelegationError
+from edge_pipeline.errors import CompileError, DelegationError, first_line
 from edge_pipeline.optional import require as require_module
 from edge_pipeline.runtime.native import native_silence
 
@@ -113,7 +113,9 @@ def _converted(program: ExportedProgram, order: Order) -> bytes:
     try:
         return split_concatenations(convert(program, order.inputs, order.outputs))
     except _FAILURES as error:
-        raise CompileError(f"litert-torch cannot take the program: {_first_line(error)}") from error
+        raise CompileError(
+            f"litert-torch cannot take the program: {first_line(error)[:300]}"
+        ) from error
 
 
 def _placed(data: bytes) -> Placement:
@@ -121,8 +123,8 @@ def _placed(data: bytes) -> Placement:
         return place(data)
     except _FAILURES as error:
         raise CompileError(
-            f"LiteRT cannot load what litert-torch wrote: {_first_line(error)}; change the network "
-            "or report it to litert-torch"
+            f"LiteRT cannot load what litert-torch wrote: {first_line(error)[:300]}; change the "
+            "network or report it to litert-torch"
         ) from error
 
 
@@ -147,7 +149,7 @@ def _in_precision(
     except _FAILURES as error:
         raise CompileError(
             f"ai-edge-quantizer cannot write {order.name} in {order.precision}: "
-            f"{_first_line(error)}"
+            f"{first_line(error)[:300]}"
         ) from error
 
 
@@ -211,8 +213,3 @@ def _delegation(placement: Placement, share: float | None) -> Delegation:
         outside=dict(sorted(outside.items())),
         outside_share=share,
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]

@@ -22,7 +22,7 @@ from edge_pipeline.compiler.backends.onnx.missing import missing_operators
 from edge_pipeline.compiler.backends.onnx.precision import to_half, to_int8
 from edge_pipeline.compiler.backends.quiet import quiet
 from edge_pipeline.compiler.source.shapes import Letters
-from edge_pipeline.errors import CompileError
+from edge_pipeline.errors import CompileError, first_line
 from edge_pipeline.optional import require as require_module
 
 __all__ = ["FREE_SIZES", "OPSET", "PRECISIONS", "checked", "emit", "require"]
@@ -141,8 +141,7 @@ def _cause(error: BaseException) -> str:
     """The first line of the exception that began it; those around it only say that it failed."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0]
+    return first_line(error)
 
 
 def _clamp_in_blocks(model: Any) -> None:
