@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter_ns
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas, Ink
@@ -123,7 +123,7 @@ class _Colour(NamedTuple):
     encoded: bool
 
 
-class Developer:
+class Developer(Closing):
     """Develops captures with one artifact, which is opened once; used as a context manager.
 
     Args:
@@ -148,16 +148,9 @@ class Developer:
         self.artifact = Artifact.open(folder)
         self._network = Network(self.artifact, threads=self.threads)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._network.__exit__(kind, error, trace)
+    def close(self) -> None:
+        """Close its programs."""
+        self._network.close()
 
     def develop(
         self, source: Path | str, settings: Settings, *, on_tile: Progress | None = None

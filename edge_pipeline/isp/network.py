@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.closing import Closing
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp.filters import average_filters, fixed_size
 from edge_pipeline.isp.grain import keep_grain
@@ -57,7 +57,7 @@ class Core(NamedTuple):
     total: int
 
 
-class Network:
+class Network(Closing):
     """An artifact opened for developing; used as a context manager.
 
     The path of a refolded artifact is loaded for each mosaic, with its filters as constants.
@@ -97,15 +97,8 @@ class Network:
                 )
             self._open = stack.pop_all()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close its programs."""
         self._open.close()
 
     @property

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import Checked, Manifest, ProgramSpec
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.closing import Closing
 from edge_pipeline.compare import TOLERANCES, Tolerance
 from edge_pipeline.errors import InputError
 from edge_pipeline.proof.reports import OutputReport, ProgramReport, VerifyReport, judged
@@ -70,7 +70,7 @@ class Trials:
         return np.random.default_rng([self.seed, index])
 
 
-class _Side:
+class _Side(Closing):
     """An artifact's programs, open in one runtime; used as a context manager."""
 
     def __init__(self, artifact: Artifact, threads: int, runtime: str | None) -> None:
@@ -84,15 +84,8 @@ class _Side:
             }
             self._open = stack.pop_all()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close its programs."""
         self._open.close()
 
     def _session(self, spec: ProgramSpec, constants: Arrays | None = None) -> Session:

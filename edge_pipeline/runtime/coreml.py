@@ -13,13 +13,14 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, Protocol, Self
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import Checked, ProgramSpec
+from edge_pipeline.closing import Closing
 from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
@@ -40,7 +41,7 @@ class _Runner(Protocol):
     ) -> Mapping[str, NDArray[np.float32]]: ...
 
 
-class CoremlSession:
+class CoremlSession(Closing):
     """An ML Program; made by `open_session`."""
 
     def __init__(self, runner: _Runner, spec: ProgramSpec) -> None:
@@ -63,17 +64,6 @@ class CoremlSession:
     def close(self) -> None:
         """Let the program and its memory go."""
         self._runner = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_session(path: Path, spec: ProgramSpec, threads: int) -> CoremlSession:

@@ -10,14 +10,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.graph import Graph, read_graph, references_in
 from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.closing import Closing
 from edge_pipeline.errors import ArtifactError, RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
@@ -59,7 +60,7 @@ class _Step:
         self.last: tuple[str, ...] = ()
 
 
-class EagerSession:
+class EagerSession(Closing):
     """A network in torch; made by `open_session`."""
 
     def __init__(
@@ -97,17 +98,6 @@ class EagerSession:
     def close(self) -> None:
         """Let the network and its weights go."""
         self._graph, self._weights, self._steps = None, {}, []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_session(

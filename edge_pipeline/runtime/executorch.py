@@ -22,8 +22,8 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
+from edge_pipeline.closing import Closing
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
@@ -56,7 +57,7 @@ class _Buffers(NamedTuple):
     weights: bytes | None
 
 
-class ExecutorchSession:
+class ExecutorchSession(Closing):
     """A program in ExecuTorch; made by `open_session`.
 
     Attributes:
@@ -104,17 +105,6 @@ class ExecutorchSession:
             self._module = None
             self._buffers = None
             _OPEN.discard(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 _OPEN: WeakSet[ExecutorchSession] = WeakSet()

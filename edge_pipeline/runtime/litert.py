@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, Self
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import Dtype, TensorSpec
+from edge_pipeline.closing import Closing
 from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
@@ -25,7 +26,7 @@ LOADS_FROM_MEMORY = True
 _IDENTIFIER = b"TFL3"
 
 
-class LitertSession:
+class LitertSession(Closing):
     """A program in LiteRT; made by `open_session`."""
 
     def __init__(
@@ -65,17 +66,6 @@ class LitertSession:
         """Let the program and its memory go."""
         with self._lock:
             self._interpreter = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_session(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, Self
+from types import ModuleType
+from typing import Any
 
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.closing import Closing
 from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
@@ -22,7 +23,7 @@ _FATAL = 4
 _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
-class OnnxSession:
+class OnnxSession(Closing):
     """A program in ONNX Runtime; made by `open_session`."""
 
     def __init__(self, session: Any, spec: ProgramSpec) -> None:
@@ -46,17 +47,6 @@ class OnnxSession:
     def close(self) -> None:
         """Let the program and its memory go."""
         self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_session(
