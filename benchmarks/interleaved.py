@@ -33,7 +33,7 @@ from edge_pipeline.harness.protocol import Loaded, Plan, Sample, measure, summar
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["RUNTIMES", "Case", "Eager", "Figures", "compiled", "run_all"]
+__all__ = ["RUNTIMES", "Case", "Eager", "Figures", "Served", "compiled", "run_all"]
 
 Value = str | int | float | bool
 # Backends whose programs run here, with the names that tables give them.
@@ -102,33 +102,46 @@ class Figures:
         return f"{self.median:.1f} | {self.p10:.1f} to {self.p90:.1f} | {self.least:.1f}"
 
 
-class EagerWorker:
-    """A network in torch, in a process of its own, pinned to one processor."""
+class Served:
+    """A script of this folder, in a process of its own, that is asked to load and to run.
 
-    def __init__(self, eager: Eager, size: tuple[int, int], cpu: int) -> None:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        environment.pop("THP_MEM_ALLOC_ENABLE", None)
-        if eager.tuned:
-            environment["THP_MEM_ALLOC_ENABLE"] = "1"
-        request = json.dumps({"eager": asdict(eager), "size": size, "cpu": cpu})
-        self._process = subprocess.Popen(  # noqa: S603 - this file
-            [sys.executable, "-m", "benchmarks.interleaved", "--serve", request],
+    Args:
+        script: its module; with `--serve REQUEST` it answers each line with nanoseconds.
+        request: what it is to run.
+        environment: of the process, besides one thread for every library.
+        stderr: where its messages go; where this process's go if left out.
+    """
+
+    def __init__(
+        self,
+        script: str,
+        request: Mapping[str, Any],
+        environment: Mapping[str, str] = os.environ,
+        stderr: int | None = None,
+    ) -> None:
+        self._script = script
+        self._process = subprocess.Popen(  # noqa: S603 - a file of this folder
+            [sys.executable, "-m", script, "--serve", json.dumps(request)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
-            env=environment,
+            env={**environment, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         )
 
     def _ask(self, order: str) -> int:
         pipes = self._process.stdin, self._process.stdout
         if pipes[0] is None or pipes[1] is None:
-            raise RuntimeError("the eager process has no pipes")
+            raise RuntimeError(f"the process of {self._script} has no pipes")
         pipes[0].write(order + "\n")
         pipes[0].flush()
-        return int(pipes[1].readline())
+        line = pipes[1].readline()
+        if not line:
+            raise RuntimeError(f"{self._script} cannot {order} what it was asked for")
+        return int(line)
 
     def load(self) -> Loaded:
-        """Build the network."""
+        """Make it ready to run."""
         return Loaded(0, self._ask("load"))
 
     def run(self) -> Sample:
@@ -139,6 +152,18 @@ class EagerWorker:
         """End the process."""
         self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _eager_worker(eager: Eager, size: tuple[int, int], cpu: int) -> Served:
+    """A network in torch, pinned to one processor."""
+    environment = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
+    if eager.tuned:
+        environment["THP_MEM_ALLOC_ENABLE"] = "1"
+    request = {"eager": asdict(eager), "size": size, "cpu": cpu}
+    return Served("benchmarks.interleaved", request, environment)
 
 
 def _built(eager: Eager, size: tuple[int, int]) -> tuple[nn.Module, tuple[Tensor, ...], Any]:
@@ -169,7 +194,7 @@ def _last(value: Tensor) -> Tensor:
 
 
 def serve(request: Mapping[str, Any]) -> None:
-    """Be the process behind EagerWorker: a line in, nanoseconds out."""
+    """Be the process of an eager network: a line in, nanoseconds out."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {request["cpu"]})
     import torch
@@ -238,10 +263,10 @@ def run_all(
     cpu = choose_cpus(busy_percent(allowed), cores_of(allowed), 1)[0]
     everything = [*eagers, Eager("peak", "peak", tuned=True)]
     jobs = [Job(Artifact.open(folder / c.folder(size)), c.program) for c in cases]
-    workers: list[EagerWorker | ProcessWorker] = []
+    workers: list[Served | ProcessWorker] = []
     try:
         for eager in everything:
-            workers.append(EagerWorker(eager, size, cpu))  # noqa: PERF401 - closed if one fails
+            workers.append(_eager_worker(eager, size, cpu))  # noqa: PERF401 - closed if one fails
         for job in jobs:
             workers.append(ProcessWorker(job, threads=1, cpus=[cpu]))  # noqa: PERF401
         timings = measure(workers, plan)

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.interleaved import RUNTIMES
-from benchmarks.plain import PlainWorker, exported_plainly
+from benchmarks.interleaved import RUNTIMES, Served
+from benchmarks.plain import exported_plainly, plain_worker
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError
@@ -141,7 +141,7 @@ def _error(artifact: Artifact, network: Any, known: Known) -> float:
 
 def timed(name: str, rows: Sequence[Row], folder: Path, plan: Plan, cpu: int) -> None:
     """Measure all programs of a network in turns, and put the samples into `rows`."""
-    workers: list[PlainWorker | ProcessWorker] = []
+    workers: list[Served | ProcessWorker] = []
     slots: list[tuple[Row, str]] = []
     try:
         for row in rows:
@@ -151,7 +151,7 @@ def timed(name: str, rows: Sequence[Row], folder: Path, plan: Plan, cpu: int) ->
                 slots.append((row, "ours"))
             if row.plain is not None:
                 place = folder / f"{name}-{row.backend}-plain"
-                workers.append(PlainWorker(row.backend, place, row.plain, cpu))
+                workers.append(plain_worker(row.backend, place, row.plain, cpu))
                 slots.append((row, "theirs"))
         for (row, which), timing in zip(slots, measure(workers, plan), strict=True):
             setattr(row, which, timing.samples_ms)

@@ -22,14 +22,14 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.interleaved import Served
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.harness.protocol import Loaded, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["PlainWorker", "exported_plainly"]
+__all__ = ["exported_plainly", "plain_worker"]
 
 
 def exported_plainly(
@@ -102,7 +102,7 @@ def _litert(module: nn.Module, inputs: tuple[Tensor, ...], spec: ProgramSpec, fo
 _EXPORTS = {"onnx": _onnx, "executorch": _executorch, "litert": _litert}
 
 
-class PlainWorker:
+def plain_worker(backend: str, folder: Path, spec: ProgramSpec, cpu: int) -> Served:
     """A plain export in a process of its own, pinned to one processor.
 
     Args:
@@ -111,53 +111,17 @@ class PlainWorker:
         spec: as `exported_plainly` gave it.
         cpu: to pin to.
     """
-
-    def __init__(self, backend: str, folder: Path, spec: ProgramSpec, cpu: int) -> None:
-        request = {
-            "backend": backend,
-            "folder": str(folder),
-            "spec": spec.model_dump_json(),
-            "cpu": cpu,
-        }
-        self._process = subprocess.Popen(  # noqa: S603 - this file
-            [sys.executable, "-m", "benchmarks.plain", "--serve", json.dumps(request)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-        )
-
-    def _ask(self, order: str) -> int:
-        pipes = self._process.stdin, self._process.stdout
-        if pipes[0] is None or pipes[1] is None:
-            raise RuntimeError("the process of the plain export has no pipes")
-        pipes[0].write(order + "\n")
-        pipes[0].flush()
-        line = pipes[1].readline()
-        if not line:
-            raise RuntimeError("the plain export cannot be run")
-        return int(line)
-
-    def load(self) -> Loaded:
-        """Load the runtime and the file."""
-        return Loaded(0, self._ask("load"))
-
-    def run(self) -> Sample:
-        """Run it once."""
-        return Sample(self._ask("run"))
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+    request = {
+        "backend": backend,
+        "folder": str(folder),
+        "spec": spec.model_dump_json(),
+        "cpu": cpu,
+    }
+    return Served("benchmarks.plain", request, stderr=subprocess.DEVNULL)
 
 
 def serve(request: Mapping[str, Any]) -> None:
-    """Be the process behind PlainWorker: a line in, nanoseconds out."""
+    """Be the process of a plain export: a line in, nanoseconds out."""
     os.sched_setaffinity(0, {request["cpu"]})
     import numpy as np
 
