@@ -13,7 +13,8 @@ __all__ = ["METHOD", "samples_like"]
 
 METHOD = (
     "the example inputs, as they are, scaled by 1/2 and 1/8, with the last axis reversed, and "
-    "three draws of values between the example's least and greatest"
+    "three draws of values between the example's least and greatest; whole numbers and booleans "
+    "are not scaled"
 )
 _SCALES = (1.0, 0.5, 0.125)
 _DRAWS = 3
@@ -23,17 +24,21 @@ def samples_like(example: Sequence[Tensor]) -> tuple[list[tuple[Tensor, ...]], C
     """Sets of inputs that span what the example spans, and the record of them.
 
     Args:
-        example: float32, in the order of `forward`.
+        example: in the order of `forward`.
 
     Returns:
         Seven sets in the same order and shapes; the same for the same example.
     """
     generator = torch.Generator().manual_seed(20240304)
-    sets = [tuple(scale * x for x in example) for scale in _SCALES]
+    sets = [tuple(scale * x if x.is_floating_point() else x for x in example) for scale in _SCALES]
     sets.append(tuple(x.flip(-1) if x.dim() else x.clone() for x in example))
-    for _ in range(_DRAWS):
-        drawn = [torch.rand(x.shape, generator=generator) for x in example]
-        sets.append(
-            tuple(x.min() + d * (x.max() - x.min()) for x, d in zip(example, drawn, strict=True))
-        )
+    sets += [tuple(_drawn(x, generator) for x in example) for _ in range(_DRAWS)]
     return [tuple(x.contiguous() for x in one) for one in sets], Calibration.of([], METHOD)
+
+
+def _drawn(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Values evenly drawn between the least and the greatest of `x`; of whole numbers, both."""
+    if x.is_floating_point():
+        return x.min() + torch.rand(x.shape, generator=generator) * (x.max() - x.min())
+    low, high = int(x.min()), int(x.max())
+    return torch.randint(low, high + 1, x.shape, generator=generator).to(x.dtype)

@@ -17,3 +17,13 @@ def test_samples_span_what_the_example_spans():
     again, _ = samples_like(example)
     for one, other in zip(samples, again, strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+def test_whole_numbers_and_booleans_keep_their_type():
+    example = (torch.tensor([[3, 9, 5]]), torch.tensor([[True, False, True]]))
+    samples, _ = samples_like(example)
+    for tokens, counts in samples:
+        assert tokens.dtype == torch.int64
+        assert counts.dtype == torch.bool
+        assert 3 <= int(tokens.min()) <= int(tokens.max()) <= 9
+    assert len({tuple(tokens.flatten().tolist()) for tokens, _ in samples}) > 2
