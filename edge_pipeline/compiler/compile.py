@@ -93,8 +93,8 @@ def compile_module(
 
     Args:
         module: with its weights; it is put into eval mode.
-        example_inputs: float32 tensors in the order of `forward`, or by the names of its
-            parameters. The program is compiled for their shapes.
+        example_inputs: tensors in the order of `forward`, or by the names of its parameters, of
+            float32, int64, int32 or bool. The program is compiled for their shapes.
         output: the artifact's folder.
         backend: as in the registry: `onnx`, `executorch`, `litert`, `coreml`, ...
         filters: `dynamic` computes weights in the program; `split` makes a program that predicts
@@ -200,7 +200,7 @@ def compile_network(
         for entry in form.entries
     ]
     check_constants(request, built)
-    work = Work(request, network, size, form, tuple(built), observed, tools)
+    work = Work(request, network, form, tuple(built), observed, tools)
     on_step("checking what was written")
     return build_artifact(request.output, work.describe, work.files(), force=request.force)
 

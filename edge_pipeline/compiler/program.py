@@ -34,7 +34,9 @@ __all__ = [
     "Editor",
     "Pass",
     "Result",
+    "arguments_of",
     "constants_of",
+    "is_check",
     "layer_of",
     "run_program",
     "user_inputs",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 _TRACED_META = ("nn_module_stack", "stack_trace")
+_CHECKS = ("_assert", "sym_constrain_range")
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,21 @@ def user_inputs(signature: ExportGraphSignature) -> list[str]:
     return [s.arg.name for s in signature.input_specs if s.kind is InputKind.USER_INPUT]
 
 
+def is_check(node: fx.Node) -> bool:
+    """Whether an operator only checks a value, or states what sizes a value may have."""
+    return node.op == "call_function" and any(word in str(node.target) for word in _CHECKS)
+
+
+def arguments_of(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """What the graph takes, in order: constants where it has them, and the user's inputs."""
+    constants = constants_of(program)
+    given = iter(inputs)
+    return [
+        constants[spec.arg.name] if spec.arg.name in constants else next(given)
+        for spec in program.graph_signature.input_specs
+    ]
+
+
 def run_program(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tensor]:
     """What `program` computes, eagerly; the outputs in order.
 
@@ -114,14 +132,8 @@ def run_program(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tens
         program: its user inputs are tensors.
         inputs: one for each of them, in order.
     """
-    constants = constants_of(program)
-    given = iter(inputs)
-    arguments = [
-        constants[spec.arg.name] if spec.arg.name in constants else next(given)
-        for spec in program.graph_signature.input_specs
-    ]
     with torch.no_grad():
-        outputs = fx.Interpreter(program.graph_module).run(*arguments)
+        outputs = fx.Interpreter(program.graph_module).run(*arguments_of(program, inputs))
     return [value for value in pytree.tree_leaves(outputs) if isinstance(value, Tensor)]
 
 

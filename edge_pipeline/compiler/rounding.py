@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from edge_pipeline.compiler.program import constants_of
+from edge_pipeline.compiler.program import arguments_of
 
 __all__ = ["rounding_errors"]
 
@@ -42,12 +42,7 @@ def rounding_errors(
     Returns:
         A number for each output; zeros if the program cannot be run in float64.
     """
-    constants = constants_of(program)
-    given = iter(inputs)
-    arguments = [
-        _wider(constants[spec.arg.name] if spec.arg.name in constants else next(given))
-        for spec in program.graph_signature.input_specs
-    ]
+    arguments = map(_wider, arguments_of(program, inputs))
     try:
         with torch.no_grad():
             outputs = pytree.tree_leaves(_InDouble(program.graph_module).run(*arguments))

@@ -35,7 +35,6 @@ class Work:
 
     request: CompileRequest
     network: Network
-    size: tuple[int, int]
     form: Form
     built: tuple[Built, ...]
     observed: Calibration | None

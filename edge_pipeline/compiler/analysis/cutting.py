@@ -20,10 +20,10 @@ from torch.export.graph_signature import (
 )
 from torch.utils import _pytree as pytree
 
-from edge_pipeline.compiler.program import Editor, user_inputs
+from edge_pipeline.compiler.program import Editor, is_check, user_inputs
 from edge_pipeline.compiler.rebuilding import Parts, copied_graph, rebuilt
 
-__all__ = ["cut_at"]
+__all__ = ["cut_at", "inputs_left"]
 
 
 def cut_at(
@@ -52,7 +52,7 @@ def cut_at(
         _end_at(graph, signature, [by_name[node.name] for node in outputs])
     for node, name in (given or {}).items():
         _take_as_input(graph, signature, by_name[node.name], name)
-    _drop_assertions(graph)
+    _drop_checks(graph)
     graph.eliminate_dead_code()
     if given is not None:
         _drop_unused_inputs(graph, signature)
@@ -63,10 +63,16 @@ def cut_at(
     return Editor(whole).finish().program  # without the weights that nothing uses any more
 
 
-def _drop_assertions(graph: fx.Graph) -> None:
+def inputs_left(whole: ExportedProgram, part: ExportedProgram) -> list[int]:
+    """Which of the inputs of a program a part of it still takes, by their places."""
+    kept = user_inputs(part.graph_signature)
+    return [i for i, name in enumerate(user_inputs(whole.graph_signature)) if name in kept]
+
+
+def _drop_checks(graph: fx.Graph) -> None:
     """Erase what only checks a value, which would keep the value's operators alive."""
     for node in reversed(graph.nodes):
-        if node.op == "call_function" and not node.users and "aten._assert" in str(node.target):
+        if is_check(node) and not node.users:
             graph.erase_node(node)
 
 

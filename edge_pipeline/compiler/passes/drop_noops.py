@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.analysis.movement import same_shape
-from edge_pipeline.compiler.program import Editor, Result, layer_of
+from edge_pipeline.compiler.program import Editor, Result, is_check, layer_of
 
 __all__ = ["DropNoops"]
 
@@ -45,7 +45,6 @@ _DROPOUTS = (
 )
 _PADS = (_ATEN.pad.default, _ATEN.constant_pad_nd.default)
 _TUPLES = (_ATEN.split.Tensor, _ATEN.split_with_sizes.default, _ATEN.chunk.default)
-_CHECKS = ("_assert", "sym_constrain_range")
 
 
 class DropNoops:
@@ -66,7 +65,7 @@ class DropNoops:
         """See the class."""
         editor = Editor(program)
         for node in list(editor.graph.nodes):
-            if node.op == "call_function" and not node.users and _is_check(node):
+            if is_check(node) and not node.users:
                 editor.notes.append(f"{layer_of(node)}: dropped the check {node.target}")
                 editor.graph.erase_node(node)
                 editor.modified = True
@@ -75,10 +74,6 @@ class DropNoops:
             if source is not None and not _is_output_of_its_own(editor, node, source):
                 editor.substitute(node, source, f"dropped {node.target}, which changed nothing")
         return editor.finish()
-
-
-def _is_check(node: fx.Node) -> bool:
-    return any(word in str(node.target) for word in _CHECKS)
 
 
 def _same(node: fx.Node) -> fx.Node | None:

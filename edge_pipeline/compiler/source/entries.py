@@ -16,7 +16,7 @@ from edge_pipeline.artifact.manifest import ProgramName
 from edge_pipeline.artifact.tensors import Dtype, TensorSpec
 from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compiler.analysis.computed import frontier
-from edge_pipeline.compiler.analysis.cutting import cut_at
+from edge_pipeline.compiler.analysis.cutting import cut_at, inputs_left
 from edge_pipeline.compiler.analysis.exchange import constant_name
 from edge_pipeline.compiler.passes.specialise import specialised_weights
 from edge_pipeline.compiler.program import Editor, run_program, user_inputs
@@ -171,7 +171,7 @@ def predictor(network: Network, window: int = WINDOW) -> Entry:
     whole = network.traced() if network.free_sizes else network.traced(seen)
     nodes = _frontier(network, whole)
     program = cut_at(whole, list(nodes), given={})
-    used, inputs = _positions(whole, program), _roles(network)
+    used, inputs = inputs_left(whole, program), _roles(network)
     _, returned = tensors_of(program)
     outputs = tuple(
         Role.of_filter(name, value.dim())
@@ -206,7 +206,7 @@ def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
             f"the shapes of weights that {type(network.module).__name__} computes depend on the "
             "input's size; compile it with --filters dynamic"
         )
-    used, inputs = _positions(whole, path), _roles(network)
+    used, inputs = inputs_left(whole, path), _roles(network)
     second = Entry(
         "apply_filters",
         path,
@@ -216,12 +216,6 @@ def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
         weights={},
     )
     return first, second
-
-
-def _positions(whole: ExportedProgram, part: ExportedProgram) -> list[int]:
-    """Which of the inputs of a program a part of it still takes."""
-    kept = user_inputs(part.graph_signature)
-    return [i for i, name in enumerate(user_inputs(whole.graph_signature)) if name in kept]
 
 
 def _frontier(network: Network, program: ExportedProgram) -> dict[fx.Node, str]:

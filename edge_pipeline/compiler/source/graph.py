@@ -16,7 +16,7 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.graph import Call, Graph, graph_file_bytes
-from edge_pipeline.compiler.program import constants_of, layer_of, user_inputs
+from edge_pipeline.compiler.program import constants_of, is_check, layer_of, user_inputs
 from edge_pipeline.errors import CompileError
 
 __all__ = ["graph_bytes"]
@@ -35,8 +35,6 @@ _MATH = {
     torch.sym_int: "int",
     torch.sym_float: "float",
 }
-# What only guards against sizes that the manifest rules out; nothing uses their results.
-_GUARDS = ("aten._assert", "aten.sym_constrain_range")
 
 
 def graph_bytes(program: ExportedProgram) -> bytes:
@@ -69,13 +67,12 @@ def graph_bytes(program: ExportedProgram) -> bytes:
 
 
 def _unused_guards(graph: fx.Graph) -> set[fx.Node]:
-    """The guards, and the arithmetic that only they look at."""
+    """The checks of sizes, which the manifest rules out, and the arithmetic only they look at."""
     found: set[fx.Node] = set()
     for node in reversed(graph.nodes):
         if node.op != "call_function":
             continue
-        guard = str(node.target).startswith(_GUARDS)
-        if guard or (node.users and set(node.users) <= found):
+        if is_check(node) or (node.users and set(node.users) <= found):
             found.add(node)
     return found
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.analysis.computed import frontier
-from edge_pipeline.compiler.analysis.cutting import cut_at
-from edge_pipeline.compiler.program import run_program, user_inputs
+from edge_pipeline.compiler.analysis.cutting import cut_at, inputs_left
+from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source.network import Network
 
 __all__ = ["Held", "Part", "Size", "ratio_to"]
@@ -95,9 +95,7 @@ class Held:
             nodes = {node.name: node for node in whole.graph.nodes}
             given = {nodes[name]: f"held_{i}" for i, name in enumerate(self._cut)}
             path = cut_at(whole, given=given)
-            kept = user_inputs(path.graph_signature)
-            used = [i for i, n in enumerate(user_inputs(whole.graph_signature)) if n in kept]
-            self._paths[size] = path, used
+            self._paths[size] = path, inputs_left(whole, path)
         return self._paths[size]
 
 
