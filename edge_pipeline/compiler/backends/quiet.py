@@ -8,21 +8,28 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-__all__ = ["quiet"]
+__all__ = ["muted", "quiet"]
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Discard warnings and text written to Python's standard streams."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Discard warnings, log messages and text written to Python's standard streams."""
+    """Discard log messages, too."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
+        with muted():
             yield
     finally:
         logging.disable(previous)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from edge_pipeline.compiler.lowering.movement import part
 from edge_pipeline.compiler.lowering.padding import Padding, window
 
 __all__ = [
@@ -101,13 +102,6 @@ class Form:
     takes_bias: bool
 
 
-def _part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    if start == 0 and length == x.shape[dim]:
-        return x
-    part: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
-    return part
-
-
 def _rows(layer: Layer, strip: Strip) -> Tensor:
     """The rows of the padded map that a strip takes: [g, n_in, strip.height + row_span, W]."""
     return window(layer.x, 2, strip.top, strip.height + layer.shape.row_span, layer.padding)
@@ -122,7 +116,7 @@ def _wide(layer: Layer, strip: Strip) -> Tensor:
 def _with_ones(parts: list[Tensor], layer: Layer, height: int, width: int) -> Tensor:
     """The parts one below the other along channels, and ones below them if there is a bias."""
     if layer.ones is not None:
-        ones = _part(_part(layer.ones, 2, 0, height), 3, 0, width)
+        ones = part(part(layer.ones, 2, 0, height), 3, 0, width)
         parts = [*parts, ones.reshape(1, 1, *parts[0].shape[2:])]
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
@@ -148,10 +142,10 @@ def _added_rows(product: Tensor, shape: Shape, height: int, pitch: int, n: int) 
         pitch: values a row.
         n: channels a block.
     """
-    y = _part(_part(product, 1, 0, n), 2, 0, height * pitch)
+    y = part(part(product, 1, 0, n), 2, 0, height * pitch)
     for i in range(1, shape.rows):
         start = i * shape.row_step * pitch
-        y = y + _part(_part(product, 1, i * n, n), 2, start, height * pitch)
+        y = y + part(part(product, 1, i * n, n), 2, start, height * pitch)
     return y
 
 
@@ -163,10 +157,10 @@ def _added_columns(product: Tensor, shape: Shape) -> Tensor:
         shape: the convolution's sizes.
     """
     o = shape.n_out
-    y = _part(_part(product, 1, 0, o), 3, 0, shape.width)
+    y = part(part(product, 1, 0, o), 3, 0, shape.width)
     for j in range(1, shape.columns):
         start = j * shape.column_step
-        y = y + _part(_part(product, 1, j * o, o), 3, start, shape.width)
+        y = y + part(part(product, 1, j * o, o), 3, start, shape.width)
     return y
 
 
@@ -203,7 +197,7 @@ def stacked_rows(layer: Layer, strip: Strip) -> Tensor:
     g, height, wide = layer.x.shape[0], strip.height, layer.shape.width + layer.shape.column_span
     taken = _wide(layer, strip)
     shifts = range(0, shape.row_span + 1, shape.row_step)
-    stacked = _with_ones([_part(taken, 2, i, height) for i in shifts], layer, height, wide)
+    stacked = _with_ones([part(taken, 2, i, height) for i in shifts], layer, height, wide)
     flat = stacked.reshape(g, stacked.shape[1], height * wide)
     # [g, out, in, rows, columns] -> [g, columns * out, rows * in]
     taps = layer.weight.permute(0, 4, 1, 3, 2)
@@ -244,15 +238,15 @@ def shifted_products(layer: Layer, strip: Strip) -> Tensor:
     y: Tensor | None = None
     for i in range(shape.rows):
         for j in range(shape.columns):
-            tap = _part(_part(layer.weight, 3, i, 1), 4, j, 1)
+            tap = part(part(layer.weight, 3, i, 1), 4, j, 1)
             tap = tap.reshape(g, shape.n_out, shape.n_in)
             start = i * shape.row_step * wide + j * shape.column_step
-            product = torch.bmm(tap, _part(flat, 2, start, length))
+            product = torch.bmm(tap, part(flat, 2, start, length))
             y = product if y is None else y + product
     assert y is not None  # noqa: S101 - a kernel has a tap
     if shape.column_span:
         y = torch.ops.aten.constant_pad_nd.default(y, [0, shape.column_span], 0.0)
-    return _part(y.reshape(g, shape.n_out, height, wide), 3, 0, shape.width)
+    return part(y.reshape(g, shape.n_out, height, wide), 3, 0, shape.width)
 
 
 def im2col(layer: Layer, strip: Strip) -> Tensor:
@@ -263,7 +257,7 @@ def im2col(layer: Layer, strip: Strip) -> Tensor:
     shifts = range(0, shape.column_span + 1, shape.column_step)
     columns = [window(taken, 3, j, shape.width, layer.padding) for j in shifts]
     rows = range(0, shape.row_span + 1, shape.row_step)
-    parts = [_part(column, 2, i, height) for i in rows for column in columns]
+    parts = [part(column, 2, i, height) for i in rows for column in columns]
     stacked = _with_ones(parts, layer, height, shape.width)
     flat = stacked.reshape(g, stacked.shape[1], height * shape.width)
     # [g, out, in, rows, columns] -> [g, out, rows * columns * in]

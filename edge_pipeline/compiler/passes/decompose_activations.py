@@ -10,6 +10,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.analysis.movement import has_fixed_shape
+from edge_pipeline.compiler.lowering.definitions import write_out
 from edge_pipeline.compiler.lowering.movement import part
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
@@ -129,22 +130,7 @@ class DecomposeActivations:
         editor = Editor(program)
         for node in editor.calls(*self._bodies):
             operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
-            known = all(map(has_fixed_shape, operands)) and value_of(node).is_floating_point()
-            if known:
-                _decompose(editor, node, self._bodies[node.target], operands)
+            if all(map(has_fixed_shape, operands)) and value_of(node).is_floating_point():
+                body = self._bodies[node.target]
+                write_out(editor, node, body, f"{node.target} became its definition")
         return editor.finish()
-
-
-def _decompose(
-    editor: Editor, node: fx.Node, body: Callable[..., Tensor | None], operands: list[fx.Node]
-) -> None:
-    settings, named = node.args[len(operands) :], dict(node.kwargs)
-    if body(*(torch.ones(1, 2) for _ in operands), *settings, **named) is None:
-        return
-
-    def decomposed(*given: Tensor) -> Tensor:
-        found = body(*given, *settings, **named)
-        assert found is not None  # noqa: S101 - the trial gave one
-        return found
-
-    editor.replace(node, decomposed, operands, f"{node.target} became its definition")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.lowering.definitions import write_out
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
 __all__ = ["DecomposeArithmetic"]
@@ -79,27 +80,12 @@ class DecomposeArithmetic:
             elif node.target in _ALPHA:
                 _state_factor(editor, node)
             else:
-                _decompose(editor, node)
+                note = f"{node.target} became plain arithmetic"
+                write_out(editor, node, _BODIES[node.target], note)
         for node in editor.calls(_ATEN.masked_fill.Scalar, _ATEN.where.self):
             if value_of(node).is_floating_point():
                 _unmask(editor, node)
         return editor.finish()
-
-
-def _decompose(editor: Editor, node: fx.Node) -> None:
-    operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
-    rest: Any = node.args[len(operands) :]
-    body, settings = _BODIES[node.target], dict(node.kwargs)
-    trial = body(*(torch.ones(1) for _ in operands), *rest, **settings)
-    if trial is None:
-        return
-
-    def plain(*given: Tensor) -> Tensor:
-        found = body(*given, *rest, **settings)
-        assert found is not None  # noqa: S101 - the trial gave one
-        return found
-
-    editor.replace(node, plain, operands, f"{node.target} became plain arithmetic")
 
 
 def _state_factor(editor: Editor, node: fx.Node) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ import numpy as np
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.backends.quiet import muted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,12 +46,7 @@ def quiet() -> Iterator[list[str]]:
     logger.propagate = False
     logging.root.addHandler(mute)
     try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
+        with muted():
             yield heard
     finally:
         logger.removeHandler(gather)
