@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from edge_pipeline.errors import InputError
-from edge_pipeline.models.layers.bands import N_BANDS, BandGains
+from edge_pipeline.models.layers.bands import N_BANDS, BandGains, enlarged
 from edge_pipeline.models.layers.basis_conv import BasisConv, in_type_of
 from edge_pipeline.models.layers.coding import OFFSET, compress, expand
 from edge_pipeline.models.layers.directional import DirectionalDemosaic
@@ -246,17 +246,13 @@ class HyperConvIsp(nn.Module):
         with _full_precision(x):
             z = compress(x, offset)
             first = self.demosaic(z)
-            around = F.interpolate(
-                F.avg_pool2d(z, 4), scale_factor=4.0, mode="bilinear", align_corners=False
-            )
+            around = enlarged(F.avg_pool2d(z, 4), 4.0)
             detail = torch.cat([z - around, first.disagreement], 1) * scale
             seen = torch.cat([z, detail, first.share - 0.5], 1)
         # seen: [N, 11, H, W]; fine: [N, width, H/2, W/2]; coarse: [N, coarse, H/4, W/4]
         fine = several("before", self.before, self.enter(seen))
         coarse = several("within", self.within, self.down(fine))
-        fine = fine + F.interpolate(
-            self.up(coarse, of("up")), scale_factor=2.0, mode="bilinear", align_corners=False
-        )
+        fine = fine + enlarged(self.up(coarse, of("up")))
         fine = several("after", self.after, fine)
         leaving = in_type_of(first.picture, self.leave(fine, of("leave")))
         with _full_precision(x):

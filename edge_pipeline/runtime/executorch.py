@@ -158,15 +158,15 @@ def _in_memory(
     path: Path, weights: Path | None, spec: ProgramSpec, replaced: Mapping[str, bytes]
 ) -> _Buffers:
     """The program's files, those from disk that are not replaced."""
-    program = replaced.get(spec.file)
+
+    def content(name: str, file: Path) -> bytes:
+        return replaced[name] if name in replaced else file.read_bytes()
+
+    program = content(spec.file, path)
     if weights is None:
-        return _Buffers(path.read_bytes() if program is None else program, None)
+        return _Buffers(program, None)
     (name,) = (name for name in spec.extra if name.endswith(_WEIGHTS))
-    external = replaced.get(name)
-    return _Buffers(
-        path.read_bytes() if program is None else program,
-        weights.read_bytes() if external is None else external,
-    )
+    return _Buffers(program, content(name, weights))
 
 
 def _weights_of(path: Path, spec: ProgramSpec) -> Path | None:

@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
-__all__ = ["N_BANDS", "BandGains"]
+__all__ = ["N_BANDS", "BandGains", "enlarged"]
 
 N_BANDS = 3
 
 
-def _enlarged(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+def enlarged(x: Tensor, times: float = 2.0) -> Tensor:
+    """A map enlarged by bilinear interpolation, [N, C, H, W] to [N, C, times H, times W]."""
+    return F.interpolate(x, scale_factor=times, mode="bilinear", align_corners=False)
 
 
 class BandGains(nn.Module):
@@ -51,9 +52,9 @@ class BandGains(nn.Module):
         coarse = F.avg_pool2d(cells, 2)
         coarser = F.avg_pool2d(coarse, 2)
         finest = picture - F.conv2d(cells, self.to_pixels)
-        fine = cells - _enlarged(coarse)
-        middle = (coarse - _enlarged(coarser)) * change[:, 6:]  # [N, 3, H/2, W/2]
-        local = _enlarged(torch.cat([change[:, :6], middle], 1))  # [N, 9, H, W]
+        fine = cells - enlarged(coarse)
+        middle = (coarse - enlarged(coarser)) * change[:, 6:]  # [N, 3, H/2, W/2]
+        local = enlarged(torch.cat([change[:, :6], middle], 1))  # [N, 9, H, W]
         smooth = fine * local[:, 3:6] + local[:, 6:]
         spread = F.conv2d(local[:, :3], self.to_pixels)  # [N, 12, H, W]
         return picture + finest * spread + F.conv2d(smooth, self.to_pixels)
