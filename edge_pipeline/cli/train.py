@@ -32,6 +32,9 @@ def command(
         Path, typer.Option("--output", "-o", help="Folder of the run: checkpoint, state and log.")
     ],
     *,
+    start: Annotated[
+        Path | None, typer.Option(help="Checkpoint whose weights the training begins with.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the state in the folder.")
     ] = False,
@@ -73,6 +76,7 @@ def command(
         checkpoint = train(
             chosen,
             output,
+            start=start,
             resume=resume,
             accelerator=accelerator.value,
             every=every,

@@ -17,7 +17,7 @@ from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
-from edge_pipeline.compiler.program import Pass, Result
+from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
 from edge_pipeline.compiler.source.reference import macs_of, reference_of
@@ -82,6 +82,8 @@ def _build_exchangeable(
 ) -> Built:
     """Build with marks in the place of weights, and write the weights over them."""
     exchange = Exchange.of(source, entry.weights)
+    if not all(value.isfinite().all() for value in run_program(exchange.program, entry.example)):
+        raise LostMark("with other weights, the network's outputs are not finite")
     marked = _write(exchange.program, entry, target, samples)
     other = exchange.twin() if target.order.precision == "fp16" else None
     twin: Twin | None = None

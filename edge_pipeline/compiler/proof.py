@@ -19,7 +19,7 @@ from edge_pipeline.compiler.backends.litert.board import check_board, unchecked_
 from edge_pipeline.compiler.precision.accuracy import Run
 from edge_pipeline.compiler.source.entries import windowed
 from edge_pipeline.errors import CompileError
-from edge_pipeline.raw.windows import WINDOW
+from edge_pipeline.raw.windows import VIEW
 from edge_pipeline.registry import RUNTIMES
 from edge_pipeline.runtime.base import Session
 
@@ -127,7 +127,7 @@ def compiled_run(
     backend: str,
     specs: Sequence[ProgramSpec],
     ports: Sequence[str],
-    window: int = WINDOW,
+    window: int = VIEW,
 ) -> Run:
     """The written programs as one function of the network's inputs; a predictor feeds its path.
 

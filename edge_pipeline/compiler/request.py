@@ -11,7 +11,7 @@ from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.device_profile import DEFAULT_DEVICE
-from edge_pipeline.raw.windows import WINDOW
+from edge_pipeline.raw.windows import VIEW
 
 __all__ = ["CompileRequest"]
 
@@ -59,7 +59,7 @@ class CompileRequest:
     validation: tuple[Path, ...] = ()
     size: tuple[int, int] | None = None
     seed: int | None = None
-    window: int = WINDOW
+    window: int = VIEW
     device: str = DEFAULT_DEVICE
     allowed: frozenset[str] = frozenset()
     tflite_runtime: Path | None = None

@@ -17,6 +17,8 @@ __all__ = ["MARGIN", "blurred_and_shifted", "mosaic", "scene", "synthesise_crops
 MARGIN = 6
 _LINEAR = torch.from_numpy(srgb_decode(np.arange(256, dtype=np.float32) / 255).astype(np.float32))
 _LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722]).view(1, 3, 1, 1)
+# One crop of so many is of flat colours.
+_CROPS_PER_FLAT = 16
 # A blur of at least this deviation also interpolates; below it a cubic does.
 _INTERPOLATES = 0.45
 # Rows of the mosaic's planes: (colour, row, column) of R, G on red rows, G on blue rows, B.
@@ -42,7 +44,7 @@ def synthesise_crops(
     side = size + 2 * MARGIN
     crops = np.stack([augment(pictures.draw(rng), side, rng) for _ in range(count)])
     light = scene(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))), conditions)
-    if rng.random() < 0.5:
+    if rng.random() < count / _CROPS_PER_FLAT:
         light[0] = _flat(side, rng)
     to_camera = np.linalg.inv(conditions.camera_to_srgb) * conditions.exposure
     camera = torch.einsum("oc,nchw->nohw", torch.from_numpy(to_camera).float(), light)

@@ -1,4 +1,4 @@
-"""The filters of a capture: predicted on windows spread over it, and averaged.
+"""The filters of a capture, predicted on one view of it.
 
 All tiles then get the one set, so there are no seams.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.artifact.manifest import ProgramSpec, Tile
+from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.isp.tiles import grow
-from edge_pipeline.raw.windows import WINDOW, windows
+from edge_pipeline.raw.windows import VIEW, view
 from edge_pipeline.runtime.base import Session
 
-__all__ = ["average_filters", "fixed_size"]
+__all__ = ["fixed_size", "predicted_filters"]
 
 
 def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
@@ -26,31 +26,23 @@ def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
     return None
 
 
-def average_filters(
-    session: Session, spec: ProgramSpec, mosaic: NDArray[np.float32], tile: Tile
+def predicted_filters(
+    session: Session, spec: ProgramSpec, mosaic: NDArray[np.float32]
 ) -> dict[str, NDArray[np.float32]]:
     """The filters of a capture, by tensor name.
 
     Args:
         session: the open program `predict_filters`.
-        spec: what the manifest says of it.
+        spec: its description in the manifest.
         mosaic: [H, W], normalised, aligned to RGGB and to the stride.
-        tile: the artifact's grid.
 
     Raises:
         RuntimeFailure: the predictor gives a filter that is not finite.
     """
-    size = fixed_size(spec)
-    if size is None:
-        size = (min(WINDOW, mosaic.shape[0] // 2), min(WINDOW, mosaic.shape[1] // 2))
+    height, width = mosaic.shape
+    size = fixed_size(spec) or (min(VIEW, height // 2), min(VIEW, width // 2))
     mosaic = grow(mosaic, 2 * size[0], 2 * size[1])
-    sums: dict[str, NDArray[np.float64]] = {}
-    count = 0
-    for window in windows(mosaic, size, tile.stride):
-        count += 1
-        for name, value in session.run({"packed": window}).items():
-            sums[name] = sums.get(name, np.zeros(value.shape)) + value
-    filters = {name: np.asarray(total / count, np.float32) for name, total in sums.items()}
+    filters = session.run({"packed": view(mosaic, size)})
     for name, value in filters.items():
         if not np.isfinite(value).all():
             raise RuntimeFailure(f"the predicted filter {name} is not finite; verify the artifact")

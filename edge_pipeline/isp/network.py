@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
-from edge_pipeline.isp.filters import average_filters, fixed_size
+from edge_pipeline.isp.filters import fixed_size, predicted_filters
 from edge_pipeline.isp.grain import keep_grain
 from edge_pipeline.isp.tiles import (
     Span,
@@ -120,7 +120,7 @@ class Network(Closing):
         height, width = self._least()
         mosaic = grow(mosaic, 2 * height, 2 * width)
         spec = self.artifact.program("predict_filters")
-        return average_filters(self._predict, spec, mosaic, self._tile)
+        return predicted_filters(self._predict, spec, mosaic)
 
     def cores(
         self,

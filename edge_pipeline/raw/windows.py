@@ -1,8 +1,8 @@
-"""Windows spread over a capture: what a filter predictor is shown of it.
+"""Parts of a capture: the one view that a filter predictor gets of it, and windows to calibrate on.
 
-A predictor takes the maximum over all that it sees, and its cost grows with the area. On windows
-of about the size that it was trained at it sees what it saw in training, and at most sixteen of
-them cost the same for a capture of any size.
+The cost of a predictor grows with the area that it sees. The view of a large capture is made of
+sixteen windows side by side, so it costs the same for a capture of any size. A predictor that takes
+means and maxima over all that it sees takes them over all windows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,36 @@ from numpy.typing import NDArray
 
 from edge_pipeline.raw.cfa import pack
 
-__all__ = ["PER_AXIS", "WINDOW", "spread_starts", "windows"]
+__all__ = ["PER_AXIS", "VIEW", "spread_starts", "view", "windows"]
 
-# Side of a window, in packed pixels, and how many there are along an axis at most.
-WINDOW = 128
+# The largest side of a view, in packed pixels, and the number of windows along an axis.
+VIEW = 512
 PER_AXIS = 4
+
+
+def view(mosaic: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The view of a capture: all of it, or 4 x 4 evenly spread windows side by side.
+
+    Args:
+        mosaic: [H, W], aligned to RGGB, at least twice `size`.
+        size: packed height and width of the view.
+
+    Returns:
+        The packed view, [1, 4, *size], contiguous and with no stride of 0.
+    """
+    rows, columns = (
+        _spread(side // 2, seen) for side, seen in zip(mosaic.shape, size, strict=True)
+    )
+    # Stacked: an axis that is indexed in has stride 0, which ExecuTorch refuses.
+    return np.stack([pack(mosaic[np.ix_(rows, columns)])])
+
+
+def _spread(size: int, seen: int) -> NDArray[np.intp]:
+    """The indices into a mosaic of `seen` of an axis's `size` packed pixels, in spread bands."""
+    bands = np.array_split(np.arange(seen), PER_AXIS)
+    gaps = [(size - seen) * i // (PER_AXIS - 1) for i in range(PER_AXIS)]
+    packed = np.concatenate([band + gap for band, gap in zip(bands, gaps, strict=True)])
+    return (2 * packed[:, None] + np.arange(2)).ravel()
 
 
 def spread_starts(size: int, window: int, *, most: int, stride: int) -> list[int]:

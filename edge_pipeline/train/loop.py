@@ -15,10 +15,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from edge_pipeline.data.pictures import Mixture, Pictures, load_mixture, load_pictures
 from edge_pipeline.data.validation import psnr_by_level
-from edge_pipeline.errors import InputError, JobError, OutputError
+from edge_pipeline.errors import CheckpointError, InputError, JobError, OutputError
 from edge_pipeline.files import check_outside_artifacts
 from edge_pipeline.models.base import build_model, options_of
-from edge_pipeline.models.checkpoint import save_checkpoint
+from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.train.batches import Batch, batches
 from edge_pipeline.train.interrupt import interrupt_between_steps
@@ -94,6 +94,7 @@ def train(
     recipe: Recipe,
     folder: Path,
     *,
+    start: Path | None = None,
     resume: bool = False,
     accelerator: str = "auto",
     every: int = 1000,
@@ -104,6 +105,8 @@ def train(
     Args:
         recipe: what and how.
         folder: of the run; made if absent. It gets the state, the checkpoint and the log.
+        start: the checkpoint whose weights the training begins with; fresh weights if None. A
+            resumed training has its weights already.
         resume: go on from the state in `folder`; the result is that of a run without a stop, bit
             for bit on one machine with one thread count.
         accelerator: `cpu`, `cuda` or `auto`.
@@ -116,7 +119,8 @@ def train(
     Raises:
         OutputError: `folder` holds a training and `resume` is off, nothing to resume, or an
             artifact.
-        CheckpointError: the state is damaged, or of another recipe.
+        CheckpointError: the state is damaged, or of another recipe; `start` is damaged, or of
+            another network.
         InputError: a data set, an option of the network or the accelerator cannot be used.
         KeyboardInterrupt: Ctrl-C; the step was finished and the state written.
         JobError: the loss is not finite.
@@ -131,7 +135,7 @@ def train(
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no CUDA device here; give --accelerator cpu")
     fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.optimiser.precision)
-    state = _fresh_state(recipe, fabric)
+    state = _fresh_state(recipe, fabric, None if resume else start)
     if resume:
         load_state(state_file, state, recipe.model_dump_json())
     try:
@@ -156,8 +160,17 @@ def train(
     return folder / "checkpoint.safetensors"
 
 
-def _fresh_state(recipe: Recipe, fabric: Fabric) -> TrainingState:
-    model = build_model(recipe.model, recipe.options, seed=recipe.seed).to(fabric.device).train()
+def _fresh_state(recipe: Recipe, fabric: Fabric, start: Path | None = None) -> TrainingState:
+    model = build_model(recipe.model, recipe.options, seed=recipe.seed)
+    if start is not None:
+        given, own = load_checkpoint(start), options_of(recipe.model, recipe.options)
+        if (given.model, given.options) != (recipe.model, own):
+            raise CheckpointError(
+                f"{start} holds {given.model} with {given.options}; the recipe {recipe.name} "
+                f"trains {recipe.model} with {own}"
+            )
+        model.load_state_dict(given.state)
+    model = model.to(fabric.device).train()
     optimizer = torch.optim.Adam(model.parameters(), betas=recipe.optimiser.betas)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     return TrainingState(model, average, optimizer)
@@ -222,16 +235,15 @@ def _one_step(recipe: Recipe, fabric: Fabric, state: TrainingState, batch: Batch
 
 
 def _developed(model: nn.Module, packed: Tensor, *, shared: bool) -> Tensor:
-    """The network's pictures; with shared filters, those of the mean over the batch."""
-    packed = packed.contiguous(memory_format=torch.channels_last)
+    """The network's pictures; shared filters are predicted from the crops side by side."""
     network: Any = model
+    maps = packed.contiguous(memory_format=torch.channels_last)
     pictures: Tensor
     if shared:
-        predicted = network.predict_filters(packed)
-        mean = {name: value.mean(0, keepdim=True) for name, value in predicted.items()}
-        pictures = network.apply_filters(packed, mean)
+        filters = network.predict_filters(torch.cat(tuple(packed), -1)[None])
+        pictures = network.apply_filters(maps, filters)
     else:
-        pictures = network(packed)
+        pictures = network(maps)
     return pictures
 
 

@@ -100,8 +100,8 @@ class Recipe(_Section):
         data: training data sets.
         validation: pictures that are not trained on.
         crop: side of a crop in packed pixels; at least 88 if the loss has MS-SSIM.
-        shared_filters: whether the crops of a batch, which belong to one capture, share the mean
-            of the filters predicted from each, as the tiles of a developed capture do.
+        shared_filters: whether the crops of a batch, which belong to one capture, share filters
+            predicted from the crops side by side, as the tiles of a developed capture do.
         loss: weights.
         optimiser: Adam's settings.
         seed: of weights, crops and noise.

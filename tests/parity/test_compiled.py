@@ -16,7 +16,7 @@ from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.raw.colour import srgb_encode
-from edge_pipeline.raw.windows import WINDOW, windows
+from edge_pipeline.raw.windows import VIEW, view
 from edge_pipeline.runtime.base import open_session
 from tests.compiled import PACKAGES
 from tests.programs import lively
@@ -125,12 +125,12 @@ def folded_filters(artifact, model):
     """For a folded artifact, the filters predicted anew on the bundled captures, by the network."""
     if artifact.manifest.filters != "folded":
         return None
-    geometry, sets = Geometry.of(model), []
+    sets = []
     for path in bundled_files("packed_bayer_white_balanced"):
-        seen = windows(aligned_mosaic(path, geometry), (WINDOW, WINDOW), geometry.stride)
+        mosaic = aligned_mosaic(path, Geometry.of(model))
+        seen = view(mosaic, tuple(min(VIEW, side // 2) for side in mosaic.shape))
         with torch.no_grad():
-            one = [model.predict_filters(torch.from_numpy(window)) for window in seen]
-        sets.append({k: torch.stack([f[k] for f in one]).mean(0) for k in one[0]})
+            sets.append(model.predict_filters(torch.from_numpy(seen)))
     return {k: torch.stack([f[k] for f in sets]).mean(0) for k in sets[0]}
 
 
@@ -169,6 +169,13 @@ def test_folding_leaves_no_predictor(compiled):
     assert artifact.path(program.file).stat().st_size < 64 * 1024
 
 
+def _turned(value):
+    """A filter with its rows as columns: of the kernel, or of a square pointwise one."""
+    if value.dim() != 5 or value.shape[-1] > 1:
+        return value.mT if value.dim() == 5 else value
+    return value.transpose(1, 2) if value.shape[1] == value.shape[2] else value
+
+
 @pytest.mark.parametrize("network", ["shuffle", "isp"])
 def test_faults_the_tolerance_has_to_catch(networks, network):
     model = load_checkpoint(networks[network]).build()
@@ -177,7 +184,7 @@ def test_faults_the_tolerance_has_to_catch(networks, network):
     with torch.no_grad():
         filters = model.predict_filters(torch.from_numpy(packed))
         other = model.predict_filters(torch.from_numpy(packed * 0.2))
-    turned = {k: v.mT if v.dim() == 5 else v for k, v in filters.items()}
+    turned = {k: _turned(v) for k, v in filters.items()}
     without_bias = {k: v if v.dim() == 5 else v * 0 for k, v in filters.items()}
     faults = {
         "filters of another capture": other,

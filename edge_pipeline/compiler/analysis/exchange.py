@@ -90,7 +90,7 @@ class Exchange:
         if not short:
             return None
         held = {name: torch.from_numpy(mark.copy()) for name, mark in short.items()}
-        others = {name: np.float32(-0.75) * mark for name, mark in short.items()}
+        others = {name: np.float32(0.75) * mark for name, mark in short.items()}
         values = {
             target: torch.from_numpy(others[name].copy())
             for name, target in _targets(self.program, held).items()
@@ -123,13 +123,16 @@ def _marks(weights: Mapping[str, Tensor]) -> Arrays:
     """A mark for each weight: as large as a layer's values are, and like no other.
 
     They depend on names' order and shapes alone, since ExecuTorch files constants under their hash:
-    two networks of one kind then differ in nothing but the weights.
+    two networks of one kind then differ in nothing but the weights. Biases and single numbers are
+    positive, since the network may take a root or a logarithm of them.
     """
     marks = {}
     for number, (name, weight) in enumerate(weights.items()):
         rng = np.random.default_rng([20240306, number])
         scale = float(weight[0].numel()) ** -0.5
         sign = rng.choice(np.array([-1, 1], np.float32), tuple(weight.shape))
+        if weight.dim() <= 1:
+            sign = np.abs(sign)
         marks[name] = (scale * sign * rng.uniform(0.5, 1.5, weight.shape)).astype(np.float32)
     return marks
 

@@ -1,13 +1,11 @@
-"""Filters for folding: predicted on windows of calibration captures, and averaged."""
+"""Filters for folding: predicted on calibration captures, and averaged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
@@ -16,22 +14,16 @@ from edge_pipeline.compiler.source.entries import Entry, predictor
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.files import sha256_of
-from edge_pipeline.raw.windows import PER_AXIS, WINDOW, windows
+from edge_pipeline.raw.windows import PER_AXIS, VIEW, view
 
 __all__ = ["METHOD", "calibrated_filters"]
 
 # As the ISP predicts filters for a capture, so that folding changes nothing but the capture.
 METHOD = (
-    f"filters predicted on up to {PER_AXIS} x {PER_AXIS} evenly spread windows of {WINDOW} x "
-    f"{WINDOW} packed pixels of each capture, as-shot white balance; averaged over windows, then "
+    f"filters predicted on a view of at most {VIEW} x {VIEW} packed pixels of each capture, "
+    f"{PER_AXIS} x {PER_AXIS} evenly spread windows side by side, as-shot white balance; averaged "
     "over captures"
 )
-
-
-def _windows(mosaic: NDArray[np.float32], stride: int) -> Iterator[Tensor]:
-    """Windows [1, 4, h, w] of an aligned mosaic, no larger than it is."""
-    height, width = (min(WINDOW, side // 2) for side in mosaic.shape)
-    return map(torch.from_numpy, windows(mosaic, (height, width), stride))
 
 
 def _mean(sets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -65,12 +57,10 @@ def calibrated_filters(
     files: list[CalibrationFile] = []
     for path in list(captures) or bundled_files(CAPTURE_SPACE):
         mosaic = aligned_mosaic(path, geometry)
-        # In double precision, so that the mean does not depend on the windows' order.
-        predicted = [
-            {name: value.double() for name, value in predict((window,)).items()}
-            for window in _windows(mosaic, geometry.stride)
-        ]
-        sets.append(_mean(predicted))
+        height, width = (min(VIEW, side // 2) for side in mosaic.shape)
+        predicted = predict((torch.from_numpy(view(mosaic, (height, width))),))
+        # In double precision, so that the mean does not depend on the captures' order.
+        sets.append({name: value.double() for name, value in predicted.items()})
         files.append(CalibrationFile(name=path.name, sha256=sha256_of(path)))
     filters = {name: value.float() for name, value in _mean(sets).items()}
     return _finite(filters), Calibration.of(files, METHOD)

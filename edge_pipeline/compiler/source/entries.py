@@ -25,7 +25,7 @@ from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.compiler.source.shapes import tensors_of
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.models.network import Port
-from edge_pipeline.raw.windows import WINDOW
+from edge_pipeline.raw.windows import VIEW
 
 __all__ = [
     "Entry",
@@ -156,7 +156,7 @@ def windowed(value: Tensor, window: int) -> Tensor:
     return value[:, :, :window, :window].contiguous() if value.dim() == 4 else value
 
 
-def predictor(network: Network, window: int = WINDOW) -> Entry:
+def predictor(network: Network, window: int = VIEW) -> Entry:
     """The program that computes the weights that one input has in common.
 
     Args:
@@ -187,7 +187,7 @@ def predictor(network: Network, window: int = WINDOW) -> Entry:
     )
 
 
-def split(network: Network, window: int = WINDOW) -> tuple[Entry, Entry]:
+def split(network: Network, window: int = VIEW) -> tuple[Entry, Entry]:
     """The predictor of the computed weights, and the path that takes them as inputs.
 
     Args and errors are those of `predictor`.

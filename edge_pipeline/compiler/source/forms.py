@@ -20,7 +20,7 @@ from edge_pipeline.compiler.source.curve import curve_of
 from edge_pipeline.compiler.source.entries import Entry, windowed
 from edge_pipeline.compiler.source.network import Network
 from edge_pipeline.errors import InputError
-from edge_pipeline.raw.windows import WINDOW
+from edge_pipeline.raw.windows import VIEW
 
 __all__ = ["Form", "form_of"]
 
@@ -44,7 +44,7 @@ class Form:
     entries: tuple[Entry, ...]
     ports: tuple[str, ...] = ()
     calibration: Calibration | None = None
-    window: int = WINDOW
+    window: int = VIEW
     curve: WeightCurve | None = None
     path: Entry | None = None
 
@@ -76,7 +76,7 @@ def form_of(
     network: Network,
     filters: WeightsForm,
     calibration: Sequence[Path],
-    window: int = WINDOW,
+    window: int = VIEW,
     *,
     respecialisable: bool = False,
 ) -> Form:

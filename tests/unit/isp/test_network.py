@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from edge_pipeline.artifact.manifest import Tile
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp import network as network_module
-from edge_pipeline.isp.filters import average_filters
+from edge_pipeline.isp.filters import predicted_filters
 from edge_pipeline.isp.network import Network
 from edge_pipeline.isp.tiles import grow
-from edge_pipeline.raw.cfa import align, pack
-from edge_pipeline.raw.windows import windows
+from edge_pipeline.raw.cfa import align
+from edge_pipeline.raw.windows import view
 from edge_pipeline.runtime.base import open_session
 from tests.fakes.artifacts import FILTER, make_artifact, predict_filters
 
@@ -254,31 +254,19 @@ def test_what_a_border_shows_is_what_the_reflected_capture_shows_inside(free):
     np.testing.assert_allclose(got, inner, rtol=0, atol=1e-6)
 
 
-def test_filters_are_the_mean_over_windows_from_all_of_the_capture():
-    mosaic = some_mosaic(1000, 1400)
-    mosaic[:500] += 1
-    spread = list(windows(mosaic, (128, 128), 16))
-    assert len(spread) == 16
-    assert all(window.shape == (1, 4, 128, 128) for window in spread)
-    np.testing.assert_array_equal(spread[0], pack(mosaic[:256, :256])[None])
-    np.testing.assert_array_equal(spread[-1], pack(mosaic[-256:, -256:])[None])
-
-
-def test_averaged_filters_are_the_linear_mean(free):
-    mosaic = some_mosaic(700, 300)
+def test_filters_are_predicted_on_one_view_of_the_whole_capture(free):
+    mosaic = some_mosaic(1500, 300)
     with Network(free["split"], threads=1) as opened:
         got = opened.filters(mosaic)[FILTER]
-    expected = np.mean([predict_filters(w) for w in windows(mosaic, (128, 128), 16)], axis=0)
-    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    np.testing.assert_allclose(got, predict_filters(view(mosaic, (512, 150))), rtol=1e-5)
 
 
-def test_a_predictor_for_one_size_sees_windows_of_that_size(free, fixed):
+def test_a_predictor_for_one_size_gets_a_view_of_that_size(free, fixed):
     for mosaic in (some_mosaic(30, 20), some_mosaic(500, 500)):
         with Network(fixed["split"], threads=1) as opened:
             got = opened.filters(mosaic)[FILTER]
-        grown = grow(mosaic, 128, 160)
-        expected = np.mean([predict_filters(w) for w in windows(grown, (64, 80), 16)], axis=0)
-        np.testing.assert_allclose(got, expected, rtol=1e-6)
+        expected = predict_filters(view(grow(mosaic, 128, 160), (64, 80)))
+        np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_dynamic_filters_run_a_picture_that_fits_in_one_piece(fixed):
@@ -324,7 +312,7 @@ def test_values_that_are_not_finite_stop_the_work(free, form):
         assemble(opened, mosaic)
 
 
-def test_average_filters_takes_captures_smaller_than_its_window(free):
+def test_predicted_filters_takes_captures_smaller_than_a_view(free):
     class Seen:
         def run(self, inputs):
             self.shape = inputs["packed"].shape
@@ -332,5 +320,5 @@ def test_average_filters_takes_captures_smaller_than_its_window(free):
 
     seen = Seen()
     spec = free["split"].program("predict_filters")
-    average_filters(seen, spec, some_mosaic(64, 96), Tile(stride=16, halo=16, scale=2))
+    predicted_filters(seen, spec, some_mosaic(64, 96))
     assert seen.shape == (1, 4, 32, 48)

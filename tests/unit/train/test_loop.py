@@ -187,16 +187,28 @@ def test_every_parameter_is_trained(tmp_path):
     assert [name for name in before if torch.equal(before[name], after[name])] == []
 
 
-def test_shared_filters_are_the_mean_of_those_of_the_crops(tmp_path):
+def test_shared_filters_are_predicted_from_the_crops_side_by_side(tmp_path):
     model = build_model("hyperconv_isp", {"width": 4, "coarse": 4, "n_basis": 2})
     packed = torch.rand(2, 4, 32, 32)
-    each = model.predict_filters(packed)
-    mean = {name: (value[:1] + value[1:]) / 2 for name, value in each.items()}
+    side_by_side = torch.cat([packed[:1], packed[1:]], 3)
     got = developed_by(model, packed, shared=True)
-    torch.testing.assert_close(got, model.apply_filters(packed, mean), atol=1e-6, rtol=1e-5)
+    expected = model.apply_filters(packed, model.predict_filters(side_by_side))
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
     apart = developed_by(model, packed, shared=False)
     torch.testing.assert_close(apart, model(packed))
     assert not torch.allclose(got, apart)
+
+
+def test_a_training_begins_with_the_weights_of_a_checkpoint(tmp_path):
+    first = train(recipe(), tmp_path / "first", accelerator="cpu")
+    still = recipe(optimiser={"learning_rate": 1e-30, "steps": 1, "average": 0})
+    second = train(still, tmp_path / "second", start=first, accelerator="cpu")
+    before, after = (load_checkpoint(path).state for path in (first, second))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    other = recipe(options={"n_fwd": 4, "n_embed": 2, "n_hid": 2, "head": "shuffle"})
+    with pytest.raises(CheckpointError, match=r"'n_fwd': 2.*trains hyperconv_unet.*'n_fwd': 4"):
+        train(other, tmp_path / "third", start=first, accelerator="cpu")
+    assert not (tmp_path / "third").exists()
 
 
 @pytest.mark.parametrize("border", [0, 4])

@@ -115,3 +115,11 @@ def test_a_weight_from_which_another_constant_follows_is_told():
     program = exported(network, torch.rand(1, 3, 8, 8))
     with pytest.raises(LostMark, match="computes another constant from offset"):
         Exchange.of(program, weights_of(network))
+
+
+def test_marks_of_biases_are_positive_so_that_roots_of_them_stay_finite(network):
+    exchange = Exchange.of(exported(network, torch.rand(1, 3, 8, 8)), weights_of(network))
+    marks = [exchange.marks, exchange.twin().marks] if exchange.twin() else [exchange.marks]
+    for each in marks:
+        assert all(mark.min() > 0 for mark in each.values() if mark.ndim == 1)
+        assert all(mark.min() < 0 for mark in each.values() if mark.ndim == 4)

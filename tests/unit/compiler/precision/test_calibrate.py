@@ -45,11 +45,11 @@ def fake_capture(path, height, width, value):
 
 @pytest.fixture
 def captures(tmp_path, monkeypatch):
-    """Two captures: a large one of value 0.1 and one smaller than a window, of value 0.5."""
+    """Two captures: a large one of value 0.1 and one smaller than a view, of value 0.5."""
     large, small = tmp_path / "large.dng", tmp_path / "small.dng"
     large.write_bytes(b"large")
     small.write_bytes(b"small")
-    content = {large: (2000, 1200, 100), small: (90, 70, 500)}
+    content = {large: (2000, 1100, 100), small: (90, 70, 500)}
     monkeypatch.setattr(samples, "read_capture", lambda path: fake_capture(path, *content[path]))
     return [large, small]
 
@@ -73,8 +73,8 @@ def test_captures_count_alike_whatever_their_size(captures, seen, free_sizes):
     model.free_sizes = free_sizes
     value, record = calibrated(model, captures, free_sizes=free_sizes)
     assert torch.allclose(value, torch.full((4, 1, 1, 1), 0.3))
-    # 16 windows of the large one, one of the small, which is filled up to the stride as in isp/.
-    assert seen == [(1, 4, 128, 128)] * 16 + [(1, 4, 48, 48)]
+    # A view of the large one, and all of the small, which is filled up to the stride as in isp/.
+    assert seen == [(1, 4, 512, 512), (1, 4, 48, 48)]
     assert [f.name for f in record.files] == ["large.dng", "small.dng"]
     assert [f.sha256 for f in record.files] == [sha256_of(p) for p in captures]
     assert record.sha256 == calibrated(model, captures)[1].sha256
