@@ -39,7 +39,7 @@ _values = arrays(
 @given(_values)
 def test_equal_is_no_error(value: Array) -> None:
     figures = compare({"a": value}, {"a": value.copy()}, pictures={"a": "camera_linear"})["a"]
-    assert figures == Difference(0, 0, 0, 0, None, 0)
+    assert figures == Difference(0, 0, 0, 0, None, 0, single=value.size == 1)
     assert FP32.complaint(figures) is None
 
 
@@ -195,6 +195,15 @@ class TestTolerancesOfLowerPrecisions:
 
     def test_bfloat16_is_caught(self) -> None:
         assert self.FP16.complaint(_layers(_rounded_to_bfloat16, sums=True)) is not None
+
+    def test_a_single_number_may_have_three_times_the_usual_error_in_fp16(self) -> None:
+        def complaint(error: float, count: int) -> str | None:
+            one, other = (np.full(count, value, np.float32) for value in (1, 1 + error))
+            return self.FP16.complaint(compare({"a": one}, {"a": other})["a"])
+
+        assert complaint(2.5e-3, 1) is None
+        assert "PSNR" in (complaint(2.5e-3, 2) or "")
+        assert "PSNR" in (complaint(2**-8, 1) or "")  # bfloat16's
 
     def test_overflow_at_one_place_is_caught_in_fp16(self) -> None:
         reference = _picture()
