@@ -95,7 +95,8 @@ class ProgramSpec(Schema):
     that belong to it beside the model file. `graph` is the network as torch exported it, which
     `runtime/eager.py` runs; `constants` are the weights that can be exchanged where they lie.
     `variation` has the standard deviation of each output over different inputs, as eager gives it,
-    in the output's unit; none if it was not measured with these weights.
+    in the output's unit; none if it was not measured with these weights. `passes` has, by the name
+    of each compiler pass that changed or looked at something, a line for each kind of note.
     """
 
     name: ProgramName
@@ -110,6 +111,7 @@ class ProgramSpec(Schema):
     graph: FileName | None = None
     constants: tuple[Constant, ...] = ()
     variation: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    passes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -16,7 +16,7 @@ from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS, EXTRAS
-from edge_pipeline.report.artifact import artifact_facts, artifact_table
+from edge_pipeline.report.artifact import artifact_facts, artifact_table, pass_lines
 from edge_pipeline.report.terminal import console
 
 __all__ = ["command"]
@@ -151,6 +151,9 @@ def command(
         int | None, typer.Option(min=0, help="Of fresh weights; 0 if left out.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an artifact.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="List the changes that each pass made.")
+    ] = False,
 ) -> None:
     """Compile a network into an artifact."""
     if more and not calibration:
@@ -191,7 +194,10 @@ def command(
     seconds = (perf_counter_ns() - start) / 1e9
     out = console()
     out.print(artifact_table(artifact))
-    for line in artifact_facts(artifact.manifest):
+    lines = [*artifact_facts(artifact.manifest)]
+    if verbose:
+        lines += pass_lines(artifact.manifest)
+    for line in lines:
         out.print(line, markup=False, highlight=False)
     out.print(f"wrote {artifact.folder} in {seconds:.1f} s", markup=False, highlight=False)
 

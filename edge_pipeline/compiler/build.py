@@ -16,8 +16,9 @@ from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
+from edge_pipeline.compiler.notes import shortened
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
-from edge_pipeline.compiler.program import Pass, Result, run_program
+from edge_pipeline.compiler.program import Pass, Result, approximation_of, run_program
 from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
 from edge_pipeline.compiler.source.reference import macs_of, reference_of
@@ -106,10 +107,6 @@ def _varied(spec: ProgramSpec, entry: Entry) -> ProgramSpec:
     return with_variation(spec, {role.name: value.numpy() for role, value in pairs}, run)
 
 
-def _teller(entry: Entry, target: Target) -> Callable[[Pass, Result], None]:
-    return lambda step, _: target.tell(f"{entry.name}: {step.name}")
-
-
 def _graph_file(entry: Entry) -> str:
     return f"{entry.name}.graph.safetensors"
 
@@ -119,7 +116,17 @@ def _write(
 ) -> Built:
     """Run the passes and the backend."""
     passes = passes_for(target.name, target.device, target.order.precision)
-    program = run_passes(source, passes, entry.example, on_result=_teller(entry, target))
+    changes: dict[str, tuple[str, ...]] = {}
+    notes: list[str] = []
+
+    def on_result(step: Pass, result: Result) -> None:
+        target.tell(f"{entry.name}: {step.name}")
+        if result.notes:
+            lines = shortened(result.notes)
+            changes[step.name] = changes.get(step.name, ()) + lines
+            notes.extend(lines if approximation_of(step) else ())
+
+    program = run_passes(source, passes, entry.example, on_result=on_result)
     target.tell(f"{entry.name}: writing for {target.name}")
     order = replace(
         target.order,
@@ -129,14 +136,20 @@ def _write(
         samples=samples,
     )
     emitted = target.backend.emit(program, order)
-    spec = _spec(entry, program, emitted, macs_of(source, entry.example))
+    spec = _spec(entry, program, emitted, macs_of(source, entry.example), changes)
     files = dict(emitted.files)
     files[spec.reference] = reference_of(entry)
     files[_graph_file(entry)] = graph_bytes(source)
-    return Built(spec, files, emitted.notes)
+    return Built(spec, files, (*emitted.notes, *notes))
 
 
-def _spec(entry: Entry, program: ExportedProgram, emitted: Emitted, macs: int) -> ProgramSpec:
+def _spec(
+    entry: Entry,
+    program: ExportedProgram,
+    emitted: Emitted,
+    macs: int,
+    changes: dict[str, tuple[str, ...]],
+) -> ProgramSpec:
     letters = Letters.of(program)
     taken, given = tensors_of(program)
 
@@ -155,4 +168,5 @@ def _spec(entry: Entry, program: ExportedProgram, emitted: Emitted, macs: int) -
         reference=f"{entry.name}.reference.safetensors",
         extra=tuple(f for f in emitted.files if f != model and not f.startswith(f"{model}/")),
         graph=_graph_file(entry),
+        passes=changes,
     )

@@ -34,6 +34,7 @@ __all__ = [
     "Editor",
     "Pass",
     "Result",
+    "approximation_of",
     "arguments_of",
     "constants_of",
     "is_check",
@@ -64,7 +65,15 @@ class Result:
 
 
 class Pass(Protocol):
-    """One rewriting of a program, one subject; running it a second time changes nothing."""
+    """One rewriting of a program, one subject; running it a second time changes nothing.
+
+    Attributes:
+        name: as in the manifest and in messages.
+        why: the reason for the rewriting, a clause.
+        approximation: of the passes that compute something slightly different, and of no others:
+            the largest error of an output relative to its largest magnitude; see
+            `approximation_of`. Their notes are shown to the user.
+    """
 
     name: str
     why: str
@@ -76,6 +85,11 @@ class Pass(Protocol):
             CompileError: it is one that the pass has to change and cannot; the layer is named.
         """
         ...
+
+
+def approximation_of(step: Pass) -> float:
+    """The largest relative error that a pass may make; 0 if it computes the same function."""
+    return float(getattr(step, "approximation", 0.0))
 
 
 def value_of(node: fx.Node) -> Tensor:

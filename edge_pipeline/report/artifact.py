@@ -10,7 +10,7 @@ from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
 from edge_pipeline.artifact.provenance import Loss
 from edge_pipeline.artifact.store import Artifact
 
-__all__ = ["artifact_facts", "artifact_table"]
+__all__ = ["artifact_facts", "artifact_table", "pass_lines"]
 
 _CHECKED = {
     "verified": "each program ran in its own runtime here and agrees with eager",
@@ -50,6 +50,14 @@ def artifact_facts(manifest: Manifest) -> Iterator[str]:
             yield f"{program.name}: outside the delegate {names} take {share:.0%} of a run's time"
     yield from map(_loss, manifest.losses)
     yield from manifest.notes
+
+
+def pass_lines(manifest: Manifest) -> Iterator[str]:
+    """The changes that the compiler's passes made, a line each."""
+    for program in manifest.programs:
+        for name, notes in program.passes.items():
+            yield f"{program.name}: {name}"
+            yield from (f"  {note}" for note in notes)
 
 
 def _bytes(artifact: Artifact, program: ProgramSpec) -> int:

@@ -27,7 +27,7 @@ from edge_pipeline.compiler.bisect.probe import (
     first_complaint,
     outputs_of,
 )
-from edge_pipeline.compiler.program import Pass, layer_of
+from edge_pipeline.compiler.program import Pass, approximation_of, layer_of
 from edge_pipeline.errors import CompileError
 
 __all__ = ["Finding", "bisect"]
@@ -96,12 +96,16 @@ def bisect(
             continue
         values = all_values(result.program, inputs)
         found = [values[node.name] for node in outputs_of(result.program)]
-        complaint = first_complaint(wanted, found, exact)
+        share = approximation_of(step)
+        allowed = exact.plus(Tolerance(max_rel=share)) if share else exact
+        complaint = first_complaint(wanted, found, allowed)
         if complaint is not None:
-            finding = _in_pass(program, result.program, inputs, values, exact, origins)
+            finding = _in_pass(program, result.program, inputs, values, allowed, origins)
             last = outputs_of(result.program)[0]
             fallback = _finding("pass", last, origins, complaint)
             return replace(finding or fallback, step=step.name)
+        if share:
+            wanted = found
         origins = _carried(program, result.program, origins)
         program = result.program
     if backend is None or opener is None:

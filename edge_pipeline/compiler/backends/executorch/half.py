@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch._guards import detect_fake_mode
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from edge_pipeline.compiler.program import Editor, constants_of, layer_of
+from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.compiler.rebuilding import Parts, copied_graph, rebuilt
 from edge_pipeline.errors import CompileError
 
@@ -29,13 +28,12 @@ def to_half(program: ExportedProgram) -> ExportedProgram:
     their names and source layers.
 
     Args:
-        program: float32, functional, of fixed sizes; it stays as it is.
+        program: float32, functional, of fixed sizes, after `ConstantScalars`; it stays as it is.
 
     Raises:
         CompileError: a weight is beyond float16's range; its layer and value are named.
     """
     _check_range(program)
-    program = _with_tensors(_without_gelu(program))
     graph = copied_graph(program)
     for node in graph.nodes:
         if node.op == "call_function":
@@ -66,45 +64,6 @@ def _check_range(program: ExportedProgram) -> None:
                     f"{layer_of(reader)}: the constant {name} reaches {largest:.3g}, and float16 "
                     f"ends at {_LARGEST:.0f}; compile it with --precision fp32"
                 )
-
-
-def _without_gelu(program: ExportedProgram) -> ExportedProgram:
-    """GELU by its form with tanh, as a sigmoid; XNNPACK has none in float16.
-
-    It is off by at most 4.7e-4, and float16 rounds values near 1 by up to 4.9e-4.
-
-    Source: Hendrycks and Gimpel, Gaussian error linear units (2016), section 2.
-    """
-    editor = Editor(program)
-    for node in editor.calls(torch.ops.aten.gelu.default):
-        operand: Any = node.args[0]
-        editor.replace(node, _gelu, [operand], "GELU became its approximation by tanh, for float16")
-    return editor.finish().program
-
-
-def _gelu(x: Tensor) -> Tensor:
-    """X / 2 * (1 + tanh(u)) is x * sigmoid(2 u)."""
-    twice = 2 * math.sqrt(2 / math.pi)
-    return x * torch.sigmoid(x * (x * x * (0.044715 * twice) + twice))
-
-
-def _with_tensors(program: ExportedProgram) -> ExportedProgram:
-    """Scalars that meet tensors as constants; ExecuTorch would make float32 ones of them."""
-    editor = Editor(program)
-    made: dict[float, fx.Node] = {}
-    for node in list(editor.graph.nodes):
-        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
-            continue
-        for i, (parameter, value) in enumerate(
-            zip(node.target._schema.arguments, node.args, strict=False)
-        ):
-            if isinstance(parameter.type, torch.TensorType) and isinstance(value, int | float):
-                number = float(value)
-                if number not in made:
-                    made[number] = editor.add_constant(torch.tensor(number), "scalar")
-                node.update_arg(i, made[number])
-                editor.modified = True
-    return editor.finish().program
 
 
 def _halved(argument: Any) -> Any:
