@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.errors import ArtifactError
 from edge_pipeline.files import atomic_folder, sha256_of
 
-__all__ = ["Artifact", "build_artifact", "reference_bytes", "write_artifact"]
+__all__ = ["Artifact", "Draft", "drafted_artifact", "reference_bytes", "write_artifact"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -130,59 +131,99 @@ def reference_bytes(
 
 
 def write_artifact(
-    folder: Path | str, manifest: Manifest, files: Mapping[str, bytes | Path], *, force: bool
-) -> Artifact:
-    """Write an artifact whose manifest is known, whole or not at all; see `build_artifact`."""
-    return build_artifact(folder, lambda _: manifest, files, force=force)
-
-
-def build_artifact(
     folder: Path | str,
-    describe: Callable[[Path], Manifest],
+    manifest: Manifest,
     files: Mapping[str, bytes | Path],
     *,
     force: bool,
 ) -> Artifact:
-    """Write an artifact, whole or not at all.
+    """Write an artifact whose manifest is known, whole or not at all; see `drafted_artifact`."""
+    with drafted_artifact(folder, force=force) as draft:
+        draft.add(files)
+        return draft.seal(manifest)
+
+
+class Draft:
+    """An artifact that has no name yet: add its files, prove them, and seal it.
 
     Args:
-        folder: where to; it must not exist, or be an artifact or empty if `force`.
-        describe: gives the manifest, all but `files`, which is filled in here. It is called with
-            the folder where the files already lie, so that it may run them first; nothing is
-            written where it raises.
-        files: content, or a file to copy, by the name in the artifact.
-        force: whether an artifact that stands there may be replaced.
-
-    Raises:
-        OutputError: `folder` may not be replaced, or cannot be written.
-        ArtifactError: the manifest names a file that is not given, or a name leaves the folder.
+        folder: the files' place until the artifact gets its name.
+        output: the artifact's folder.
     """
-    folder = Path(folder)
-    check_output(folder, force=force)
-    for name in files:
-        try:
-            check_file_name(name)
-        except ValueError as error:
-            raise ArtifactError(str(error)) from error
-    with atomic_folder(folder, replace=force) as temporary:
+
+    def __init__(self, folder: Path, output: Path) -> None:
+        self.folder = folder
+        self._output = output
+        self._files: set[str] = set()
+        self.is_sealed = False
+
+    def add(self, files: Mapping[str, bytes | Path]) -> None:
+        """Write files, which may replace those added before.
+
+        Args:
+            files: content, or a file to copy, by the name in the artifact.
+
+        Raises:
+            ArtifactError: a name leaves the folder; nothing is written then.
+        """
+        for name in files:
+            try:
+                check_file_name(name)
+            except ValueError as error:
+                raise ArtifactError(str(error)) from error
         for name, content in files.items():
-            target = temporary / name
+            target = self.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, bytes):
                 target.write_bytes(content)
             else:
                 shutil.copyfile(content, target)
-        manifest = describe(temporary)
-        hashes = {name: sha256_of(temporary / name) for name in sorted(files)}
-        sealed = manifest.model_copy(update={"files": hashes})
-        text = (sealed.model_dump_json(indent=2) + "\n").encode()
-        (temporary / MANIFEST_FILE).write_bytes(text)
-        (temporary / SEAL_FILE).write_bytes(_seal(text))
+        self._files |= files.keys()
+
+    def seal(self, manifest: Manifest) -> Artifact:
+        """Write the manifest and the seal, and check that the whole can be opened.
+
+        Args:
+            manifest: all but `files`, which is filled in here.
+
+        Raises:
+            ArtifactError: the manifest names a file that was not added.
+        """
+        hashes = {name: sha256_of(self.folder / name) for name in sorted(self._files)}
+        text = (
+            manifest.model_copy(update={"files": hashes}).model_dump_json(indent=2) + "\n"
+        ).encode()
+        (self.folder / MANIFEST_FILE).write_bytes(text)
+        (self.folder / SEAL_FILE).write_bytes(_seal(text))
         # Opened here, so that what could not be opened later never gets its name.
-        written = Artifact.open(temporary)
+        written = Artifact.open(self.folder)
         for program in written.manifest.programs:
             written.reference(program.name)
-    return Artifact(folder, written.manifest, written.digest)
+        self.is_sealed = True
+        return Artifact(self._output, written.manifest, written.digest)
+
+
+@contextmanager
+def drafted_artifact(folder: Path | str, *, force: bool) -> Iterator[Draft]:
+    """Give a draft; when the block ends well, the artifact gets its name.
+
+    Nothing is written if the block raises.
+
+    Args:
+        folder: of the artifact; it must not exist, or be an artifact or empty if `force`.
+        force: whether an artifact that stands there may be replaced.
+
+    Raises:
+        OutputError: `folder` may not be replaced, or cannot be written.
+        ValueError: the block did not seal the draft.
+    """
+    folder = Path(folder)
+    check_output(folder, force=force)
+    with atomic_folder(folder, replace=force) as temporary:
+        draft = Draft(temporary, folder)
+        yield draft
+        if not draft.is_sealed:
+            raise ValueError(f"the draft of {folder} was not sealed")
 
 
 def _seal(manifest: bytes) -> bytes:

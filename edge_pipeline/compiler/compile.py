@@ -14,7 +14,7 @@ from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.provenance import Calibration
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.artifact.store import Artifact, build_artifact
+from edge_pipeline.artifact.store import Artifact, drafted_artifact
 from edge_pipeline.compiler.backends.base import Backend, Order, open_backend
 from edge_pipeline.compiler.build import Target, build
 from edge_pipeline.compiler.precision.like_example import samples_like
@@ -202,7 +202,10 @@ def compile_network(
     check_constants(request, built)
     work = Work(request, network, form, tuple(built), observed, tools)
     on_step("checking what was written")
-    return build_artifact(request.output, work.describe, work.files(), force=request.force)
+    with drafted_artifact(request.output, force=request.force) as draft:
+        draft.add(work.files())
+        proof = work.prove(draft.folder)
+        return draft.seal(work.manifest(proof))
 
 
 def _sources(request: CompileRequest) -> tuple[Path, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
-from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
+from edge_pipeline.artifact.manifest import Checked, Manifest, ProgramSpec
 from edge_pipeline.artifact.provenance import Calibration, Loss
 from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.backends.base import Backend
@@ -24,9 +24,23 @@ from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.record import COST_FILE
 from edge_pipeline.registry import BACKENDS, MODELS
 
-__all__ = ["Work"]
+__all__ = ["Proof", "Work"]
 
 _CURVE = "curve.safetensors"
+
+
+class Proof(NamedTuple):
+    """The result of running the programs that were built.
+
+    Attributes:
+        checked: how far they could be checked on this machine.
+        losses: in picture quality, by folding and by precision.
+        notes: a sentence each.
+    """
+
+    checked: Checked
+    losses: tuple[Loss, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,39 +64,57 @@ class Work:
         curve = self.form.curve
         return files if curve is None else files | {_CURVE: curve.content()}
 
-    def describe(self, folder: Path) -> Manifest:
-        """The manifest of what lies in `folder`, which is run first."""
-        request, form = self.request, self.form
+    def prove(self, folder: Path) -> Proof:
+        """Run the programs in `folder`, if this machine can, and compare them with eager.
+
+        Raises:
+            VerificationError: a program disagrees with eager.
+            RuntimeFailure: a program does not run.
+        """
+        request, specs = self.request, self.specs
         backend = cast(Backend, BACKENDS.load(request.backend))
-        checked, specs = backend.checked(), [one.spec for one in self.built]
+        checked = backend.checked()
         after: Run | None = None
         if checked != "not_run":
             space = self.network.card.output_space
             prove(folder, request.backend, specs, request.precision, space)
             ports = [port.name for port in self.network.geometry.inputs]
-            after = compiled_run(folder, request.backend, specs, ports, form.window)
-        notes = [note for one in self.built for note in one.notes] + _advice(specs)
+            after = compiled_run(folder, request.backend, specs, ports, self.form.window)
         dead = doubts(folder, specs[-1], request.precision)
+        notes = []
         if request.backend == "litert":
             notes += board_notes(folder, specs, request.precision, request.tflite_runtime)
+        # The loss of an output that ignores its input says nothing.
+        losses = () if dead else self._losses(after)
+        return Proof(checked, losses, (*notes, *dead))
+
+    def manifest(self, proof: Proof) -> Manifest:
+        """The manifest, all but the files' hashes."""
+        request, form = self.request, self.form
+        notes = [note for one in self.built for note in one.notes] + _advice(self.specs)
         return Manifest(
             source=self.network.source,
             backend=request.backend,
             precision=request.precision,
             filters=form.filters,
             fixed=_recorded(self.network.fixed),
-            checked=checked,
-            programs=tuple(specs),
+            checked=proof.checked,
+            programs=tuple(self.specs),
             tile=self.network.geometry.tile(),
             calibration=form.calibration,
             precision_calibration=self.observed,
-            losses=() if dead else self._losses(after),  # of an output that says nothing
+            losses=proof.losses,
             curve=None if form.curve is None else _CURVE,
             card=self.network.card,
             tools=dict(sorted(self.tools.items())),
-            notes=tuple(dict.fromkeys(notes + dead)),
+            notes=tuple(dict.fromkeys((*notes, *proof.notes))),
             created=datetime.now(UTC),
         )
+
+    @property
+    def specs(self) -> list[ProgramSpec]:
+        """The programs' descriptions, in order."""
+        return [one.spec for one in self.built]
 
     def _cost(self) -> bytes:
         """What the network costs at the reference input, for those who have it not."""

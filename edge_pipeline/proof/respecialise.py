@@ -26,7 +26,7 @@ from edge_pipeline.artifact.manifest import Manifest, ProgramSpec, WeightsForm
 from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
 from edge_pipeline.artifact.schema import Value
-from edge_pipeline.artifact.store import Artifact, build_artifact, reference_bytes
+from edge_pipeline.artifact.store import Artifact, drafted_artifact, reference_bytes
 from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compare import TOLERANCES
 from edge_pipeline.errors import (
@@ -125,14 +125,13 @@ def respecialise(
     for spec in artifact.manifest.programs:
         files[spec.reference] = _unknown(artifact, spec)
 
-    def describe(folder: Path) -> Manifest:
+    with drafted_artifact(output, force=force) as draft:
+        draft.add(files)
         if reference != "none":
             for spec in artifact.manifest.programs:
-                content = _rerun(folder, artifact, spec, prove=reference == "eager")
-                (folder / spec.reference).write_bytes(content)
-        return _manifest(artifact, change, reference)
-
-    return build_artifact(output, describe, files, force=force)
+                content = _rerun(draft.folder, artifact, spec, prove=reference == "eager")
+                draft.add({spec.reference: content})
+        return draft.seal(_manifest(artifact, change, reference))
 
 
 def read_filters(path: Path) -> dict[str, NDArray[np.float32]]:

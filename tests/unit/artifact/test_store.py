@@ -19,7 +19,12 @@ from hypothesis import strategies as st
 
 from edge_pipeline.artifact import store
 from edge_pipeline.artifact.manifest import Manifest
-from edge_pipeline.artifact.store import Artifact, reference_bytes, write_artifact
+from edge_pipeline.artifact.store import (
+    Artifact,
+    drafted_artifact,
+    reference_bytes,
+    write_artifact,
+)
 from edge_pipeline.errors import ArtifactError, InputError, OutputError
 from tests.fakes.artifacts import FILTER, make_artifact, make_files
 
@@ -403,3 +408,21 @@ def test_force_keeps_what_somebody_put_into_an_artifact(tmp_path):
     (folder / "manifest.json").write_bytes(b"damaged")
     with pytest.raises(OutputError, match="something other than an artifact"):
         make_artifact(folder, force=True)
+
+
+def test_a_draft_that_is_not_sealed_gets_no_name(tmp_path):
+    with (
+        pytest.raises(ValueError, match="was not sealed"),
+        drafted_artifact(tmp_path / "a", force=False) as draft,
+    ):
+        draft.add({"forward.onnx": b"model"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_draft_takes_no_file_outside_its_folder(tmp_path):
+    with (
+        pytest.raises(ArtifactError),
+        drafted_artifact(tmp_path / "a", force=False) as draft,
+    ):
+        draft.add({"fine": b"", "../outside": b""})
+    assert list(tmp_path.iterdir()) == []
