@@ -20,8 +20,7 @@ from edge_pipeline.compiler.precision.accuracy import Run
 from edge_pipeline.compiler.source.entries import windowed
 from edge_pipeline.errors import CompileError
 from edge_pipeline.raw.windows import VIEW
-from edge_pipeline.registry import RUNTIMES
-from edge_pipeline.runtime.base import Session
+from edge_pipeline.runtime.base import Session, runtime_named
 
 __all__ = ["board_notes", "compiled_run", "doubts", "prove"]
 
@@ -36,8 +35,7 @@ def _open(
     if constants is not None:
         held = {c.file: (folder / c.file).read_bytes() for c in spec.constants}
         replaced = (patch(held, spec.constants, constants),)
-    session: Session = RUNTIMES.load(backend).open_session(folder / spec.file, spec, 1, *replaced)
-    return session
+    return runtime_named(backend).open_session(folder / spec.file, spec, 1, *replaced)
 
 
 def prove(

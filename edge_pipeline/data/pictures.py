@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import DATASETS
 
-__all__ = ["DatasetOptions", "Mixture", "Pictures", "load_mixture", "load_pictures"]
+__all__ = ["Dataset", "DatasetOptions", "Mixture", "Pictures", "load_mixture", "load_pictures"]
 
 RGB8 = NDArray[np.uint8]
 
@@ -59,6 +59,24 @@ class Mixture:
         return part.pictures[int(rng.integers(len(part.pictures)))]
 
 
+class Dataset(Protocol):
+    """A module of this folder, listed in `registry.DATASETS`.
+
+    Attributes:
+        Options: a subclass of `DatasetOptions`.
+    """
+
+    Options: type[Any]
+
+    def load(self, options: Any, /) -> Pictures:
+        """Read or draw the pictures.
+
+        Raises:
+            InputError: an option or a file cannot be used.
+        """
+        ...
+
+
 def load_pictures(dataset: str, options: Mapping[str, Any]) -> Pictures:
     """Load a registered data set of pictures.
 
@@ -70,14 +88,14 @@ def load_pictures(dataset: str, options: Mapping[str, Any]) -> Pictures:
         UnknownNameError: no such data set.
         InputError: options that it does not take, or no picture found.
     """
-    module = DATASETS.load(dataset)
+    module = cast(Dataset, DATASETS.load(dataset))
     try:
         chosen = module.Options(**options)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"data set {dataset}: {where}: {first['msg']}") from error
-    pictures: Pictures = module.load(chosen)
+    pictures = module.load(chosen)
     if not pictures.pictures:
         raise InputError(f"data set {dataset} with {dict(options)} holds no picture")
     return pictures

@@ -27,8 +27,7 @@ from edge_pipeline.errors import EdgePipelineError
 from edge_pipeline.harness.job import Job, inputs_of
 from edge_pipeline.harness.resident import METHODS, peak_bytes, reset_peak, resident_bytes
 from edge_pipeline.record import MemoryDetail
-from edge_pipeline.registry import RUNTIMES
-from edge_pipeline.runtime.base import Session, open_session
+from edge_pipeline.runtime.base import Session, open_session, runtime_named
 
 __all__ = ["Server", "main"]
 
@@ -71,7 +70,7 @@ class Server:
     def _import(self) -> int:
         """Load the runtime's libraries without a program; the time it took, in ns."""
         start = time.perf_counter_ns()
-        RUNTIMES.load(self._job.artifact.manifest.backend).preload()
+        runtime_named(self._job.artifact.manifest.backend).preload()
         return time.perf_counter_ns() - start
 
     def _load(self) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, cast, get_args, get_origin, get_type_hints
 
 import torch
 from torch import nn
@@ -14,7 +13,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.network import Rescalable
 from edge_pipeline.registry import MODELS
 
-__all__ = ["build_model", "fresh_model", "options_of"]
+__all__ = ["ModelModule", "build_model", "fresh_model", "options_of"]
 
 Value = str | int | float | bool
 _MAX_SEED = 2**63 - 1
@@ -22,6 +21,24 @@ _MAX_SEED = 2**63 - 1
 _MOST, _LONGEST, _SIDES = 4096, 1 << 16, ("height", "width")
 # 2 GiB in float32.
 _MOST_PARAMETERS = 1 << 29
+
+
+class ModelModule(Protocol):
+    """A module of this folder, listed in `registry.MODELS`.
+
+    Attributes:
+        Options: a frozen dataclass of numbers, booleans and literals, each with a default.
+    """
+
+    Options: type[Any]
+
+    def build(self, options: Any, /) -> nn.Module:
+        """The network for `options`, a `models.network.Network`, with fresh weights."""
+        ...
+
+
+def _module(name: str) -> ModelModule:
+    return cast(ModelModule, MODELS.load(name))
 
 
 def build_model(
@@ -42,14 +59,14 @@ def build_model(
     """
     if not 0 <= seed <= _MAX_SEED:
         raise InputError(f"the seed {seed} is out of range; give 0 to {_MAX_SEED}")
-    module = MODELS.load(name)
+    module = _module(name)
     chosen = module.Options(**options_of(name, options or {}))
     if torch.get_default_device().type != "meta":  # on which networks are only counted
         _check_parameters(name, module, chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model: nn.Module = module.build(chosen)
+            model = module.build(chosen)
         except RuntimeError as error:  # what torch raises where memory, or a count, runs out
             raise InputError(
                 f"{name} with {_shown(chosen)} cannot be allocated on this machine; make it smaller"
@@ -57,7 +74,7 @@ def build_model(
     return model.eval()
 
 
-def _check_parameters(name: str, module: types.ModuleType, chosen: Any) -> None:
+def _check_parameters(name: str, module: ModelModule, chosen: Any) -> None:
     """Refuse a network that would fill the memory, before it does."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         try:
@@ -103,7 +120,7 @@ def options_of(name: str, options: Mapping[str, Value]) -> dict[str, Any]:
         UnknownNameError: no such network.
         InputError: no such option, or a value that it cannot take.
     """
-    module: types.ModuleType = MODELS.load(name)
+    module = _module(name)
     hints = get_type_hints(module.Options)
     unknown = sorted(set(options) - set(hints))
     if unknown:

@@ -37,8 +37,7 @@ from edge_pipeline.errors import (
 )
 from edge_pipeline.proof.reports import judged
 from edge_pipeline.record import COST_FILE, CostRecord
-from edge_pipeline.registry import RUNTIMES
-from edge_pipeline.runtime.base import EAGER, Session
+from edge_pipeline.runtime.base import EAGER, runtime_named
 
 __all__ = ["ReferenceFrom", "read_filters", "respecialise"]
 
@@ -200,7 +199,7 @@ def _cost(path: Path, fixed: Mapping[str, Value]) -> bytes:
 
 def _runtime_is_there(artifact: Artifact) -> bool:
     try:
-        RUNTIMES.load(artifact.manifest.backend).preload()
+        runtime_named(artifact.manifest.backend).preload()
     except MissingExtraError:
         return False
     return True
@@ -236,7 +235,7 @@ def _rerun(folder: Path, artifact: Artifact, spec: ProgramSpec, *, prove: bool) 
 def _run(
     runtime: str, path: Path, spec: ProgramSpec, inputs: Arrays
 ) -> dict[str, NDArray[np.float32]]:
-    session: Session = RUNTIMES.load(runtime).open_session(path, spec, 1)
+    session = runtime_named(runtime).open_session(path, spec, 1)
     with session:
         return session.run(inputs)
 

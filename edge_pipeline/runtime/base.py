@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
@@ -17,11 +18,13 @@ from edge_pipeline.registry import RUNTIMES
 
 __all__ = [
     "EAGER",
+    "Runtime",
     "Session",
     "check_inputs",
     "check_outputs",
     "loads_from_memory",
     "open_session",
+    "runtime_named",
 ]
 
 EAGER = "eager"
@@ -54,6 +57,56 @@ class Session(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+class Runtime(Protocol):
+    """A module of this folder, listed in `registry.RUNTIMES`.
+
+    Attributes:
+        LOADS_FROM_MEMORY: whether `open_session` takes the content of a program's files.
+    """
+
+    LOADS_FROM_MEMORY: bool
+
+    def open_session(
+        self,
+        path: Path,
+        spec: ProgramSpec,
+        threads: int,
+        replaced: Mapping[str, bytes] | None = None,
+        /,
+    ) -> Session:
+        """Load a program.
+
+        Args:
+            path: the program's file, or the folder that the format consists of.
+            spec: its description in the manifest.
+            threads: how many compute one operator.
+            replaced: content that takes the place of files, by their names in the artifact; files
+                that are not given are read. None if `LOADS_FROM_MEMORY` is false.
+
+        Raises:
+            MissingExtraError: the runtime is not installed.
+            RuntimeFailure: the program cannot be loaded, or its tensors are not the manifest's.
+        """
+        ...
+
+    def preload(self) -> object:
+        """Import the runtime, so that its time is not counted as a program's.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        ...
+
+
+def runtime_named(name: str) -> Runtime:
+    """The registered runtime of that name.
+
+    Raises:
+        UnknownNameError: there is none; those that there are are listed.
+    """
+    return cast(Runtime, RUNTIMES.load(name))
 
 
 def open_session(
@@ -99,23 +152,19 @@ def open_session(
             f"{artifact.folder} is written for {name}, which nothing on this machine can run; push "
             "it to a device"
         )
-    module = RUNTIMES.load(name)
+    module = runtime_named(name)
     path = artifact.path(file)
     if constants is None:
-        return cast(Session, module.open_session(path, spec, threads))
+        return module.open_session(path, spec, threads)
     if not loads_from_memory(name):
         raise RuntimeFailure(f"{name} loads programs from files only, so {path} keeps its weights")
     replaced = exchanged_files(artifact, spec, constants)
-    return cast(Session, module.open_session(path, spec, threads, replaced))
+    return module.open_session(path, spec, threads, replaced)
 
 
 def loads_from_memory(runtime: str) -> bool:
-    """Whether a runtime is registered that takes a program's files from memory.
-
-    Such a module has `LOADS_FROM_MEMORY = True`, and its `open_session` takes the content of files
-    by their names in the artifact as a fourth argument; files that are not given are read.
-    """
-    return runtime in RUNTIMES and bool(RUNTIMES.load(runtime).LOADS_FROM_MEMORY)
+    """Whether a runtime is registered that takes a program's files from memory."""
+    return runtime in RUNTIMES and runtime_named(runtime).LOADS_FROM_MEMORY
 
 
 def check_inputs(

@@ -66,7 +66,9 @@ class CoremlSession(Closing):
         self._runner = None
 
 
-def open_session(path: Path, spec: ProgramSpec, threads: int) -> CoremlSession:
+def open_session(
+    path: Path, spec: ProgramSpec, threads: int, replaced: Mapping[str, bytes] | None = None
+) -> CoremlSession:
     """Load an `.mlpackage`.
 
     Args:
@@ -74,6 +76,7 @@ def open_session(path: Path, spec: ProgramSpec, threads: int) -> CoremlSession:
         spec: what the manifest says of it.
         threads: not heeded: Core ML chooses its own, and the evaluation's are NumPy's, which are
             set before Python starts (`OMP_NUM_THREADS`).
+        replaced: None, since Core ML loads packages from files only.
 
     Raises:
         MissingExtraError: on a Mac, coremltools is not installed.

@@ -21,7 +21,7 @@ from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
-from edge_pipeline.registry import RUNTIMES
+from edge_pipeline.runtime.base import runtime_named
 
 __all__ = ["BisectRequest", "bisect_source"]
 
@@ -111,7 +111,7 @@ def bisect_source(
             passes,
             backend,
             order,
-            RUNTIMES.load(request.backend).open_session,
+            runtime_named(request.backend).open_session,
             tolerance=bound,
             tell=_prefixed(entry.name, on_step),
         )

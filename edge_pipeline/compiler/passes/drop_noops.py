@@ -50,6 +50,8 @@ _TUPLES = (_ATEN.split.Tensor, _ATEN.split_with_sizes.default, _ATEN.chunk.defau
 class DropNoops:
     """Remove operators that compute nothing.
 
+    relu(alias(x [1, 8, 4, 4])) -> relu(x)
+
     alias, clone, contiguous, detach, dropout in eval, conversion to the same type
     expand, repeat, slice, squeeze, padding and permutation that change nothing; cat of one tensor
     assertions and constraints of sizes
