@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_pipeline.cli.compile import Filters, Precisions
-from edge_pipeline.cli.options import parse_fixed, parse_settings, parse_size
+from edge_pipeline.cli.options import (
+    parse_fixed,
+    parse_height_width,
+    parse_inputs,
+    parse_settings,
+)
+from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
@@ -27,8 +33,9 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|CHECKPOINT",
-            help="A registered network's name, or a checkpoint (.safetensors).",
+            metavar="NAME|CHECKPOINT|MODULE:FACTORY",
+            help="A registered network's name, a checkpoint (.safetensors), or your own network as "
+            "package.module:factory.",
         ),
     ],
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
@@ -54,10 +61,13 @@ def command(
         list[Path] | None,
         typer.Option(metavar="FILE", help="As for compile, once for each file."),
     ] = None,
-    input_size: Annotated[
-        str | None,
-        typer.Option("--input", metavar="HxW", help="As for compile; small ones are faster."),
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="HxW|NAME=SHAPE", help="As for compile; small ones are faster."
+        ),
     ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="As for compile.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of fresh weights; 0 if left out.")
     ] = None,
@@ -78,26 +88,29 @@ def command(
     if backend not in BACKENDS:
         BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
     require("torch", EXTRAS.get(backend, backend), "compiling")
-    from edge_pipeline.compiler.bisect.source import BisectRequest, bisect_source
+    from edge_pipeline.compiler.bisect.source import bisect_source
+    from edge_pipeline.compiler.request import CompileRequest
 
-    size = None if input_size is None else parse_size(input_size, "HxW")
-    request = BisectRequest(
+    own = is_factory(source)
+    request = CompileRequest(
         source=source,
+        output=Path(),
         backend=backend,
         options=parse_settings(settings or []),
         filters=filters.value,
         fixed=parse_fixed(fix or [], phi),
         precision=precision.value,
         calibration=tuple(calibration or ()),
-        size=None if size is None else (size[0], size[1]),
+        size=None if own else parse_height_width(inputs or []),
+        inputs=parse_inputs(inputs or []) if own else {},
+        weights=weights,
         seed=seed,
         allowed=frozenset(allow_outside or ()),
-        tolerance=tolerance,
         device=device,
     )
     out, found = console(), False
     with console(stderr=True).status("starting") as status:
-        for name, finding in bisect_source(request, on_step=status.update):
+        for name, finding in bisect_source(request, tolerance=tolerance, on_step=status.update):
             found = found or finding is not None
             out.print(_sentence(name, backend, finding), markup=False)
     if found:

@@ -10,7 +10,12 @@ from typing import Annotated
 
 import typer
 
-from edge_pipeline.cli.options import parse_fixed, parse_inputs, parse_settings, parse_size
+from edge_pipeline.cli.options import (
+    parse_fixed,
+    parse_height_width,
+    parse_inputs,
+    parse_settings,
+)
 from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
@@ -165,7 +170,7 @@ def command(
     from edge_pipeline.compiler.source.description import read_description
 
     own = is_factory(source)
-    size = None if own else _size(inputs or [])
+    size = None if own else parse_height_width(inputs or [])
     request = CompileRequest(
         source=source,
         output=output,
@@ -200,16 +205,6 @@ def command(
     for line in lines:
         out.print(line, markup=False, highlight=False)
     out.print(f"wrote {artifact.folder} in {seconds:.1f} s", markup=False, highlight=False)
-
-
-def _size(inputs: list[str]) -> tuple[int, int] | None:
-    """Height and width of a registered network's input."""
-    if len(inputs) > 1:
-        raise InputError(f"--input {inputs[1]} is one too many; give HxW once")
-    if not inputs:
-        return None
-    height, width = parse_size(inputs[0], "HxW")
-    return height, width
 
 
 def _board_python(asked: str | None) -> Path | None:

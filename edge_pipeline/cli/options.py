@@ -11,7 +11,14 @@ from edge_pipeline.artifact.tensors import Dtype
 from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.errors import InputError
 
-__all__ = ["Value", "parse_fixed", "parse_inputs", "parse_settings", "parse_size"]
+__all__ = [
+    "Value",
+    "parse_fixed",
+    "parse_height_width",
+    "parse_inputs",
+    "parse_settings",
+    "parse_size",
+]
 
 Value = str | int | float | bool
 
@@ -62,6 +69,20 @@ def parse_size(text: str, form: str) -> tuple[int, ...]:
     if max(numbers) > _LONGEST:
         raise InputError(f"the size {text} goes above {_LONGEST}; give a smaller one")
     return numbers
+
+
+def parse_height_width(inputs: Sequence[str]) -> tuple[int, int] | None:
+    """Read the `--input` of a registered network, `HxW`; None if there is none.
+
+    Raises:
+        InputError: it is no size, or there is a second one.
+    """
+    if len(inputs) > 1:
+        raise InputError(f"--input {inputs[1]} is one too many; give HxW once")
+    if not inputs:
+        return None
+    height, width = parse_size(inputs[0], "HxW")
+    return height, width
 
 
 def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.constants import Twin
 from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
@@ -36,14 +37,14 @@ class Target:
         name: the backend's, in the registry.
         backend: its module.
         device: by whose measured costs convolutions are lowered.
-        order: precision and permissions; names and samples are each program's own.
+        precision: of weights and arithmetic.
         tell: told in a few words what is being done.
     """
 
     name: str
     backend: Backend
     device: str
-    order: Order
+    precision: Precision
     tell: Callable[[str], None]
 
 
@@ -56,40 +57,40 @@ class Built:
     notes: tuple[str, ...]
 
 
-def build(entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]) -> Built:
+def build(entry: Entry, target: Target, order: Order) -> Built:
     """Build one program.
 
     Args:
         entry: what it is to be.
         target: what for.
-        samples: for int8, inputs on which ranges are observed.
+        order: how it is written.
 
     Raises:
         CompileError: a pass or the backend cannot take the network; the layer is named.
     """
     source = entry.program
     notes: tuple[str, ...] = ()
-    if entry.weights and target.order.precision != "int8":  # whose scales belong to the weights
+    if entry.weights and target.precision != "int8":  # whose scales belong to the weights
         try:
-            return _build_exchangeable(source, entry, target, samples)
+            return _build_exchangeable(source, entry, target, order)
         except LostMark as reason:
             notes = (f"its weights cannot be exchanged: {reason}",)
-    built = _write(source, entry, target, samples)
+    built = _write(source, entry, target, order)
     return replace(built, notes=built.notes + notes, spec=_varied(built.spec, entry))
 
 
 def _build_exchangeable(
-    source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
+    source: ExportedProgram, entry: Entry, target: Target, order: Order
 ) -> Built:
     """Build with marks in the place of weights, and write the weights over them."""
     exchange = Exchange.of(source, entry.weights)
     if not all(value.isfinite().all() for value in run_program(exchange.program, entry.example)):
         raise LostMark("with other weights, the network's outputs are not finite")
-    marked = _write(exchange.program, entry, target, samples)
-    other = exchange.twin() if target.order.precision == "fp16" else None
+    marked = _write(exchange.program, entry, target, order)
+    other = exchange.twin() if target.precision == "fp16" else None
     twin: Twin | None = None
     if other is not None:
-        twin = Twin(_write(other.program, entry, target, samples).files, other.marks)
+        twin = Twin(_write(other.program, entry, target, order).files, other.marks)
     files, constants = exchange.settle(marked.files, _graph_file(entry), twin)
     spec = marked.spec.model_copy(update={"constants": constants})
     return Built(_varied(spec, entry), files, marked.notes)
@@ -111,11 +112,9 @@ def _graph_file(entry: Entry) -> str:
     return f"{entry.name}.graph.safetensors"
 
 
-def _write(
-    source: ExportedProgram, entry: Entry, target: Target, samples: Sequence[tuple[Tensor, ...]]
-) -> Built:
+def _write(source: ExportedProgram, entry: Entry, target: Target, order: Order) -> Built:
     """Run the passes and the backend."""
-    passes = passes_for(target.name, target.device, target.order.precision)
+    passes = passes_for(target.name, target.device, target.precision)
     changes: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
 
@@ -128,13 +127,6 @@ def _write(
 
     program = run_passes(source, passes, entry.example, on_result=on_result)
     target.tell(f"{entry.name}: writing for {target.name}")
-    order = replace(
-        target.order,
-        name=entry.name,
-        inputs=tuple(role.name for role in entry.inputs),
-        outputs=tuple(role.name for role in entry.outputs),
-        samples=samples,
-    )
     emitted = target.backend.emit(program, order)
     spec = _spec(entry, program, emitted, macs_of(source, entry.example), changes)
     files = dict(emitted.files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,25 +11,19 @@ from torch import Tensor, nn
 
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.place import check_output
-from edge_pipeline.artifact.provenance import Calibration
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact, drafted_artifact
-from edge_pipeline.compiler.backends.base import Backend, Order, open_backend
+from edge_pipeline.compiler.backends.base import Backend, open_backend
 from edge_pipeline.compiler.build import Target, build
-from edge_pipeline.compiler.precision.like_example import samples_like
-from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
+from edge_pipeline.compiler.preparing import open_network, prepared, with_listed_files
 from edge_pipeline.compiler.refolding import check_constants, check_request
 from edge_pipeline.compiler.request import CompileRequest
-from edge_pipeline.compiler.source.description import Description, described
+from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.foreign import foreign_network
-from edge_pipeline.compiler.source.forms import form_of
-from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import Network
-from edge_pipeline.compiler.source.opening import open_source
-from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.compiler.work import Work
-from edge_pipeline.device_profile import DEFAULT_DEVICE, load_device
+from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import MODELS
 
@@ -53,23 +46,11 @@ def compile_model(
         CompileError: the network cannot be compiled, or what was written is not what eager gives.
     """
     backend = _backend_of(request)
-    request = replace(
-        request,
-        calibration=listed_files(request.calibration),
-        validation=listed_files(request.validation),
-    )
+    request = with_listed_files(request)
     # Known now, not after minutes of work.
     check_output(request.output, force=request.force, sources=_sources(request))
     on_step("building the network")
-    network = open_source(
-        request.source,
-        request.options,
-        request.seed,
-        inputs=request.inputs,
-        weights=request.weights,
-        fixed=request.fixed,
-        description=request.description,
-    )
+    network = open_network(request)
     return compile_network(network, request, backend, on_step=on_step)
 
 
@@ -174,33 +155,11 @@ def compile_network(
         The errors of `compile_model`.
     """
     tools = _tools() | backend.require()
-    free = backend.FREE_SIZES and network.geometry.free_sizes
-    size = network.geometry.size(request.size, free=free)
-    given = network.example
-    if network.example:
-        on_step("probing")
-        stated = request.description or Description()
-        network = described(network, stated, free_sizes=request.free_sizes)
-    else:
-        network = network.sized(synthetic_inputs(network.geometry, *size), free_sizes=free)
-    on_step("tracing")
-    form = form_of(
-        network,
-        request.filters,
-        request.calibration,
-        request.window,
-        respecialisable=request.respecialisable,
-    )
-    samples, observed = _samples(request, network.geometry, size, given)
-    arch = load_device(request.device).identity.arch
-    order = Order("", (), (), request.precision, allowed=request.allowed, arch=arch)
-    target = Target(request.backend, backend, request.device, order, on_step)
-    built = [
-        build(entry, target, [form.inputs_of(entry, one) for one in samples])
-        for entry in form.entries
-    ]
+    ready = prepared(network, request, backend, on_step=on_step)
+    target = Target(request.backend, backend, request.device, request.precision, on_step)
+    built = [build(entry, target, ready.order_of(entry)) for entry in ready.form.entries]
     check_constants(request, built)
-    work = Work(request, network, form, tuple(built), observed, tools)
+    work = Work(request, ready.network, ready.form, tuple(built), ready.observed, tools)
     on_step("checking what was written")
     with drafted_artifact(request.output, force=request.force) as draft:
         draft.add(work.files())
@@ -215,21 +174,6 @@ def _sources(request: CompileRequest) -> tuple[Path, ...]:
         files = (request.weights, *files)
     named = str(request.source) in MODELS or is_factory(str(request.source))
     return files if named else (Path(request.source), *files)
-
-
-def _samples(
-    request: CompileRequest, geometry: Geometry, size: tuple[int, int], given: Sequence[Tensor]
-) -> tuple[list[tuple[Tensor, ...]], Calibration | None]:
-    """What int8 is calibrated on, the user's example if there is one; nothing for the others."""
-    if request.precision == "int8" and given and not request.calibration:
-        return samples_like(given)
-    if request.precision == "int8":
-        return sample_inputs(geometry, size, request.calibration)
-    if request.calibration and request.filters not in ("folded", "refolded"):
-        raise InputError(
-            f"--filters {request.filters} in {request.precision} needs no calibration; leave it out"
-        )
-    return [], None
 
 
 def _tools() -> dict[str, str]:

@@ -2,73 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
-from torch import Tensor
-
-from edge_pipeline.artifact.manifest import WeightsForm
-from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compare import Tolerance
-from edge_pipeline.compiler.backends.base import Order, open_backend
+from edge_pipeline.compiler.backends.base import open_backend
 from edge_pipeline.compiler.bisect.search import Finding, bisect
 from edge_pipeline.compiler.pipeline import passes_for
-from edge_pipeline.compiler.precision.samples import sample_inputs
+from edge_pipeline.compiler.preparing import open_network, prepared, with_listed_files
 from edge_pipeline.compiler.program import Pass
-from edge_pipeline.compiler.source.forms import form_of
-from edge_pipeline.compiler.source.opening import open_source
-from edge_pipeline.compiler.source.reference import synthetic_inputs
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.errors import InputError
 from edge_pipeline.runtime.base import runtime_named
 
-__all__ = ["BisectRequest", "bisect_source"]
-
-
-@dataclass(frozen=True)
-class BisectRequest:
-    """What to bisect; see `compile.CompileRequest` for what it has in common.
-
-    Attributes:
-        source: a checkpoint's path, or a registered network's name for fresh weights.
-        backend: as in the registry.
-        options: of a registered network.
-        filters: `dynamic`, `folded`, `split` or `refolded`.
-        fixed: values by name, for parameters of the network's `forward` that are no inputs.
-        precision: of weights and arithmetic.
-        calibration: captures or pictures for folding and for int8.
-        size: height and width of the first input.
-        seed: of fresh weights.
-        allowed: operators that may stay outside the delegate.
-        tolerance: largest relative error, in the place of the precision's own tolerance.
-        device: by whose measured costs convolutions are lowered.
-        passes: in the place of the backend's.
-    """
-
-    source: str | Path
-    backend: str
-    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
-    filters: WeightsForm = "dynamic"
-    fixed: Mapping[str, object] = field(default_factory=dict)
-    precision: Precision = "fp32"
-    calibration: tuple[Path, ...] = ()
-    size: tuple[int, int] | None = None
-    seed: int | None = None
-    allowed: frozenset[str] = frozenset()
-    tolerance: float | None = None
-    device: str = DEFAULT_DEVICE
-    passes: tuple[Pass, ...] | None = None
+__all__ = ["bisect_source"]
 
 
 def bisect_source(
-    request: BisectRequest, *, on_step: Callable[[str], None] = lambda _: None
+    request: CompileRequest,
+    *,
+    tolerance: float | None = None,
+    passes: Sequence[Pass] | None = None,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[str, Finding | None]]:
-    """For each program that the source would be compiled to, its name and what is found.
+    """For each program that the request would be compiled to, its name and what is found.
 
     Args:
-        request: see BisectRequest.
-        on_step: told in a few words what is being done.
+        request: as for `compile_model`; nothing is written, so its output is not looked at.
+        tolerance: largest relative error, in the place of the precision's own tolerance.
+        passes: in the place of the backend's.
+        on_step: told in a few words which step runs.
 
     Raises:
         InputError: an option, size, capture or checkpoint cannot be used.
@@ -81,38 +43,20 @@ def bisect_source(
         raise InputError(
             f"what is written for {request.backend} cannot be run here; bisect runs it"
         )
+    request = with_listed_files(request)
     on_step("building the network")
-    network = open_source(request.source, request.options, request.seed, fixed=request.fixed)
-    geometry = network.geometry
-    free = backend.FREE_SIZES and geometry.free_sizes
-    size = geometry.size(request.size, free=free)
-    network = network.sized(synthetic_inputs(geometry, *size), free_sizes=free)
-    on_step("tracing")
-    form = form_of(network, request.filters, request.calibration)
-    samples: list[tuple[Tensor, ...]] = []
-    if request.precision == "int8":
-        samples, _ = sample_inputs(geometry, size, request.calibration)
-    bound = None if request.tolerance is None else Tolerance(max_rel=request.tolerance)
-    passes = request.passes
+    ready = prepared(open_network(request), request, backend, on_step=on_step)
     if passes is None:
         passes = passes_for(request.backend, request.device, request.precision)
-    for entry in form.entries:
-        order = Order(
-            name=entry.name,
-            inputs=tuple(role.name for role in entry.inputs),
-            outputs=tuple(role.name for role in entry.outputs),
-            precision=request.precision,
-            samples=[form.inputs_of(entry, one) for one in samples],
-            allowed=request.allowed,
-        )
+    for entry in ready.form.entries:
         found = bisect(
             entry.program,
             entry.example,
             passes,
             backend,
-            order,
+            ready.order_of(entry),
             runtime_named(request.backend).open_session,
-            tolerance=bound,
+            tolerance=None if tolerance is None else Tolerance(max_rel=tolerance),
             tell=_prefixed(entry.name, on_step),
         )
         yield entry.name, found

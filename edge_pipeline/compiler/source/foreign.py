@@ -187,7 +187,10 @@ def _named(
     missing = [p.name for p in taken if p.default is p.empty and p.name not in named]
     if unknown or missing or not named:
         problem = f"has no input {unknown[0]!r}" if unknown else f"needs {', '.join(missing)}"
-        raise InputError(f"{name}.forward {problem}; its inputs are {', '.join(known)}")
+        raise InputError(
+            f"{name}.forward {problem}; its inputs are {', '.join(known)}, and each is given by its "
+            f"shape, such as --input {known[0]}=1x3x256x256"
+        )
     return {key: named[key] for key in known if key in named}
 
 

@@ -82,3 +82,19 @@ def test_bad_input_is_2_and_one_sentence(words, message, capsys):
 def test_a_source_that_is_none(capsys):
     assert main(["bisect", "no_such_network", "--backend", "onnx"]) == 2
     assert "neither a checkpoint" in capsys.readouterr().err
+
+
+def test_a_network_of_ones_own_is_bisected(capsys, monkeypatch):
+    words = ["bisect", "tests.networks.per_pixel:involution", "--input", "image=1x3x8x8"]
+    assert main([*words, "--backend", "onnx"]) == 0
+    assert "no pass leaves tolerance, and neither does onnx" in capsys.readouterr().out
+    fault = Fault(aten.relu.default, lambda x: x.relu() * 1.01)
+    monkeypatch.setitem(pipeline.PIPELINES, "onnx", (fault, *pipeline.PIPELINES["onnx"]))
+    assert main([*words, "--backend", "onnx"]) == 1
+    assert "the pass planted_fault" in capsys.readouterr().out
+
+
+def test_a_network_of_ones_own_needs_its_inputs(capsys):
+    words = ["bisect", "tests.networks.per_pixel:involution", "--backend", "onnx"]
+    assert main(words) == 2
+    assert "--input" in capsys.readouterr().err

@@ -1,0 +1,139 @@
+"""From a request to programs that are ready to build; `compile` and `bisect` begin with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from edge_pipeline.artifact.provenance import Calibration
+from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.precision.like_example import samples_like
+from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
+from edge_pipeline.compiler.request import CompileRequest
+from edge_pipeline.compiler.source.description import Description, described
+from edge_pipeline.compiler.source.entries import Entry
+from edge_pipeline.compiler.source.forms import Form, form_of
+from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.opening import open_source
+from edge_pipeline.compiler.source.reference import synthetic_inputs
+from edge_pipeline.device_profile import load_device
+from edge_pipeline.errors import InputError
+
+__all__ = ["Prepared", "open_network", "prepared", "with_listed_files"]
+
+Samples = list[tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The programs of a form of deployment, and the way to write them.
+
+    Attributes:
+        network: with an example of its inputs.
+        form: its programs.
+        samples: for int8, inputs of the network on which ranges are observed.
+        observed: the record of the samples.
+        order: precision and permissions; names and samples are each program's own.
+    """
+
+    network: Network
+    form: Form
+    samples: Samples
+    observed: Calibration | None
+    order: Order
+
+    def order_of(self, entry: Entry) -> Order:
+        """How one of the programs is to be written."""
+        return replace(
+            self.order,
+            name=entry.name,
+            inputs=tuple(role.name for role in entry.inputs),
+            outputs=tuple(role.name for role in entry.outputs),
+            samples=[self.form.inputs_of(entry, one) for one in self.samples],
+        )
+
+
+def with_listed_files(request: CompileRequest) -> CompileRequest:
+    """The request with the files that its folders of captures or pictures hold."""
+    return replace(
+        request,
+        calibration=listed_files(request.calibration),
+        validation=listed_files(request.validation),
+    )
+
+
+def open_network(request: CompileRequest) -> Network:
+    """The request's network.
+
+    Raises:
+        InputError: an option, a checkpoint, a file of weights or a factory cannot be used.
+    """
+    return open_source(
+        request.source,
+        request.options,
+        request.seed,
+        inputs=request.inputs,
+        weights=request.weights,
+        fixed=request.fixed,
+        description=request.description,
+    )
+
+
+def prepared(
+    network: Network,
+    request: CompileRequest,
+    backend: Backend,
+    *,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Prepared:
+    """Trace a network and cut it into the programs of the form that is asked for.
+
+    Args:
+        network: with an example of its inputs, or with a geometry from which one follows.
+        request: its source and its output are not looked at.
+        backend: the request's.
+        on_step: told in a few words which step runs.
+
+    Raises:
+        InputError: a size, a capture or a form cannot be used.
+        CompileError: the network cannot be traced or cut.
+    """
+    free = backend.FREE_SIZES and network.geometry.free_sizes
+    size = network.geometry.size(request.size, free=free)
+    given = network.example
+    if network.example:
+        on_step("probing")
+        stated = request.description or Description()
+        network = described(network, stated, free_sizes=request.free_sizes)
+    else:
+        network = network.sized(synthetic_inputs(network.geometry, *size), free_sizes=free)
+    on_step("tracing")
+    form = form_of(
+        network,
+        request.filters,
+        request.calibration,
+        request.window,
+        respecialisable=request.respecialisable,
+    )
+    samples, observed = _samples(request, network.geometry, size, given)
+    arch = load_device(request.device).identity.arch
+    order = Order("", (), (), request.precision, allowed=request.allowed, arch=arch)
+    return Prepared(network, form, samples, observed, order)
+
+
+def _samples(
+    request: CompileRequest, geometry: Geometry, size: tuple[int, int], given: Sequence[Tensor]
+) -> tuple[Samples, Calibration | None]:
+    """The samples for int8, like the user's example if there is one; none in other precisions."""
+    if request.precision == "int8" and given and not request.calibration:
+        return samples_like(given)
+    if request.precision == "int8":
+        return sample_inputs(geometry, size, request.calibration)
+    if request.calibration and request.filters not in ("folded", "refolded"):
+        raise InputError(
+            f"--filters {request.filters} in {request.precision} needs no calibration; leave it out"
+        )
+    return [], None
