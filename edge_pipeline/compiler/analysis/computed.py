@@ -221,9 +221,10 @@ def _weight(
 def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
     """Find where to cut a program into a predictor of weights and a path that uses them.
 
-    The computed weights of one capture are cut off, and besides them every global value, such as a
-    computed bias, for which the path would otherwise have to compute maps that it does not need.
-    What it can compute from its own maps, such as a squeeze-and-excitation gate, stays in the path.
+    The computed weights of one capture are cut off with the computed biases of the same
+    convolutions and linear layers, and besides them every global value, such as a gain, for which
+    the path would otherwise have to compute maps that it does not need. What it can compute from
+    its own maps, such as a squeeze-and-excitation gate, stays in the path.
 
     Args:
         program: functional.
@@ -238,7 +239,7 @@ def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
     weights = [w for w in found if w.kind != "patch"]
     if found and not weights:
         return {}
-    cut = {w.weight for w in weights}
+    cut = {w.weight for w in weights} | _biases(weights, known)
     candidates = {
         node
         for node, extent in known.items()
@@ -257,6 +258,13 @@ def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
         if any(known[n] is Extent.MAP and n.op == "call_function" for n in needed)
     }
     return _named([node for node in program.graph.nodes if node in cut], weights)
+
+
+def _biases(weights: Iterable[ComputedWeight], known: dict[fx.Node, Extent]) -> set[fx.Node]:
+    """The computed biases of the convolutions and linear layers whose weights are computed."""
+    operands = [w.node.args[2] for w in weights if w.operand == "weight" and len(w.node.args) > 2]
+    nodes = (operand for operand in operands if isinstance(operand, fx.Node))
+    return {node for node in nodes if known[node] is Extent.GLOBAL and node.op == "call_function"}
 
 
 def _ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node]) -> set[fx.Node]:

@@ -188,8 +188,8 @@ def _named(
     if unknown or missing or not named:
         problem = f"has no input {unknown[0]!r}" if unknown else f"needs {', '.join(missing)}"
         raise InputError(
-            f"{name}.forward {problem}; its inputs are {', '.join(known)}, and each is given by its "
-            f"shape, such as --input {known[0]}=1x3x256x256"
+            f"{name}.forward {problem}; its inputs are {', '.join(known)}, and each is given by "
+            f"its shape, such as --input {known[0]}=1x3x256x256"
         )
     return {key: named[key] for key in known if key in named}
 

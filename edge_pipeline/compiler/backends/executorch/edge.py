@@ -26,6 +26,9 @@ from edge_pipeline.optional import require as require_module
 
 __all__ = ["CONSTANTS", "Delegate", "Lowered", "lower", "require", "require_part", "write"]
 
+# How torch words it.
+_CYCLE = "found dependency cycles"
+
 # The tag, and so the stem of the file, of constants that are kept outside the program.
 CONSTANTS = "constants"
 
@@ -167,7 +170,12 @@ def write(lowered: Lowered, name: str) -> dict[str, bytes]:
 
 
 def _failure(error: Exception) -> CompileError:
-    """What ExecuTorch raised, as one sentence."""
+    """The failure of ExecuTorch as one sentence."""
+    if _CYCLE in str(error):
+        return CompileError(
+            "XNNPACK's partitioner cannot cut int8 operators apart from those that compute "
+            "weights, since each needs the other; give --filters folded, or --precision fp16"
+        )
     return CompileError(f"ExecuTorch cannot lower the program: {first_line(error)}")
 
 

@@ -242,6 +242,18 @@ def test_a_shared_weight_is_found_twice_and_cut_once():
     assert len(frontier(program)) == 1
 
 
+def test_the_computed_bias_of_a_computed_convolution_is_cut_off_with_its_weight():
+    class Attended(Body):
+        def forward(self, x):
+            y = self.conv(x)
+            share = self.route(y.mean((2, 3))).softmax(-1)
+            weight = (share @ self.experts).view(4, 4, 3, 3)
+            return F.conv2d(y, weight, (share @ self.experts[:, :4]).view(-1), padding=1)
+
+    program = exported(Attended(), X)
+    assert list(frontier(program).values()) == ["conv.weight", "conv.bias"]
+
+
 def test_extents_of_a_squeeze_and_excitation():
     program = exported(Gated(), X)
     known = {node.name: extent for node, extent in extents(program).items()}
