@@ -12,8 +12,9 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.models.layers import given_filters
 from edge_pipeline.models.layers.convolution import ReflectConv
-from edge_pipeline.models.layers.hyperconv import Filters, HyperConv
+from edge_pipeline.models.layers.hyperconv import HyperConv
 from edge_pipeline.models.layers.shuffle_head import ShuffleHead, compress
 from edge_pipeline.models.network import Port
 
@@ -68,6 +69,21 @@ def _embedding(channels: list[int], pools: list[int], *, stride: int = 1) -> nn.
     return nn.Sequential(*layers)
 
 
+def _capture(channels: int) -> Port:
+    return Port(
+        "packed",
+        channels,
+        "normalised packed Bayer capture: R, G on red rows, G on blue rows, B",
+        "packed_bayer_white_balanced",
+        (0.0, 1.0),
+    )
+
+
+def _picture(channels: int) -> Port:
+    about = "the picture, in the model card's output space"
+    return Port("rgb", channels, about, "camera_linear", (0.0, 1.0), times=2)
+
+
 class HyperConvUNet(nn.Module):
     """A UNet all of whose convolutions are HyperConvs, fed by four embedding networks.
 
@@ -97,41 +113,26 @@ class HyperConvUNet(nn.Module):
     def __init__(self, options: Options) -> None:
         super().__init__()
         self.options = options
-        n, e, h = options.n_fwd, options.n_embed, options.n_hid
         shuffle = options.head == "shuffle"
         self.halo: int | None = 80 if shuffle else None
-        self.inputs = (
-            Port(
-                "packed",
-                options.in_channels,
-                "normalised packed Bayer capture: R, G on red rows, G on blue rows, B",
-                "packed_bayer_white_balanced",
-                (0.0, 1.0),
-            ),
-        )
-        self.outputs = (
-            Port(
-                "rgb",
-                options.out_channels,
-                "the picture, in the model card's output space",
-                "camera_linear",
-                (0.0, 1.0),
-                times=2,
-            ),
-        )
-        if options.hyper:
-            c = options.in_channels
-            self.embed = _embedding([c, e, 2 * e, 4 * e, 8 * e, 16 * e], [2, 2, 2, 4])
-            self.embed2 = _embedding([n, e, 2 * e, 4 * e, 8 * e], [2, 2, 4], stride=2)
-            self.embed4 = _embedding([n // 2, e // 2, 2 * e, 4 * e], [2, 4])
-            self.embed8 = _embedding([n // 2, e // 2, 2 * e], [4])
+        self.inputs = (_capture(options.in_channels),)
+        self.outputs = (_picture(options.out_channels),)
+        c, n, e, h = options.in_channels, options.n_fwd, options.n_embed, options.n_hid
+
+        def embedding(channels: list[int], pools: list[int], *, stride: int = 1) -> nn.Module:
+            return _embedding(channels, pools, stride=stride) if options.hyper else nn.Identity()
+
+        self.embed = embedding([c, e, 2 * e, 4 * e, 8 * e, 16 * e], [2, 2, 2, 4])
+        self.embed2 = embedding([n, e, 2 * e, 4 * e, 8 * e], [2, 2, 4], stride=2)
+        self.embed4 = embedding([n // 2, e // 2, 2 * e, 4 * e], [2, 4])
+        self.embed8 = embedding([n // 2, e // 2, 2 * e], [4])
 
         def conv(n_in: int, n_hyper: int, n_out: int, n_hid: int) -> nn.Module:
             if not options.hyper:
                 return ReflectConv(n_in, n_out)
             return HyperConv(n_in, n_hyper, n_out, bias=True, n_hid=n_hid)
 
-        self.hyper_conv0 = conv(options.in_channels, 16 * e, n, h)
+        self.hyper_conv0 = conv(c, 16 * e, n, h)
         self.hyper_conv1 = conv(n, 16 * e, n, h)
         self.hyper_conv1_2 = conv(n, 8 * e, n // 2, h // 2)
         self.hyper_conv1_4 = conv(n // 2, 4 * e, n // 2, h // 2)
@@ -141,9 +142,8 @@ class HyperConvUNet(nn.Module):
         self.hyper_conv2_4 = conv(n // 2, 4 * e, n // 2, h // 2)
         self.hyper_conv2_2 = conv(n // 2, 8 * e, n, h // 2)
         self.hyper_conv2 = conv(n, 16 * e, n, h)
-        n_last = options.out_channels * (4 if shuffle else 1)
-        self.hyper_conv4 = conv(n, 16 * e, n_last, h)
-        self.head = ShuffleHead(options.in_channels, options.out_channels) if shuffle else None
+        self.hyper_conv4 = conv(n, 16 * e, options.out_channels * (4 if shuffle else 1), h)
+        self.head = ShuffleHead(c, options.out_channels) if shuffle else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Predict the filters of every sample and apply them.
@@ -155,7 +155,32 @@ class HyperConvUNet(nn.Module):
         Returns:
             [N, out_channels, 2H, 2W].
         """
-        return self._run(x, None, {})
+        if self.head is not None:
+            x = compress(x)
+        # x: [N, in_channels, H, W]; y0: [N, n_fwd, H, W]
+        e = self.embed(x)
+        y0 = self.hyper_conv0(x, e).clamp(0, 1)
+        y0 = (self.hyper_conv1(y0, e) + y0).clamp(0, 1)
+        # y2: [N, n_fwd/2, H/2, W/2], and so on by scale
+        e2 = self.embed2(y0)
+        y2 = F.gelu(self.hyper_conv1_2(F.max_pool2d(y0, 2), e2))
+        e4 = self.embed4(F.max_pool2d(y2, 2))
+        y4 = F.gelu(self.hyper_conv1_4(F.max_pool2d(y2, 2), e4))
+        e8 = self.embed8(F.max_pool2d(y4, 2))
+        y8 = F.gelu(self.hyper_conv1_8(F.max_pool2d(y4, 2), e8))
+        y16 = F.gelu(self.hyper_conv1_16(F.max_pool2d(y8, 2), e8))
+        y8 = F.gelu(self.hyper_conv2_8(y8 + self._up(y16 * 0.25), e8) + y8)
+        y4 = F.gelu(self.hyper_conv2_4(y4 + self._up(y8 * 0.25), e4) + y4)
+        y2 = F.gelu(self.hyper_conv2_2(y2 + self._up(y4 * 0.25), e2) + y2.mean(1, keepdim=True))
+        y = F.gelu(self.hyper_conv2(y0 + self._up(y2 * 0.25), e) + y0)
+        y = y + x.mean(1, keepdim=True)
+        if self.head is None:
+            return torch.sigmoid(self.hyper_conv4(self._up(y), e))
+        rgb: Tensor = self.head(x, self.hyper_conv4(y, e))
+        return rgb
+
+    def _up(self, y: Tensor) -> Tensor:
+        return F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=self.head is None)
 
     def predict_filters(self, x: Tensor) -> dict[str, Tensor]:
         """The filters alone, by name: `LAYER.weight` [N, out, in, 3, 3], `LAYER.bias` [N, out].
@@ -166,9 +191,7 @@ class HyperConvUNet(nn.Module):
         Returns:
             In call order; empty for the ablation, which has none.
         """
-        taken: dict[str, Tensor] = {}
-        self._run(x, None, taken)
-        return taken
+        return given_filters.predict_filters(self, x)
 
     def apply_filters(self, x: Tensor, filters: Mapping[str, Tensor]) -> Tensor:
         """Forward with given filters; the embedding networks and predictors do not run.
@@ -177,55 +200,5 @@ class HyperConvUNet(nn.Module):
             x: as for forward.
             filters: as predict_filters gives them, for as many samples.
         """
-        return self._run(x, filters, {})
-
-    def _run(
-        self, x: Tensor, given: Mapping[str, Tensor] | None, taken: dict[str, Tensor]
-    ) -> Tensor:
-        """Forward; filters come from `given` or are predicted, and are put into `taken`."""
-        predicting = given is None and self.options.hyper
-
-        def embed(name: str, maps: Tensor) -> Tensor:
-            features: Tensor = getattr(self, name)(maps) if predicting else maps
-            return features
-
-        def conv(name: str, features: Tensor, y: Tensor) -> Tensor:
-            layer = getattr(self, name)
-            if isinstance(layer, HyperConv):
-                filters = (
-                    layer.predict(features) if given is None else Filters.from_named(name, given)
-                )
-                taken.update(filters.named(name))
-                result: Tensor = layer(y, filters)
-            else:
-                result = layer(y)
-            return result
-
-        def up(y: Tensor) -> Tensor:
-            return F.interpolate(
-                y, scale_factor=2.0, mode="bilinear", align_corners=self.head is None
-            )
-
-        if self.head is not None:
-            x = compress(x)
-        # x: [N, in_channels, H, W]; y0: [N, n_fwd, H, W]
-        e = embed("embed", x)
-        y0 = conv("hyper_conv0", e, x).clamp(0, 1)
-        y0 = (conv("hyper_conv1", e, y0) + y0).clamp(0, 1)
-        # y2: [N, n_fwd/2, H/2, W/2], and so on by scale
-        e2 = embed("embed2", y0)
-        y2 = F.gelu(conv("hyper_conv1_2", e2, F.max_pool2d(y0, 2)))
-        e4 = embed("embed4", F.max_pool2d(y2, 2))
-        y4 = F.gelu(conv("hyper_conv1_4", e4, F.max_pool2d(y2, 2)))
-        e8 = embed("embed8", F.max_pool2d(y4, 2))
-        y8 = F.gelu(conv("hyper_conv1_8", e8, F.max_pool2d(y4, 2)))
-        y16 = F.gelu(conv("hyper_conv1_16", e8, F.max_pool2d(y8, 2)))
-        y8 = F.gelu(conv("hyper_conv2_8", e8, y8 + up(y16 * 0.25)) + y8)
-        y4 = F.gelu(conv("hyper_conv2_4", e4, y4 + up(y8 * 0.25)) + y4)
-        y2 = F.gelu(conv("hyper_conv2_2", e2, y2 + up(y4 * 0.25)) + y2.mean(1, keepdim=True))
-        y = F.gelu(conv("hyper_conv2", e, y0 + up(y2 * 0.25)) + y0)
-        y = y + x.mean(1, keepdim=True)
-        if self.head is None:
-            return torch.sigmoid(conv("hyper_conv4", e, up(y)))
-        rgb: Tensor = self.head(x, conv("hyper_conv4", e, y))
-        return rgb
+        embeddings = (self.embed, self.embed2, self.embed4, self.embed8)
+        return given_filters.apply_filters(self, x, filters, embeddings=embeddings)

@@ -22,7 +22,15 @@ class ReflectConv(nn.Conv2d):
     def __init__(self, n_in: int, n_out: int, f_size: int = 3) -> None:
         super().__init__(n_in, n_out, f_size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, n_in, H, W] -> [N, n_out, H, W]."""
+    def forward(self, x: Tensor, feature_maps: Tensor | None = None) -> Tensor:
+        """Convolve.
+
+        Args:
+            x: [N, n_in, H, W].
+            feature_maps: not used; a HyperConv predicts its filters from them.
+
+        Returns:
+            [N, n_out, H, W].
+        """
         pad = self.kernel_size[0] // 2
         return super().forward(F.pad(x, (pad, pad, pad, pad), mode="reflect"))

@@ -164,9 +164,6 @@ class FilterPredictor(nn.Module):
 class HyperConv(FilterPredictor):
     """A convolution with filters predicted from feature maps of another network.
 
-    `layer(x, layer.predict(feature_maps))` is the paper's algorithm 1; the two halves are apart so
-    that filters can also be predicted once and given.
-
     Arguments are those of FilterPredictor. Source: papers/002, algorithm 1 and Table 5.
     """
 
@@ -178,9 +175,17 @@ class HyperConv(FilterPredictor):
         """
         return self.predict_from(feature_maps.amax((2, 3)))
 
-    def forward(self, x: Tensor, filters: Filters) -> Tensor:
-        """[N, n_in_forward, H, W] -> [N, n_out, H, W]."""
-        return convolve_per_sample(x, filters)
+    def forward(self, x: Tensor, feature_maps: Tensor) -> Tensor:
+        """Predict the filters of every sample and convolve it with them.
+
+        Args:
+            x: [N, n_in_forward, H, W].
+            feature_maps: [N, n_in_hyper, h, w].
+
+        Returns:
+            [N, n_out, H, W].
+        """
+        return convolve_per_sample(x, self.predict(feature_maps))
 
 
 class HyperConvEmbed(nn.Module):
