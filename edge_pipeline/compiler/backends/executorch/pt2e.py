@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
@@ -27,33 +29,89 @@ _PRODUCTS = ("bmm", "matmul", "mm", "conv2d", "convolution", "linear")
 _CLIPPED = 0.05
 
 
-def quantise(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) -> ExportedProgram:
+class _RangeError(CompileError):
+    """The range of an int8 value does not hold what the samples give.
+
+    Args:
+        what: is lost, and where, as a clause.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}, and at most {_CLIPPED:.0%} may go; calibrate on samples that span what the "
+            "network will see"
+        )
+        self.what = what
+
+
+def quantise(
+    program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]
+) -> tuple[ExportedProgram, tuple[str, ...]]:
     """`program` with int8 operators, as PT2E and XNNPACK's quantiser write them.
 
     Activations are per tensor, weights per output channel, both symmetric where XNNPACK wants it.
-    Where a product has two computed operands – filters computed at run time – only convolutions
-    and linear layers are quantised: with all operators, XNNPACK lowers the program and then does
-    not load it.
+    Ranges come from histograms of all operators at first. If they do not hold the samples, as that
+    of a division by a small number, only convolutions and linear layers are quantised, and then
+    with ranges from least to greatest value. If a product has two computed operands, such as
+    filters computed at run time, the first attempt is left out: XNNPACK lowers a program of int8
+    operators and then does not load it.
 
     Args:
         program: after all passes, float32; it stays as it is.
         samples: inputs to observe ranges on, each as the program takes them.
+
+    Returns:
+        The program, and notes for the user.
 
     Raises:
         CompileError: there are no samples, or the ranges found do not hold the samples.
     """
     if not samples:
         raise CompileError("int8 needs samples to observe ranges on, and there are none; give some")
+    attempts = _ATTEMPTS[1:] if _has_computed_products(program) else _ATTEMPTS
+    notes: tuple[str, ...] = ()
+    for attempt, following in itertools.pairwise(attempts):
+        try:
+            return _quantised(program, samples, attempt), notes
+        except _RangeError as lost:
+            notes = (*notes, f"{following.about}, since otherwise {lost.what}")
+    return _quantised(program, samples, attempts[-1]), notes
+
+
+class _Attempt(NamedTuple):
+    """How to quantise: all operators or only convolutions and linear layers, and by what ranges."""
+
+    about: str
+    everything: bool
+    histograms: bool
+
+
+_ATTEMPTS = (
+    _Attempt("int8 in all operators", everything=True, histograms=True),
+    _Attempt("int8 in convolutions and linear layers alone", everything=False, histograms=True),
+    _Attempt("int8 ranges from least to greatest value", everything=False, histograms=False),
+)
+
+
+def _quantised(
+    program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]], attempt: _Attempt
+) -> ExportedProgram:
+    """The program as one attempt gives it."""
     from executorch.backends.xnnpack.quantizer import xnnpack_quantizer
+    from torchao.quantization.pt2e import MinMaxObserver
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     quantiser = xnnpack_quantizer.XNNPACKQuantizer()
     config = xnnpack_quantizer.get_symmetric_quantization_config(is_per_channel=True)
-    if _has_computed_products(program):
+    if not attempt.histograms:
+        observer = MinMaxObserver.with_args(eps=2**-12)
+        spec = replace(config.input_activation, observer_or_fake_quant_ctr=observer)
+        config = replace(config, input_activation=spec, output_activation=spec)
+    if attempt.everything:
+        quantiser.set_global(config)
+    else:
         for target in (_ATEN.conv2d.default, _ATEN.linear.default):
             quantiser.set_operator_type(target, config)
-    else:
-        quantiser.set_global(config)
     kept = input_layers(*steps_of(program))
     quantiser.set_filter_function(lambda node: node.name not in kept)
     with _quiet(), torch.no_grad():
@@ -109,10 +167,9 @@ def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]
             Watch(program.graph_module).run(*arguments)
     for node, share in worst.items():
         if not share <= _CLIPPED:
-            raise CompileError(
-                f"{layer_of(node)}: int8 with the scale {node.args[1]:.3g} cuts {share:.1%} off "
-                f"{node.args[0]}, and at most {_CLIPPED:.0%} may go; calibrate on samples "
-                "that span what the network will see"
+            scale = f"{node.args[1]:.3g}"
+            raise _RangeError(
+                f"{layer_of(node)}: int8 with the scale {scale} cuts {share:.1%} off {node.args[0]}"
             )
 
 

@@ -52,7 +52,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
         program, notes = to_half(program), (f"{order.name}.pte {_HALF}",)
         notes += half_notes(order, _ON_X86)
     elif order.precision == "int8":
-        program = quantise(program, order.samples)
+        program, notes = quantise(program, order.samples)
     external = order.precision != "int8"
     lowered = lower(program, _delegate(), allowed=order.allowed, external=external)
     files = write(lowered, order.name)
