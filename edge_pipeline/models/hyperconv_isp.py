@@ -14,6 +14,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.layers.bands import N_BANDS, BandGains, enlarged
 from edge_pipeline.models.layers.basis_conv import BasisConv, in_type_of
 from edge_pipeline.models.layers.coding import OFFSET, compress, expand
+from edge_pipeline.models.layers.colour_shift import ColourShift
 from edge_pipeline.models.layers.directional import DirectionalDemosaic
 from edge_pipeline.models.layers.hyperconv import Filters
 from edge_pipeline.models.layers.noise_statistics import NoiseStatistics
@@ -28,6 +29,8 @@ _DETAIL, _MOST_GAIN, _LEAST_GAIN = 0.04, 2.0, 0.02
 _OFFSET_PER_NOISE = 0.75
 # Detail is seen in units of the noise, of at least this deviation, times this factor.
 _LEAST_NOISE, _DETAIL_SCALE = 0.008, 0.25
+# Measured shifts are up to about 0.3; the predictor sees them as large as its other inputs.
+_SHIFT_SCALE = 4.0
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,8 @@ class HyperConvIsp(nn.Module):
     bands and adds a correction, in a coding that evens out the capture's own noise. It sees detail
     in units of the noise, so that it treats equal ratios alike at all sensitivities. The filters of
     its pointwise convolutions are mixtures, whose coefficients a small network computes from the
-    capture and its measured noise. The last convolution is scaled by the noise: a clean capture is
-    hardly corrected.
+    capture, its measured noise, and the measured shift of red and blue against green. The last
+    convolution is scaled by the noise: a clean capture is hardly corrected.
 
     Args:
         options: see Options.
@@ -155,6 +158,7 @@ class HyperConvIsp(nn.Module):
         self.halo: int | None = -(-reach // self.stride) * self.stride
         self.demosaic = DirectionalDemosaic()
         self.noise = NoiseStatistics(4)
+        self.shift = ColourShift()
         self.embed = nn.Sequential(
             nn.Conv2d(4, 24, 3, padding=1),
             nn.ReLU(),
@@ -163,7 +167,7 @@ class HyperConvIsp(nn.Module):
             nn.Conv2d(32, 48, 3, padding=1, stride=2),
             nn.ReLU(),
         )
-        self.mix = nn.Sequential(nn.Linear(2 * 48 + 2 * 4, 64), nn.ReLU(), nn.Linear(64, k + 1))
+        self.mix = nn.Sequential(nn.Linear(2 * 48 + 2 * 4 + 2, 64), nn.ReLU(), nn.Linear(64, k + 1))
         # A filter of 4 x 4 packed pixels, every second one: 2 x 2 cells of 4 x 4 mosaic pixels.
         self.enter = nn.Conv2d(4 + 4 + 2 + 1, width, 4, stride=2, padding=1)
         self.down = nn.Conv2d(width, coarse, 2, stride=2)
@@ -208,7 +212,7 @@ class HyperConvIsp(nn.Module):
             features = self.embed(z)  # [N, 48, H/4, W/4]
             noise = self.noise(z)  # two of [N, 4]
             pooled = (features.mean((2, 3)), features.amax((2, 3)), *map(torch.sqrt, noise))
-            mixed = self.mix(torch.cat(pooled, 1))  # [N, n_basis + 1]
+            mixed = self.mix(torch.cat((*pooled, _SHIFT_SCALE * self.shift(z)), 1))
             coefficients, tuning = mixed[:, :-1], mixed[:, -1]
             deviation = noise.least.mean(1)  # [N]
             variance = deviation * deviation

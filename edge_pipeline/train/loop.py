@@ -169,7 +169,7 @@ def _fresh_state(recipe: Recipe, fabric: Fabric, start: Path | None = None) -> T
                 f"{start} holds {given.model} with {given.options}; the recipe {recipe.name} "
                 f"trains {recipe.model} with {own}"
             )
-        model.load_state_dict(given.state)
+        model = given.build()
     model = model.to(fabric.device).train()
     optimizer = torch.optim.Adam(model.parameters(), betas=recipe.optimiser.betas)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
