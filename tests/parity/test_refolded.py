@@ -35,8 +35,8 @@ CASES = [
     ("hyperconv_isp", ISP, "executorch", "fp32"),
     ("hyperconv_isp", ISP, "litert", "fp32"),
     ("hyperconv_unet", UNET, "onnx", "fp32"),
-    ("hyperconv_unet", UNET, "executorch", "fp32"),
-    ("hyperconv_unet", UNET, "litert", "fp32"),
+    pytest.param("hyperconv_unet", UNET, "executorch", "fp32", marks=pytest.mark.slow),
+    pytest.param("hyperconv_unet", UNET, "litert", "fp32", marks=pytest.mark.slow),
     ("hyperconv_isp", ISP, "onnx", "fp16"),
     ("hyperconv_isp", ISP, "executorch", "fp16"),
 ]
@@ -100,7 +100,10 @@ def test_each_capture_is_developed_with_its_own_filters(
     assert verify_artifact(artifact).passed
 
 
-@pytest.mark.parametrize("backend", ["onnx", "executorch", "litert"])
+@pytest.mark.parametrize(
+    "backend",
+    ["onnx", *(pytest.param(name, marks=pytest.mark.slow) for name in ("executorch", "litert"))],
+)
 def test_the_program_in_the_file_is_the_folded_one(tmp_path, backend):
     first, second = (
         compile_model(

@@ -20,14 +20,15 @@ SMALL_PHI = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 20}
 UNET = ("hyperconv_unet", {"n_fwd": 4, "n_embed": 4, "n_hid": 8})
 WIDE_UNET = ("hyperconv_unet", {"n_fwd": 16, "n_embed": 4, "n_hid": 8})
 ISP = ("hyperconv_isp", {"width": 16, "coarse": 16, "n_basis": 2})
+SLOW = pytest.mark.slow
 CASES = [
     (UNET, "onnx", "fp32"),
-    (UNET, "onnx", "fp16"),
+    pytest.param(UNET, "onnx", "fp16", marks=SLOW),
     (UNET, "litert", "fp32"),
-    (UNET, "coreml", "fp32"),
+    pytest.param(UNET, "coreml", "fp32", marks=SLOW),
     (WIDE_UNET, "executorch", "fp32"),
-    (ISP, "onnx", "fp32"),
-    (ISP, "litert", "fp32"),
+    pytest.param(ISP, "onnx", "fp32", marks=SLOW),
+    pytest.param(ISP, "litert", "fp32", marks=SLOW),
     (ISP, "coreml", "fp32"),
     (ISP, "executorch", "fp32"),
 ]
