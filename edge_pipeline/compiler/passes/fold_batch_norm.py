@@ -25,6 +25,7 @@ _TRANSPOSED = (
     _ATEN.conv_transpose2d.input,
     _ATEN.conv_transpose3d.input,
 )
+_VIEWS = (_ATEN.reshape.default, _ATEN.view.default)
 _GROUPS = 6  # the argument's place, forward and transposed
 
 
@@ -146,7 +147,9 @@ def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
         try:
             shifted = scale_mapped(editor, convolution, channels, norm.scale, norm.shift)
         except Refusal:
-            if movements or not _serves_input(convolution, of_input):
+            if not _change_nothing(convolution, movements) or not _serves_input(
+                convolution, of_input
+            ):
                 raise
             _scale_computed(editor, norm, convolution)
             return
@@ -168,6 +171,13 @@ def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
     convolution.args = (convolution.args[0], *new, *convolution.args[3:])
     into = layer_of(convolution)
     editor.substitute(norm.result, norm.source, f"folded batch norm into the convolution {into}")
+
+
+def _change_nothing(convolution: fx.Node, movements: list[fx.Node]) -> bool:
+    """Whether the movements leave a map as it is, such as views by the number of samples."""
+    if not all(node.target in _VIEWS for node in movements):
+        return False
+    return not movements or value_of(movements[-1]).shape == value_of(convolution).shape
 
 
 def _serves_input(convolution: fx.Node, of_input: set[str]) -> bool:

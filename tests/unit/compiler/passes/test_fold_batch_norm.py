@@ -236,9 +236,9 @@ def test_a_planted_fault_is_caught_and_the_pass_named(monkeypatch, fault):
 class Attended(nn.Module):
     """A convolution whose weight, and bias, are mixtures by what the whole picture shows."""
 
-    def __init__(self, bias, groups):
+    def __init__(self, bias, groups, by_sample=False):
         super().__init__()
-        self.groups = groups
+        self.groups, self.by_sample = groups, by_sample
         self.kernels = nn.Parameter(0.3 * torch.randn(3, 4 * (4 // groups) * 9))
         self.biases = nn.Parameter(torch.randn(3, 4)) if bias == "computed" else None
         self.bias = nn.Parameter(torch.randn(4)) if bias == "constant" else None
@@ -249,13 +249,15 @@ class Attended(nn.Module):
         share = self.attention(x.mean((2, 3))).softmax(-1)
         weight = (share @ self.kernels).view(4, 4 // self.groups, 3, 3)
         bias = self.bias if self.biases is None else (share @ self.biases)[0]
-        return self.norm(torch.conv2d(x, weight, bias, padding=1, stride=2, groups=self.groups))
+        y = torch.conv2d(x, weight, bias, padding=1, stride=2, groups=self.groups)
+        return self.norm(y.view(x.shape[0], 4, 4, 4) if self.by_sample else y)
 
 
 @pytest.mark.parametrize("bias", ["none", "constant", "computed"])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_a_weight_that_is_computed_for_the_whole_picture_is_scaled(bias, groups):
-    result = fold(Attended(bias, groups), torch.rand(1, 4, 8, 8))
+@pytest.mark.parametrize("by_sample", [False, True])
+def test_a_weight_that_is_computed_for_the_whole_picture_is_scaled(bias, groups, by_sample):
+    result = fold(Attended(bias, groups, by_sample), torch.rand(1, 4, 8, 8))
     counts = operators(result.program)
     assert counts["conv2d"] == 1
     assert not any("batch_norm" in name for name in counts)
