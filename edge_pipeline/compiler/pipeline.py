@@ -51,6 +51,7 @@ from edge_pipeline.compiler.passes.state_layouts import StateLayouts
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
 from edge_pipeline.compiler.passes.take_in_bias import TakeInBias
+from edge_pipeline.compiler.passes.take_in_gain import TakeInGain
 from edge_pipeline.compiler.program import Pass, Result, approximation_of, run_program
 from edge_pipeline.compiler.rounding import rounding_errors
 from edge_pipeline.device_profile import DEFAULT_DEVICE
@@ -77,6 +78,7 @@ _LARGE = 64 << 20
 # For Core ML, whether as a package or as ExecuTorch's delegate.
 _FOR_COREML: tuple[Pass, ...] = (
     *_normalising(_SMALL),
+    TakeInGain(),  # before batch norm, which then finds the convolution before it
     FoldBatchNorm(),  # before views are dropped: it looks for convolutions as they were written
     LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
     DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
@@ -111,6 +113,7 @@ def _for_packed_weights(
     """
     return (
         *_normalising(_LARGE),
+        TakeInGain(),  # before batch norm, which then finds the convolution before it
         FoldBatchNorm(),  # before views are dropped: it looks for convolutions as written
         LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # so that each convolution is a plain one
@@ -174,6 +177,7 @@ _FOR_LITERT_LAST: tuple[Pass, ...] = (
 PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (
         *_normalising(_SMALL),
+        TakeInGain(),  # before batch norm, which then finds the convolution before it
         FoldBatchNorm(),  # before views are dropped: it looks for convolutions as written
         LowerPatchwise("convolution"),  # before views are dropped: it reads what they do to patches
         DropSampleGroups(),  # so that each convolution is a plain one

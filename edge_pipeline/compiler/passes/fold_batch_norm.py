@@ -11,6 +11,12 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.analysis.computed import Extent, extents
+from edge_pipeline.compiler.analysis.computed_convolution import (
+    CONVOLUTIONS,
+    change_nothing,
+    scale_computed,
+    serves_input,
+)
 from edge_pipeline.compiler.analysis.mapped_weights import Refusal, scale_mapped
 from edge_pipeline.compiler.analysis.movement import arrived, chain, has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of
@@ -19,13 +25,11 @@ __all__ = ["FoldBatchNorm", "scale_and_shift"]
 
 _ATEN = torch.ops.aten
 _NORM, _EXPORTED_NORM = _ATEN.batch_norm.default, _ATEN._native_batch_norm_legit_no_training.default
-_FORWARD = (_ATEN.conv1d.default, _ATEN.conv2d.default, _ATEN.conv2d.padding, _ATEN.conv3d.default)
 _TRANSPOSED = (
     _ATEN.conv_transpose1d.default,
     _ATEN.conv_transpose2d.input,
     _ATEN.conv_transpose3d.input,
 )
-_VIEWS = (_ATEN.reshape.default, _ATEN.view.default)
 _GROUPS = 6  # the argument's place, forward and transposed
 
 
@@ -133,7 +137,7 @@ def _read(editor: Editor, node: fx.Node) -> _Norm | str:
 def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
     """Fold into the convolution before; Refusal, before anything changed, where that cannot be."""
     convolution, *movements = chain(norm.source)
-    if convolution.target not in (*_FORWARD, *_TRANSPOSED):
+    if convolution.target not in (*CONVOLUTIONS, *_TRANSPOSED):
         raise Refusal("no convolution feeds it")
     if any(len(node.users) != 1 for node in (convolution, *movements)):
         raise Refusal("the convolution before it has other users")
@@ -147,9 +151,7 @@ def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
         try:
             shifted = scale_mapped(editor, convolution, channels, norm.scale, norm.shift)
         except Refusal:
-            if not _change_nothing(convolution, movements) or not _serves_input(
-                convolution, of_input
-            ):
+            if not (change_nothing(convolution, movements) and serves_input(convolution, of_input)):
                 raise
             _scale_computed(editor, norm, convolution)
             return
@@ -173,38 +175,13 @@ def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
     editor.substitute(norm.result, norm.source, f"folded batch norm into the convolution {into}")
 
 
-def _change_nothing(convolution: fx.Node, movements: list[fx.Node]) -> bool:
-    """Whether the movements leave a map as it is, such as views by the number of samples."""
-    if not all(node.target in _VIEWS for node in movements):
-        return False
-    return not movements or value_of(movements[-1]).shape == value_of(convolution).shape
-
-
-def _serves_input(convolution: fx.Node, of_input: set[str]) -> bool:
-    """Whether a weight, and a bias if there is one, are constant or the same for a whole input."""
-    operands = [n for n in convolution.args[1:3] if isinstance(n, fx.Node)]
-    return all(n.name in of_input or n.op == "placeholder" for n in operands)
-
-
 def _scale_computed(editor: Editor, norm: _Norm, convolution: fx.Node) -> None:
     """Scale a computed weight, which is small, in the place of the map that it gives."""
-    x, weight, *rest = convolution.args
-    bias = rest.pop(0) if rest else None
-    held = value_of(convolution)
-    taps = [1] * (held.dim() - 2)
-    name = f"batch_norm_{norm.result.name}"
-    scale = editor.add_constant(norm.scale.to(held.dtype), f"{name}_scale")
-    shift = editor.add_constant(norm.shift.to(held.dtype), f"{name}_shift")
-
-    def scaled(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, *bias: Tensor) -> Tensor:
-        moved = shift + bias[0] * scale if bias else shift
-        target: Any = convolution.target
-        result: Tensor = target(x, weight * scale.reshape(-1, 1, *taps), moved, *rest)
-        return result
-
-    given: list[Any] = [x, weight, scale, shift, *([] if bias is None else [bias])]
+    dtype, name = value_of(convolution).dtype, f"batch_norm_{norm.result.name}"
+    scale = editor.add_constant(norm.scale.to(dtype), f"{name}_scale")
+    shift = editor.add_constant(norm.shift.to(dtype), f"{name}_shift")
     note = "folded batch norm into the weight that is computed for the whole input"
-    editor.replace(norm.result, scaled, given, note)
+    scale_computed(editor, norm.result, convolution, scale, note, shift)
 
 
 def _channels(norm: _Norm, convolution: fx.Node, movements: list[fx.Node]) -> Tensor:
@@ -228,7 +205,7 @@ def _channels(norm: _Norm, convolution: fx.Node, movements: list[fx.Node]) -> Te
 def _scaled(convolution: fx.Node, weight: Tensor, scale: Tensor) -> Tensor:
     """The weight with each output channel scaled; a transposed one is [in, out / groups, ...]."""
     taps = [1] * (weight.dim() - 2)
-    if convolution.target in _FORWARD:
+    if convolution.target in CONVOLUTIONS:
         return weight * scale.reshape(-1, 1, *taps)
     found: Any = convolution.args[_GROUPS] if len(convolution.args) > _GROUPS else 1
     groups = int(found)
