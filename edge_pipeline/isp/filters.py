@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.isp.tiles import grow
-from edge_pipeline.raw.windows import VIEW, view
+from edge_pipeline.raw.windows import view
 from edge_pipeline.runtime.base import Session
 
 __all__ = ["fixed_size", "predicted_filters"]
@@ -39,9 +39,9 @@ def predicted_filters(
     Raises:
         RuntimeFailure: the predictor gives a filter that is not finite.
     """
-    height, width = mosaic.shape
-    size = fixed_size(spec) or (min(VIEW, height // 2), min(VIEW, width // 2))
-    mosaic = grow(mosaic, 2 * size[0], 2 * size[1])
+    size = fixed_size(spec)
+    if size is not None:
+        mosaic = grow(mosaic, 2 * size[0], 2 * size[1])
     filters = session.run({"packed": view(mosaic, size)})
     for name, value in filters.items():
         if not np.isfinite(value).all():

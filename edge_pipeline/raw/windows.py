@@ -21,19 +21,19 @@ VIEW = 512
 PER_AXIS = 4
 
 
-def view(mosaic: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def view(mosaic: NDArray[np.float32], size: tuple[int, int] | None = None) -> NDArray[np.float32]:
     """The view of a capture: all of it, or 4 x 4 evenly spread windows side by side.
 
     Args:
         mosaic: [H, W], aligned to RGGB, at least twice `size`.
-        size: packed height and width of the view.
+        size: packed height and width of the view; the mosaic's own, and `VIEW` at most, if None.
 
     Returns:
         The packed view, [1, 4, *size], contiguous and with no stride of 0.
     """
-    rows, columns = (
-        _spread(side // 2, seen) for side, seen in zip(mosaic.shape, size, strict=True)
-    )
+    sides = [side // 2 for side in mosaic.shape]
+    seen = size or [min(VIEW, side) for side in sides]
+    rows, columns = map(_spread, sides, seen)
     # Stacked: an axis that is indexed in has stride 0, which ExecuTorch refuses.
     return np.stack([pack(mosaic[np.ix_(rows, columns)])])
 

@@ -161,19 +161,25 @@ def train(
 
 
 def _fresh_state(recipe: Recipe, fabric: Fabric, start: Path | None = None) -> TrainingState:
-    model = build_model(recipe.model, recipe.options, seed=recipe.seed)
-    if start is not None:
-        given, own = load_checkpoint(start), options_of(recipe.model, recipe.options)
-        if (given.model, given.options) != (recipe.model, own):
-            raise CheckpointError(
-                f"{start} holds {given.model} with {given.options}; the recipe {recipe.name} "
-                f"trains {recipe.model} with {own}"
-            )
-        model = given.build()
+    if start is None:
+        model = build_model(recipe.model, recipe.options, seed=recipe.seed)
+    else:
+        model = _begun(recipe, start)
     model = model.to(fabric.device).train()
     optimizer = torch.optim.Adam(model.parameters(), betas=recipe.optimiser.betas)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
     return TrainingState(model, average, optimizer)
+
+
+def _begun(recipe: Recipe, start: Path) -> nn.Module:
+    """The recipe's network with the weights of a checkpoint."""
+    given, own = load_checkpoint(start), options_of(recipe.model, recipe.options)
+    if (given.model, given.options) != (recipe.model, own):
+        raise CheckpointError(
+            f"{start} holds {given.model} with {given.options}; the recipe {recipe.name} "
+            f"trains {recipe.model} with {own}"
+        )
+    return given.build()
 
 
 def _steps(

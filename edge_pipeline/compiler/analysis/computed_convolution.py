@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from edge_pipeline.compiler.analysis.movement import same_shape
 from edge_pipeline.compiler.program import Editor, value_of
 
 __all__ = ["CONVOLUTIONS", "change_nothing", "scale_computed", "serves_input"]
@@ -26,7 +27,7 @@ def change_nothing(convolution: fx.Node, movements: list[fx.Node]) -> bool:
     """Whether the movements leave a map as it is, such as views by the number of samples."""
     if not all(node.target in _VIEWS for node in movements):
         return False
-    return not movements or value_of(movements[-1]).shape == value_of(convolution).shape
+    return not movements or same_shape(movements[-1], convolution)
 
 
 def serves_input(convolution: fx.Node, of_input: set[str]) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch.export import ExportedProgram
-from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-from edge_pipeline.compiler.program import Editor, Result, value_of
+from edge_pipeline.compiler.analysis.movement import same_shape
+from edge_pipeline.compiler.program import Editor, Result
 
 __all__ = ["DropSampleGroups"]
 
@@ -37,11 +37,6 @@ class DropSampleGroups:
         editor = Editor(program)
         for node in editor.calls(*_RESHAPES):
             source = node.args[0]
-            if not isinstance(source, torch.fx.Node):
-                continue
-            before, after = value_of(source).shape, value_of(node).shape
-            if len(before) == len(after) and all(
-                statically_known_true(a == b) for a, b in zip(before, after, strict=True)
-            ):
+            if isinstance(source, torch.fx.Node) and same_shape(source, node):
                 editor.substitute(node, source, "removed a reshape that changed nothing")
         return editor.finish()

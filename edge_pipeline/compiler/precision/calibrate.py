@@ -57,8 +57,7 @@ def calibrated_filters(
     files: list[CalibrationFile] = []
     for path in list(captures) or bundled_files(CAPTURE_SPACE):
         mosaic = aligned_mosaic(path, geometry)
-        height, width = (min(VIEW, side // 2) for side in mosaic.shape)
-        predicted = predict((torch.from_numpy(view(mosaic, (height, width))),))
+        predicted = predict((torch.from_numpy(view(mosaic)),))
         # In double precision, so that the mean does not depend on the captures' order.
         sets.append({name: value.double() for name, value in predicted.items()})
         files.append(CalibrationFile(name=path.name, sha256=sha256_of(path)))
