@@ -13,7 +13,6 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.constants import Twin
 from edge_pipeline.artifact.manifest import ProgramSpec
-from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
 from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
@@ -37,14 +36,12 @@ class Target:
         name: the backend's, in the registry.
         backend: its module.
         device: by whose measured costs convolutions are lowered.
-        precision: of weights and arithmetic.
         tell: told in a few words what is being done.
     """
 
     name: str
     backend: Backend
     device: str
-    precision: Precision
     tell: Callable[[str], None]
 
 
@@ -70,7 +67,7 @@ def build(entry: Entry, target: Target, order: Order) -> Built:
     """
     source = entry.program
     notes: tuple[str, ...] = ()
-    if entry.weights and target.precision != "int8":  # whose scales belong to the weights
+    if entry.weights and order.precision != "int8":  # whose scales belong to the weights
         try:
             return _build_exchangeable(source, entry, target, order)
         except LostMark as reason:
@@ -87,7 +84,7 @@ def _build_exchangeable(
     if not all(value.isfinite().all() for value in run_program(exchange.program, entry.example)):
         raise LostMark("with other weights, the network's outputs are not finite")
     marked = _write(exchange.program, entry, target, order)
-    other = exchange.twin() if target.precision == "fp16" else None
+    other = exchange.twin() if order.precision == "fp16" else None
     twin: Twin | None = None
     if other is not None:
         twin = Twin(_write(other.program, entry, target, order).files, other.marks)
@@ -114,7 +111,7 @@ def _graph_file(entry: Entry) -> str:
 
 def _write(source: ExportedProgram, entry: Entry, target: Target, order: Order) -> Built:
     """Run the passes and the backend."""
-    passes = passes_for(target.name, target.device, target.precision)
+    passes = passes_for(target.name, target.device, order.precision)
     changes: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
 
