@@ -28,7 +28,7 @@ from edge_pipeline.harness.machine import (
     cpu_name,
 )
 from edge_pipeline.harness.process import ProcessWorker
-from edge_pipeline.harness.protocol import Loaded, Plan, Sample, measure, summarise
+from edge_pipeline.harness.protocol import Loaded, Plan, TimedRun, measure, summarise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -144,9 +144,9 @@ class Served:
         """Make it ready to run."""
         return Loaded(0, self._ask("load"))
 
-    def run(self) -> Sample:
+    def run(self) -> TimedRun:
         """Run it once."""
-        return Sample(self._ask("run"))
+        return TimedRun(self._ask("run"))
 
     def close(self) -> None:
         """End the process."""

@@ -29,7 +29,7 @@ from edge_pipeline.data.validation import psnr_db
 from edge_pipeline.files import atomic_file, packaged
 from edge_pipeline.isp.develop import DEFAULT_MODEL, Developer, Settings
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
-from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.network import IspSession
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode
 from edge_pipeline.raw.noise import NOISE_LEVELS
 
@@ -69,7 +69,7 @@ def difference(one: Rgb, other: Rgb) -> float:
     return float(deltaE_ciede2000(*labs).mean())
 
 
-def psnr_row(network: Network, pictures: Pictures, grain: float) -> list[float]:
+def psnr_row(network: IspSession, pictures: Pictures, grain: float) -> list[float]:
     """Mean sRGB PSNR over pictures at each noise level, in dB."""
     develop = shipped(network, grain)
     row = []
@@ -122,7 +122,7 @@ def main() -> None:
         "| `--grain` | CIEDE2000 to LibRaw | " + " | ".join(NOISE_LEVELS) + " |",
         "|---" * (len(NOISE_LEVELS) + 2) + "|",
     ]
-    with Network(Artifact.open(packaged("calibration") / DEFAULT_MODEL), threads=1) as network:
+    with IspSession(Artifact.open(packaged("calibration") / DEFAULT_MODEL), threads=1) as network:
         for grain, picture in charts.items():
             row = " | ".join(f"{value:.2f}" for value in psnr_row(network, pictures, grain))
             lines.append(f"| {grain:g} | {difference(picture, theirs):.2f} | {row} |")

@@ -27,7 +27,7 @@ from edge_pipeline.data.photographs import Options, load
 from edge_pipeline.data.pictures import Pictures
 from edge_pipeline.files import atomic_file, packaged
 from edge_pipeline.isp.develop import DEFAULT_MODEL
-from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.network import IspSession
 
 __all__ = ["KODAK", "classical", "main", "shipped"]
 
@@ -85,7 +85,7 @@ ROWS: Mapping[str, Callable[[Bench], str]] = {
 }
 
 
-def _methods(network: Network, cache: Path) -> dict[str, Method]:
+def _methods(network: IspSession, cache: Path) -> dict[str, Method]:
     """Every method in the order of the tables, all but the artifact's cached."""
     others = {**peers(), BM3D: stabilised_menon_bm3d}
     kept = {name: cached(name, method, cache) for name, method in others.items()}
@@ -123,7 +123,7 @@ def main() -> None:
     only = () if chosen.all else KODAK
     pictures = load(Options(folder=chosen.pictures, licence="as found", only=only))
     real = tuple(sorted(path for path in chosen.real.glob("*") if path.is_file()))
-    with Network(Artifact.open(chosen.artifact), threads=1) as network:
+    with IspSession(Artifact.open(chosen.artifact), threads=1) as network:
         bench = Bench(_methods(network, chosen.cache), pictures, real)
         for row in chosen.rows:
             table = ROWS[row](bench)

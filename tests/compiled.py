@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.registry import BACKENDS, RUNTIMES
 from tests.programs import exported
@@ -37,7 +37,7 @@ def outputs_of(
         module: any.
         inputs: float32.
         folder: to write into.
-        order: further fields of the backend's Order, such as precision.
+        order: further fields of the backend's EmitOptions, such as precision.
     """
     names = [f"x{i}" for i in range(len(inputs))]
     source = exported(module, *inputs)
@@ -47,7 +47,7 @@ def outputs_of(
         given = module(*inputs)
     given = given if isinstance(given, tuple) else (given,)
     outs = [f"y{i}" for i in range(len(given))]
-    written = BACKENDS.load(backend).emit(program, Order("forward", names, outs, **order))
+    written = BACKENDS.load(backend).emit(program, EmitOptions("forward", names, outs, **order))
     taken = dict(zip(names, inputs, strict=True))
     spec = _spec(written, taken, dict(zip(outs, given, strict=True)))
     for name, data in written.files.items():

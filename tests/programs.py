@@ -9,7 +9,7 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.compiler.source.geometry import Geometry
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 
 __all__ = ["exported", "lively", "network_of", "run_checked", "targets"]
 
@@ -31,11 +31,11 @@ def exported(source: nn.Module | Callable[..., Tensor], *inputs: Tensor) -> Expo
 
 def network_of(
     module: nn.Module, example: tuple[Tensor, ...] = (), *, free_sizes: bool = False
-) -> Network:
+) -> SourceNetwork:
     """A module that describes itself as a network to compile."""
     source = Source(model="of a test", options={}, seed=0)
     card = ModelCard(name="test", description="for tests", training_data=(), licence="none")
-    network = Network(module.eval(), Geometry.of(module), source, card)
+    network = SourceNetwork(module.eval(), Geometry.of(module), source, card)
     return network.sized(example, free_sizes=free_sizes)
 
 

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from edge_pipeline.artifact.manifest import Delegation, ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
+from edge_pipeline.compiler.backends.base import Backend, EmitOptions, Emitted
 from edge_pipeline.compiler.lowering.choice import plans_of
-from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
+from edge_pipeline.compiler.lowering.convolution import ConvGeometry, ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     COSTS_FILE,
@@ -40,8 +40,8 @@ from edge_pipeline.compiler.lowering.cost_model import (
     Call,
     Coefficients,
     Costs,
+    CostSample,
     Quality,
-    Sample,
     load_costs,
     predict,
     work_of,
@@ -84,7 +84,7 @@ _WARM_UP = 2
 def call_of(layer: tuple[int, int, int, int]) -> Call:
     """A layer of the grid: padded by reflection to keep its size, with a bias."""
     n_out, n_in, kernel, side = layer
-    geometry = Geometry(Padding(kernel // 2, kernel // 2, "reflect"))
+    geometry = ConvGeometry(Padding(kernel // 2, kernel // 2, "reflect"))
     return Call((side, side), (n_out, n_in, kernel, kernel), geometry, bias=True)
 
 
@@ -112,7 +112,7 @@ class _Program(nn.Module):
         return torch.conv2d(x, weight, bias)
 
 
-def _session(backend: str, module: _Program, plan: Plan | None, folder: Path) -> Any:
+def _session(backend: str, module: _Program, plan: ConvPlan | None, folder: Path) -> Any:
     """The program in its runtime, as a function without arguments.
 
     Raises:
@@ -128,7 +128,7 @@ def _session(backend: str, module: _Program, plan: Plan | None, folder: Path) ->
     program = torch.export.export(module.eval(), inputs).run_decompositions({})
     program = run_passes(program, _passes(backend, plan), inputs)
     names = ("x", "weight", "bias")
-    emitted = writer.emit(program, Order("forward", names, ("y",)))
+    emitted = writer.emit(program, EmitOptions("forward", names, ("y",)))
     for name, content in emitted.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -145,7 +145,7 @@ def _session(backend: str, module: _Program, plan: Plan | None, folder: Path) ->
     return lambda: session.run(arrays)
 
 
-def _passes(backend: str, plan: Plan | None) -> list[Pass]:
+def _passes(backend: str, plan: ConvPlan | None) -> list[Pass]:
     """The backend's passes with `plan` in the place of the choice by costs; None for no layer."""
     lowering = [] if plan in (CONSTANT, NATIVE, None) else [LowerConvolution(backend, plan=plan)]
     steps: list[Pass] = []
@@ -173,7 +173,9 @@ def _spec(emitted: Emitted, inputs: dict[str, Tensor], output: Tensor) -> Progra
     )
 
 
-def measure(backend: str, layers: Iterable[tuple[int, int, int, int]], rounds: int) -> list[Sample]:
+def measure(
+    backend: str, layers: Iterable[tuple[int, int, int, int]], rounds: int
+) -> list[CostSample]:
     """Time every form of every layer that the backend takes.
 
     Args:
@@ -201,7 +203,7 @@ def measure(backend: str, layers: Iterable[tuple[int, int, int, int]], rounds: i
     return samples
 
 
-def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> list[Sample]:
+def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> list[CostSample]:
     taken: dict[Any, list[float]] = {plan: [] for plan in sessions}
     for _ in range(rounds + _WARM_UP):
         for plan, run in sessions.items():
@@ -211,7 +213,7 @@ def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> l
             taken[plan].append((thread_time_ns() - start) / 1e6)
     around = taken.pop(None)[_WARM_UP:]
     return [
-        Sample(
+        CostSample(
             backend=backend,
             form=plan.form,
             strip_bytes=plan.strip_bytes,
@@ -223,18 +225,18 @@ def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> l
     ]
 
 
-def _time(sample: Sample) -> float:
+def _time(sample: CostSample) -> float:
     """The median; at least a microsecond, since one that costs nothing cannot be fitted."""
     return max(1e-3, float(np.median(sample.ms)))
 
 
-def _call(sample: Sample) -> Call:
+def _call(sample: CostSample) -> Call:
     n_out, n_in, kernel, _ = sample.weight
     return call_of((n_out, n_in, kernel, sample.size[0]))
 
 
 def _coefficients(
-    samples: Sequence[Sample], cache_bytes: int, lanes: int, peak_gflops: float
+    samples: Sequence[CostSample], cache_bytes: int, lanes: int, peak_gflops: float
 ) -> Coefficients:
     """One form's model, by non-negative least squares on relative errors.
 
@@ -243,7 +245,7 @@ def _coefficients(
     """
     rows = np.array(
         [
-            work_of(_call(s), Plan(s.form, s.strip_bytes), cache_bytes, lanes).units()
+            work_of(_call(s), ConvPlan(s.form, s.strip_bytes), cache_bytes, lanes).units()
             for s in samples
         ]
     )
@@ -258,7 +260,7 @@ def _coefficients(
 
 
 def _model(
-    samples: Sequence[Sample], cache_bytes: int, lanes: int, peak_gflops: float
+    samples: Sequence[CostSample], cache_bytes: int, lanes: int, peak_gflops: float
 ) -> BackendCosts:
     forms = {
         form: _coefficients([s for s in samples if s.form == form], cache_bytes, lanes, peak_gflops)
@@ -272,13 +274,14 @@ def _model(
     )
 
 
-def _errors(model: BackendCosts, samples: Iterable[Sample]) -> list[float]:
+def _errors(model: BackendCosts, samples: Iterable[CostSample]) -> list[float]:
     return [
-        abs(predict(model, _call(s), Plan(s.form, s.strip_bytes)) / _time(s) - 1) for s in samples
+        abs(predict(model, _call(s), ConvPlan(s.form, s.strip_bytes)) / _time(s) - 1)
+        for s in samples
     ]
 
 
-def _regret(model: BackendCosts, samples: Sequence[Sample]) -> float:
+def _regret(model: BackendCosts, samples: Sequence[CostSample]) -> float:
     """How much longer than the fastest the chosen forms take, relative; mean over the layers.
 
     Each layer counts once with computed and once with constant weights.
@@ -287,12 +290,12 @@ def _regret(model: BackendCosts, samples: Sequence[Sample]) -> float:
     groups = itertools.groupby(samples, key=lambda s: (s.weight, s.size))
     for group, other in itertools.product([list(g) for _, g in groups], (CONSTANT, NATIVE)):
         held = [s for s in group if s.form != other.form]
-        chosen = min(held, key=lambda s: predict(model, _call(s), Plan(s.form, s.strip_bytes)))
+        chosen = min(held, key=lambda s: predict(model, _call(s), ConvPlan(s.form, s.strip_bytes)))
         lost.append(_time(chosen) / min(map(_time, held)) - 1)
     return float(np.mean(lost))
 
 
-def fit(samples: Sequence[Sample], peak_gflops: float) -> BackendCosts:
+def fit(samples: Sequence[CostSample], peak_gflops: float) -> BackendCosts:
     """The model of one backend, over cache sizes and lanes, that errs and misranks least.
 
     Args:
@@ -305,7 +308,7 @@ def fit(samples: Sequence[Sample], peak_gflops: float) -> BackendCosts:
     )
 
 
-def quality_of(samples: Sequence[Sample], model: BackendCosts, peak_gflops: float) -> Quality:
+def quality_of(samples: Sequence[CostSample], model: BackendCosts, peak_gflops: float) -> Quality:
     """How well the model predicts, and how well one ranks layers that it has not seen.
 
     Each layer is held out in turn, the model fitted to the others with the same cache size and
@@ -321,7 +324,7 @@ def quality_of(samples: Sequence[Sample], model: BackendCosts, peak_gflops: floa
         held = [s for s in samples if (s.weight, s.size) == layer and s.form in known]
         if not held:  # no other layer had these forms
             continue
-        chosen = min(held, key=lambda s: predict(blind, _call(s), Plan(s.form, s.strip_bytes)))
+        chosen = min(held, key=lambda s: predict(blind, _call(s), ConvPlan(s.form, s.strip_bytes)))
         fastest = min(held, key=_time)
         tried += 1
         best += chosen.form == fastest.form

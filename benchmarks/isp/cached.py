@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.isp.captures import Method, Rgb, Take
-from edge_pipeline.data.raw_synthesis import Sample
+from edge_pipeline.data.raw_synthesis import SyntheticCapture
 from edge_pipeline.files import atomic_file, sha256_of
 
 __all__ = ["cached", "default_cache"]
@@ -25,7 +25,7 @@ def default_cache() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "edge-pipeline" / "benchmarks"
 
 
-def _key(name: str, code: str, sample: Sample) -> str:
+def _key(name: str, code: str, sample: SyntheticCapture) -> str:
     digest = hashlib.sha256(f"{name}\n{code}\n".encode())
     for array in (sample.packed, sample.camera_to_srgb):
         digest.update(repr(array.shape).encode())
@@ -48,7 +48,7 @@ def cached(name: str, method: Method, folder: Path) -> Method:
     source = sys.modules[method.__module__].__file__
     code = "" if source is None else sha256_of(Path(source))
 
-    def develop(sample: Sample) -> Rgb:
+    def develop(sample: SyntheticCapture) -> Rgb:
         if sample.packed[0].size * 4 > _LARGEST_PIXELS:
             return method(sample)
         path = folder / f"{_key(name, code, sample)}.npy"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
-from edge_pipeline.data.raw_synthesis import Sample, Shot, mosaic_of, synthesise
+from edge_pipeline.data.raw_synthesis import Shot, SyntheticCapture, mosaic_of, synthesise
 from edge_pipeline.data.validation import neutral_shot
 from edge_pipeline.raw.capture import libraw_exposure_ev, normalise, read_capture
 from edge_pipeline.raw.cfa import pack
@@ -37,7 +37,7 @@ __all__ = [
 
 Rgb = NDArray[np.float32]  # encoded sRGB, [3, H, W], 0..1
 Rgb8 = NDArray[np.uint8]  # encoded sRGB, [H, W, 3]
-Method = Callable[[Sample], Rgb]  # develops a capture; one of this module is a Take
+Method = Callable[[SyntheticCapture], Rgb]  # develops a capture; one of this module is a Take
 
 KODAK = ("kodim09", "kodim10", "kodim11", "kodim12")
 SIZE_MULTIPLE = 32  # of the pixels of a synthetic capture, so that no method needs to fill it up
@@ -46,7 +46,7 @@ _SEED = 2021
 
 
 @dataclass(frozen=True)
-class Take(Sample):
+class Take(SyntheticCapture):
     """A capture and the facts about it that a method may use.
 
     Attributes:
@@ -58,7 +58,7 @@ class Take(Sample):
     exposure_ev: float = 0.0
 
 
-def finish(camera: NDArray[np.floating[Any]], sample: Sample) -> Rgb:
+def finish(camera: NDArray[np.floating[Any]], sample: SyntheticCapture) -> Rgb:
     """Give linear camera RGB the colours and the brightness of the picture.
 
     Args:
@@ -69,7 +69,7 @@ def finish(camera: NDArray[np.floating[Any]], sample: Sample) -> Rgb:
     return to_srgb(camera, sample.camera_to_srgb, exposure_ev)
 
 
-def reference(sample: Sample) -> Rgb:
+def reference(sample: SyntheticCapture) -> Rgb:
     """The picture that a perfect method gives."""
     return finish(sample.target, sample)
 

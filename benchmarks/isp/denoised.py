@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.isp.captures import Rgb, Take, finish
 from benchmarks.isp.peers import menon
-from edge_pipeline.data.raw_synthesis import Sample
+from edge_pipeline.data.raw_synthesis import SyntheticCapture
 from edge_pipeline.raw.cfa import unpack
 from edge_pipeline.raw.noise import NoiseModel
 
@@ -61,7 +61,7 @@ def _denoised(stabilised: Planes, sigma: float) -> Planes:
     return np.asarray(bm3d_rgb(stabilised.transpose(1, 2, 0), sigma)).transpose(2, 0, 1)
 
 
-def stabilised_menon_bm3d(sample: Sample, sigma: float = SIGMA) -> Rgb:
+def stabilised_menon_bm3d(sample: SyntheticCapture, sigma: float = SIGMA) -> Rgb:
     """Menon on the stabilised mosaic, then BM3D; plain Menon where there is no noise.
 
     Args:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.isp.captures import Method, Rgb, finish
-from edge_pipeline.data.raw_synthesis import Sample
+from edge_pipeline.data.raw_synthesis import SyntheticCapture
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
-from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.network import IspSession
 from edge_pipeline.raw.cfa import align, unpack
 
 __all__ = ["from_packed", "shipped"]
@@ -25,13 +25,13 @@ def from_packed(forward: Callable[[Planes], Planes]) -> Method:
         forward: packed float32 [4, h, w] to white-balanced linear camera RGB [3, 2h, 2w].
     """
 
-    def develop(sample: Sample) -> Rgb:
+    def develop(sample: SyntheticCapture) -> Rgb:
         return finish(forward(sample.packed), sample)
 
     return develop
 
 
-def shipped(network: Network, grain: float = DEFAULT_GRAIN) -> Method:
+def shipped(network: IspSession, grain: float = DEFAULT_GRAIN) -> Method:
     """An artifact as `edge-pipeline develop` runs it: filters once, then tiles.
 
     Args:
@@ -39,7 +39,7 @@ def shipped(network: Network, grain: float = DEFAULT_GRAIN) -> Method:
         grain: share of the sensor's noise to keep, 0..1.
     """
 
-    def develop(sample: Sample) -> Rgb:
+    def develop(sample: SyntheticCapture) -> Rgb:
         aligned = align(unpack(sample.packed), "RGGB", network.multiple)
         mosaic = aligned.mosaic
         camera = np.zeros((3, *mosaic.shape), np.float32)

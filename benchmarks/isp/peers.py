@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, relu
 
 from benchmarks.isp.captures import Method, Rgb, Take, finish
-from edge_pipeline.data.raw_synthesis import Sample
+from edge_pipeline.data.raw_synthesis import SyntheticCapture
 from edge_pipeline.raw.cfa import unpack
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode, xyz_to_camera_from_srgb
 from tests.fakes.dng import Dng, write_dng
@@ -64,7 +64,7 @@ def classical(demosaic: Demosaic, encode: Curve = _same, decode: Curve = _same) 
         decode: its inverse, for the picture after it.
     """
 
-    def develop(sample: Sample) -> Rgb:
+    def develop(sample: SyntheticCapture) -> Rgb:
         mosaic = np.asarray(encode(unpack(sample.packed)), np.float32)
         camera = decode(demosaic(mosaic, "RGGB").transpose(2, 0, 1))
         return finish(camera, sample)
@@ -81,7 +81,7 @@ def libraw(algorithm: str) -> Method:
         algorithm: a name of rawpy.DemosaicAlgorithm.
     """
 
-    def develop(sample: Sample) -> Rgb:
+    def develop(sample: SyntheticCapture) -> Rgb:
         mosaic = np.round(unpack(sample.packed) * _SPAN + _BLACK).clip(0, 65535).astype(np.uint16)
         matrix = tuple(xyz_to_camera_from_srgb(sample.camera_to_srgb).ravel())
         dng = Dng(
@@ -147,7 +147,7 @@ def _demosaicnet_forward(mosaic: Tensor, weights: dict[str, Tensor]) -> Tensor:
     return conv2d(x, *layer("fullres_processor.output"))
 
 
-def demosaicnet(sample: Sample) -> Rgb:
+def demosaicnet(sample: SyntheticCapture) -> Rgb:
     """Gharbi's network with its weights for captures without noise, on the sRGB-coded mosaic."""
     mosaic = unpack(sample.packed)
     height, width = mosaic.shape

@@ -15,7 +15,7 @@ from edge_pipeline.artifact.constants import Twin
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
-from edge_pipeline.compiler.backends.base import Backend, Emitted, Order
+from edge_pipeline.compiler.backends.base import Backend, EmitOptions, Emitted
 from edge_pipeline.compiler.notes import shortened
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.program import Pass, Result, approximation_of, run_program
@@ -54,7 +54,7 @@ class Built:
     notes: tuple[str, ...]
 
 
-def build(entry: Entry, target: Target, order: Order) -> Built:
+def build(entry: Entry, target: Target, order: EmitOptions) -> Built:
     """Build one program.
 
     Args:
@@ -77,7 +77,7 @@ def build(entry: Entry, target: Target, order: Order) -> Built:
 
 
 def _build_exchangeable(
-    source: ExportedProgram, entry: Entry, target: Target, order: Order
+    source: ExportedProgram, entry: Entry, target: Target, order: EmitOptions
 ) -> Built:
     """Build with marks in the place of weights, and write the weights over them."""
     exchange = Exchange.of(source, entry.weights)
@@ -109,7 +109,7 @@ def _graph_file(entry: Entry) -> str:
     return f"{entry.name}.graph.safetensors"
 
 
-def _write(source: ExportedProgram, entry: Entry, target: Target, order: Order) -> Built:
+def _write(source: ExportedProgram, entry: Entry, target: Target, order: EmitOptions) -> Built:
     """Run the passes and the backend."""
     passes = passes_for(target.name, target.device, order.precision)
     changes: dict[str, tuple[str, ...]] = {}

@@ -21,7 +21,7 @@ from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.naming import is_factory
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.work import Work
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
@@ -137,7 +137,7 @@ def _backend_of(request: CompileRequest) -> Backend:
 
 
 def compile_network(
-    network: Network,
+    network: SourceNetwork,
     request: CompileRequest,
     backend: Backend,
     *,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from edge_pipeline.artifact.provenance import Calibration
-from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.backends.base import Backend, EmitOptions
 from edge_pipeline.compiler.precision.like_example import samples_like
 from edge_pipeline.compiler.precision.samples import listed_files, sample_inputs
 from edge_pipeline.compiler.request import CompileRequest
@@ -16,7 +16,7 @@ from edge_pipeline.compiler.source.description import Description, described
 from edge_pipeline.compiler.source.entries import Entry
 from edge_pipeline.compiler.source.forms import Form, form_of
 from edge_pipeline.compiler.source.geometry import Geometry
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.device_profile import load_device
@@ -39,13 +39,13 @@ class Prepared:
         order: precision and permissions; names and samples are each program's own.
     """
 
-    network: Network
+    network: SourceNetwork
     form: Form
     samples: Samples
     observed: Calibration | None
-    order: Order
+    order: EmitOptions
 
-    def order_of(self, entry: Entry) -> Order:
+    def order_of(self, entry: Entry) -> EmitOptions:
         """How one of the programs is to be written."""
         return replace(
             self.order,
@@ -65,7 +65,7 @@ def with_listed_files(request: CompileRequest) -> CompileRequest:
     )
 
 
-def open_network(request: CompileRequest) -> Network:
+def open_network(request: CompileRequest) -> SourceNetwork:
     """The request's network.
 
     Raises:
@@ -83,7 +83,7 @@ def open_network(request: CompileRequest) -> Network:
 
 
 def prepared(
-    network: Network,
+    network: SourceNetwork,
     request: CompileRequest,
     backend: Backend,
     *,
@@ -120,7 +120,7 @@ def prepared(
     )
     samples, observed = _samples(request, network.geometry, size, given)
     arch = load_device(request.device).identity.arch
-    order = Order("", (), (), request.precision, allowed=request.allowed, arch=arch)
+    order = EmitOptions("", (), (), request.precision, allowed=request.allowed, arch=arch)
     return Prepared(network, form, samples, observed, order)
 
 

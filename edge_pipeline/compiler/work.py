@@ -19,7 +19,7 @@ from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.findings import is_worth_splitting
 from edge_pipeline.compiler.source.forms import Form
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.record import COST_FILE
 from edge_pipeline.registry import BACKENDS, MODELS
@@ -48,7 +48,7 @@ class Work:
     """All that was decided and built, from which the artifact is described."""
 
     request: CompileRequest
-    network: Network
+    network: SourceNetwork
     form: Form
     built: tuple[Built, ...]
     observed: Calibration | None

@@ -13,8 +13,8 @@ from edge_pipeline.raw.noise import NoiseModel, add_noise
 
 __all__ = [
     "CAMERAS_TO_SRGB",
-    "Sample",
     "Shot",
+    "SyntheticCapture",
     "augment",
     "clean_camera_rgb",
     "mosaic_of",
@@ -56,7 +56,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SyntheticCapture:
     """A synthetic capture and what a perfect development of it is.
 
     Attributes:
@@ -106,7 +106,9 @@ def mosaic_of(camera: Image, shot: Shot, rng: np.random.Generator) -> Image:
     return np.asarray(np.round(noisy * shot.levels) / shot.levels, np.float32)
 
 
-def synthesise(picture: NDArray[np.uint8], shot: Shot, rng: np.random.Generator) -> Sample:
+def synthesise(
+    picture: NDArray[np.uint8], shot: Shot, rng: np.random.Generator
+) -> SyntheticCapture:
     """A capture of `picture`.
 
     Args:
@@ -118,7 +120,7 @@ def synthesise(picture: NDArray[np.uint8], shot: Shot, rng: np.random.Generator)
     packed = pack(mosaic_of(target, shot, rng))
     red, green, blue = shot.gains
     gains = np.array([red, green, green, blue], np.float32)[:, None, None]
-    return Sample(
+    return SyntheticCapture(
         np.minimum(packed * gains, 1).astype(np.float32),
         target,
         shot.camera_to_srgb.astype(np.float32),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_pipeline.data.pictures import Pictures
-from edge_pipeline.data.raw_synthesis import Sample, Shot, synthesise
+from edge_pipeline.data.raw_synthesis import Shot, SyntheticCapture, synthesise
 from edge_pipeline.raw.cfa import pack, unpack
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS, NoiseModel
@@ -33,7 +33,7 @@ def neutral_shot(noise: NoiseModel) -> Shot:
     return Shot(np.eye(3), (1.0, 1.0, 1.0), 1.0, noise, 15500)
 
 
-def validation_sample(picture: NDArray[np.uint8], level: str, index: int) -> Sample:
+def validation_sample(picture: NDArray[np.uint8], level: str, index: int) -> SyntheticCapture:
     """A picture captured by the neutral sensor; the same call gives the same noise.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 import edge_pipeline.errors as errors_module
 from edge_pipeline.errors import EdgePipelineError, RuntimeFailure
 from edge_pipeline.harness.job import Job
-from edge_pipeline.harness.protocol import Loaded, Sample
+from edge_pipeline.harness.protocol import Loaded, TimedRun
 
 __all__ = ["ProcessWorker"]
 
@@ -73,10 +73,10 @@ class ProcessWorker:
         self.versions = answer["versions"]
         return Loaded(answer["import_ns"], answer["init_ns"])
 
-    def run(self) -> Sample:
+    def run(self) -> TimedRun:
         """Run the program once."""
         answer = self.ask("run")
-        return Sample(answer["run_ns"], answer["preemptions"])
+        return TimedRun(answer["run_ns"], answer["preemptions"])
 
     def ask(self, order: str) -> dict[str, Any]:
         """Send an order and wait for its answer.

@@ -15,7 +15,7 @@ import numpy as np
 from edge_pipeline.errors import InputError
 from edge_pipeline.record import Latency
 
-__all__ = ["MIN_RUNS", "Loaded", "Plan", "Sample", "Subject", "Timing", "measure", "summarise"]
+__all__ = ["MIN_RUNS", "Loaded", "Plan", "Subject", "TimedRun", "Timing", "measure", "summarise"]
 
 MIN_RUNS = 30
 """Fewer samples leave the median's spread unknown and make a p90 of three values."""
@@ -30,7 +30,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Sample:
+class TimedRun:
     """One run: its time, and how often the system took the processor away meanwhile."""
 
     elapsed_ns: int
@@ -44,7 +44,7 @@ class Subject(Protocol):
         """Load it; called once, before any run."""
         ...
 
-    def run(self) -> Sample:
+    def run(self) -> TimedRun:
         """Run it once."""
         ...
 
@@ -110,7 +110,7 @@ def measure(
     loaded = [subject.load() for subject in subjects]
     on_step("first run")
     first = [subject.run() for subject in subjects]
-    samples: list[list[Sample]] = [[] for _ in subjects]
+    samples: list[list[TimedRun]] = [[] for _ in subjects]
     order = list(range(len(subjects)))
     for turn in range(plan.warmup + plan.runs):
         timed = turn >= plan.warmup

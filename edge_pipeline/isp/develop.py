@@ -20,7 +20,7 @@ from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas, Ink
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
-from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.network import IspSession
 from edge_pipeline.isp.sidecar import describe
 from edge_pipeline.raw.capture import (
     Capture,
@@ -146,7 +146,7 @@ class Developer(Closing):
         self.timeout_s = timeout_s
         folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)
         self.artifact = Artifact.open(folder)
-        self._network = Network(self.artifact, threads=self.threads)
+        self._network = IspSession(self.artifact, threads=self.threads)
 
     def close(self) -> None:
         """Close its programs."""

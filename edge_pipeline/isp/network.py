@@ -27,7 +27,7 @@ from edge_pipeline.isp.tiles import (
 from edge_pipeline.raw.cfa import pack
 from edge_pipeline.runtime.base import Session, open_session
 
-__all__ = ["LARGEST_WINDOW", "Core", "Network"]
+__all__ = ["LARGEST_WINDOW", "Core", "IspSession"]
 
 # Packed pixels along an axis: more takes more memory, and less computes the halos more often.
 LARGEST_WINDOW = 1024
@@ -57,7 +57,7 @@ class Core(NamedTuple):
     total: int
 
 
-class Network(Closing):
+class IspSession(Closing):
     """An artifact opened for developing; used as a context manager.
 
     The path of a refolded artifact is loaded for each mosaic, with its filters as constants.

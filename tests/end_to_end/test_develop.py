@@ -16,7 +16,7 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.main import main
 from edge_pipeline.files import packaged
 from edge_pipeline.isp.develop import DEFAULT_MODEL
-from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.network import IspSession
 from edge_pipeline.raw import capture as capture_module
 from tests.fakes.artifacts import make_artifact
 from tests.shared_data import shared
@@ -281,7 +281,7 @@ def test_tiles_of_the_default_model_are_exact():
 
     def run(largest):
         out = np.zeros((3, *mosaic.shape), np.float32)
-        with Network(artifact, threads=1, largest=largest) as opened:
+        with IspSession(artifact, threads=1, largest=largest) as opened:
             filters = opened.filters(mosaic)
             for core in opened.cores(mosaic, filters):
                 _, high, wide = core.rgb.shape

@@ -13,7 +13,7 @@ from benchmarks.isp_quality import KODAK, classical, shipped
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import packaged
-from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.network import IspSession
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.raw.colour import to_srgb
@@ -79,7 +79,7 @@ def test_the_held_out_pictures_reach_their_goals(artifact):
         "Menon": classical(demosaicing_CFA_Bayer_Menon2007),
     }
     psnr = {}
-    with Network(artifact, threads=1) as network:
+    with IspSession(artifact, threads=1) as network:
         methods["ours"] = shipped(network)
         for level in NOISE_LEVELS:
             scores = {name: [] for name in methods}

@@ -6,7 +6,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted
 
 __all__ = ["FREE_SIZES", "PRECISIONS", "checked", "emit", "require"]
 
@@ -24,7 +24,7 @@ def require() -> dict[str, str]:
     return {"fake": "1"}
 
 
-def emit(program: ExportedProgram, order: Order) -> Emitted:
+def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """The names, the operators and the count of samples as text."""
     operators = [str(n.target) for n in program.graph.nodes if n.op == "call_function"]
     said = f"{len(order.samples)} samples"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from edge_pipeline.artifact.manifest import Delegation, ProgramSpec
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted
 from edge_pipeline.compiler.backends.coreml import backend as coreml
 from edge_pipeline.compiler.passes.state_strides import StateStrides
 from tests.programs import exported
@@ -27,7 +27,7 @@ def emitted(
     """A module or function as a package; inputs are called x0, x1, ..., the output y."""
     names = [f"x{i}" for i in range(len(inputs))]
     given = [inputs] if samples is None else samples
-    order = Order("forward", names, ["y"], precision, given if precision == "int8" else ())
+    order = EmitOptions("forward", names, ["y"], precision, given if precision == "int8" else ())
     return coreml.emit(StateStrides().run(exported(source, *inputs)).program, order)
 
 

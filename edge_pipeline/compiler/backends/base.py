@@ -15,11 +15,11 @@ from edge_pipeline.device_profile import load_device
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import BACKENDS
 
-__all__ = ["Backend", "Emitted", "Order", "half_notes", "open_backend"]
+__all__ = ["Backend", "EmitOptions", "Emitted", "half_notes", "open_backend"]
 
 
 @dataclass(frozen=True)
-class Order:
+class EmitOptions:
     """How a program is to be written.
 
     Attributes:
@@ -81,7 +81,7 @@ class Backend(Protocol):
         """
         ...
 
-    def emit(self, program: ExportedProgram, order: Order) -> Emitted:
+    def emit(self, program: ExportedProgram, order: EmitOptions) -> Emitted:
         """Write `program` in the runtime's format.
 
         Args:
@@ -116,7 +116,7 @@ def open_backend(name: str, precision: Precision, device: str) -> Backend:
     return backend
 
 
-def half_notes(order: Order, reason: str) -> tuple[str, ...]:
+def half_notes(order: EmitOptions, reason: str) -> tuple[str, ...]:
     """A note that float16 gains no time on the target, if it is an x86 processor.
 
     Args:

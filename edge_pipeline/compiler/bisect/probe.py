@@ -16,7 +16,7 @@ from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compare import Tolerance, compare
 from edge_pipeline.compiler.analysis.cutting import cut_at
-from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.backends.base import Backend, EmitOptions
 from edge_pipeline.compiler.bisect.cut import all_values, open_values, operators_of
 from edge_pipeline.errors import CompileError, RuntimeFailure
 from edge_pipeline.runtime.base import Session
@@ -74,7 +74,7 @@ class Probe:
         program: ExportedProgram,
         inputs: Sequence[Tensor],
         backend: Backend,
-        order: Order,
+        order: EmitOptions,
         opener: Opener,
         tolerance: Tolerance,
     ) -> None:

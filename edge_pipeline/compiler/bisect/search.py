@@ -17,7 +17,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.compare import TOLERANCES, Tolerance
-from edge_pipeline.compiler.backends.base import Backend, Order
+from edge_pipeline.compiler.backends.base import Backend, EmitOptions
 from edge_pipeline.compiler.bisect.correspond import correspondences
 from edge_pipeline.compiler.bisect.cut import all_values, operators_of
 from edge_pipeline.compiler.bisect.probe import (
@@ -64,7 +64,7 @@ def bisect(
     inputs: Sequence[Tensor],
     passes: Sequence[Pass],
     backend: Backend | None,
-    order: Order,
+    order: EmitOptions,
     opener: Opener | None,
     *,
     tolerance: Tolerance | None = None,

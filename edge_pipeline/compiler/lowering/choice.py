@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_pipeline.compiler.lowering.convolution import Plan, plans_for, shape_of
+from edge_pipeline.compiler.lowering.convolution import ConvPlan, plans_for, shape_of
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     NATIVE,
@@ -23,13 +23,13 @@ _KERNELS = ((1, 1), (3, 3), (5, 5))
 _SMALLEST = 24
 
 
-def plans_of(call: Call, *, constant: bool) -> list[Plan]:
+def plans_of(call: Call, *, constant: bool) -> list[ConvPlan]:
     """All the ways to compute `call`, the runtime's own first."""
     own = CONSTANT if constant else NATIVE
     return [own, *plans_for(shape_of(call.size, call.weight, call.geometry))]
 
 
-def choose(costs: BackendCosts, call: Call, *, constant: bool) -> Plan | None:
+def choose(costs: BackendCosts, call: Call, *, constant: bool) -> ConvPlan | None:
     """The plan that is predicted to be fastest; None if the model has no form for it.
 
     A convolution with constant weights stays the runtime's own except if a form was measured for

@@ -18,8 +18,8 @@ from edge_pipeline.compiler.lowering.padding import Padding, padded
 
 __all__ = [
     "PLANS",
-    "Geometry",
-    "Plan",
+    "ConvGeometry",
+    "ConvPlan",
     "convolve",
     "output_size",
     "plans_for",
@@ -30,7 +30,7 @@ __all__ = [
 _FEWEST_ROWS = 8
 
 
-class Plan(NamedTuple):
+class ConvPlan(NamedTuple):
     """A form, and what the widest intermediate of a strip may take in bytes; 0 for no limit."""
 
     form: str
@@ -43,13 +43,13 @@ class Plan(NamedTuple):
 # Finer strips stay nearer to the core, but every strip is a dozen operators to compile, and three
 # dozen where each tap has a product; decision 11 has what finer ones gain: nothing.
 PLANS = (
-    *(Plan(form, 0) for form in FORMS),
-    *(Plan(form, 2 << 20) for form in FORMS if form != "shifted_products"),
+    *(ConvPlan(form, 0) for form in FORMS),
+    *(ConvPlan(form, 2 << 20) for form in FORMS if form != "shifted_products"),
 )
 
 
 @dataclass(frozen=True)
-class Geometry:
+class ConvGeometry:
     """How a convolution goes over its map.
 
     Attributes:
@@ -66,7 +66,7 @@ class Geometry:
 
 
 def output_size(
-    size: tuple[int, int], kernel: tuple[int, int], geometry: Geometry
+    size: tuple[int, int], kernel: tuple[int, int], geometry: ConvGeometry
 ) -> tuple[int, int]:
     """Rows and columns that a convolution gives for a map of `size`."""
     amounts = (geometry.padding.rows, geometry.padding.columns)
@@ -79,7 +79,7 @@ def output_size(
     return height, width
 
 
-def strip_rows(shape: Shape, plan: Plan) -> int:
+def strip_rows(shape: Shape, plan: ConvPlan) -> int:
     """Rows a strip, so that its widest intermediate fits, and strips are of like height."""
     if not plan.strip_bytes:
         return shape.height
@@ -89,14 +89,16 @@ def strip_rows(shape: Shape, plan: Plan) -> int:
     return -(-shape.height // strips)
 
 
-def plans_for(shape: Shape) -> list[Plan]:
+def plans_for(shape: Shape) -> list[ConvPlan]:
     """The plans that differ for a convolution of this shape, in order."""
     return [
         plan for plan in PLANS if not plan.strip_bytes or strip_rows(shape, plan) < shape.height
     ]
 
 
-def shape_of(size: tuple[int, int], weight: tuple[int, int, int, int], geometry: Geometry) -> Shape:
+def shape_of(
+    size: tuple[int, int], weight: tuple[int, int, int, int], geometry: ConvGeometry
+) -> Shape:
     """The sizes that the forms see, after strides were turned into channels.
 
     Args:
@@ -116,8 +118,8 @@ def shape_of(size: tuple[int, int], weight: tuple[int, int, int, int], geometry:
 def convolve(
     x: Tensor,
     weight: Tensor,
-    geometry: Geometry,
-    plan: Plan,
+    geometry: ConvGeometry,
+    plan: ConvPlan,
     bias: Tensor | None = None,
     ones: Tensor | None = None,
 ) -> Tensor:
@@ -161,7 +163,7 @@ def convolve(
 
 
 def _without_stride(
-    x: Tensor, weight: Tensor, geometry: Geometry, shape: Shape
+    x: Tensor, weight: Tensor, geometry: ConvGeometry, shape: Shape
 ) -> tuple[Tensor, Tensor]:
     """The same convolution with stride 1, over a map whose strides became channels.
 

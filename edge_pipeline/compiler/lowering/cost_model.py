@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from edge_pipeline.compiler.lowering.convolution import (
-    Geometry,
-    Plan,
+    ConvGeometry,
+    ConvPlan,
     convolve,
     shape_of,
     strip_rows,
@@ -40,9 +40,9 @@ __all__ = [
     "BackendCosts",
     "Call",
     "Coefficients",
+    "CostSample",
     "Costs",
     "Quality",
-    "Sample",
     "Work",
     "load_costs",
     "predict",
@@ -52,7 +52,7 @@ __all__ = [
 COSTS_FILE = "costs.json"
 
 # The runtime's own convolution, its weights constants or computed at run time.
-CONSTANT, NATIVE = Plan("constant", 0), Plan("native", 0)
+CONSTANT, NATIVE = ConvPlan("constant", 0), ConvPlan("native", 0)
 
 # Operators that move nothing: they say how memory is to be read.
 _FREE = frozenset({"view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "alias", "detach"})
@@ -71,10 +71,10 @@ class Call:
 
     size: tuple[int, int]
     weight: tuple[int, int, int, int]
-    geometry: Geometry
+    geometry: ConvGeometry
     bias: bool
 
-    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None, plan: Plan) -> Tensor:
+    def run(self, x: Tensor, weight: Tensor, bias: Tensor | None, plan: ConvPlan) -> Tensor:
         """The convolution as `plan` computes it; `CONSTANT` and `NATIVE` are torch's own."""
         g = self.geometry
         if plan not in (CONSTANT, NATIVE):
@@ -85,7 +85,7 @@ class Call:
         y: Tensor = torch.conv2d(x, weight, bias, g.stride, amounts, g.dilation, g.groups)
         return y
 
-    def ones(self, plan: Plan) -> Tensor | None:
+    def ones(self, plan: ConvPlan) -> Tensor | None:
         """What `convolve` wants to take the bias with the product; None if it is added later."""
         if not self.bias or self.geometry.groups > 1 or not FORMS[plan.form].takes_bias:
             return None
@@ -143,7 +143,7 @@ class BackendCosts(_Fields):
     tools: Mapping[str, str]
 
 
-class Sample(_Fields):
+class CostSample(_Fields):
     """What one form of one layer took.
 
     Attributes:
@@ -168,7 +168,7 @@ class Costs(_Fields):
 
     device: str
     backends: Mapping[str, BackendCosts]
-    samples: tuple[Sample, ...]
+    samples: tuple[CostSample, ...]
 
 
 @cache
@@ -251,7 +251,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has 
 
 
 @cache
-def work_of(call: Call, plan: Plan, cache_bytes: int, lanes: int) -> Work:
+def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> Work:
     """Count what `plan` does for `call`, on tensors without content."""
     n_in = call.weight[1] * call.geometry.groups
     counter = _Counter(cache_bytes, lanes)
@@ -263,7 +263,7 @@ def work_of(call: Call, plan: Plan, cache_bytes: int, lanes: int) -> Work:
     return Work(counter.flops, counter.near, counter.far, counter.operators)
 
 
-def predict(costs: BackendCosts, call: Call, plan: Plan) -> float:
+def predict(costs: BackendCosts, call: Call, plan: ConvPlan) -> float:
     """Milliseconds that `plan` is predicted to take, on one thread.
 
     Raises:

@@ -19,7 +19,7 @@ from edge_pipeline.compiler.lowering.padding import Padding, window
 
 __all__ = [
     "FORMS",
-    "Form",
+    "ConvAlgorithm",
     "Layer",
     "Shape",
     "Strip",
@@ -88,7 +88,7 @@ Compute = Callable[[Layer, Strip], Tensor]
 
 
 @dataclass(frozen=True)
-class Form:
+class ConvAlgorithm:
     """One way to compute a convolution.
 
     Attributes:
@@ -267,16 +267,20 @@ def im2col(layer: Layer, strip: Strip) -> Tensor:
     return product.reshape(g, shape.n_out, height, shape.width)
 
 
-FORMS: Mapping[str, Form] = {
-    "stacked_columns": Form(
+FORMS: Mapping[str, ConvAlgorithm] = {
+    "stacked_columns": ConvAlgorithm(
         stacked_columns, lambda s: max(s.columns * s.n_in, s.rows * s.n_out), takes_bias=True
     ),
-    "stacked_rows": Form(
+    "stacked_rows": ConvAlgorithm(
         stacked_rows, lambda s: max(s.rows * s.n_in, s.columns * s.n_out), takes_bias=True
     ),
-    "matmul_first": Form(
+    "matmul_first": ConvAlgorithm(
         matmul_first, lambda s: max(s.n_in, s.rows * s.columns * s.n_out), takes_bias=False
     ),
-    "shifted_products": Form(shifted_products, lambda s: max(s.n_in, s.n_out), takes_bias=False),
-    "im2col": Form(im2col, lambda s: max(s.rows * s.columns * s.n_in, s.n_out), takes_bias=True),
+    "shifted_products": ConvAlgorithm(
+        shifted_products, lambda s: max(s.n_in, s.n_out), takes_bias=False
+    ),
+    "im2col": ConvAlgorithm(
+        im2col, lambda s: max(s.rows * s.columns * s.n_in, s.n_out), takes_bias=True
+    ),
 }

@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.lowering.choice import choose
-from edge_pipeline.compiler.lowering.convolution import Geometry, Plan, convolve
+from edge_pipeline.compiler.lowering.convolution import ConvGeometry, ConvPlan, convolve
 from edge_pipeline.compiler.lowering.cost_model import CONSTANT, NATIVE, Call, load_costs
 from edge_pipeline.compiler.lowering.padding import Padding, reflection
 from edge_pipeline.compiler.program import Editor, Result, value_of
@@ -60,7 +60,7 @@ class _Site(NamedTuple):
         reflected = reflection(source)
         if reflected is not None and amounts == (0, 0):
             source, padding = reflected.source, reflected.padding
-        geometry = Geometry(padding, pair(3, 1), pair(5, 1), given.get(6, 1))
+        geometry = ConvGeometry(padding, pair(3, 1), pair(5, 1), given.get(6, 1))
         n, _, height, width = value_of(source).shape
         n_out, n_in, rows, columns = value_of(given[1]).shape
         bias = given.get(2)
@@ -95,7 +95,7 @@ class LowerConvolution:
         self,
         backend: str,
         device: str = DEFAULT_DEVICE,
-        plan: Plan | None = None,
+        plan: ConvPlan | None = None,
         *,
         constants: bool = True,
     ) -> None:
@@ -139,7 +139,7 @@ class LowerConvolution:
             raise CompileError(refusal(f"{self.backend} takes no computed weights", refused))
         return editor.finish()
 
-    def _choice(self, call: Call, *, constant: bool) -> Plan | None:
+    def _choice(self, call: Call, *, constant: bool) -> ConvPlan | None:
         if self.plan is not None:
             return self.plan
         costs = load_costs(self.device).backends.get(self.backend)
@@ -147,7 +147,7 @@ class LowerConvolution:
         return CONSTANT if found is None and constant else found
 
 
-def _lower(editor: Editor, node: fx.Node, site: _Site, plan: Plan, *, constant: bool) -> None:
+def _lower(editor: Editor, node: fx.Node, site: _Site, plan: ConvPlan, *, constant: bool) -> None:
     geometry = site.call.geometry
     operands = [site.source, site.weight] + ([] if site.bias is None else [site.bias])
     # Constant weights stay whole, so that they can be found and exchanged in what is written.

@@ -11,7 +11,7 @@ from torch import Tensor
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
 from edge_pipeline.compiler.precision.samples import CAPTURE_SPACE, aligned_mosaic, bundled_files
 from edge_pipeline.compiler.source.entries import Entry, predictor
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.files import sha256_of
 from edge_pipeline.raw.windows import PER_AXIS, VIEW, view
@@ -31,7 +31,7 @@ def _mean(sets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def calibrated_filters(
-    network: Network, captures: Sequence[Path]
+    network: SourceNetwork, captures: Sequence[Path]
 ) -> tuple[dict[str, Tensor], Calibration]:
     """Predict the filters to fold, and record the captures that they came from.
 
@@ -66,7 +66,7 @@ def calibrated_filters(
 
 
 def _of_example(
-    network: Network, captures: Sequence[Path]
+    network: SourceNetwork, captures: Sequence[Path]
 ) -> tuple[dict[str, Tensor], Calibration]:
     """Filters predicted on the example inputs of a network that takes no captures."""
     if captures:
@@ -82,7 +82,7 @@ def _of_example(
 class _Predictor:
     """The predictor of a network, traced once for free sizes or once for each size."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: SourceNetwork) -> None:
         self._network = network
         self._entries: dict[tuple[int, ...], Entry] = {}
 

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from edge_pipeline.artifact.weight_curve import CurveSpec, WeightCurve
 from edge_pipeline.compiler.passes.specialise import Specialise, specialised_weights
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.errors import EdgePipelineError, InputError
 from edge_pipeline.models.reach import Reach
 
@@ -74,7 +74,7 @@ class _Point:
         )
 
 
-def curve_of(network: Network) -> WeightCurve:
+def curve_of(network: SourceNetwork) -> WeightCurve:
     """The weights near the fixed value, at the knots of the straight lines on which they lie.
 
     Args:
@@ -104,7 +104,7 @@ def curve_of(network: Network) -> WeightCurve:
     return WeightCurve(CurveSpec(input=name, knots=knots), weights)
 
 
-def _number(network: Network) -> tuple[str, float]:
+def _number(network: SourceNetwork) -> tuple[str, float]:
     """The one fixed input that is a number."""
     numbers = {
         name: value
@@ -142,7 +142,7 @@ class _Trail(TorchDispatchMode):  # type: ignore[no-untyped-call]
 class _Samples:
     """The network's weights at values of its fixed input, each computed once."""
 
-    def __init__(self, network: Network, name: str, value: float) -> None:
+    def __init__(self, network: SourceNetwork, name: str, value: float) -> None:
         self._network, self._name, self._value = network, name, value
         self.step = _STEP * max(1.0, abs(value))
         self._held: dict[float, _Point] = {}
@@ -173,7 +173,7 @@ class _Samples:
             "than its weights; leave out --respecialisable"
         )
 
-    def _with(self, value: float) -> Network:
+    def _with(self, value: float) -> SourceNetwork:
         return self._network.with_fixed({**self._network.fixed, self._name: value})
 
     def _trail(self, value: float) -> list[object]:

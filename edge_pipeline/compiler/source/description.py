@@ -15,7 +15,7 @@ from edge_pipeline.artifact.schema import Schema, Space
 from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.held import Size, ratio_to
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.probing import Probe
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.network import Port
@@ -82,7 +82,9 @@ def read_description(path: Path) -> Description:
         )
 
 
-def described(network: Network, stated: Description, *, free_sizes: bool = False) -> Network:
+def described(
+    network: SourceNetwork, stated: Description, *, free_sizes: bool = False
+) -> SourceNetwork:
     """Check what is stated of a network by running it, and find what is not.
 
     Args:
@@ -116,7 +118,7 @@ def described(network: Network, stated: Description, *, free_sizes: bool = False
     return described.sized(network.example, free_sizes=True) if free_sizes else described
 
 
-def _inputs(network: Network, stated: Description) -> tuple[Port, ...]:
+def _inputs(network: SourceNetwork, stated: Description) -> tuple[Port, ...]:
     """The ports of the inputs, with what is stated of them."""
     known = [port.name for port in network.geometry.inputs]
     for name in stated.inputs:

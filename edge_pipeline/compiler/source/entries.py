@@ -21,7 +21,7 @@ from edge_pipeline.compiler.analysis.exchange import constant_name
 from edge_pipeline.compiler.passes.specialise import specialised_weights
 from edge_pipeline.compiler.program import Editor, run_program, user_inputs
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.shapes import tensors_of
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.models.network import Port
@@ -98,14 +98,14 @@ class Entry:
         return tuple(run_program(self.program, inputs or self.example))
 
 
-def _roles(network: Network) -> tuple[Role, ...]:
+def _roles(network: SourceNetwork) -> tuple[Role, ...]:
     return tuple(
         Role.of_port(port, value.dim())
         for port, value in zip(network.geometry.inputs, network.example, strict=True)
     )
 
 
-def _entry(network: Network, program: ExportedProgram, **kept: Any) -> Entry:
+def _entry(network: SourceNetwork, program: ExportedProgram, **kept: Any) -> Entry:
     """The program `forward` that takes the network's own inputs and returns its outputs."""
     _, returned = tensors_of(program)
     names = _output_names(network, len(returned))
@@ -115,14 +115,14 @@ def _entry(network: Network, program: ExportedProgram, **kept: Any) -> Entry:
     return Entry("forward", program, network.example, _roles(network), outputs, **kept)
 
 
-def _output_names(network: Network, count: int) -> tuple[Port, ...]:
+def _output_names(network: SourceNetwork, count: int) -> tuple[Port, ...]:
     stated = network.geometry.outputs
     if len(stated) == count:
         return stated
     return tuple(Port.of_unknown(f"output_{i}") for i in range(count))
 
 
-def dynamic(network: Network, curve: WeightCurve | None = None) -> Entry:
+def dynamic(network: SourceNetwork, curve: WeightCurve | None = None) -> Entry:
     """The whole network as it is written, with its fixed values.
 
     Args:
@@ -156,7 +156,7 @@ def windowed(value: Tensor, window: int) -> Tensor:
     return value[:, :, :window, :window].contiguous() if value.dim() == 4 else value
 
 
-def predictor(network: Network, window: int = VIEW) -> Entry:
+def predictor(network: SourceNetwork, window: int = VIEW) -> Entry:
     """The program that computes the weights that one input has in common.
 
     Args:
@@ -187,7 +187,7 @@ def predictor(network: Network, window: int = VIEW) -> Entry:
     )
 
 
-def split(network: Network, window: int = VIEW) -> tuple[Entry, Entry]:
+def split(network: SourceNetwork, window: int = VIEW) -> tuple[Entry, Entry]:
     """The predictor of the computed weights, and the path that takes them as inputs.
 
     Args and errors are those of `predictor`.
@@ -218,7 +218,7 @@ def split(network: Network, window: int = VIEW) -> tuple[Entry, Entry]:
     return first, second
 
 
-def _frontier(network: Network, program: ExportedProgram) -> dict[fx.Node, str]:
+def _frontier(network: SourceNetwork, program: ExportedProgram) -> dict[fx.Node, str]:
     nodes = frontier(program)
     if not nodes:
         raise InputError(
@@ -228,7 +228,7 @@ def _frontier(network: Network, program: ExportedProgram) -> dict[fx.Node, str]:
     return nodes
 
 
-def folded(network: Network, filters: Mapping[str, Tensor]) -> Entry:
+def folded(network: SourceNetwork, filters: Mapping[str, Tensor]) -> Entry:
     """The path with constant filters.
 
     Args:

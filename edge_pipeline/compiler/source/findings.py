@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge_pipeline.compiler.analysis.computed import ComputedWeight, computed_weights
 from edge_pipeline.compiler.source import entries
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.reference import macs_of
 from edge_pipeline.errors import InputError
 
@@ -46,7 +46,7 @@ class Findings:
         return ("dynamic", "refolded", "split", "folded")
 
 
-def findings_of(network: Network) -> Findings:
+def findings_of(network: SourceNetwork) -> Findings:
     """Trace a network and find its computed weights.
 
     Args:

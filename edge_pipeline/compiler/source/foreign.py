@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.naming import InputShape
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.shapes import DTYPES
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.files import sha256_of
@@ -38,7 +38,7 @@ def open_factory(
     fixed: Mapping[str, object] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     seed: int = 0,
-) -> Network:
+) -> SourceNetwork:
     """Call a factory of the user's, and load weights into the module that it returns.
 
     Args:
@@ -77,7 +77,7 @@ def foreign_network(
     *,
     source: Source | None = None,
     fixed: Mapping[str, object] | None = None,
-) -> Network:
+) -> SourceNetwork:
     """Describe a module by an example of its inputs.
 
     Args:
@@ -108,7 +108,7 @@ def foreign_network(
         default_size=(1, 1),
         free_sizes=False,
     )
-    return Network(
+    return SourceNetwork(
         module.eval(),
         geometry,
         source or Source(model=name, options={}),

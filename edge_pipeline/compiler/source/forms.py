@@ -18,7 +18,7 @@ from edge_pipeline.compiler.precision.calibrate import calibrated_filters
 from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.curve import curve_of
 from edge_pipeline.compiler.source.entries import Entry, windowed
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.errors import InputError
 from edge_pipeline.raw.windows import VIEW
 
@@ -73,7 +73,7 @@ class Form:
 
 
 def form_of(
-    network: Network,
+    network: SourceNetwork,
     filters: WeightsForm,
     calibration: Sequence[Path],
     window: int = VIEW,

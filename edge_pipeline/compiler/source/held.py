@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from edge_pipeline.compiler.analysis.computed import frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at, inputs_left
 from edge_pipeline.compiler.program import run_program
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 
 __all__ = ["Held", "Part", "Size", "ratio_to"]
 
@@ -31,7 +31,7 @@ class Held:
         size: height and width of the example's first input.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: SourceNetwork) -> None:
         first = network.example[0]
         self._network = network
         self.size: Size = (first.shape[2], first.shape[3])

@@ -17,7 +17,7 @@ from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.errors import CompileError, EdgePipelineError, first_line
 
-__all__ = ["Network"]
+__all__ = ["SourceNetwork"]
 
 # The widest side that a free size allows, in pixels of the first input.
 _WIDEST = 1 << 16
@@ -26,7 +26,7 @@ _Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Network:
+class SourceNetwork:
     """A network with weights, and all that is known of it.
 
     Attributes:
@@ -52,11 +52,11 @@ class Network:
     steps: tuple[Pass, ...] = ()
     _programs: dict[_Shapes, ExportedProgram] = field(default_factory=dict, repr=False)
 
-    def sized(self, example: tuple[Tensor, ...], *, free_sizes: bool) -> Network:
+    def sized(self, example: tuple[Tensor, ...], *, free_sizes: bool) -> SourceNetwork:
         """The same network for inputs like `example`."""
         return replace(self, example=example, free_sizes=free_sizes, _programs={})
 
-    def after(self, *steps: Pass) -> Network:
+    def after(self, *steps: Pass) -> SourceNetwork:
         """The same network, whose traced programs go through passes first."""
         return replace(self, steps=(*self.steps, *steps), _programs={})
 
@@ -79,7 +79,7 @@ class Network:
             self._programs[shapes] = run_passes(whole, steps, inputs) if steps else whole
         return self._programs[shapes]
 
-    def with_fixed(self, fixed: Mapping[str, object]) -> Network:
+    def with_fixed(self, fixed: Mapping[str, object]) -> SourceNetwork:
         """The same network with other fixed values."""
         return replace(self, fixed=fixed, _programs={})
 
@@ -128,7 +128,7 @@ class Network:
 class _Forward(nn.Module):
     """The whole network as its submodule `network`; takes tensors in order, returns a tuple."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: SourceNetwork) -> None:
         super().__init__()
         self.network = network.module
         self.names = network.names

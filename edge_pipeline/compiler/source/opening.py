@@ -13,7 +13,7 @@ from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.foreign import open_factory
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.naming import InputShape, is_factory
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import fresh_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
@@ -32,7 +32,7 @@ def open_source(
     weights: Path | None = None,
     fixed: Mapping[str, object] | None = None,
     description: Description | None = None,
-) -> Network:
+) -> SourceNetwork:
     """Open the source that `compile` or `bisect` is given.
 
     Args:
@@ -69,7 +69,7 @@ def open_source(
 
 def _described(
     source: str | Path, options: Mapping[str, str | int | float | bool], seed: int | None
-) -> Network:
+) -> SourceNetwork:
     """A registered network, fresh or a checkpoint's."""
     name = str(source)
     if name in MODELS:
@@ -87,7 +87,7 @@ def _described(
     return _trained(path)
 
 
-def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int) -> Network:
+def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int) -> SourceNetwork:
     complete = options_of(name, options)
     network: Any = fresh_model(name, complete, seed=seed)
     card = ModelCard(
@@ -99,10 +99,10 @@ def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int
         licence="none: nothing was learnt",
     )
     source = Source(model=name, options=complete, seed=seed)
-    return Network(network, Geometry.of(network), source, card)
+    return SourceNetwork(network, Geometry.of(network), source, card)
 
 
-def _trained(path: Path) -> Network:
+def _trained(path: Path) -> SourceNetwork:
     checkpoint = load_checkpoint(path)
     try:
         network = checkpoint.build()
@@ -119,4 +119,4 @@ def _trained(path: Path) -> Network:
     source = Source(
         model=checkpoint.model, options=checkpoint.options, checkpoint_sha256=checkpoint.sha256
     )
-    return Network(network, Geometry.of(network), source, card)
+    return SourceNetwork(network, Geometry.of(network), source, card)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from edge_pipeline.compiler.source.held import Held, Size
-from edge_pipeline.compiler.source.network import Network
+from edge_pipeline.compiler.source.network import SourceNetwork
 
 __all__ = ["Probe"]
 
@@ -30,12 +30,12 @@ class Probe:
             fewer pixels than the input.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: SourceNetwork) -> None:
         self._held = Held(network)
         self.scale = _scale(self._held.run(network.example), self._held.size)
 
     @staticmethod
-    def fits(network: Network) -> bool:
+    def fits(network: SourceNetwork) -> bool:
         """Whether the network's first input is a map of one picture."""
         first = network.example[0]
         return first.dim() == 4 and first.shape[0] == 1 and first.is_floating_point()

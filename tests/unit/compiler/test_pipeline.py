@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from edge_pipeline.compiler.lowering.convolution import Plan
+from edge_pipeline.compiler.lowering.convolution import ConvPlan
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.pipeline import PIPELINES, TOLERANCE, passes_for, run_passes
 from edge_pipeline.compiler.program import Editor, run_program
@@ -49,7 +49,7 @@ def test_in_eight_bits_constant_convolutions_are_left_to_the_runtime(precision, 
     steps = passes_for("executorch", precision=precision)
     (step,) = (step for step in steps if isinstance(step, LowerConvolution))
     # So that no measured cost decides.
-    step.plan = Plan("im2col", 0)
+    step.plan = ConvPlan("im2col", 0)
     x = torch.rand(1, 16, 9, 9)
     assert step.run(exported(torch.nn.Conv2d(16, 3, 3), x)).modified == lowered
 

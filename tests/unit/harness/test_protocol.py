@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import InputError
-from edge_pipeline.harness.protocol import MIN_RUNS, Loaded, Plan, Sample, measure, summarise
+from edge_pipeline.harness.protocol import MIN_RUNS, Loaded, Plan, TimedRun, measure, summarise
 
 
 class Scripted:
@@ -23,7 +23,7 @@ class Scripted:
 
     def run(self):
         self.diary.append(self.name)
-        return Sample(self.times.pop(0), preemptions=len(self.times) % 2)
+        return TimedRun(self.times.pop(0), preemptions=len(self.times) % 2)
 
 
 def _pair(plan):

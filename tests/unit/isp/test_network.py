@@ -9,7 +9,7 @@ from edge_pipeline.artifact.manifest import Tile
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp import network as network_module
 from edge_pipeline.isp.filters import predicted_filters
-from edge_pipeline.isp.network import Network
+from edge_pipeline.isp.network import IspSession
 from edge_pipeline.isp.tiles import grow
 from edge_pipeline.raw.cfa import align
 from edge_pipeline.raw.windows import view
@@ -69,8 +69,8 @@ sizes = st.integers(2, 420)
 def test_tiles_give_what_the_whole_picture_gives(free, height, width, form):
     mosaic = some_mosaic(height, width)
     with (
-        Network(free[form], threads=1) as whole,
-        Network(free[form], threads=1, largest=48) as tiled,
+        IspSession(free[form], threads=1) as whole,
+        IspSession(free[form], threads=1, largest=48) as tiled,
     ):
         filters = whole.filters(mosaic)
         expected = assemble(whole, mosaic, filters)
@@ -81,7 +81,7 @@ def test_tiles_give_what_the_whole_picture_gives(free, height, width, form):
 @given(height=sizes, width=sizes, form=st.sampled_from(FORMS))
 def test_a_compiled_size_gives_what_free_sizes_give(free, fixed, height, width, form):
     mosaic = some_mosaic(height, width)
-    with Network(free[form], threads=1) as whole, Network(fixed[form], threads=1) as tiled:
+    with IspSession(free[form], threads=1) as whole, IspSession(fixed[form], threads=1) as tiled:
         filters = whole.filters(mosaic)
         got = assemble(tiled, mosaic, filters)
         expected = assemble(whole, mosaic, filters)
@@ -93,8 +93,8 @@ def test_a_compiled_size_gives_what_free_sizes_give(free, fixed, height, width, 
 def test_a_refolded_network_gives_what_a_split_one_gives(free, seed, darker, largest):
     mosaic = np.float32(darker) * some_mosaic(96, 128, seed)
     with (
-        Network(free["split"], threads=1, largest=largest) as split,
-        Network(free["refolded"], threads=1, largest=largest) as refolded,
+        IspSession(free["split"], threads=1, largest=largest) as split,
+        IspSession(free["refolded"], threads=1, largest=largest) as refolded,
     ):
         expected, got = assemble(split, mosaic), assemble(refolded, mosaic)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
@@ -114,7 +114,7 @@ def test_a_refolded_network_is_loaded_once_a_capture(free, monkeypatch):
         ),
     )
     mosaic = some_mosaic(128, 128)
-    with Network(free["refolded"], threads=1, largest=48) as network:
+    with IspSession(free["refolded"], threads=1, largest=48) as network:
         assert opened == [("predict_filters", [])]
         for _ in range(2):
             assemble(network, mosaic)
@@ -122,7 +122,7 @@ def test_a_refolded_network_is_loaded_once_a_capture(free, monkeypatch):
 
 
 def test_filters_that_do_not_fit_are_refused(free):
-    with Network(free["refolded"], threads=1) as network, pytest.raises(InputError, match="3x3"):
+    with IspSession(free["refolded"], threads=1) as network, pytest.raises(InputError, match="3x3"):
         list(network.cores(some_mosaic(64, 64), {FILTER: np.zeros((1, 12, 4, 1, 1), np.float32)}))
 
 
@@ -185,7 +185,10 @@ def test_tiles_of_the_true_network_are_exact(monkeypatch, folder, unet, height, 
     )
     torch.set_num_threads(1)
     mosaic = some_mosaic(height, width, seed)
-    with Network(artifact, threads=1) as whole, Network(artifact, threads=1, largest=224) as tiled:
+    with (
+        IspSession(artifact, threads=1) as whole,
+        IspSession(artifact, threads=1, largest=224) as tiled,
+    ):
         filters = whole.filters(mosaic)
         expected = assemble(whole, mosaic, filters)
         got = assemble(tiled, mosaic, filters)
@@ -200,7 +203,10 @@ def test_a_halo_too_small_for_the_true_network_is_seen(monkeypatch, folder, unet
         network_module, "open_session", lambda _a, program, threads: eager_program(*unet, program)
     )
     mosaic = some_mosaic(600, 64)
-    with Network(artifact, threads=1) as whole, Network(artifact, threads=1, largest=64) as tiled:
+    with (
+        IspSession(artifact, threads=1) as whole,
+        IspSession(artifact, threads=1, largest=64) as tiled,
+    ):
         filters = whole.filters(mosaic)
         expected = assemble(whole, mosaic, filters)
         got = assemble(tiled, mosaic, filters)
@@ -237,7 +243,7 @@ def test_borders_are_as_good_as_the_inside(monkeypatch, folder, form):
     mosaic = np.full((96, 64), 0.5, np.float32)
     for halo, spoilt in ((16, False), (None, True)):
         artifact = make_artifact(folder / f"margin_{form}", filters=form, halo=halo, force=True)
-        with Network(artifact, threads=1) as opened:
+        with IspSession(artifact, threads=1) as opened:
             out = assemble(opened, mosaic, {})
         assert (np.abs(out - 0.5).max() > 0.1) == spoilt
     # No more than the margin is computed besides; without one, the mosaic alone.
@@ -247,7 +253,7 @@ def test_borders_are_as_good_as_the_inside(monkeypatch, folder, form):
 def test_what_a_border_shows_is_what_the_reflected_capture_shows_inside(free):
     mosaic = some_mosaic(100, 140)
     around = np.pad(mosaic, 64, mode="reflect")
-    with Network(free["split"], threads=1) as opened:
+    with IspSession(free["split"], threads=1) as opened:
         filters = opened.filters(mosaic)
         got = assemble(opened, mosaic, filters)
         inner = assemble(opened, around, filters)[:, 64:-64, 64:-64]
@@ -256,27 +262,27 @@ def test_what_a_border_shows_is_what_the_reflected_capture_shows_inside(free):
 
 def test_filters_are_predicted_on_one_view_of_the_whole_capture(free):
     mosaic = some_mosaic(1500, 300)
-    with Network(free["split"], threads=1) as opened:
+    with IspSession(free["split"], threads=1) as opened:
         got = opened.filters(mosaic)[FILTER]
     np.testing.assert_allclose(got, predict_filters(view(mosaic, (512, 150))), rtol=1e-5)
 
 
 def test_a_predictor_for_one_size_gets_a_view_of_that_size(free, fixed):
     for mosaic in (some_mosaic(30, 20), some_mosaic(500, 500)):
-        with Network(fixed["split"], threads=1) as opened:
+        with IspSession(fixed["split"], threads=1) as opened:
             got = opened.filters(mosaic)[FILTER]
         expected = predict_filters(view(grow(mosaic, 128, 160), (64, 80)))
         np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_dynamic_filters_run_a_picture_that_fits_in_one_piece(fixed):
-    with Network(fixed["dynamic"], threads=1) as opened:
+    with IspSession(fixed["dynamic"], threads=1) as opened:
         assert assemble(opened, some_mosaic(100, 160)).shape == (3, 128, 160)
 
 
 def test_dynamic_filters_refuse_a_picture_that_does_not_fit(fixed):
     with (
-        Network(fixed["dynamic"], threads=1) as opened,
+        IspSession(fixed["dynamic"], threads=1) as opened,
         pytest.raises(InputError, match=r"128 x 160 pixels .* 160 x 160; .*split or folded"),
     ):
         assemble(opened, some_mosaic(130, 160))
@@ -284,14 +290,14 @@ def test_dynamic_filters_refuse_a_picture_that_does_not_fit(fixed):
 
 def test_dynamic_filters_of_free_size_take_the_whole_picture_in_one_run(folder):
     artifact = make_artifact(folder / "dynamic", filters="dynamic")
-    with Network(artifact, threads=1, largest=48) as opened:
+    with IspSession(artifact, threads=1, largest=48) as opened:
         assert len(list(opened.cores(some_mosaic(400, 500), {}))) == 1
 
 
 def test_windows_without_room_between_halos_are_refused(folder):
     artifact = make_artifact(folder / "narrow", filters="folded", size=(32, 32))
     with (
-        Network(artifact, threads=1) as opened,
+        IspSession(artifact, threads=1) as opened,
         pytest.raises(InputError, match="leaves none of it"),
     ):
         assemble(opened, some_mosaic(200, 200))
@@ -302,13 +308,13 @@ def test_a_network_of_another_scale_is_refused(free):
     scaled = manifest.model_copy(update={"tile": Tile(stride=16, halo=16, scale=1)})
     artifact = type(free["folded"])(free["folded"].folder, scaled, "0" * 64)
     with pytest.raises(ArtifactError, match="gives 1 pixels for a packed one"):
-        Network(artifact, threads=1)
+        IspSession(artifact, threads=1)
 
 
 @pytest.mark.parametrize("form", ["split", "folded"])
 def test_values_that_are_not_finite_stop_the_work(free, form):
     mosaic = np.full((64, 64), np.nan, np.float32)
-    with Network(free[form], threads=1) as opened, pytest.raises(RuntimeFailure, match="finite"):
+    with IspSession(free[form], threads=1) as opened, pytest.raises(RuntimeFailure, match="finite"):
         assemble(opened, mosaic)
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from edge_pipeline.compiler.lowering.choice import plans_of
-from edge_pipeline.compiler.lowering.convolution import Plan
+from edge_pipeline.compiler.lowering.convolution import ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     NATIVE,
     BackendCosts,
-    Sample,
+    CostSample,
     load_costs,
     predict,
 )
@@ -58,7 +58,7 @@ def measured(noise=0.0):
             times = predict(truth(), call, plan) * (1 + noise * rng.standard_normal(5))
             fields = {"backend": "onnx", "form": plan.form, "strip_bytes": plan.strip_bytes}
             sizes = {"size": call.size, "weight": call.weight}
-            samples.append(Sample.model_validate(fields | sizes | {"ms": tuple(times)}))
+            samples.append(CostSample.model_validate(fields | sizes | {"ms": tuple(times)}))
     return samples
 
 
@@ -136,7 +136,7 @@ def test_the_shipped_models_are_fitted_to_the_shipped_samples():
         own = [s for s in costs.samples if s.backend == backend]
         assert own
         errors = [
-            abs(predict(model, fit_cost_model._call(s), Plan(s.form, s.strip_bytes)) - t) / t
+            abs(predict(model, fit_cost_model._call(s), ConvPlan(s.form, s.strip_bytes)) - t) / t
             for s in own
             if (t := float(np.median(s.ms))) > 1e-3
         ]

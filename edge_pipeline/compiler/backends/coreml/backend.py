@@ -25,7 +25,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted
 from edge_pipeline.compiler.backends.coreml.convert import (
     Request,
     convert,
@@ -95,12 +95,12 @@ def checked() -> Checked:
     return "verified" if sys.platform == "darwin" else "translation"
 
 
-def emit(program: ExportedProgram, order: Order) -> Emitted:
+def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """Convert `program` to an ML Program with float32 inputs and outputs.
 
     Args:
         program: of fixed sizes.
-        order: how; see `Order`. Core ML's names have no dots: `a.weight` is called `a_weight`.
+        order: see `EmitOptions`. Core ML's names have no dots: `a.weight` is called `a_weight`.
 
     Raises:
         CompileError: a tensor has more than five axes, an operator has no counterpart, or the
@@ -129,7 +129,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
 
 def _converted(
     program: ExportedProgram,
-    order: Order,
+    order: EmitOptions,
     inputs: Sequence[str],
     outputs: Sequence[str],
     scratch: Path,
@@ -188,7 +188,7 @@ def _name(node: fx.Node) -> str:
     return str(node.target).removeprefix("aten.").split(".")[0]
 
 
-def _names(order: Order) -> tuple[list[str], list[str]]:
+def _names(order: EmitOptions) -> tuple[list[str], list[str]]:
     inputs, outputs = (list(map(feature_name, names)) for names in (order.inputs, order.outputs))
     both = inputs + outputs
     if len(set(both)) != len(both):
@@ -197,7 +197,9 @@ def _names(order: Order) -> tuple[list[str], list[str]]:
     return inputs, outputs
 
 
-def _observed(package: Path, order: Order, inputs: Sequence[str]) -> dict[str, tuple[float, float]]:
+def _observed(
+    package: Path, order: EmitOptions, inputs: Sequence[str]
+) -> dict[str, tuple[float, float]]:
     """The range of every tensor of a saved program over the samples.
 
     coremltools observes by running the program, for which it needs a Mac, and keeps the last
@@ -239,7 +241,7 @@ def _refusal(error: Exception, heard: Sequence[str], program: ExportedProgram) -
     return CompileError(f"coremltools cannot convert the program: {first}")
 
 
-def _notes(order: Order, kept: Sequence[str]) -> tuple[str, ...]:
+def _notes(order: EmitOptions, kept: Sequence[str]) -> tuple[str, ...]:
     notes = [_NEEDS, _PLACEMENT]
     if checked() == "translation":
         notes.append(_TRANSLATION)

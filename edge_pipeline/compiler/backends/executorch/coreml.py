@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted
 from edge_pipeline.compiler.backends.coreml.convert import quiet
 from edge_pipeline.compiler.backends.executorch import edge
 from edge_pipeline.optional import require as require_module
@@ -46,14 +46,14 @@ def require() -> dict[str, str]:
     return versions | {"coremltools": str(coremltools.__version__)}
 
 
-def emit(program: ExportedProgram, order: Order) -> Emitted:
+def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """Lower `program` to Core ML and assert, operator by operator, that all of it went there.
 
     Inputs and outputs are float32 in both precisions: Core ML computes as it is told inside.
 
     Args:
         program: of fixed sizes.
-        order: how; see `Order`. The share of time of what stays outside cannot be measured here.
+        order: see `EmitOptions`. The share of time of what stays outside cannot be measured here.
 
     Raises:
         DelegationError: an operator stays outside; its layer is named.

@@ -19,7 +19,7 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.manifest import Checked
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
-from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted
 from edge_pipeline.compiler.backends.executorch import edge
 from edge_pipeline.compiler.program import constants_of
 from edge_pipeline.errors import DelegationError
@@ -59,12 +59,12 @@ def require() -> dict[str, str]:
     return versions
 
 
-def emit(program: ExportedProgram, order: Order) -> Emitted:
+def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """Lower `program` to Vulkan and assert, operator by operator, that all of it went there.
 
     Args:
         program: of fixed sizes.
-        order: how; see `Order`. In fp16 Vulkan stores and computes in half precision what it was
+        order: see `EmitOptions`. In fp16 Vulkan stores and computes in half precision what it was
             given in single; inputs and outputs stay float32. The share of time of what stays
             outside cannot be measured here.
 

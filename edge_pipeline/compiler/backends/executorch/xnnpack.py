@@ -6,7 +6,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.compiler.backends.base import Emitted, Order, half_notes
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted, half_notes
 from edge_pipeline.compiler.backends.executorch.edge import Delegate, lower, require, write
 from edge_pipeline.compiler.backends.executorch.half import to_half
 from edge_pipeline.compiler.backends.executorch.outside_share import measured_share
@@ -30,7 +30,7 @@ def checked() -> Checked:
     return "verified"
 
 
-def emit(program: ExportedProgram, order: Order) -> Emitted:
+def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """Lower `program` to XNNPACK and assert, operator by operator, that all of it went there.
 
     ExecuTorch knows inputs and outputs by position; the names are not written. Weights of two axes
@@ -39,7 +39,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
 
     Args:
         program: of fixed sizes.
-        order: how; see `Order`.
+        order: see `EmitOptions`.
 
     Raises:
         DelegationError: an operator stays outside; its layer and the partitioner's reason are

@@ -12,7 +12,7 @@ from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.analysis.origin import line_of
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
-from edge_pipeline.compiler.backends.base import Emitted, Order, half_notes
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted, half_notes
 from edge_pipeline.compiler.backends.litert.concatenation import split_concatenations
 from edge_pipeline.compiler.backends.litert.convert import convert
 from edge_pipeline.compiler.backends.litert.delegation import (
@@ -83,7 +83,7 @@ def checked() -> Checked:
     return "verified"
 
 
-def emit(program: ExportedProgram, order: Order) -> Emitted:
+def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """Write `program`, and assert operator by operator that XNNPACK takes all of it.
 
     Constants lie in the file as they are, uncompressed, little endian: a convolution's filter with
@@ -91,7 +91,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
 
     Args:
         program: of fixed sizes.
-        order: how; see `Order`.
+        order: see `EmitOptions`.
 
     Raises:
         DelegationError: operators stay outside that `order` does not allow; all are named.
@@ -109,7 +109,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
     return Emitted(file, {file: data}, _delegation(placement, share), notes)
 
 
-def _converted(program: ExportedProgram, order: Order) -> bytes:
+def _converted(program: ExportedProgram, order: EmitOptions) -> bytes:
     try:
         return split_concatenations(convert(program, order.inputs, order.outputs))
     except _FAILURES as error:
@@ -129,7 +129,7 @@ def _placed(data: bytes) -> Placement:
 
 
 def _in_precision(
-    data: bytes, program: ExportedProgram, order: Order
+    data: bytes, program: ExportedProgram, order: EmitOptions
 ) -> tuple[bytes, tuple[str, ...]]:
     """The file in the order's precision, and what is to be said of it."""
     if order.precision == "fp32":
@@ -153,7 +153,9 @@ def _in_precision(
         ) from error
 
 
-def _in_half(data: bytes, program: ExportedProgram, order: Order) -> tuple[bytes, tuple[str, ...]]:
+def _in_half(
+    data: bytes, program: ExportedProgram, order: EmitOptions
+) -> tuple[bytes, tuple[str, ...]]:
     tiny = [value for value in _scalars(program) if 0 < abs(value) < _SMALLEST_HALF]
     if tiny:
         return half(data), (
@@ -173,7 +175,7 @@ def _scalars(program: ExportedProgram) -> list[float]:
     return given + held
 
 
-def _refuse(placement: Placement, program: ExportedProgram, order: Order) -> None:
+def _refuse(placement: Placement, program: ExportedProgram, order: EmitOptions) -> None:
     """Raise for all operators outside the delegate that may not be there."""
     allowed = {name.lower() for name in order.allowed}
     strays = [o for o in placement.outside if o.kind.lower() not in allowed]

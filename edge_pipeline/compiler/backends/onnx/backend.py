@@ -17,7 +17,7 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.analysis.refusals import refusal
-from edge_pipeline.compiler.backends.base import Emitted, Order, half_notes
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted, half_notes
 from edge_pipeline.compiler.backends.onnx.missing import missing_operators
 from edge_pipeline.compiler.backends.onnx.precision import to_half, to_int8
 from edge_pipeline.compiler.backends.quiet import quiet
@@ -79,7 +79,7 @@ def checked() -> Checked:
     return "verified"
 
 
-def emit(program: ExportedProgram, order: Order) -> Emitted:
+def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """Write `program` as `NAME.onnx`, and its weights as `NAME.onnx.data` beside it.
 
     What the exporter notes about this machine (paths, stack traces) is left out, so that two
@@ -87,7 +87,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
 
     Args:
         program: sizes may be symbolic.
-        order: how; see `Order`.
+        order: see `EmitOptions`.
 
     Raises:
         CompileError: the exporter fails, a weight is too large for float16, or int8 has no samples.
@@ -114,7 +114,7 @@ def emit(program: ExportedProgram, order: Order) -> Emitted:
     return Emitted(file, files, delegation, (*_NOTES[order.precision], *half_notes(order, _HALF)))
 
 
-def _export(program: ExportedProgram, order: Order) -> Any:
+def _export(program: ExportedProgram, order: EmitOptions) -> Any:
     """The program as a ModelProto in float32, its weights in it."""
     try:
         with quiet():

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="compiling needs torch")
 import torch
 from torch import nn
 
-from edge_pipeline.compiler.backends.base import Order, half_notes, open_backend
+from edge_pipeline.compiler.backends.base import EmitOptions, half_notes, open_backend
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.errors import InputError, UnknownNameError
 from edge_pipeline.registry import BACKENDS
@@ -38,10 +38,12 @@ def test_float16_on_x86_has_a_note(backend, arch):
     x = torch.rand(1, 3, 8, 8)
     passes = passes_for(backend, precision="fp16")
     program = run_passes(exported(nn.Conv2d(3, 4, 3).eval(), x), passes, [x])
-    order = Order("forward", ["x"], ["y"], "fp16", arch=arch)
+    order = EmitOptions("forward", ["x"], ["y"], "fp16", arch=arch)
     notes = BACKENDS.load(backend).emit(program, order).notes
     assert any("gains no time on x86" in note for note in notes) == (arch == "x86_64")
 
 
 def test_float32_has_none():
-    assert half_notes(Order("forward", ["x"], ["y"], "fp32", arch="x86_64"), "it is slow") == ()
+    assert (
+        half_notes(EmitOptions("forward", ["x"], ["y"], "fp32", arch="x86_64"), "it is slow") == ()
+    )

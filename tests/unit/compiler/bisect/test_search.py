@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from edge_pipeline.compare import Tolerance
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.backends.onnx import backend as onnx_backend
 from edge_pipeline.compiler.bisect.search import bisect
 from edge_pipeline.compiler.passes.fold_constants import FoldConstants
@@ -173,7 +173,7 @@ GOOD = (fold_norm(1e-5), lower_patches((0, 1, 2, 3, 4, 5)), MergeDuplicates())
 
 def find(net, passes, backend=None, order=None, **kwargs):
     program, inputs = net
-    order = order or Order("forward", ("x", "signal"), ("y",))
+    order = order or EmitOptions("forward", ("x", "signal"), ("y",))
     return bisect(program, inputs, passes, backend, order, open_session, **kwargs)
 
 
@@ -229,7 +229,7 @@ def test_lost_halo_between_two_that_are_lowered_together():
             return editor.finish()
 
     step = Lower("lower_convolution", aten.conv2d.default, None)
-    finding = bisect(program, (x,), (step,), None, Order("f", ("x",), ("y",)), None)
+    finding = bisect(program, (x,), (step,), None, EmitOptions("f", ("x",), ("y",)), None)
     assert finding.layer == "1"
 
 
@@ -379,7 +379,7 @@ def test_a_failure_of_the_runtime_is_bisected(net, layer, moment):
         return Session(open_session(path, spec, threads))
 
     program, inputs = net
-    order = Order("forward", ("x", "signal"), ("y",))
+    order = EmitOptions("forward", ("x", "signal"), ("y",))
     backend = Recording(None)
     finding = bisect(program, inputs, (), backend, order, opener)
     assert (finding.stage, finding.layer, finding.before) == ("backend", layer, ())
@@ -428,7 +428,7 @@ class Quantising(Broken):
         ]
 
 
-INT8 = Order("forward", ("x", "signal"), ("y",), precision="int8")
+INT8 = EmitOptions("forward", ("x", "signal"), ("y",), precision="int8")
 
 
 def test_eight_bits_are_no_fault(net):
@@ -455,7 +455,7 @@ def test_fault_in_executorch(net):
     x = torch.randn(1, CHANNELS, 12, 12)
     program = exported(nn.Sequential(Block(), Block(), Block()), x)
     step = Rewrite("fault", aten.relu.default, tripled, "1")
-    order = Order("forward", ("x",), ("y",))
+    order = EmitOptions("forward", ("x",), ("y",))
     backend = SimpleNamespace(emit=lambda p, o: executorch.emit(step.run(p).program, o))
     passes = (fold_norm(1e-5), FoldConstants())
     finding = bisect(program, (x,), passes, backend, order, runtime.open_session)

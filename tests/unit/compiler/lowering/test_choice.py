@@ -1,7 +1,7 @@
 import pytest
 
 from edge_pipeline.compiler.lowering.choice import MARGIN, choose
-from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
+from edge_pipeline.compiler.lowering.convolution import ConvGeometry, ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     NATIVE,
@@ -16,7 +16,7 @@ AROUND = Padding(1, 1, "zeros")
 
 
 def call(n_out=16, n_in=16, size=(64, 64), *, kernel=3, **geometry):
-    return Call(size, (n_out, n_in, kernel, kernel), Geometry(AROUND, **geometry), bias=False)
+    return Call(size, (n_out, n_in, kernel, kernel), ConvGeometry(AROUND, **geometry), bias=False)
 
 
 def costs(cache_bytes=1 << 20, p90_error=0.0, **forms):
@@ -40,9 +40,9 @@ def test_the_fastest_that_the_model_knows_is_chosen():
 def test_strips_are_chosen_by_what_is_near():
     model = costs(stacked_columns=(1.0, 1.0, 100.0, 0.0), cache_bytes=4 << 20)
     large = call(size=(256, 256))
-    assert choose(model, large, constant=False) == Plan("stacked_columns", 2 << 20)
+    assert choose(model, large, constant=False) == ConvPlan("stacked_columns", 2 << 20)
     costly = costs(stacked_columns=(1.0, 1.0, 1.0, 10.0), cache_bytes=4 << 20)
-    assert choose(costly, large, constant=False) == Plan("stacked_columns", 0)
+    assert choose(costly, large, constant=False) == ConvPlan("stacked_columns", 0)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from edge_pipeline.compiler.lowering import convolution
 from edge_pipeline.compiler.lowering.convolution import (
     PLANS,
-    Geometry,
-    Plan,
+    ConvGeometry,
+    ConvPlan,
     convolve,
     output_size,
     plans_for,
@@ -51,7 +51,7 @@ def layers(draw, *, plain_only=False):
     stride = (1, 1) if plain_only else draw(st.tuples(*[st.integers(1, 3)] * 2))
     dilation = (1, 1) if plain_only else draw(st.tuples(*[st.integers(1, 3)] * 2))
     amounts = (kernel[0] // 2, kernel[1] // 2) if draw(st.booleans()) else (0, 0)
-    geometry = Geometry(
+    geometry = ConvGeometry(
         Padding(*amounts, draw(st.sampled_from(["reflect", "zeros"]))), stride, dilation, groups
     )
     assume(all(side >= 1 for side in output_size(size, kernel, geometry)))
@@ -71,7 +71,7 @@ def computed(x, weight, geometry, bias, plan, *, inside):
 @pytest.mark.parametrize("form", FORMS)
 @given(layers(), st.booleans())
 def test_every_form_is_the_convolution(form, layer, inside):
-    found = computed(*layer, Plan(form, 0), inside=inside)
+    found = computed(*layer, ConvPlan(form, 0), inside=inside)
     assert error(found, plain(*layer)) < TOLERANCE
 
 
@@ -81,7 +81,7 @@ def test_every_form_is_the_convolution(form, layer, inside):
 def test_strips_meet_without_a_seam(form, layer, inside):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convolution, "_FEWEST_ROWS", 2)
-        found = computed(*layer, Plan(form, 1), inside=inside)
+        found = computed(*layer, ConvPlan(form, 1), inside=inside)
     assert error(found, plain(*layer)) < TOLERANCE
 
 
@@ -96,13 +96,13 @@ def test_the_output_size_is_torchs(layer):
 def test_planted_faults_are_far_outside_the_tolerance(form):
     rng = torch.Generator().manual_seed(0)
     x, weight = torch.randn(1, 4, 16, 16, generator=rng), torch.randn(6, 4, 3, 3, generator=rng)
-    reflected = Geometry(Padding(1, 1, "reflect"))
-    whole, bias = Plan(form, 0), torch.randn(6, generator=rng)
+    reflected = ConvGeometry(Padding(1, 1, "reflect"))
+    whole, bias = ConvPlan(form, 0), torch.randn(6, generator=rng)
     expected = plain(x, weight, reflected, bias)
 
     def found(weight=weight, bias=bias, **changes):
         return convolve(
-            x, weight, Geometry(**{"padding": reflected.padding} | changes), whole, bias
+            x, weight, ConvGeometry(**{"padding": reflected.padding} | changes), whole, bias
         )
 
     assert error(found(), expected) < TOLERANCE
@@ -120,21 +120,21 @@ def test_planted_faults_are_far_outside_the_tolerance(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_strips_keep_the_widest_intermediate_within_the_limit(form):
-    geometry = Geometry(Padding(1, 1, "zeros"))
+    geometry = ConvGeometry(Padding(1, 1, "zeros"))
     shape = shape_of((256, 256), (16, 16, 3, 3), geometry)
-    rows = strip_rows(shape, Plan(form, 2 << 20))
+    rows = strip_rows(shape, ConvPlan(form, 2 << 20))
     assert rows < 256
     widest = FORMS[form].channels(shape)
     assert 4 * widest * (rows + shape.row_span) * shape.width <= 2 << 20
 
 
 def test_a_plan_is_listed_once_for_a_map_of_one_strip():
-    geometry = Geometry(Padding(1, 1, "zeros"))
+    geometry = ConvGeometry(Padding(1, 1, "zeros"))
     small = plans_for(shape_of((16, 16), (4, 4, 3, 3), geometry))
     assert small == [plan for plan in PLANS if not plan.strip_bytes]
     assert plans_for(shape_of((256, 256), (16, 16, 3, 3), geometry)) == list(PLANS)
 
 
 def test_a_plan_says_what_it_is():
-    assert str(Plan("im2col", 0)) == "im2col"
-    assert str(Plan("im2col", 2 << 20)) == "im2col/2048K"
+    assert str(ConvPlan("im2col", 0)) == "im2col"
+    assert str(ConvPlan("im2col", 2 << 20)) == "im2col/2048K"

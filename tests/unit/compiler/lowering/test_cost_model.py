@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edge_pipeline.compiler.lowering import cost_model
 from edge_pipeline.compiler.lowering.choice import choose, plans_of
-from edge_pipeline.compiler.lowering.convolution import PLANS, Geometry, Plan
+from edge_pipeline.compiler.lowering.convolution import PLANS, ConvGeometry, ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     NATIVE,
@@ -20,7 +20,7 @@ from edge_pipeline.compiler.lowering.padding import Padding
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 
-SAME = Geometry(Padding(1, 1, "zeros"))
+SAME = ConvGeometry(Padding(1, 1, "zeros"))
 QUALITY = {
     "median_error": 0.0,
     "p90_error": 0.0,
@@ -41,7 +41,7 @@ def costs(lanes=1, cache_bytes=1 << 20, **forms):
     return BackendCosts.model_validate(fields | {"quality": QUALITY})
 
 
-@pytest.mark.parametrize("plan", [NATIVE, Plan("im2col", 0)])
+@pytest.mark.parametrize("plan", [NATIVE, ConvPlan("im2col", 0)])
 def test_flops_are_counted_by_hand(plan):
     work = work_of(call(), plan, 1, 1)
     assert work.flops == 2 * 16 * 16 * 9 * 64 * 64
@@ -50,7 +50,7 @@ def test_flops_are_counted_by_hand(plan):
 def test_lanes_that_stay_empty_count():
     assert work_of(call(n_out=3), CONSTANT, 1, 16).flops == work_of(call(), CONSTANT, 1, 1).flops
     # A matrix product has no such lanes.
-    plan = Plan("im2col", 0)
+    plan = ConvPlan("im2col", 0)
     assert work_of(call(n_out=3), plan, 1, 16) == work_of(call(n_out=3), plan, 1, 1)
 
 
@@ -69,7 +69,7 @@ def test_near_and_far_are_all_that_is_moved(plan, cache_bytes):
 
 
 def test_a_bias_is_cheaper_with_the_product():
-    plan = Plan("stacked_columns", 0)
+    plan = ConvPlan("stacked_columns", 0)
     with_bias, without = (work_of(call(bias=b), plan, 1, 1) for b in (True, False))
     extra = with_bias.far_bytes - without.far_bytes
     assert 0 < extra < 2 * 4 * 16 * 64 * 64  # less than the addition's own map, read and written

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from edge_pipeline.compiler.lowering.choice import choose
-from edge_pipeline.compiler.lowering.convolution import Geometry, Plan
+from edge_pipeline.compiler.lowering.convolution import ConvGeometry, ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     BackendCosts,
@@ -77,7 +77,7 @@ def test_a_computed_weight_leaves_no_convolution(
 def test_a_plan_that_is_given_is_followed_and_noted(form, bias):
     inputs = [torch.rand(1, 3, 9, 8), torch.randn(4, 3, 3, 3)] + [torch.randn(4)] * bias
     program = exported(lambda x, w, *b: torch.conv2d(x, w, *b), *inputs)
-    step = LowerConvolution("executorch", plan=Plan(form, 0))
+    step = LowerConvolution("executorch", plan=ConvPlan(form, 0))
     result = run_checked(step, program, *inputs, tolerance=3e-6)
     assert form in result.notes[0]
     # With the product or after it; never both.
@@ -92,7 +92,7 @@ def test_a_constant_one_is_lowered_where_the_costs_say_so(n_in, n_out):
     x = torch.rand(1, n_in, 32, 32)
     result = run_checked(LOWER, exported(nn.Conv2d(n_in, n_out, 3, padding=1), x), x)
     costs = load_costs("x86_epyc").backends["executorch"]
-    geometry = Geometry(Padding(1, 1, "zeros"))
+    geometry = ConvGeometry(Padding(1, 1, "zeros"))
     call = Call((32, 32), (n_out, n_in, 3, 3), geometry, bias=True)
     assert result.modified == (choose(costs, call, constant=True) != CONSTANT)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.precision.kept_float import Step, input_layers, steps_of
 from edge_pipeline.registry import BACKENDS
@@ -88,7 +88,7 @@ def test_litert_keeps_them_too():
     x = torch.rand(1, 3, 16, 16)
     passes = passes_for("litert", precision="int8")
     program = run_passes(exported(Skipping().eval(), x), passes, [x])
-    order = Order("forward", ["x"], ["y"], "int8", samples=[(x,)])
+    order = EmitOptions("forward", ["x"], ["y"], "int8", samples=[(x,)])
     (data,) = BACKENDS.load("litert").emit(program, order).files.values()
     kinds = [o.types for o in place(data).operators if o.kind == "CONV_2D"]
     assert len(kinds) == 4

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from coremltools.proto import Model_pb2
 from torch import nn
 
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.backends.coreml import backend
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.errors import CompileError
@@ -66,7 +66,7 @@ class TestHyperConv:
     @staticmethod
     def compare(module, inputs, names, precision, folder):
         program = run_passes(exported(module, *inputs), passes_for("coreml"), inputs)
-        order = Order("forward", names, ["rgb"], precision, [inputs])
+        order = EmitOptions("forward", names, ["rgb"], precision, [inputs])
         files = backend.emit(program, order)
         evaluator, outputs = evaluated(files, folder, *inputs)
         assert {kind.dtype for kind in evaluator.inputs.values()} == {"float32"}
@@ -248,7 +248,7 @@ class TestRefusals:
     def test_names_that_become_one(self):
         program = exported(lambda a, b: a + b, torch.rand(1, 2), torch.rand(1, 2))
         with pytest.raises(CompileError, match="several tensors as a_b; rename"):
-            backend.emit(program, Order("forward", ["a.b", "a_b"], ["y"]))
+            backend.emit(program, EmitOptions("forward", ["a.b", "a_b"], ["y"]))
 
 
 def test_constant_weights_may_be_dilated_and_transposed(tmp_path):
@@ -282,10 +282,10 @@ import warnings
 import torch
 warnings.simplefilter("ignore")  # torch's own export warns of torch
 from edge_pipeline.compiler.backends.coreml import backend as coreml
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 x = torch.rand(1, 2, 6, 6)
 program = torch.export.export(torch.nn.Conv2d(2, 3, 3), (x,)).run_decompositions({})
-coreml.emit(program, Order("forward", ["x"], ["y"], "int8", [(x,)]))
+coreml.emit(program, EmitOptions("forward", ["x"], ["y"], "int8", [(x,)]))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.errors import DelegationError, MissingExtraError, UnknownNameError
 from edge_pipeline.registry import BACKENDS, RUNTIMES
 from tests.programs import exported
 
-ORDER = Order("forward", ("x",), ("y",))
+ORDER = EmitOptions("forward", ("x",), ("y",))
 PARTITIONERS = {
     "executorch_coreml": "executorch.backends.apple.coreml.partition",
     "executorch_vulkan": "executorch.backends.vulkan.partitioner.vulkan_partitioner",
@@ -57,7 +57,7 @@ def loaded(name):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_all_of_a_constant_network_is_delegated(name, precision, constant, capfd):
     level = logging.getLogger().level
-    emitted = loaded(name).emit(constant, Order("forward", ("x",), ("y",), precision))
+    emitted = loaded(name).emit(constant, EmitOptions("forward", ("x",), ("y",), precision))
     assert emitted.delegation.outside == {}
     assert emitted.delegation.delegated["gelu"] == 1
     assert b"ET" in emitted.files["forward.pte"][4:8]

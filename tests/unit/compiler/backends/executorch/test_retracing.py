@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.backends.executorch import edge, retracing
 from edge_pipeline.compiler.backends.executorch import xnnpack as backend
 from tests.programs import exported
@@ -27,7 +27,7 @@ def _upsampled(x):
 @pytest.mark.parametrize("function", [_shares, _upsampled])
 def test_the_same_bytes_with_and_without(function, monkeypatch):
     program = exported(function, torch.rand(1, 2, 8, 8))
-    order = Order("forward", ("x",), ("y",))
+    order = EmitOptions("forward", ("x",), ("y",))
     short = backend.emit(program, order).files
     monkeypatch.setattr(edge, "brief", contextlib.nullcontext)
     assert backend.emit(program, order).files == short

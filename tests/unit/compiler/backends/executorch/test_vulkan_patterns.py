@@ -9,7 +9,7 @@ pytest.importorskip("executorch.exir", reason="the extra executorch is not insta
 import torch
 from torch import nn
 
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.backends.executorch import vulkan
 from edge_pipeline.errors import DelegationError, MissingExtraError
 from tests.programs import exported
@@ -36,7 +36,7 @@ def test_patterns_of_language_models_are_not_exported_and_come_back(monkeypatch)
     for entry in before.values():
         if entry.get_graphs_fn is not None:
             monkeypatch.setattr(entry, "get_graphs_fn", exported_anew)
-    order = Order("forward", ["x"], ["y"])
+    order = EmitOptions("forward", ["x"], ["y"])
     with pytest.raises(DelegationError, match="cumsum"):
         vulkan.emit(exported(Summing(), torch.rand(1, 3, 8, 8)), order)
     conv = exported(nn.Conv2d(3, 4, 3).eval(), torch.rand(1, 3, 8, 8))

@@ -11,7 +11,7 @@ from torch import nn
 
 from edge_pipeline.artifact.manifest import Delegation, ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.backends.executorch import xnnpack as backend
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.program import run_program
@@ -19,7 +19,7 @@ from edge_pipeline.errors import CompileError, DelegationError, RuntimeFailure
 from edge_pipeline.runtime.executorch import open_session
 from tests.programs import exported
 
-ORDER = Order("forward", ("x",), ("y",))
+ORDER = EmitOptions("forward", ("x",), ("y",))
 SIZE = (1, 3, 16, 24)
 _LOGGERS = "executorch.backends.xnnpack.partition"
 
@@ -73,7 +73,7 @@ def constant():
 
 
 def ordered(**fields):
-    return Order("forward", ("x",), ("y",), **fields)
+    return EmitOptions("forward", ("x",), ("y",), **fields)
 
 
 def open_emitted(emitted, program, folder):

@@ -9,7 +9,7 @@ from torch import nn
 
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.backends.base import Emitted, Order
+from edge_pipeline.compiler.backends.base import EmitOptions, Emitted
 from edge_pipeline.compiler.backends.litert import backend
 from edge_pipeline.compiler.passes.lower_clamp import LowerClamp
 from edge_pipeline.compiler.passes.lower_padding import LowerPadding
@@ -59,7 +59,7 @@ def emitted(source, *inputs, steps=STEPS, **order) -> tuple[Emitted, list]:
     program = exported(source, *inputs)
     lowered = run_passes(program, steps, inputs)
     names = [f"in.{i}" for i in range(len(inputs))]
-    return backend.emit(lowered, Order("forward", names, ["out"], **order)), run_program(
+    return backend.emit(lowered, EmitOptions("forward", names, ["out"], **order)), run_program(
         program, inputs
     )
 

@@ -162,7 +162,7 @@ class TestTheRealOne:
     def test_a_predictor_in_every_precision(self, tmp_path: Path, precision: Precision) -> None:
         torch = pytest.importorskip("torch")
         pytest.importorskip("litert_torch", reason="the litert extra is not installed")
-        from edge_pipeline.compiler.backends.base import Order
+        from edge_pipeline.compiler.backends.base import EmitOptions
         from edge_pipeline.compiler.backends.litert import backend as litert
         from tests.programs import exported
 
@@ -172,7 +172,7 @@ class TestTheRealOne:
             layers[2].weight[0] *= 30
         network = torch.nn.Sequential(*layers).eval()
         samples = tuple((torch.rand(1, 2) * 2.5,) for _ in range(32))
-        order = Order("forward", ["x"], ["y"], precision=precision, samples=samples)
+        order = EmitOptions("forward", ["x"], ["y"], precision=precision, samples=samples)
         emitted = litert.emit(exported(network, torch.from_numpy(X)), order)
         (tmp_path / "m.tflite").write_bytes(emitted.files["forward.tflite"])
         expected = network(torch.from_numpy(X)).detach().numpy()

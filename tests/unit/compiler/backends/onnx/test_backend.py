@@ -15,7 +15,7 @@ from torch import nn
 from torch.export import Dim
 
 from edge_pipeline.artifact.constants import locate, patch
-from edge_pipeline.compiler.backends.base import Order
+from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.backends.onnx import backend
 from edge_pipeline.errors import CompileError
 from tests.programs import exported
@@ -31,7 +31,7 @@ class Network(nn.Module):
         return F.interpolate(F.max_pool2d(y, 4), scale_factor=8.0, mode="bilinear")
 
 
-ORDER = Order("forward", ["packed"], ["rgb"])
+ORDER = EmitOptions("forward", ["packed"], ["rgb"])
 
 
 def session_of(emitted, folder):
@@ -60,7 +60,7 @@ def emitted(program):
 
 
 def of_precision(program, precision, samples=()):
-    order = Order("forward", ["packed"], ["rgb"], precision, samples)
+    order = EmitOptions("forward", ["packed"], ["rgb"], precision, samples)
     return backend.emit(program, order)
 
 
@@ -134,7 +134,7 @@ def test_int8_leaves_computed_weights_alone():
         return torch.conv2d(torch.conv2d(x, torch.ones(3, 3, 1, 1)), weight)
 
     inputs = torch.rand(1, 3, 8, 8), torch.rand(4, 3, 3, 3)
-    order = Order("forward", ["x", "w"], ["y"], "int8", [inputs])
+    order = EmitOptions("forward", ["x", "w"], ["y"], "int8", [inputs])
     emitted = backend.emit(exported(computed, *inputs), order)
     model = onnx.load_from_string(emitted.files["forward.onnx"])
     made_by = {name: node.op_type for node in model.graph.node for name in node.output}
@@ -151,7 +151,7 @@ def normalised(x):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_tiny_epsilon_is_kept(precision):
     x = torch.zeros(1, 2, 3, 3)
-    emitted = backend.emit(exported(normalised, x), Order("forward", ["x"], ["y"], precision))
+    emitted = backend.emit(exported(normalised, x), EmitOptions("forward", ["x"], ["y"], precision))
     # Without it, this is zero by zero.
     assert (run(emitted, x=x) == 0).all()
 
@@ -162,7 +162,7 @@ def test_fp16_refuses_a_weight_beyond_its_range():
 
     x = torch.rand(1, 2, 4, 4)
     with pytest.raises(CompileError, match="half precision ends at 65504"):
-        backend.emit(exported(large, x), Order("forward", ["x"], ["y"], "fp16"))
+        backend.emit(exported(large, x), EmitOptions("forward", ["x"], ["y"], "fp16"))
 
 
 def test_an_input_may_be_an_output_and_an_output_be_used_again():
@@ -171,7 +171,7 @@ def test_an_input_may_be_an_output_and_an_output_be_used_again():
         return y, y + x, x * 1.0
 
     x = torch.rand(1, 2, 4, 4)
-    order = Order("forward", ["x"], ["a", "b", "c"], "fp16")
+    order = EmitOptions("forward", ["x"], ["a", "b", "c"], "fp16")
     emitted = backend.emit(exported(both, x), order)
     with tempfile.TemporaryDirectory() as folder:
         found = session_of(emitted, Path(folder)).run(None, {"x": x.numpy()})
@@ -192,7 +192,7 @@ def test_weights_lie_beside_the_model_and_can_be_exchanged(precision):
             return self.last(self.conv(x))
 
     x = torch.rand(1, 2, 8, 8)
-    order = Order("forward", ["x"], ["y"], precision)
+    order = EmitOptions("forward", ["x"], ["y"], precision)
     networks = One(1), One(2)
     first, second = (backend.emit(exported(network, x), order) for network in networks)
     old, new = (
@@ -218,12 +218,14 @@ def clamped(x, weight):
 def test_a_clamp_stays_in_blocks():
     weight = torch.randn(2, 3, 1, 1)
     x = torch.randn(1, 3, 4, 5)
-    emitted = backend.emit(exported(lambda x: clamped(x, weight), x), Order("f", ["x"], ["y"]))
+    emitted = backend.emit(
+        exported(lambda x: clamped(x, weight), x), EmitOptions("f", ["x"], ["y"])
+    )
     counts = emitted.delegation.delegated
     assert (counts["HardSigmoid"], counts["Clip"]) == (1, 1)
     np.testing.assert_allclose(run(emitted, x=x), clamped(x, weight), atol=1e-6)
     # A convolution with computed weights is not done in blocks.
-    order = Order("f", ["x", "w"], ["y"])
+    order = EmitOptions("f", ["x", "w"], ["y"])
     assert (
         "HardSigmoid" not in backend.emit(exported(clamped, x, weight), order).delegation.delegated
     )
@@ -235,7 +237,7 @@ def test_a_clamp_to_other_limits_is_no_hard_sigmoid(limits):
         return torch.conv2d(x, torch.ones(2, 3, 1, 1)).clamp(*limits)
 
     x = torch.linspace(-4, 4, 60).reshape(1, 3, 4, 5)
-    emitted = backend.emit(exported(network, x), Order("f", ["x"], ["y"]))
+    emitted = backend.emit(exported(network, x), EmitOptions("f", ["x"], ["y"]))
     assert "HardSigmoid" not in emitted.delegation.delegated
     np.testing.assert_allclose(run(emitted, x=x), network(x), atol=1e-5)
 
@@ -247,7 +249,7 @@ def test_every_operator_that_onnx_lacks_is_named_at_once():
 
     x = torch.rand(1, 3, 4, 4)
     with pytest.raises(CompileError) as caught:
-        backend.emit(exported(nn.Sequential(Special()), x), Order("forward", ["x"], ["y"]))
+        backend.emit(exported(nn.Sequential(Special()), x), EmitOptions("forward", ["x"], ["y"]))
     heading, *lines = str(caught.value).splitlines()
     assert heading == "2 operators cannot be written in ONNX:"
     assert "bessel_j0" in lines[0]
