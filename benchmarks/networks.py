@@ -87,7 +87,9 @@ class Row:
         return f"{share} | {self.error:.1e} | {time} | {middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def prepared(name: str, known: Known, backends: Sequence[str], folder: Path) -> list[Row]:
+def prepared(
+    name: str, known: Known, backends: Sequence[str], folder: Path, precision: str
+) -> list[Row]:
     """Compile and export a network for every runtime, and compare the compiled with eager."""
     import torch
 
@@ -96,7 +98,7 @@ def prepared(name: str, known: Known, backends: Sequence[str], folder: Path) -> 
     rows = []
     for backend in backends:
         print(f"compiling {name} for {backend}", file=sys.stderr)
-        row, place = Row(backend), folder / f"{name}-{backend}"
+        row, place = Row(backend), folder / f"{name}-{backend}-{precision}"
         rows.append(row)
         network = known.build()
         example = {key: drawn(shape, i) for i, (key, shape) in enumerate(known.timed.items())}
@@ -105,7 +107,9 @@ def prepared(name: str, known: Known, backends: Sequence[str], folder: Path) -> 
             row.artifact = (
                 Artifact.open(place)
                 if kept
-                else edge_pipeline.compile(network, example, place, backend=backend)
+                else edge_pipeline.compile(
+                    network, example, place, backend=backend, precision=precision
+                )
             )
         except EdgePipelineError as error:
             row.said = str(error).splitlines()[0]
@@ -165,7 +169,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="names of networks, with commas")
     parser.add_argument("--backends", default=",".join(RUNTIMES))
-    parser.add_argument("--runs", type=int, default=MIN_RUNS)
+    parser.add_argument("--runs", type=int, default=MIN_RUNS, help="0 measures no times")
+    parser.add_argument("--precision", default="fp32", help="fp32, fp16 or int8; plain is fp32")
     parser.add_argument("--keep", type=Path, help="folder of artifacts to use again")
     parser.add_argument("--check", action="store_true", help="fail if a network is slower")
     arguments = parser.parse_args()
@@ -180,9 +185,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            rows = prepared(name, NETWORKS[name], backends, folder)
-            timed(name, rows, folder, Plan(runs=arguments.runs), cpu)
+        ready = {
+            name: prepared(name, NETWORKS[name], backends, folder, arguments.precision)
+            for name in names
+        }
+        for name, rows in ready.items():
+            if arguments.runs:
+                timed(name, rows, folder, Plan(runs=arguments.runs), cpu)
             for row in rows:
                 print(f"| {name} | {RUNTIMES[row.backend]} | {row.cells()} |", flush=True)
                 if row.ours and row.theirs and row.ratios()[1] < LEAST:

@@ -7,6 +7,7 @@ neither torch nor any runtime.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reads this when it is imported. Without it, it writes a device id and an event
+# database into the user's cache folder and looks up a telemetry host. SECURITY.md has more.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULES = {
     "Artifact": "edge_pipeline.artifact.store",
