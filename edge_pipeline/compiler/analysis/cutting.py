@@ -1,4 +1,4 @@
-"""Cut a part out of a program: it has other outputs, and takes some values as inputs."""
+"""Cut a part out of a program: change its outputs, and turn some of its values into inputs."""
 
 from __future__ import annotations
 

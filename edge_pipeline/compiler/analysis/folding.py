@@ -1,4 +1,4 @@
-"""Compute values that depend on constants only ahead of time."""
+"""Compute ahead of time the values that depend only on constants."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def known_values(editor: Editor, *, numbers: bool = False) -> dict[fx.Node, Any]
 
 
 def is_sourceless(node: fx.Node) -> bool:
-    """Return whether an operator makes a tensor from numbers alone, neither random nor unset."""
+    """Return whether an operator makes a tensor from numbers alone, except random or empty ones."""
     target: Any = node.target
     if not isinstance(target, torch._ops.OpOverload) or not isinstance(node.meta["val"], Tensor):
         return False

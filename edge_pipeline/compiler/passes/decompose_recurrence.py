@@ -47,7 +47,7 @@ class DecomposeRecurrence:
             if isinstance(origin, fx.Node) and origin.target in _OPERATORS:
                 self._write(editor, node, origin)
         for node in editor.calls(*_OPERATORS):
-            if not node.users:  # torch keeps the operator, since dropout is an effect
+            if not node.users:  # torch keeps the operator, since dropout is a side effect
                 editor.graph.erase_node(node)
         return editor.finish()
 

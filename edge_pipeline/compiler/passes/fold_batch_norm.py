@@ -1,4 +1,4 @@
-"""Fold batch norm of inference into the weights before it."""
+"""Fold batch norm at inference into the weights of the convolution before it."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ class FoldBatchNorm:
     becomes
     conv2d(x, scale * weight, shift)
 
-    Transposed and grouped convolutions likewise. The shift is added after the views of a patch-wise
-    convolution, so that the lowering still recognises its pattern; if a mapper computes the bias,
-    the shift goes into the mapper's bias. A norm without a convolution of its own before it becomes
-    a 1x1 depth-wise convolution, which reads and writes the map once; a product and a sum do so
-    twice. Arithmetic is in float64 and rounded once.
+    Transposed and grouped convolutions are treated likewise. The shift is added after the views of
+    a patch-wise convolution, so that the lowering still recognises its pattern; if a mapper
+    computes the bias, the shift goes into the mapper's bias. A norm without a convolution of its
+    own before it becomes a 1x1 depth-wise convolution, which reads and writes the map once; a
+    product and a sum do so twice. Arithmetic is in float64 and rounded once.
     """
 
     name = "fold_batch_norm"
@@ -135,7 +135,7 @@ def _read(editor: Editor, node: fx.Node) -> _Norm | str:
 
 
 def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
-    """Fold into the convolution before; if it is impossible, raise Refusal without any change."""
+    """Fold the norm into the convolution before it, or raise Refusal before any change."""
     convolution, *movements = chain(norm.source)
     if convolution.target not in (*CONVOLUTIONS, *_TRANSPOSED):
         raise Refusal("no convolution feeds it")

@@ -1,4 +1,4 @@
-"""Fold constants: compute values that depend on constants only ahead of time."""
+"""Fold constants: compute ahead of time the values that depend only on constants."""
 
 from __future__ import annotations
 

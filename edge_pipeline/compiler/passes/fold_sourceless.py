@@ -22,7 +22,7 @@ class FoldSourceless:
     Operators such as `zeros_like`, which read only a shape, are computed too.
 
     Args:
-        limit_bytes: Size of the largest constant; an operator with a larger result stays.
+        limit_bytes: Largest size of a constant, in bytes; an operator with a larger result stays.
     """
 
     name = "fold_sourceless"

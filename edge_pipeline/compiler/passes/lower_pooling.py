@@ -143,7 +143,7 @@ def _state(editor: Editor, node: fx.Node, source: fx.Node) -> None:
         return y
 
     ones = torch.ones(1, 1, *size, dtype=value_of(source).dtype)
-    factors = _AVERAGE(ones, *node.args[1:]) / plain(ones)  # the ratio of the divisors
+    factors = _AVERAGE(ones, *node.args[1:]) / plain(ones)  # ratio of divisors
     if bool((factors == 1).all()):
         editor.replace(node, plain, [source], "average pooling was written without its own padding")
         return

@@ -104,7 +104,7 @@ class LowerRank:
                 args = [args[0], dims]
             return _reshaped(target(*args, **node.kwargs), shape)
 
-        editor.replace(node, merged, operands, f"{target} uses {len(groups)} of {rank} axes")
+        editor.replace(node, merged, operands, f"merged {rank} axes of {target} to {len(groups)}")
 
     def _permute(self, editor: Editor, node: fx.Node) -> None:
         source: Any = node.args[0]

@@ -1,4 +1,4 @@
-"""Lower repetition: give a concatenation of one tensor with itself two different operands."""
+"""Lower repetition: give the concatenation of a tensor with itself two different operands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LowerRepetition:
     cat([x, x, ...], d) -> cat([x, x * 1.0, ...], d), where x is the only operand
 
     ExecuTorch's partitioner counts the different operands, and leaves a cat of only one outside.
-    Patches of two pixels' width lead to it: the reflection of one is the neighbour of the next.
+    Patches two pixels wide cause this: the reflection of one pixel is the neighbour of the next.
     """
 
     name = "lower_repetition"

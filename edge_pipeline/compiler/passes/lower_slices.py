@@ -41,7 +41,7 @@ class LowerSlices:
     why = "XNNPACK slices only in steps of one, and supports no indices"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Rewrite all slices except computed indices, indices of several axes and dynamic shapes."""
+        """Rewrite all slices, except by computed or multi-axis indices or of dynamic shape."""
         editor = Editor(program)
         for node in editor.calls(_SLICE, _FLIP, _ROLL, _CHOICE, _INDEX, *_PADS):
             source: Any = node.args[0]
@@ -117,7 +117,7 @@ def _indices(editor: Editor, node: fx.Node, source: fx.Node) -> list[tuple[int, 
 
 
 def _padded(node: fx.Node, shape: list[int]) -> list[tuple[int, list[int]]]:
-    """Return the source indices of a padded map by axis; empty if it is padded by a constant."""
+    """Return the source indices of a padded map by axis; empty if it is padded by constants."""
     amounts: Any = node.args[1]
     mode: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
     if node.target is not _PADS[0]:

@@ -48,8 +48,8 @@ class NarrowBeforeResize:
 
     Bilinear resizing consists of a resizing of columns and one of rows. The latter mixes no columns
     or channels, so operations along columns may come before it. ONNX Runtime computes 16 channels
-    at a time: a layer from 16 to 3 channels costs a quarter at half the rows, since it uses 9 of 16
-    channels instead of 3 of 16. For measurements see decision 10.
+    at a time: a layer from 16 to 3 channels costs a quarter as much at half the rows, since it
+    uses 9 of 16 channels instead of 3 of 16. For measurements see decision 10.
     """
 
     name = "narrow_before_resize"

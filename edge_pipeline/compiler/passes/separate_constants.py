@@ -1,4 +1,4 @@
-"""Separate constants: let nothing else use what a convolution or a linear layer packs."""
+"""Separate constants: copy those that one operator packs and another operator reads."""
 
 from __future__ import annotations
 
