@@ -1,3 +1,3 @@
-"""What the graph of a program tells: constants, movements, computed weights."""
+"""Analyses of a program's graph: constants, data movement, computed weights."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Weights that a program computes: where they are, what they depend on, where to cut them off."""
+"""Find the weights that a program computes, their dependences, and where to cut them off."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CONVOLUTIONS = (
     _ATEN.convolution.default,
 )
 _LINEAR = (_ATEN.linear.default,)
-# Products of two tensors: the places of the two factors among the arguments.
+# Products of two tensors, with the positions of the two factors among the arguments.
 _PRODUCTS: dict[Any, tuple[int, int]] = {
     _ATEN.mm.default: (0, 1),
     _ATEN.bmm.default: (0, 1),
@@ -39,7 +39,7 @@ _PRODUCTS: dict[Any, tuple[int, int]] = {
     _ATEN.addmm.default: (1, 2),
     _ATEN.baddbmm.default: (1, 2),
 }
-# Operators that can turn a map into one value for all of its pixels, by the name's beginning.
+# Operators that can reduce a map to one value for all pixels, by the beginning of the name.
 _REDUCING = (
     "adaptive_avg_pool",
     "adaptive_max_pool",
@@ -56,7 +56,7 @@ _REDUCING = (
     "var",
 )
 
-# Operators that can give one value to many pixels, likewise.
+# Operators that can copy one value to many pixels, by the beginning of the name.
 _SPREADING = ("expand", "repeat", "upsample")
 _GAINS = (_ATEN.mul.Tensor, _ATEN.div.Tensor)
 
@@ -65,12 +65,12 @@ Kind = Literal["capture", "sample", "patch"]
 
 
 class Extent(IntEnum):
-    """What a value depends on, and whether it has pixels.
+    """The kind of data that a value depends on, and whether the value has pixels.
 
     Attributes:
-        CONSTANT: on parameters and constants alone.
-        GLOBAL: on inputs, without an axis of pixels: a pooled feature, a computed weight.
-        MAP: on inputs, pixel by pixel.
+        CONSTANT: The value depends on parameters and constants only.
+        GLOBAL: The value depends on inputs and has no pixels: a pooled feature, a computed weight.
+        MAP: The value depends on inputs and has pixels.
     """
 
     CONSTANT = 0
@@ -83,12 +83,12 @@ class ComputedWeight:
     """A convolution or product whose weight is computed from inputs.
 
     Attributes:
-        node: the operator.
-        weight: the operator that computes its weight.
-        layer: the module of the source network.
-        operand: `weight` of a convolution or linear layer, or `factor` of a product.
+        node: The operator.
+        weight: The operator that computes its weight.
+        layer: The module of the source network that the operator belongs to, as in `layer_of`.
+        operand: `weight` for a convolution or linear layer, `factor` for a product.
         kind: `capture` if one set of weights serves the whole input, `sample` if each sample of a
-            batch has its own, `patch` if they differ over the picture.
+            batch has its own set, `patch` if the weights differ between parts of the picture.
     """
 
     node: fx.Node
@@ -99,14 +99,14 @@ class ComputedWeight:
 
 
 def extents(program: ExportedProgram) -> dict[fx.Node, Extent]:
-    """Classify every operator and input of a program that carries a tensor.
+    """Classify every input and operator of a program.
 
-    A value is a map if an input that it depends on is one, until a reduction over the pixels:
-    an operator that returns one pixel, or that returns two axes or fewer after a mean, a maximum,
-    a sum or a matrix product. A value of one pixel that is spread over many becomes a map.
+    A value is a map if it depends on an input that is a map, until a reduction over the pixels:
+    an operator that returns one pixel, or that returns at most two axes after a mean, a maximum,
+    a sum or a matrix product. A value of one pixel that is copied to many pixels becomes a map.
 
     Args:
-        program: functional; inputs of three axes or more are maps.
+        program: A functional program; its inputs with at least three axes are maps.
     """
     constants = constants_of(program)
     samples = _samples(n for n in program.graph.nodes if n.name not in constants)
@@ -128,19 +128,19 @@ def extents(program: ExportedProgram) -> dict[fx.Node, Extent]:
 
 
 def _samples(nodes: Iterable[fx.Node]) -> int:
-    """The largest first axis of the inputs among nodes; 1 if there are none."""
+    """Return the largest size of the first axis among input nodes; 1 if there are none."""
     values = [node.meta.get("val") for node in nodes if node.op == "placeholder"]
     sizes = [v.shape[0] for v in values if isinstance(v, Tensor) and v.dim() > 1]
     return max((size for size in sizes if isinstance(size, int)), default=1)
 
 
 def _has_no_pixels(node: fx.Node, samples: int) -> bool:
-    """Whether an operator on a map returns a value for the whole map."""
+    """Return whether an operator on a map returns one value for the whole map."""
     value = node.meta.get("val")
     if not isinstance(value, Tensor):
         return False
     if node.target in _PRODUCTS or node.target in _LINEAR:
-        # More rows than samples are pixels, as in attention.
+        # If there are more rows than samples, the rows are pixels, as in attention.
         rows = value.shape[0] if value.dim() == 2 else 1
         return value.dim() <= 2 and isinstance(rows, int) and rows <= samples
     if value.dim() <= 2:
@@ -149,7 +149,7 @@ def _has_no_pixels(node: fx.Node, samples: int) -> bool:
 
 
 def _spreads(node: fx.Node, samples: int) -> bool:
-    """Whether an operator makes a map of [N, C, 1, 1]."""
+    """Return whether an operator copies [N, C, 1, 1] to many pixels."""
     if not _is_named(node, _SPREADING) or not isinstance(node.args[0], fx.Node):
         return False
     old, new = node.args[0].meta.get("val"), node.meta.get("val")
@@ -160,14 +160,14 @@ def _spreads(node: fx.Node, samples: int) -> bool:
 
 
 def _is_named(node: fx.Node, beginnings: tuple[str, ...]) -> bool:
-    """Whether the name of an operator has one of the beginnings."""
+    """Return whether the name of an operator starts with one of `beginnings`."""
     if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
         node = node.args[0]  # one of the results of an operator such as max.dim
     return str(node.target).removeprefix("aten.").startswith(beginnings)
 
 
 def _is_pixel(value: Tensor) -> bool:
-    """Whether a map has a single pixel."""
+    """Return whether a map has a single pixel."""
     return all(map(_is_one, value.shape[2:]))
 
 
@@ -178,10 +178,10 @@ def _is_one(size: int | torch.SymInt) -> bool:
 def computed_weights(program: ExportedProgram) -> tuple[ComputedWeight, ...]:
     """Find the convolutions and products whose weights are computed from inputs.
 
-    The product of two maps, as attention has it, has no weights.
+    A product of two maps, as in attention, has no weights.
 
     Args:
-        program: functional.
+        program: A functional program.
     """
     return _weights(program, extents(program))
 
@@ -195,7 +195,7 @@ def _weights(program: ExportedProgram, known: dict[fx.Node, Extent]) -> tuple[Co
 
 
 def _places(node: fx.Node, known: dict[fx.Node, Extent]) -> Iterator[tuple[fx.Node, Operand]]:
-    """The computed operands of a node that are weights."""
+    """Yield the computed operands of a node that are weights."""
     if node.target in (*_CONVOLUTIONS, *_LINEAR):
         weight = node.args[1]
         if isinstance(weight, fx.Node) and known[weight] is not Extent.CONSTANT:
@@ -219,20 +219,20 @@ def _weight(
 
 
 def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
-    """Find where to cut a program into a predictor of weights and a path that uses them.
+    """Find where to cut a program into a filter predictor and a path that uses the weights.
 
-    The computed weights of one capture are cut off with the computed biases of the same
-    convolutions and linear layers, and besides them every global value, such as a gain, for which
-    the path would otherwise have to compute maps that it does not need. What it can compute from
+    The cut contains the computed weights that serve a capture or a sample, the computed biases of
+    the same convolutions and linear layers, and every global value, such as a gain, for which the
+    path would otherwise compute maps that it does not need. A value that the path can compute from
     its own maps, such as a squeeze-and-excitation gate, stays in the path.
 
     Args:
-        program: functional.
+        program: A functional program.
 
     Returns:
         The operators at the cut, in the graph's order, with unique names such as `conv1.weight`,
-        `conv1.bias`, `conv1.gain`; empty if there is nothing to cut off, or all computed weights
-        differ over the picture.
+        `conv1.bias`, `conv1.gain`; empty if there is nothing to cut off, or if all computed
+        weights differ between parts of the picture.
     """
     known = extents(program)
     found = _weights(program, known)
@@ -249,8 +249,8 @@ def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
     }
     (end,) = [node for node in program.graph.nodes if node.op == "output"]
     path = _ancestors([end], stop=cut | candidates)
-    # All of them against the weights alone: of two values of which one follows from the other, the
-    # path takes both, and computes nothing from what it is given.
+    # Each candidate is compared with the cut at the weights and biases only: if one candidate
+    # depends on another, both are cut, and the path computes neither of them.
     reasons = {node: _ancestors([node], stop=cut) - path for node in candidates - cut}
     cut |= {
         node
@@ -261,14 +261,14 @@ def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
 
 
 def _biases(weights: Iterable[ComputedWeight], known: dict[fx.Node, Extent]) -> set[fx.Node]:
-    """The computed biases of the convolutions and linear layers whose weights are computed."""
+    """Return the computed biases of the convolutions and linear layers in `weights`."""
     operands = [w.node.args[2] for w in weights if w.operand == "weight" and len(w.node.args) > 2]
     nodes = (operand for operand in operands if isinstance(operand, fx.Node))
     return {node for node in nodes if known[node] is Extent.GLOBAL and node.op == "call_function"}
 
 
 def _ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node]) -> set[fx.Node]:
-    """The operands of `nodes`, theirs, and so on, without those of nodes in `stop`."""
+    """Return `nodes` and every node that they depend on, up to and without those in `stop`."""
     queue, seen = list(nodes), set(nodes)
     while queue:
         for operand in queue.pop().all_input_nodes:
@@ -279,7 +279,7 @@ def _ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node]) -> set[fx.Node]:
 
 
 def _named(nodes: list[fx.Node], weights: list[ComputedWeight]) -> dict[fx.Node, str]:
-    """Names by the layer that uses each value; a second one of the same layer gets a number."""
+    """Name each value after the layer that uses it; a repeated name gets a number."""
     operands = {w.weight: f"{nearest_layer(w.node)}.{w.operand}" for w in weights}
     found: dict[fx.Node, str] = {}
     for node in nodes:

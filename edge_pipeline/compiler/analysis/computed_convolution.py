@@ -1,4 +1,4 @@
-"""Convolutions whose weights are computed for the whole input: what follows can go into them."""
+"""Scale convolutions whose weights are computed once for the whole input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_pipeline.compiler.program import Editor, value_of
 __all__ = ["CONVOLUTIONS", "change_nothing", "scale_computed", "serves_input"]
 
 _ATEN = torch.ops.aten
-# Those whose weight has the output channels first.
+# Convolutions whose weight has the output channels as its first axis.
 CONVOLUTIONS = (
     _ATEN.conv1d.default,
     _ATEN.conv2d.default,
@@ -24,18 +24,18 @@ _VIEWS = (_ATEN.reshape.default, _ATEN.view.default)
 
 
 def change_nothing(convolution: fx.Node, movements: list[fx.Node]) -> bool:
-    """Whether the movements leave a map as it is, such as views by the number of samples."""
+    """Return whether the movements leave a map unchanged, as views by the number of samples do."""
     if not all(node.target in _VIEWS for node in movements):
         return False
     return not movements or same_shape(movements[-1], convolution)
 
 
 def serves_input(convolution: fx.Node, of_input: set[str]) -> bool:
-    """Whether a weight, and a bias if there is one, are constant or the same for a whole input.
+    """Return whether the weight and any bias are constant or the same for the whole input.
 
     Args:
-        convolution: one of `CONVOLUTIONS`.
-        of_input: names of the operators of one value for the whole input.
+        convolution: A call of one of `CONVOLUTIONS`.
+        of_input: Names of the operators that have one value for the whole input.
     """
     operands = [n for n in convolution.args[1:3] if isinstance(n, fx.Node)]
     return all(n.name in of_input or n.op == "placeholder" for n in operands)
@@ -49,15 +49,15 @@ def scale_computed(
     note: str,
     shift: fx.Node | None = None,
 ) -> None:
-    """Replace `result`, the convolution's map times a scale plus a shift, by one convolution.
+    """Replace `result`, the convolution's output times a scale plus a shift, by one convolution.
 
     Args:
-        editor: of the program.
-        result: has the map's shape.
-        convolution: one of `CONVOLUTIONS`, which nothing else uses.
-        scale: of as many values as there are output channels; it scales the weight, which is small.
-        note: about the change.
-        shift: [output channels]; nothing is added if it is None.
+        editor: Editor of the program; it is modified.
+        result: The node to replace; it has the shape of the convolution's output.
+        convolution: A call of one of `CONVOLUTIONS`, used by nothing else.
+        scale: One factor per output channel. It scales the weight, which is small.
+        note: Description of the change.
+        shift: One addend per output channel, [output channels]; None to add nothing.
     """
     x, weight, *rest = convolution.args
     bias = rest.pop(0) if rest else None

@@ -1,4 +1,4 @@
-"""Programs that compute a part of another one: other outputs, and values given as inputs."""
+"""Cut a part out of a program: change its outputs, and turn some of its values into inputs."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def cut_at(
     cut with `weight` as an input:  x, weight -> conv2d(x, weight)
 
     Args:
-        program: it stays as it is.
-        outputs: operators of it that return tensors; None for the program's own outputs.
-        given: operators whose tensors become inputs, after the program's own, with their names:
-            letters, digits and underscores. The program's own inputs that nothing uses then go;
-            with None they stay.
+        program: The program to cut; it is not modified.
+        outputs: Operators of `program` that return tensors; None for the program's own outputs.
+        given: Operators whose tensors become inputs after the program's own inputs, with the names
+            of these inputs (letters, digits and underscores). Inputs that are then unused are
+            removed, except if `given` is None.
     """
     graph = copied_graph(program)
     by_name = {node.name: node for node in graph.nodes}
@@ -60,17 +60,17 @@ def cut_at(
     module.meta.update(program.graph_module.meta)
     calls, examples = _calls(program, signature), _examples(program, graph, signature)
     whole = rebuilt(program, Parts(module, signature, calls=calls, examples=examples))
-    return Editor(whole).finish().program  # without the weights that nothing uses any more
+    return Editor(whole).finish().program  # finish() removes unused weights
 
 
 def inputs_left(whole: ExportedProgram, part: ExportedProgram) -> list[int]:
-    """Which of the inputs of a program a part of it still takes, by their places."""
+    """Return the positions of the inputs of `whole` that `part` still takes."""
     kept = user_inputs(part.graph_signature)
     return [i for i, name in enumerate(user_inputs(whole.graph_signature)) if name in kept]
 
 
 def _drop_checks(graph: fx.Graph) -> None:
-    """Erase what only checks a value, which would keep the value's operators alive."""
+    """Erase operators that only check a value; they would keep that value's operators alive."""
     for node in reversed(graph.nodes):
         if is_check(node) and not node.users:
             graph.erase_node(node)
@@ -88,7 +88,7 @@ def _end_at(graph: fx.Graph, signature: ExportGraphSignature, outputs: list[fx.N
 def _take_as_input(
     graph: fx.Graph, signature: ExportGraphSignature, node: fx.Node, name: str
 ) -> None:
-    """Put an input in the place of an operator."""
+    """Replace an operator by a new input."""
     last = [n for n in graph.nodes if n.op == "placeholder"][-1]
     with graph.inserting_after(last):
         given = graph.placeholder(name)
@@ -103,7 +103,7 @@ def _take_as_input(
 
 
 def _drop_unused_inputs(graph: fx.Graph, signature: ExportGraphSignature) -> None:
-    """Erase the program's own inputs that nothing uses."""
+    """Erase the inputs that nothing uses."""
     unused = {n.name: n for n in graph.nodes if n.op == "placeholder" and not n.users}
     gone = [name for name in user_inputs(signature) if name in unused]
     for name in gone:
@@ -114,7 +114,7 @@ def _drop_unused_inputs(graph: fx.Graph, signature: ExportGraphSignature) -> Non
 def _examples(
     program: ExportedProgram, graph: fx.Graph, signature: ExportGraphSignature
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """Example inputs, as torch keeps them: the program's own, and zeros for given values."""
+    """Return example inputs in torch's format: the program's own, and zeros for new inputs."""
     if program.example_inputs is None:
         return None
     own = dict(zip(user_inputs(program.graph_signature), program.example_inputs[0], strict=True))
@@ -129,16 +129,16 @@ def _examples(
 
 
 def _example_size(size: int | torch.SymInt) -> int:
-    """The size of an example; int() would fix a free size in all programs that share it."""
+    """Return an example's size; int() would fix a dynamic size in all programs that share it."""
     return size if isinstance(size, int) else int(size.node.hint)
 
 
 def _calls(program: ExportedProgram, signature: ExportGraphSignature) -> list[Any]:
-    """The record of calls, of which the first is the program's own."""
+    """Return the module call graph, whose first entry is the program's own call."""
     first, *others = copy.deepcopy(program.module_call_graph)
     if first.signature is None:
         return [first, *others]
-    # As decomposing leaves it: tensors are not named here, so that passes may replace them.
+    # As in a decomposed program, no tensor is named here, so that passes may replace tensors.
     names = user_inputs(signature)
     taken = pytree.tree_structure((tuple(0 for _ in names), {}))
     returned = pytree.tree_structure(tuple(0 for _ in signature.output_specs))

@@ -1,12 +1,13 @@
-"""Weights that can be exchanged later: marks in their place, and where those turn up.
+"""Make weights exchangeable: write marks in their place, and find the marks in the files.
 
-A program is written with marks, random numbers that occur nowhere else, in the place of the weights
-that a user may exchange. Where their bytes turn up in the files is where weights lie; the real ones
-are then written there by the function that `respecialise` uses. So every artifact with exchangeable
-weights is itself made by exchanging them, and two weights that happen to be equal are never merged.
+A program is written with marks, random numbers that occur nowhere else, in place of the weights
+that a user may exchange. The positions of the marks' bytes in the files are the positions of the
+weights. The function that `respecialise` uses then writes the real weights there. So every artifact
+with exchangeable weights is itself made by exchanging them, and equal weights are never merged.
 
-In half precision the bias of a single class is two bytes, which turn up in any file. A network with
-such weights is written twice, and they lie where its two files hold their two marks.
+In half precision the bias of a single class has two bytes, which occur by chance in any file. A
+network with such weights is written twice, each time with other marks for them. These weights lie
+where each of the two files has its own mark.
 """
 
 from __future__ import annotations
@@ -31,32 +32,32 @@ __all__ = ["Exchange", "LostMark", "constant_name"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
-# In half precision, marks of fewer numbers than this turn up by chance.
+# In half precision, the bytes of marks with fewer numbers than this occur by chance.
 _FEWEST = 4
 
 
 def constant_name(weight: str, kind: Literal["filter", "fixed"] = "filter") -> str:
-    """The name, of letters, digits and underscores, of the constant that holds a weight.
+    """Return the name (letters, digits and underscores) of the constant that holds a weight.
 
     Args:
-        weight: its name, such as `conv1.weight`.
-        kind: `filter` if it was computed from data, `fixed` if from fixed values.
+        weight: Name of the weight, such as `conv1.weight`.
+        kind: `filter` if the weight was computed from data, `fixed` if from fixed values.
     """
     return f"{kind}_" + "".join(c if c.isalnum() else "_" for c in weight)
 
 
 class LostMark(Exception):  # noqa: N818 - caught by `build`, never shown
-    """A mark did not come through the passes and the backend as it was."""
+    """A mark was lost or changed by the passes or by the backend."""
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A program to write, with marks in the place of weights.
+    """A program to write, with marks in place of weights.
 
     Attributes:
-        program: what to write.
-        weights: the real ones by name.
-        marks: what stands in their place.
+        program: The program to write; it contains the marks.
+        weights: The real weights by name.
+        marks: The marks, by the name of the weight that each replaces.
     """
 
     program: ExportedProgram
@@ -65,15 +66,16 @@ class Exchange:
 
     @classmethod
     def of(cls, program: ExportedProgram, weights: Mapping[str, Tensor]) -> Exchange:
-        """Put a mark in the place of each weight.
+        """Replace each weight of a program by a mark.
 
         Args:
-            program: as exported, or specialised.
-            weights: by name; the program's constants are known by their values, and of several
-                with the same value by `constant_name`.
+            program: An exported or specialised program.
+            weights: Weights by name. Each is found among the program's constants by its value, and
+                among constants of equal value by `constant_name`.
 
         Raises:
-            LostMark: a weight is no constant of the program, or another constant follows from it.
+            LostMark: If a weight is not a constant of the program, or if another constant is
+                computed from it.
         """
         marks, targets = _marks(weights), _targets(program, weights)
         _check_uses(program, targets)
@@ -82,9 +84,9 @@ class Exchange:
         return cls(_with_values(program, values), real, marks)
 
     def twin(self) -> Exchange | None:
-        """The same with other marks for the weights that are short; None if none is.
+        """Return the same program with other marks for short weights; None if no weight is short.
 
-        Nothing but these marks may differ: ExecuTorch orders constants by their hash.
+        Only these marks may differ, since ExecuTorch orders constants by their hash.
         """
         short = {name: mark for name, mark in self.marks.items() if mark.size < _FEWEST}
         if not short:
@@ -100,18 +102,18 @@ class Exchange:
     def settle(
         self, files: Mapping[str, bytes], graph: str, twin: Twin | None = None
     ) -> tuple[dict[str, bytes], tuple[Constant, ...]]:
-        """Find the marks in the files that were written, and write the real weights there.
+        """Find the marks in the written files, and replace them by the real weights.
 
         Args:
-            files: content by name.
-            graph: the one that holds the network for eager; it must have all weights too.
-            twin: what was written of this one's `twin`.
+            files: Contents of the files by name.
+            graph: Name of the file with the network for eager; it must contain all weights too.
+            twin: Files and marks of this exchange's `twin`, if it was written.
 
         Returns:
-            The files, and where weights lie in them.
+            The files with the real weights, and the positions of the weights in them.
 
         Raises:
-            LostMark: a mark is not there as it was; the files are worth nothing then.
+            LostMark: If a mark is missing or changed; the files are then unusable.
         """
         found = locate(files, self.marks, required=(graph,), twin=twin)
         if found.problem is not None:
@@ -120,11 +122,11 @@ class Exchange:
 
 
 def _marks(weights: Mapping[str, Tensor]) -> Arrays:
-    """A mark for each weight: as large as a layer's values are, and like no other.
+    """Return a unique mark for each weight, of the magnitude of a layer's usual weights.
 
-    They depend on names' order and shapes alone, since ExecuTorch files constants under their hash:
-    two networks of one kind then differ in nothing but the weights. Biases and single numbers are
-    positive, since the network may take a root or a logarithm of them.
+    Marks depend only on shapes and on the order of names, since ExecuTorch stores constants by
+    hash: two networks of one architecture then differ only in the weights. Marks of biases and
+    single numbers are positive, since the network may compute their root or logarithm.
     """
     marks = {}
     for number, (name, weight) in enumerate(weights.items()):
@@ -138,7 +140,7 @@ def _marks(weights: Mapping[str, Tensor]) -> Arrays:
 
 
 def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Under which name the program holds each weight."""
+    """Return the name under which the program holds each weight."""
     held = constants_of(program)
     places = {
         spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target
@@ -147,8 +149,8 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
     for name, weight in weights.items():
         equal = [key for key, value in held.items() if torch.equal(value, weight)]
         if not equal:
-            raise LostMark(f"{name} is no constant of its own in the network")
-        # As `Editor.add_constant` names them.
+            raise LostMark(f"{name} is not a separate constant of the network")
+        # The names that `Editor.add_constant` makes.
         own = {f"c_{constant_name(name, 'filter')}", f"c_{constant_name(name, 'fixed')}"}
         key = next((key for key in equal if key in own), equal[0])
         held.pop(key)
@@ -157,7 +159,7 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
 
 
 def _check_uses(program: ExportedProgram, targets: Mapping[str, str]) -> None:
-    """Refuse a weight from which another constant follows, which would keep the mark."""
+    """Raise LostMark if another constant is computed from a weight; it would keep the mark."""
     constants = constants_of(program)
     weights = {target: name for name, target in targets.items()}
     places = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
@@ -179,7 +181,7 @@ def _check_uses(program: ExportedProgram, targets: Mapping[str, str]) -> None:
 
 
 def _with_values(program: ExportedProgram, values: Mapping[str, Tensor]) -> ExportedProgram:
-    """`program` with other values for some of its constants."""
+    """Return `program` with other values for some of its constants."""
     state, constants = dict(program.state_dict), dict(program.constants)
     for target, value in values.items():
         holder = state if target in state else constants

@@ -1,4 +1,4 @@
-"""Computing ahead of time whatever depends on constants alone."""
+"""Compute ahead of time the values that depend only on constants."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_pipeline.compiler.program import Editor, value_of
 __all__ = ["fold", "is_sourceless", "known_values", "made_of_numbers"]
 
 _ATEN = torch.ops.aten
-# Of the tensor that they take, they read the shape and the type alone.
+# Operators that read only the shape and the type of their operand.
 _LIKE = (
     _ATEN.full_like.default,
     _ATEN.ones_like.default,
@@ -23,20 +23,20 @@ _LIKE = (
     _ATEN.new_ones.default,
     _ATEN.new_zeros.default,
 )
-# Their content is whatever lies in memory.
+# Operators that return uninitialised memory.
 _UNDEFINED = ("empty", "new_empty")
 
 
 def known_values(editor: Editor, *, numbers: bool = False) -> dict[fx.Node, Any]:
-    """The value of every node that depends on constants alone, those constants included.
+    """Compute the value of every node that depends on constants only, including the constants.
 
     Args:
-        editor: of the program; it is left as it is.
-        numbers: whether tensors that are made of numbers alone are known too, such as a map of
-            zeros, which is smaller as an operator.
+        editor: Editor of the program; it is not modified.
+        numbers: Whether to include tensors that are made from numbers alone, such as a map of
+            zeros, which takes less space as an operator.
 
     Returns:
-        In the graph's order. What draws random numbers is never known.
+        Values by node, in the graph's order, without those of random operators.
     """
     known: dict[fx.Node, Any] = {}
     for node in editor.graph.nodes:
@@ -50,7 +50,7 @@ def known_values(editor: Editor, *, numbers: bool = False) -> dict[fx.Node, Any]
 
 
 def is_sourceless(node: fx.Node) -> bool:
-    """Whether an operator makes a tensor of numbers alone; random and unset ones do not count."""
+    """Return whether an operator makes a tensor from numbers alone, except random or empty ones."""
     target: Any = node.target
     if not isinstance(target, torch._ops.OpOverload) or not isinstance(node.meta["val"], Tensor):
         return False
@@ -63,7 +63,7 @@ def is_sourceless(node: fx.Node) -> bool:
 
 
 def made_of_numbers(node: fx.Node) -> Tensor:
-    """The tensor that a sourceless operator of fixed shape makes."""
+    """Return the tensor that a sourceless operator of fixed shape makes."""
     target: Any = node.target
 
     def stand_in(operand: fx.Node) -> Tensor:
@@ -98,13 +98,13 @@ def fold(
     candidates: Iterable[fx.Node],
     named: Callable[[fx.Node], tuple[str, str]],
 ) -> None:
-    """Put constants in the place of those candidates that something not known still needs.
+    """Replace candidates by constants, except those that only known nodes use.
 
     Args:
-        editor: it changes.
-        known: as known_values gives it.
-        candidates: operators among the known.
-        named: the constant's name and the note, for an operator.
+        editor: Editor of the program; it is modified.
+        known: Values by node, as returned by `known_values`.
+        candidates: Operators among the known nodes.
+        named: Function that returns the constant's name and the note for an operator.
     """
     for node in candidates:
         value = known[node]

@@ -1,7 +1,7 @@
-"""Scaling weights that a weight mapper computes, by scaling the mapper's own weights.
+"""Scale weights that a weight mapper computes, by scaling the mapper's own weights.
 
-A weight mapper is a convolution or linear layer with constant weights whose outputs, cut and
-arranged, are the weights of other convolutions.
+A weight mapper is a convolution or linear layer with constant weights. Its outputs, sliced and
+rearranged, are the weights of other convolutions.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _MAPPERS = (
 )
 
 
-class Refusal(Exception):  # noqa: N818 - it is no error: something else is done instead
-    """Why something cannot be folded where it was meant to be; a clause."""
+class Refusal(Exception):  # noqa: N818 - not an error: the caller has a fallback
+    """The reason, a clause, why something cannot be folded as intended."""
 
 
 @dataclass
 class _Change:
-    """What happens to a mapper: a factor and an addend for each of its outputs, in float64."""
+    """The change to a mapper: a factor and an addend for each of its outputs, in float64."""
 
     factor: Tensor
     addend: Tensor
@@ -40,22 +40,22 @@ class _Change:
 def scale_mapped(
     editor: Editor, convolution: fx.Node, channels: Tensor, scale: Tensor, shift: Tensor
 ) -> bool:
-    """Scale what `convolution` computes, by way of the mapper that computes its weight and bias.
+    """Scale the output of `convolution` by changing the mapper that computes its weight and bias.
 
     Args:
-        editor: it changes, unless Refusal is raised.
-        convolution: forward, with a weight that is computed at run time.
-        channels: for each of its output channels, the entry of `scale` that is meant.
-        scale: factors, float64.
-        shift: what is to be added after scaling, float64.
+        editor: Editor of the program; it is modified, unless Refusal is raised.
+        convolution: A convolution, not transposed, whose weight is computed at run time.
+        channels: For each of its output channels, the index into `scale` and `shift`.
+        scale: Factors, float64.
+        shift: Addends after scaling, float64.
 
     Returns:
-        Whether `shift` is in too; if not, the convolution has no bias that could take it.
+        Whether `shift` was included; if not, the convolution has no bias that could include it.
 
     Raises:
-        Refusal: the weight is not a mapper's, or the mapper serves something else too.
+        Refusal: If no mapper computes the weight, or if other operators use the mapper's outputs.
 
-    Source: papers/001, appendix E.
+    Source: [HyperSeg], appendix E.
     """
     changes: dict[fx.Node, _Change] = {}
     _collect(editor, changes, convolution, 1, scale[channels], None)
@@ -80,35 +80,35 @@ def _collect(
     scale: Tensor,
     shift: Tensor | None,
 ) -> None:
-    """Book what scaling an operand of the convolution asks of its mapper.
+    """Record the change to a mapper that scales an operand of the convolution.
 
     Args:
-        editor: of the program.
-        changes: by mapper; one more or one changed.
-        convolution: whose operand it is.
-        place: of the operand among its arguments, with the output channel as first dimension.
-        scale: a factor an output channel.
-        shift: an addend an output channel, if any.
+        editor: Editor of the program.
+        changes: Changes by mapper; one is added or updated.
+        convolution: The convolution that takes the operand.
+        place: Position of the operand among its arguments; its first axis is the output channel.
+        scale: One factor per output channel.
+        shift: One addend per output channel, or None.
     """
     operand = convolution.args[place]
     if not isinstance(operand, fx.Node):
-        raise Refusal("its weight is no tensor")
+        raise Refusal("the convolution's weight is not a tensor")
     mapper, *movements = chain(operand)
     if mapper.target not in _MAPPERS or editor.constant(mapper.args[1]) is None:
-        raise Refusal("its weights are computed by something else than a constant convolution")
+        raise Refusal("no weight mapper computes the convolution's weight")
     if len(mapper.args) > 2 and mapper.args[2] and editor.constant(mapper.args[2]) is None:
-        raise Refusal("its mapper has a bias that is computed at run time")
+        raise Refusal("the weight mapper's bias is computed at run time")
     if not has_fixed_shape(mapper):
-        raise Refusal("its weights are of free size")
+        raise Refusal("the weight mapper has a dynamic shape")
     outputs = _outputs(mapper)
     rows = arrived(outputs, movements)
     wanted = torch.arange(len(scale)).reshape(-1, *[1] * (rows.dim() - 1)).expand(rows.shape)
     taken = torch.full((_width(mapper),), -1)
     taken[rows.flatten()] = wanted.flatten()
-    # Several channels of the convolution, one a patch, may share a row; not with two factors.
+    # Several channels, one per patch, may share an output of the mapper if their factors agree.
     factors = scale[taken]
     if not torch.equal(factors[rows], scale[wanted]):
-        raise Refusal("its mapper gives one weight to channels that differ in scale")
+        raise Refusal("one output of the weight mapper serves channels with different scales")
     _check_alone(mapper, operand, convolution, outputs, taken >= 0)
     change = changes.setdefault(
         mapper,
@@ -124,17 +124,17 @@ def _collect(
 
 
 def _dim(mapper: fx.Node) -> int:
-    """The dimension of a mapper's outputs."""
+    """Return the axis of a mapper's result that holds its outputs."""
     return value_of(mapper).dim() - 1 if mapper.target is _ATEN.linear.default else 1
 
 
 def _width(mapper: fx.Node) -> int:
-    """How many outputs a mapper has."""
+    """Return the number of outputs of a mapper."""
     return int(value_of(mapper).shape[_dim(mapper)])
 
 
 def _outputs(mapper: fx.Node) -> Tensor:
-    """For each value that a mapper gives, the number of the output that it is."""
+    """Return, for each value of a mapper's result, the index of its output."""
     shape = value_of(mapper).shape
     sides = [1] * len(shape)
     sides[_dim(mapper)] = -1
@@ -144,20 +144,20 @@ def _outputs(mapper: fx.Node) -> Tensor:
 def _check_alone(
     mapper: fx.Node, operand: fx.Node, convolution: fx.Node, outputs: Tensor, taken: Tensor
 ) -> None:
-    """Refuse where something else uses the outputs that are to be scaled."""
+    """Raise Refusal if another operator uses the outputs that are to be scaled."""
     for user, movements in uses(mapper):
         end = movements[-1] if movements else mapper
         if user is convolution and end is operand:
             continue
         if bool(taken[arrived(outputs, movements).flatten()].any()):
-            raise Refusal(f"its mapper's weights serve {layer_of(user)} too")
+            raise Refusal(f"the weight mapper's outputs also serve {layer_of(user)}")
 
 
 def _rewrite(editor: Editor, mapper: fx.Node, change: _Change) -> None:
-    """Give the mapper its changed weight and, where it has one or needs one, bias."""
+    """Replace the mapper's weight, and its bias if it has or needs one."""
     weight = editor.constant(mapper.args[1])
     if weight is None:
-        raise Refusal("its mapper's weights are not constant")
+        raise Refusal("the weight mapper's weights are not constant")
     sides = [-1, *[1] * (weight.dim() - 1)]
     scaled = (weight.double() * change.factor.reshape(sides)).to(weight.dtype)
     new = editor.add_constant(scaled, f"{mapper.name}_with_batch_norm_weight")

@@ -1,7 +1,7 @@
-"""Where values come from through operators that only move them: views, slices, permutations.
+"""Trace values through operators that only move them: views, slices, permutations.
 
-A tensor of indices is sent the way that the values go, so what is found holds for any sequence of
-such operators, however the network was written.
+A tensor of indices is passed through the operators in place of the values. So the result is right
+for any sequence of such operators, however the network was written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BROADCASTING = (
     _ATEN.maximum.default,
     _ATEN.minimum.default,
 )
-# Operators of one tensor that move values and change none; the tensor is their first argument.
+# Operators that move the values of one tensor, their first argument, and change none.
 MOVEMENTS = (
     _ATEN.view.default,
     _ATEN._unsafe_view.default,
@@ -49,7 +49,7 @@ MOVEMENTS = (
 
 
 def has_fixed_shape(node: fx.Node) -> bool:
-    """Whether all of the node's sizes are numbers, and none is left open."""
+    """Return whether all sizes of the node's tensor are numbers, and none is dynamic."""
     return all(isinstance(size, int) for size in value_of(node).shape)
 
 
@@ -58,7 +58,7 @@ def _is_movement(node: fx.Node) -> bool:
 
 
 def chain(node: fx.Node) -> list[fx.Node]:
-    """The movements that end in `node`, in order, after the operator that computes the values.
+    """Return the movements that end in `node`, after the operator that computes the values.
 
     Returns:
         That operator first and `node` last; `node` alone if it computes the values.
@@ -70,11 +70,11 @@ def chain(node: fx.Node) -> list[fx.Node]:
 
 
 def arrived(indices: Tensor, movements: list[fx.Node]) -> Tensor:
-    """Where indices come to lie.
+    """Return a tensor of indices after it has passed through movements.
 
     Args:
-        indices: of the shape that the first movement takes.
-        movements: one feeding the next.
+        indices: Indices of the values, in the shape of the first movement's operand.
+        movements: Movements in order; each is the operand of the next.
     """
     for node in movements:
         operator: Any = node.target
@@ -83,7 +83,7 @@ def arrived(indices: Tensor, movements: list[fx.Node]) -> Tensor:
 
 
 def uses(node: fx.Node) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
-    """Whatever uses the values of `node`, with the movements on the way there."""
+    """Yield every operator that uses the values of `node`, with the movements in between."""
     waiting: list[tuple[fx.Node, list[fx.Node]]] = [(node, [])]
     while waiting:
         current, path = waiting.pop()
@@ -95,7 +95,7 @@ def uses(node: fx.Node) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
 
 
 def same_shape(first: fx.Node, second: fx.Node) -> bool:
-    """Whether two tensors have the same sizes for all values of the free ones."""
+    """Return whether two tensors have the same shape for all values of dynamic sizes."""
     before, after = value_of(first).shape, value_of(second).shape
     return len(before) == len(after) and all(
         statically_known_true(a == b) for a, b in zip(before, after, strict=True)

@@ -1,4 +1,4 @@
-"""Where an operator comes from: the layer of the source network, and the line of its code."""
+"""Find the layer of the source network and the line of code that an operator comes from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import fx
 
 __all__ = ["NETWORK", "layer_of", "line_of", "nearest_layer"]
 
-# The attribute under which a program's module holds the source network; layers' names omit it.
+# The attribute under which a program's module holds the source network; layer names omit it.
 NETWORK = "network"
 
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in')
@@ -18,10 +18,10 @@ _TORCH = str(Path(torch.__file__).parent)
 
 
 def layer_of(node: fx.Node) -> str:
-    """The module of the source network that `node` comes from, by its path.
+    """Return the path of the module in the source network that `node` comes from.
 
-    An operator that the network's own `forward` or a plain function calls belongs to no layer;
-    then it is "the function FILE:LINE", and "the network itself" if no line is known.
+    An operator that the network's own `forward` or a plain function calls belongs to no layer. For
+    it, return "the function FILE:LINE", or "the network itself" if no line is known.
     """
     name = _module_of(node)
     if name:
@@ -31,15 +31,15 @@ def layer_of(node: fx.Node) -> str:
 
 
 def _module_of(node: fx.Node) -> str:
-    """The path of the module that calls an operator; empty for the network itself."""
+    """Return the path of the module that calls an operator; empty for the network itself."""
     path = [entry[0] for entry in node.meta.get("nn_module_stack", {}).values()]
     return str(path[-1]).removeprefix(NETWORK).removeprefix(".") if path else ""
 
 
 def nearest_layer(node: fx.Node) -> str:
-    """The module that calls an operator, or else the nearest one among those before it.
+    """Return the module that calls an operator, or else that of the nearest operator before it.
 
-    It names values, for which a line of code would not last; it says nothing about a fault.
+    It serves to name values, since lines of code change; messages about faults use `layer_of`.
     """
     queue, seen = [node], {node}
     while queue:
@@ -53,10 +53,10 @@ def nearest_layer(node: fx.Node) -> str:
 
 
 def line_of(node: fx.Node) -> str:
-    """The line of code that called the operator, as `FILE:LINE`; empty if it is not known.
+    """Return the line of code that called the operator, as `FILE:LINE`; empty if unknown.
 
-    It is the innermost line outside torch. The folder is left out, so that messages and files do
-    not depend on the place of the sources.
+    It is the innermost line outside torch. The folder is omitted, so that messages and files do
+    not depend on the location of the sources.
     """
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
     for file, line in reversed(frames):

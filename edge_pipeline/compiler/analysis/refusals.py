@@ -1,4 +1,4 @@
-"""The message for operators that a compiled program must not have: all of them, a line each."""
+"""Build the message that lists the operators that a compiled program must not contain."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Refused:
     """An operator that is refused.
 
     Attributes:
-        layer: as `layer_of` gives it.
-        line: of the source, `FILE:LINE`; empty if it is not known.
-        problem: what is wrong with the operator, by its name.
-        remedy: what helps, as a clause.
+        layer: Layer of the operator, as returned by `layer_of`.
+        line: Line of the source, `FILE:LINE`; empty if unknown.
+        problem: Reason for the refusal, a clause that names the operator.
+        remedy: Remedy, a clause.
     """
 
     layer: str
@@ -30,26 +30,26 @@ class Refused:
 
     @classmethod
     def of(cls, node: fx.Node, problem: str, remedy: str) -> Refused:
-        """The refusal of `node`."""
+        """Return the refusal of `node`."""
         return cls(layer_of(node), line_of(node), problem, remedy)
 
     def text(self) -> str:
-        """One line: layer, source line, problem, remedy."""
+        """Return one line: layer, source line, problem, remedy."""
         known = self.line and self.line not in self.layer
         place = f"{self.layer} ({self.line})" if known else self.layer
         return f"{place}: {self.problem}; {self.remedy}"
 
 
 def refusal(heading: str, refused: Sequence[Refused]) -> str:
-    """The whole message.
+    """Return the message for a list of refused operators.
 
     Args:
-        heading: what is wrong with all of them, as a clause without a full stop.
-        refused: in the order of computation, at least one.
+        heading: Problem of all the operators, a clause without a full stop.
+        refused: Refused operators in the order of computation; at least one.
 
     Returns:
-        One line if there is one operator; else the heading and a line for each that differs, with
-        their number.
+        One line if there is one operator; otherwise the heading and one line for each distinct
+        text, with the number of its occurrences.
     """
     counts: dict[str, int] = {}
     for one in refused:

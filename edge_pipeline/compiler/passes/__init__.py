@@ -1,3 +1,3 @@
-"""Passes over exported programs, one file each."""
+"""Passes over exported programs, one per file."""
 
 __all__: list[str] = []

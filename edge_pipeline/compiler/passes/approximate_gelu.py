@@ -1,4 +1,4 @@
-"""Approximate GELU: by its form with tanh, for half precision."""
+"""Approximate GELU by its tanh form, for half precision."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["ApproximateGelu"]
 
 
 class ApproximateGelu:
-    """Replace the exact GELU by its approximation with tanh, written as a sigmoid.
+    """Replace the exact GELU by its tanh approximation, written with a sigmoid.
 
     gelu(x)                                      x [1, 16, 64, 64]
     becomes
     x * sigmoid(x * (x * x * 0.0713548 + 1.5957691))
 
-    XNNPACK has no GELU in float16. The approximation is off by at most 4.7e-4, and float16 rounds
+    XNNPACK has no GELU in float16. The error of the approximation is at most 4.7e-4; float16 rounds
     values near 1 by up to 4.9e-4.
 
     Source: Hendrycks and Gimpel, Gaussian error linear units (2016), section 2.
@@ -29,10 +29,10 @@ class ApproximateGelu:
 
     name = "approximate_gelu"
     why = "XNNPACK has no GELU in float16"
-    approximation = 1e-2  # layers after it add up, or enlarge, the errors of several
+    approximation = 1e-2  # later layers add up or amplify the errors of several GELUs
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         for node in editor.calls(torch.ops.aten.gelu.default):
             operand: Any = node.args[0]
@@ -41,6 +41,6 @@ class ApproximateGelu:
 
 
 def _gelu(x: Tensor) -> Tensor:
-    """X / 2 * (1 + tanh(u)) is x * sigmoid(2 u)."""
+    """Return x / 2 * (1 + tanh(u)), computed as x * sigmoid(2 u)."""
     twice = 2 * math.sqrt(2 / math.pi)
     return x * torch.sigmoid(x * (x * x * (0.044715 * twice) + twice))

@@ -1,4 +1,4 @@
-"""Constant scalars: a number that meets a tensor becomes a constant of the program."""
+"""Constant scalars: replace numbers that are combined with tensors by constants."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["ConstantScalars"]
 
 
 class ConstantScalars:
-    """Make a constant tensor of each number that stands in the place of a tensor.
+    """Replace each number in a tensor argument of an operator by a constant tensor.
 
     add(x, 0.5)                                  x [1, 16, 64, 64]
     becomes
     add(x, scalar)                               scalar [], a constant
 
-    ExecuTorch makes a float32 tensor of such a number, whatever the type of the other operand, and
-    the conversion stays outside the delegate. A constant gets the program's own type.
+    ExecuTorch writes such a number as a float32 tensor, whatever the type of the other operand, and
+    the conversion stays outside the delegate. A constant has the program's own type.
     """
 
     name = "constant_scalars"
-    why = "ExecuTorch writes a number as float32, which does not go with float16"
+    why = "ExecuTorch writes a number as float32, which does not match float16 operands"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         made: dict[float, fx.Node] = {}
         for node in list(editor.graph.nodes):

@@ -1,4 +1,4 @@
-"""Decompose activations: those that a delegate lacks become limits, exponentials and products."""
+"""Decompose activations that a delegate lacks into clamps, exponentials and products."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge_pipeline.compiler.program import Editor, Result, value_of
 __all__ = ["ACTIVATIONS", "DecomposeActivations"]
 
 _ATEN = torch.ops.aten
-# From here on softplus is x itself, to rounding.
+# Above this value softplus(x) equals x up to rounding.
 _NEARLY_LINEAR = 14.0
 # The square root of 2 / pi.
 _ROOT = 0.7978845608028654
@@ -39,7 +39,7 @@ def _plain_softplus(x: Tensor) -> Tensor:
 def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor | None:
     if threshold < _NEARLY_LINEAR:
         return None
-    # Beyond the threshold torch gives x itself, which this gives too, to rounding.
+    # Above the threshold torch returns x, and so does this formula up to rounding.
     y = _plain_softplus(x if beta == 1.0 else x * float(beta))
     return y if beta == 1.0 else y * (1.0 / float(beta))
 
@@ -86,7 +86,7 @@ def _rrelu(x: Tensor, lower: float = 0.125, upper: float = 1 / 3, *_: Any) -> Te
     return torch.nn.functional.leaky_relu(x, (lower + upper) / 2)
 
 
-# Each gives None for settings that it does not compute.
+# Each function returns None for settings that it does not support.
 ACTIVATIONS: dict[str, tuple[Any, Callable[..., Tensor | None]]] = {
     "gelu": (_ATEN.gelu.default, _gelu),
     "hardsigmoid": (_ATEN.hardsigmoid.default, _hardsigmoid),
@@ -110,23 +110,23 @@ class DecomposeActivations:
     softplus(x)    -> relu(x) + log(exp(-|x|) + 1), which does not overflow
     gelu(x, approximate="tanh") -> tanh and products
     mish(x)        -> x * tanh(softplus(x))
-    elu(x)         -> relu(x) + exp(clamp(x, max=0)) - 1;  celu, selu alike
+    elu(x)         -> relu(x) + exp(clamp(x, max=0)) - 1;  celu and selu likewise
     glu(x)         -> slices, sigmoid and a product;  prelu -> relu and clamp
 
-    None compares, since no delegate of XNNPACK takes a mask.
+    No definition uses a comparison, since no XNNPACK delegate supports masks.
 
     Args:
-        names: those to rewrite, as in `ACTIVATIONS`; the runtime has the others itself.
+        names: Activations to rewrite, keys of `ACTIVATIONS`; the runtime supports the others.
     """
 
     name = "decompose_activations"
-    why = "an activation that the delegate lacks is made of comparisons, which stay outside"
+    why = "an activation that the delegate lacks is decomposed into comparisons, which stay outside"
 
     def __init__(self, *names: str) -> None:
         self._bodies = dict(ACTIVATIONS[name] for name in names)
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; maps of free size stay."""
+        """Return the rewritten program; tensors of dynamic shape are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*self._bodies):
             operands = [operand for operand in node.args if isinstance(operand, fx.Node)]

@@ -1,4 +1,4 @@
-"""Decompose arithmetic: forms of sums, powers and limits become the plain ones."""
+"""Decompose arithmetic: rewrite variants of sums, powers and clamps as basic operations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _subtracted_from(x: Tensor, other: float, alpha: float = 1) -> Tensor:
     return (-x if alpha == 1 else x * -float(alpha)) + float(other)
 
 
-# Each gives None for what it cannot write in the plain form.
+# Each function returns None if it cannot write its operator with basic operations.
 _BODIES: dict[Any, Callable[..., Tensor | None]] = {
     _ATEN.pow.Tensor_Scalar: _power,
     _ATEN.square.default: lambda x: x * x,
@@ -57,20 +57,20 @@ _ONE_OVER = _ATEN.reciprocal.default
 
 
 class DecomposeArithmetic:
-    """Rewrite arithmetic that a delegate has in a plainer form.
+    """Rewrite arithmetic with the basic operations that delegates support.
 
     pow(x, 2) -> x * x; pow(x, 0.5) -> sqrt(x); pow(x, -0.5) -> rsqrt(x)
     clamp_min, clamp_max -> clamp; log1p, expm1 -> log, exp
-    add(x, y, alpha=a) -> x + y * a; rsub, addcmul, addcdiv, lerp alike
-    reciprocal(x) -> 1 / x, the one a constant
+    add(x, y, alpha=a) -> x + y * a; rsub, addcmul, addcdiv, lerp likewise
+    reciprocal(x) -> 1 / x, where 1 is a constant tensor
     where(mask, x, y), masked_fill(x, mask, value) -> products with the constant mask
     """
 
     name = "decompose_arithmetic"
-    why = "delegates have one form of each operation, and leave the others outside"
+    why = "delegates support one form of each operation, and leave the others outside"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; whole numbers, and masks that are computed, stay."""
+        """Return the rewritten program; integers and computed masks are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*_BODIES, *_ALPHA, _ONE_OVER):
             if not value_of(node).is_floating_point():
@@ -109,7 +109,7 @@ def _invert(editor: Editor, node: fx.Node) -> None:
 
 
 def _unmask(editor: Editor, node: fx.Node) -> None:
-    """A choice by a constant mask, as products with it and with what it leaves."""
+    """Write a selection by a constant mask as products with the mask and its complement."""
     filled = node.target is _ATEN.masked_fill.Scalar
     given: Any = node.args[1] if filled else node.args[0]
     mask = editor.constant(given)
@@ -120,7 +120,7 @@ def _unmask(editor: Editor, node: fx.Node) -> None:
     if not filled:
         pair: Any = list(node.args[1:])
         ones = [editor.add_constant(m, "mask") for m in (chosen, 1 - chosen)]
-        note = "a choice by a constant mask became products"
+        note = "a selection by a constant mask became products"
         editor.replace(node, lambda x, y, m, n: x * m + y * n, [*pair, *ones], note)
         return
     value: Any = node.args[2]

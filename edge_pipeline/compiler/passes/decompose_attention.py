@@ -1,4 +1,4 @@
-"""Decompose attention: scaled products become batched products and a softmax."""
+"""Decompose attention into batched products and a softmax."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ _PLACES = ("attn_mask", "dropout_p", "is_causal")
 
 
 class DecomposeAttention:
-    """Rewrite attention as products of tensors of three axes.
+    """Rewrite attention as products of tensors with three axes.
 
     attention(q [..., L, E], k, v, mask) -> bmm(softmax(bmm(q * scale, k^T) + mask), v)
 
-    A mask of truth values must be a constant; it becomes zeros and minus infinities.
+    A boolean mask must be a constant; it becomes zeros and minus infinities.
     """
 
     name = "decompose_attention"
-    why = "delegates take its parts, and not the expansions that torch's own decomposition makes"
+    why = "delegates support its parts, but not the expansions in torch's own decomposition"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; attention with dropout, grouped heads or a computed mask stays."""
+        """Rewrite attention, except with dropout, grouped heads or a computed boolean mask."""
         editor = Editor(program)
         for node in editor.calls(_ATTENTION):
             reason = _decompose(editor, node)
             if reason:
-                editor.notes.append(f"{layer_of(node)}: attention stays, since {reason}")
+                note = f"attention was not rewritten, since {reason}"
+                editor.notes.append(f"{layer_of(node)}: {note}")
         return editor.finish()
 
 
 def _decompose(editor: Editor, node: fx.Node) -> str:
-    """Rewrite the node; or why it stays."""
+    """Rewrite the node; return the reason if it cannot be rewritten, otherwise an empty string."""
     operands = [operand for operand in node.args[:3] if isinstance(operand, fx.Node)]
     given = dict(zip(_PLACES, node.args[3:], strict=False)) | dict(node.kwargs)
     query, key = (value_of(operand) for operand in operands[:2])
     heads = query.shape[:-2]
     if not all(map(has_fixed_shape, operands)):
-        return "its size is free"
+        return "its shape is dynamic"
     if given.get("dropout_p") or given.get("enable_gqa") or key.shape[:-2] != heads:
-        return "it has dropout or shares heads"
+        return "it has dropout or grouped heads"
     scale: Any = given.get("scale")
     scale = float(query.shape[-1]) ** -0.5 if scale is None else float(scale)
     mask = _mask(editor, given, query, key)
@@ -70,7 +71,7 @@ def _decompose(editor: Editor, node: fx.Node) -> str:
 def _mask(
     editor: Editor, given: dict[str, Any], query: Tensor, key: Tensor
 ) -> fx.Node | str | None:
-    """What is added to the scores; or why it cannot be."""
+    """Return the addend of the scores, None without one, or the reason why it is not supported."""
     if given.get("is_causal"):
         allowed = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool).tril()
         return editor.add_constant(_as_addend(allowed, query.dtype), "causal_mask")
@@ -79,7 +80,7 @@ def _mask(
         return mask if isinstance(mask, fx.Node) else None
     constant = editor.constant(mask)
     if constant is None:
-        return "its mask of truth values is computed"
+        return "its boolean mask is computed"
     return editor.add_constant(_as_addend(constant, query.dtype), "mask")
 
 

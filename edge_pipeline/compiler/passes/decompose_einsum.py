@@ -1,4 +1,4 @@
-"""Decompose einsum: a sum of products of two tensors becomes a batched product."""
+"""Decompose an einsum of two tensors into a batched product."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ class _Letters(NamedTuple):
     """The axes of a product of two tensors, by their letters.
 
     Attributes:
-        left: of the first tensor, in its order; right: of the second; result: of what comes out.
-        batch: of all three; summed: of the two tensors alone.
+        left: Axes of the first tensor, in order.
+        right: Axes of the second tensor, in order.
+        result: Axes of the result, in order.
+        batch: Axes that all three have.
+        summed: Axes that only the two operands have.
     """
 
     left: str
@@ -32,7 +35,7 @@ class _Letters(NamedTuple):
 
     @classmethod
     def of(cls, equation: str) -> _Letters | None:
-        """The letters of `ab,bc->ac`; None if it is no plain product of two tensors."""
+        """Return the letters of `ab,bc->ac`; None if it is not a plain product of two tensors."""
         text = equation.replace(" ", "")
         if text.count(",") != 1 or "->" not in text or "." in text:
             return None
@@ -49,7 +52,7 @@ class _Letters(NamedTuple):
         return cls(left, right, result, batch, "".join(x for x in both if x not in result))
 
     def own(self, side: str) -> str:
-        """The letters that one of the tensors has alone."""
+        """Return the letters of one operand, `side`, that the other operand lacks."""
         return "".join(letter for letter in side if letter not in self.batch + self.summed)
 
 
@@ -62,16 +65,17 @@ class DecomposeEinsum:
     """
 
     name = "decompose_einsum"
-    why = "a product that the runtime's converter writes can be one with computed weights"
+    why = "the runtime's converter may write an einsum as a layer with computed weights"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; other einsums, and tensors of free size, stay."""
+        """Return the rewritten program; other einsums and dynamic shapes are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(_EINSUM):
             operands: Any = node.args[1]
             letters = _Letters.of(str(node.args[0]))
             if letters is None or not all(map(has_fixed_shape, operands)):
-                note = f"the einsum {node.args[0]} stays, being no product of two tensors"
+                reason = "it is not a product of two tensors of fixed shape"
+                note = f"the einsum {node.args[0]} was not rewritten, since {reason}"
                 editor.notes.append(f"{layer_of(node)}: {note}")
                 continue
             _decompose(editor, node, list(operands), letters)

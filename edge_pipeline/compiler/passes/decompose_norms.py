@@ -1,4 +1,4 @@
-"""Decompose norms: normalisation by statistics of the map becomes means, products and a root."""
+"""Decompose normalisation by the statistics of its input into means, products and a root."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ class DecomposeNorms:
     layer_norm(x, shape) -> d = x - mean(x);  d * rsqrt(mean(d * d) + epsilon) * gamma + beta
     rms_norm(x, shape)   -> x * rsqrt(mean(x * x) + epsilon) * gamma
     group_norm(x [N, C, H, W], G) -> the same with means over the map, and over the channels of a
-        group by a 1x1 convolution; other ranks with means of [N, G, C / G * ...]
-    instance_norm(x)     -> group_norm with a group a channel
+        group by a 1x1 convolution; for other ranks, means of [N, G, C / G * ...]
+    instance_norm(x)     -> group_norm with one group per channel
 
     Args:
-        layers: whether layer and RMS normalisation are rewritten too.
+        layers: Whether to rewrite layer and RMS normalisation too.
     """
 
     name = "decompose_norms"
-    why = "delegates take no normalisation whole, and take the parts of it"
+    why = "delegates support no whole normalisation, but support its parts"
 
     def __init__(self, *, layers: bool = True) -> None:
         self.layers = layers
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; maps of free size, and instance norm by running statistics, stay."""
+        """Rewrite all norms, except of dynamic shape and instance norm by running statistics."""
         editor = Editor(program)
         for node in editor.calls(*(_LAYER if self.layers else ()), _GROUP, _INSTANCE):
             source: Any = node.args[0]
             if not has_fixed_shape(source):
-                editor.notes.append(f"{layer_of(node)}: the norm stays, since its size is free")
+                note = "the norm was not rewritten, since its shape is dynamic"
+                editor.notes.append(f"{layer_of(node)}: {note}")
             elif node.target in _LAYER:
                 _decompose_layer(editor, node, source)
             elif node.target is _GROUP:
@@ -81,7 +82,7 @@ def _decompose_layer(editor: Editor, node: fx.Node, source: fx.Node) -> None:
 def _affine(
     node: fx.Node, source: fx.Node, places: Sequence[int]
 ) -> tuple[list[fx.Node], int | None, int | None]:
-    """The operands, and the places of gamma and beta behind the source, if there are any."""
+    """Return the operands, and the indices of gamma and beta after the source (None if absent)."""
     found = [node.args[i] if len(node.args) > i else None for i in places]
     given = [operand for operand in found if isinstance(operand, fx.Node)]
     gamma = 0 if isinstance(found[0], fx.Node) else None
@@ -118,7 +119,7 @@ def _decompose_group(
         d = x - mean(x, across)
         scale = (mean(d * d, across) + epsilon).rsqrt()
         if maps and gamma is not None:
-            # One value a channel is cheaper to multiply than the map.
+            # Multiplying one value per channel is cheaper than multiplying the map.
             y = d * (scale * affine[gamma].reshape(wide))
         else:
             y = (d * scale).reshape(shape)

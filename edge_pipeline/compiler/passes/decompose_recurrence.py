@@ -1,4 +1,4 @@
-"""Decompose recurrence: LSTM, GRU and plain recurrent layers, written out step by step."""
+"""Decompose recurrence: write LSTM, GRU and plain recurrent layers out step by step."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ _OPERATORS = {
     _ATEN.rnn_tanh.input: "rnn_tanh",
     _ATEN.rnn_relu.input: "rnn_relu",
 }
-# More steps than these would make a program that takes minutes to compile.
+# A program with more steps would take minutes to compile.
 _MOST = 256
 
 
 class DecomposeRecurrence:
-    """Write recurrent layers out.
+    """Write recurrent layers out step by step.
 
     gru(x [T, N, C], h)
     becomes
     linear(x);  T times: slice, linear(h), sigmoid, tanh, products and sums;  cat
 
-    Each output of the operator is written out, and what they have in common is merged later.
+    Each output of the operator is written out on its own; a later pass merges the common parts.
     """
 
     name = "decompose_recurrence"
-    why = "torch's own writing splits and squeezes each step, which XNNPACK does not take"
+    why = "torch's own decomposition splits and squeezes each step, which XNNPACK does not support"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; packed sequences, dropout in training and over 256 steps stay."""
+        """Rewrite all layers, except with packed sequences, training dropout or over 256 steps."""
         editor = Editor(program)
         for node in editor.calls(operator.getitem):
             origin: Any = node.args[0]
             if isinstance(origin, fx.Node) and origin.target in _OPERATORS:
                 self._write(editor, node, origin)
         for node in editor.calls(*_OPERATORS):
-            if not node.users:  # torch takes dropout for an effect, and keeps the operator
+            if not node.users:  # torch keeps the operator, since dropout is a side effect
                 editor.graph.erase_node(node)
         return editor.finish()
 
@@ -78,6 +78,6 @@ class DecomposeRecurrence:
 
 
 def _is_projected(layout: Layout, weights: list[fx.Node]) -> bool:
-    """Whether states are projected, which takes one weight more a direction."""
+    """Return whether states are projected, which adds one weight per direction."""
     each = 4 if layout.biases else 2
     return len(weights) != each * layout.layers * (1 + layout.bidirectional)

@@ -1,4 +1,4 @@
-"""Decompose softmax: along any axis it becomes one along the last."""
+"""Decompose softmax along any axis into softmax along the last axis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_AXES = 4
 
 
 class DecomposeSoftmax:
-    """Move the axis of a softmax to the end, and take a logarithm of a softmax apart.
+    """Move the axis of a softmax to the end, and rewrite log_softmax by its definition.
 
     softmax(x [A, n, B], 1) -> permute [A, B, n] -> softmax(-1) -> permute back
     softmax(x of rank > 4, -1) -> reshape [A, n] -> softmax(-1) -> reshape back
@@ -28,10 +28,10 @@ class DecomposeSoftmax:
     """
 
     name = "decompose_softmax"
-    why = "XNNPACK normalises along the last axis alone, and has no logarithm of a softmax"
+    why = "XNNPACK computes softmax along the last axis only, and has no log_softmax"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; maps of free size, and conversions to another type, stay."""
+        """Return the rewritten program; dynamic shapes and type conversions are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*_SOFTMAX, *_LOG_SOFTMAX):
             source: Any = node.args[0]
@@ -57,7 +57,7 @@ def _move(editor: Editor, node: fx.Node, source: fx.Node, axis: int) -> None:
         x = x.reshape(before, n, behind).permute(0, 2, 1)
         return torch.softmax(x, -1).permute(0, 2, 1).reshape(shape)
 
-    editor.replace(node, moved, [source], f"the softmax along axis {axis} is along the last")
+    editor.replace(node, moved, [source], f"the softmax along axis {axis} is now along the last")
 
 
 def _take_apart(editor: Editor, node: fx.Node, source: fx.Node, axis: int) -> None:
@@ -65,4 +65,4 @@ def _take_apart(editor: Editor, node: fx.Node, source: fx.Node, axis: int) -> No
         z = x - x.amax(axis, keepdim=True)
         return z - z.exp().sum(axis, keepdim=True).log()
 
-    editor.replace(node, apart, [source], f"took the log_softmax along axis {axis} apart")
+    editor.replace(node, apart, [source], f"the log_softmax along axis {axis} was written out")

@@ -1,4 +1,4 @@
-"""Decompose statistics: variance, deviation and norms become sums of products."""
+"""Decompose statistics: rewrite variance, deviation and vector norms as sums of products."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COSINE = _ATEN.cosine_similarity.default
 
 
 class DecomposeStatistics:
-    """Rewrite statistics along axes.
+    """Rewrite variance, deviation, vector norms and cosine similarity along axes.
 
     var(x, dims)                -> mean of the squared differences from the mean
     std(x, dims)                -> sqrt(var(x, dims))
@@ -35,10 +35,10 @@ class DecomposeStatistics:
     """
 
     name = "decompose_statistics"
-    why = "no delegate of XNNPACK takes a variance or a norm, and all take their parts"
+    why = "no XNNPACK delegate supports a variance or a norm, but all support their parts"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; norms of other orders and tensors of free size stay."""
+        """Return the rewritten program; other orders and dynamic shapes are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*_SPREADS, _NORM, _COSINE):
             source: Any = node.args[0]

@@ -1,4 +1,4 @@
-"""Decompose unfold: windows of a map by slices, and their sum by padding and additions."""
+"""Decompose unfold into slices of a map, and fold into slices, padding and additions."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class DecomposeUnfold:
     im2col(x, kernel) -> pad -> a slice for each tap -> concatenation -> reshape
     col2im(x, size)   -> a slice for each tap -> padded to its place -> sum
     x.unfold(d, size, step) -> a slice for each place in the window -> concatenation
-    windows that lie edge to edge -> reshape, permute, reshape
+    windows without overlap or gaps -> reshape, permute, reshape
     """
 
     name = "decompose_unfold"
-    why = "runtimes gather and scatter by tables of indices, which no delegate takes"
+    why = "runtimes gather and scatter by tables of indices, which no delegate supports"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; maps of free size stay."""
+        """Return the rewritten program; tensors of dynamic shape are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(_UNFOLD, _FOLD, _ALONG):
             if has_fixed_shape(node) and has_fixed_shape(node.all_input_nodes[0]):

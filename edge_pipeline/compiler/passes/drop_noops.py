@@ -1,4 +1,4 @@
-"""Drop no-ops: operators that give back what they take, and checks that compute nothing."""
+"""Drop no-ops: operators that return their operand unchanged, and checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge_pipeline.compiler.program import Editor, Result, is_check, layer_of
 __all__ = ["DropNoops"]
 
 _ATEN = torch.ops.aten
-# Those that copy or rename the values that they take.
+# Operators that copy or rename their operand.
 _COPIES = (
     _ATEN.alias.default,
     _ATEN.clone.default,
@@ -24,7 +24,7 @@ _COPIES = (
     _ATEN.lift_fresh.default,
     _ATEN.lift_fresh_copy.default,
 )
-# Those that do nothing if the result has the shape and the type of what they take.
+# Operators that do nothing if the result has the shape and the type of the operand.
 _MOVERS = (
     _ATEN._to_copy.default,
     _ATEN.to.dtype,
@@ -54,17 +54,17 @@ class DropNoops:
 
     alias, clone, contiguous, detach, dropout in eval, conversion to the same type
     expand, repeat, slice, squeeze, padding and permutation that change nothing; cat of one tensor
-    assertions and constraints of sizes
+    assertions and size constraints
 
-    A no-op stays if it is an output of the program and what it takes is an input or an output
-    already, since a program gives tensors of its own.
+    A no-op stays if it is an output of the program and its operand is an input or another output,
+    since each output must be a tensor of its own.
     """
 
     name = "drop_noops"
-    why = "a delegate takes few of them, and each cuts the program in two"
+    why = "delegates support few no-ops, and each of the others cuts the program in two"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         for node in list(editor.graph.nodes):
             if is_check(node) and not node.users:
@@ -79,7 +79,7 @@ class DropNoops:
 
 
 def _same(node: fx.Node) -> fx.Node | None:
-    """The operand that `node` gives back unchanged, if there is one."""
+    """Return the operand that `node` returns unchanged; None if there is none."""
     target: Any = node.target
     source: Any = node.args[0] if node.args else None
     if target is operator.getitem:
@@ -116,7 +116,7 @@ def _is_in_order(node: fx.Node) -> bool:
 
 
 def _whole_of_a_tuple(node: fx.Node) -> fx.Node | None:
-    """What `node` is the only part of, or what dropout in eval gives back."""
+    """Return the tensor of which `node` is the only part, or the input of dropout in eval mode."""
     origin: Any = node.args[0]
     if node.args[1] != 0:
         return None

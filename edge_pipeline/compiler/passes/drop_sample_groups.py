@@ -1,7 +1,7 @@
 """Drop sample groups: a grouped convolution over a batch of one is an ordinary convolution.
 
-A HyperConv moves its batch into channel groups so that each sample meets its own filters. For one
-sample the moving is a reshape to the shape that is there already; what it guards is one group.
+A HyperConv moves its batch into channel groups, so that each sample is convolved with its own
+filters. For a single sample this is a reshape to the same shape, and there is one group.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RESHAPES = (
 
 
 class DropSampleGroups:
-    """Remove reshapes that give back the shape they take.
+    """Remove reshapes that do not change the shape.
 
     x [1, C, H, W] -> reshape [1, 1 * C, H, W] -> conv2d(groups=1) -> reshape [1, O, H, W]
     becomes
@@ -30,10 +30,10 @@ class DropSampleGroups:
     """
 
     name = "drop_sample_groups"
-    why = "one sample needs no group of its own, and later passes look for a plain convolution"
+    why = "one sample needs no group of its own, and later passes search for plain convolutions"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; a reshape that changes anything stays."""
+        """Return the rewritten program; reshapes that change the shape are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*_RESHAPES):
             source = node.args[0]

@@ -1,4 +1,4 @@
-"""Float scalars: whole numbers that meet float tensors are written as floats."""
+"""Float scalars: write integers that are combined with float tensors as floats."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _ARITHMETIC = (
 
 
 class FloatScalars:
-    """Make the type of a scalar that of the tensor it is combined with.
+    """Convert integer scalars that are combined with float tensors to float.
 
     clamp(x / 2, 0, 1)
     becomes
     clamp(x / 2.0, 0.0, 1.0)
 
-    ExecuTorch makes a tensor of each scalar, in the scalar's own type, and the conversion of an
-    integer one to float stays outside the delegate. ONNX writes a clamp to integers as two
-    operators.
+    ExecuTorch writes each scalar as a tensor of the scalar's own type, and the conversion from
+    integer to float stays outside the delegate. The ONNX exporter writes a clamp with integer
+    limits as two operators.
     """
 
     name = "float_scalars"
-    why = "an integer beside floats costs a conversion, or a second operator, at every run"
+    why = "an integer beside a float tensor costs a conversion or a second operator in every run"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; scalars beside integer tensors stay."""
+        """Return the rewritten program; scalars beside integer tensors are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*_ARITHMETIC):
             if not value_of(node).is_floating_point():

@@ -1,4 +1,4 @@
-"""Fold batch norm: inference normalisation becomes part of the weights before it."""
+"""Fold batch norm at inference into the weights of the convolution before it."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _TRANSPOSED = (
     _ATEN.conv_transpose2d.input,
     _ATEN.conv_transpose3d.input,
 )
-_GROUPS = 6  # the argument's place, forward and transposed
+_GROUPS = 6  # position of the argument, forward and transposed
 
 
 def scale_and_shift(
     gamma: Tensor | None, beta: Tensor | None, mean: Tensor, variance: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor]:
-    """What inference batch norm multiplies by and adds, in float64.
+    """Return the factor and the addend of batch norm at inference, [C] each, in float64.
 
     Args:
-        gamma: [C], or None for ones.
-        beta: [C], or None for zeros.
-        mean: [C].
-        variance: [C], at least 0.
-        epsilon: what keeps the variance from 0.
+        gamma: Learned factor, [C]; None for ones.
+        beta: Learned addend, [C]; None for zeros.
+        mean: Running mean, [C].
+        variance: Running variance, [C], at least 0.
+        epsilon: Constant that is added to the variance.
 
-    Source: papers/001, appendix E.
+    Source: [HyperSeg], appendix E.
     """
     scale = (variance.double() + epsilon).rsqrt()
     if gamma is not None:
@@ -56,7 +56,7 @@ def scale_and_shift(
 
 @dataclass(frozen=True)
 class _Norm:
-    """A normalisation: its result, what it takes, and what it multiplies by and adds, [C]."""
+    """A normalisation: its result, its operand, its factor [C] and its addend [C]."""
 
     result: fx.Node
     source: fx.Node
@@ -65,50 +65,50 @@ class _Norm:
 
 
 class FoldBatchNorm:
-    """Put batch norm with constant statistics into the convolution that feeds it.
+    """Fold batch norm with constant statistics into the convolution that feeds it.
 
     conv2d(x, weight, bias) -> batch_norm
     becomes
     conv2d(x, scale * weight, scale * bias + shift)
 
     conv2d(signal, mapper) -> slice, view -> weight;  conv2d(x, weight) -> view -> batch_norm
-    becomes (papers/001, appendix E)
+    becomes ([HyperSeg], appendix E)
     conv2d(signal, scale * mapper) -> slice, view -> weight;  conv2d(x, weight) -> view -> + shift
 
     conv2d(x, weight), where weight is computed once for the whole input -> batch_norm
     becomes
     conv2d(x, scale * weight, shift)
 
-    Transposed and grouped convolutions alike. The shift is added after the views of a patch-wise
-    convolution, so that its pattern stays one for the lowering; a bias that comes from a mapper
-    has the shift in the mapper's bias. What has no convolution of its own before it becomes a 1x1
-    depth-wise convolution, which reads and writes a map once, where a product and a sum do twice.
-    Arithmetic is in float64 and rounded once.
+    Transposed and grouped convolutions are treated likewise. The shift is added after the views of
+    a patch-wise convolution, so that the lowering still recognises its pattern; if a mapper
+    computes the bias, the shift goes into the mapper's bias. A norm without a convolution of its
+    own before it becomes a 1x1 depth-wise convolution, which reads and writes the map once; a
+    product and a sum do so twice. Arithmetic is in float64 and rounded once.
     """
 
     name = "fold_batch_norm"
-    why = "normalising reads and writes every map once more, for what the weights can do"
+    why = "a separate normalisation reads and writes every map once more"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; normalisation in training mode or with computed statistics stays."""
+        """Fold all batch norms, except in training mode or with computed statistics."""
         editor = Editor(program)
         of_input = {n.name for n, extent in extents(program).items() if extent is Extent.GLOBAL}
         for node in editor.calls(_NORM, _EXPORTED_NORM):
             norm = _read(editor, node)
             if isinstance(norm, str):
-                editor.notes.append(f"{layer_of(node)}: batch norm stays, since {norm}")
+                editor.notes.append(f"{layer_of(node)}: batch norm was not folded, since {norm}")
                 continue
             try:
                 _fold(editor, norm, of_input)
             except Refusal as refusal:
                 _stand_alone(editor, norm, str(refusal))
             if not node._erased and not node.users:
-                editor.graph.erase_node(node)  # or it would count as a user of what feeds it
+                editor.graph.erase_node(node)  # or it would count as a user of its operand
         return editor.finish()
 
 
 def _read(editor: Editor, node: fx.Node) -> _Norm | str:
-    """The normalisation, or why it cannot be folded."""
+    """Return the normalisation, or the reason why it cannot be folded."""
     source: Any = node.args[0]
     result = node
     if node.target is _NORM:
@@ -118,7 +118,7 @@ def _read(editor: Editor, node: fx.Node) -> _Norm | str:
     else:
         epsilon = node.args[6]
         if any(user.target is not operator.getitem or user.args[1] != 0 for user in node.users):
-            return "its statistics are used too"
+            return "other operators use its statistics"
         if len(node.users) != 1:
             return "nothing uses its result"
         result = next(iter(node.users))
@@ -135,7 +135,7 @@ def _read(editor: Editor, node: fx.Node) -> _Norm | str:
 
 
 def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
-    """Fold into the convolution before; Refusal, before anything changed, where that cannot be."""
+    """Fold the norm into the convolution before it, or raise Refusal before any change."""
     convolution, *movements = chain(norm.source)
     if convolution.target not in (*CONVOLUTIONS, *_TRANSPOSED):
         raise Refusal("no convolution feeds it")
@@ -176,7 +176,7 @@ def _fold(editor: Editor, norm: _Norm, of_input: set[str]) -> None:
 
 
 def _scale_computed(editor: Editor, norm: _Norm, convolution: fx.Node) -> None:
-    """Scale a computed weight, which is small, in the place of the map that it gives."""
+    """Scale a computed weight, which is small, instead of the convolution's output."""
     dtype, name = value_of(convolution).dtype, f"batch_norm_{norm.result.name}"
     scale = editor.add_constant(norm.scale.to(dtype), f"{name}_scale")
     shift = editor.add_constant(norm.shift.to(dtype), f"{name}_shift")
@@ -185,12 +185,12 @@ def _scale_computed(editor: Editor, norm: _Norm, convolution: fx.Node) -> None:
 
 
 def _channels(norm: _Norm, convolution: fx.Node, movements: list[fx.Node]) -> Tensor:
-    """For each channel of the convolution, the channel of the normalisation that it becomes."""
+    """Return, for each channel of the convolution, the norm's channel that it becomes."""
     count, normalised = int(value_of(convolution).shape[1]), len(norm.scale)
     if not movements:
         return torch.arange(count)
     if not has_fixed_shape(convolution):
-        raise Refusal("views of a map of free size stand between it and the convolution")
+        raise Refusal("views of a map of dynamic shape lie between it and the convolution")
     shape = value_of(convolution).shape
     index = torch.arange(count).reshape(1, -1, *[1] * (len(shape) - 2)).expand(shape)
     moved = arrived(index, movements)
@@ -203,7 +203,7 @@ def _channels(norm: _Norm, convolution: fx.Node, movements: list[fx.Node]) -> Te
 
 
 def _scaled(convolution: fx.Node, weight: Tensor, scale: Tensor) -> Tensor:
-    """The weight with each output channel scaled; a transposed one is [in, out / groups, ...]."""
+    """Scale the weight by output channel; a transposed weight is [in, out / groups, ...]."""
     taps = [1] * (weight.dim() - 2)
     if convolution.target in CONVOLUTIONS:
         return weight * scale.reshape(-1, 1, *taps)
@@ -223,12 +223,12 @@ def _add_shift(editor: Editor, norm: _Norm) -> None:
     def added(x: Tensor, shift: Tensor) -> Tensor:
         return x + shift
 
-    note = "folded batch norm's scale into the weight mapper, and left its shift"
+    note = "folded batch norm's scale into the weight mapper, and added its shift separately"
     editor.replace(norm.result, added, [norm.source, shift], note)
 
 
 def _stand_alone(editor: Editor, norm: _Norm, reason: str) -> None:
-    """A depth-wise 1x1 convolution for maps, a product and a sum for anything else."""
+    """Replace the norm by a depth-wise 1x1 convolution of a map, or else a product and a sum."""
     value = value_of(norm.source)
     name, channels = f"batch_norm_{norm.result.name}", len(norm.scale)
     maps = value.dim() == 4
@@ -244,7 +244,7 @@ def _stand_alone(editor: Editor, norm: _Norm, reason: str) -> None:
         return x * scale + shift
 
     form = "a depth-wise 1x1 convolution" if maps else "a product and a sum"
-    note = f"made batch norm {form}, since {reason}"
+    note = f"batch norm became {form}, since {reason}"
     editor.replace(
         norm.result, convolved if maps else multiplied, [norm.source, scale, added], note
     )

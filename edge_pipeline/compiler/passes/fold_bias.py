@@ -1,4 +1,4 @@
-"""Fold bias: a constant added to every pixel of a convolution's output is its bias."""
+"""Fold bias: make a constant that is added to a convolution's output its bias."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _CONV = torch.ops.aten.conv2d.default
 
 
 def _without_bias(node: object) -> fx.Node | None:
-    """`node` if it is a convolution without bias that nothing else uses."""
+    """Return `node` if it is a convolution without bias and with a single user; otherwise None."""
     if not isinstance(node, fx.Node) or node.target is not _CONV or len(node.users) != 1:
         return None
     return node if len(node.args) < 3 or node.args[2] is None else None
 
 
 class FoldBias:
-    """Move an addition into the convolution before it.
+    """Move the addition of a constant into the convolution before it.
 
     conv2d(x, constant weight) + constant [1, O, 1, 1]
     becomes
@@ -29,10 +29,10 @@ class FoldBias:
     """
 
     name = "fold_bias"
-    why = "an addition of its own reads and writes the whole map once more"
+    why = "a separate addition reads and writes the whole map once more"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; only where weight and addend are constants."""
+        """Return the rewritten program; computed weights and addends are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(torch.ops.aten.add.Tensor):
             if node.kwargs:
@@ -50,4 +50,4 @@ class FoldBias:
 def _fold(editor: Editor, addition: fx.Node, conv: fx.Node, addend: Tensor) -> None:
     bias = editor.add_constant(addend.flatten().clone(), f"bias_{conv.name}")
     conv.args = (*conv.args[:2], bias, *conv.args[3:])
-    editor.substitute(addition, conv, "made the addition the convolution's bias")
+    editor.substitute(addition, conv, "the addition became the convolution's bias")

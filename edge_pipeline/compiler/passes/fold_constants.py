@@ -1,4 +1,4 @@
-"""Fold constants: what depends on constants alone is computed once, now."""
+"""Fold constants: compute ahead of time the values that depend only on constants."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FoldConstants:
     why = "a backend packs a weight ahead of time only if it is a constant, not an expression"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; operators without any tensor operand stay."""
+        """Return the rewritten program; operators without tensor operands are left unchanged."""
         editor = Editor(program)
         known = known_values(editor)
         operators = [node for node in known if node.op == "call_function"]

@@ -1,4 +1,4 @@
-"""Fold sourceless operators: tensors that are made of numbers alone become constants."""
+"""Fold sourceless operators: replace tensors made from numbers alone by constants."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["FoldSourceless"]
 
 
 class FoldSourceless:
-    """Compute operators without operands ahead of time.
+    """Compute operators without tensor operands ahead of time.
 
     arange(8) -> constant [8]
-    zeros(1, 64, 256, 256) -> constant [1, 1, 1, 1] if all that use it broadcast it
-    zeros(1, 64, 256, 256) -> constant [1, 64, 256, 256] otherwise, up to the limit
+    zeros(1, 64, 256, 256) -> constant [1, 1, 1, 1] if all users broadcast it
+    zeros(1, 64, 256, 256) -> constant [1, 64, 256, 256] otherwise, up to `limit_bytes`
 
-    The same for `zeros_like` and its kind, which read nothing but a shape.
+    Operators such as `zeros_like`, which read only a shape, are computed too.
 
     Args:
-        limit_bytes: of a constant; an operator whose result is larger stays.
+        limit_bytes: Largest size of a constant, in bytes; an operator with a larger result stays.
     """
 
     name = "fold_sourceless"
-    why = "delegates take no operator without operands, and what depends on it cannot fold"
+    why = "delegates support no operator without operands, and values computed from it cannot fold"
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; random and uninitialised tensors and those of free size stay."""
+        """Fold all such operators, except random, uninitialised and dynamic-shape ones."""
         editor = Editor(program)
         for node in editor.calls(*{n.target for n in editor.graph.nodes}):
             if not is_sourceless(node) or not has_fixed_shape(node):
@@ -40,7 +40,7 @@ class FoldSourceless:
             value = made_of_numbers(node)
             small = _broadcastable(node, value)
             if small is None and value.numel() * value.element_size() > self.limit_bytes:
-                note = f"{node.target} stays, since its result has {value.numel()} values"
+                note = f"{node.target} was not folded: its {value.numel()} values are too many"
                 editor.notes.append(f"{layer_of(node)}: {note}")
                 continue
             constant = editor.add_constant(value if small is None else small, f"made_{node.name}")
@@ -49,7 +49,7 @@ class FoldSourceless:
 
 
 def _broadcastable(node: fx.Node, value: Tensor) -> Tensor | None:
-    """One value in the place of many equal ones, if all users broadcast it to the same result."""
+    """Return a single value for many equal ones if all users broadcast it; otherwise None."""
     if value.numel() < 2 or not node.users or not bool((value == value.flatten()[0]).all()):
         return None
     for user in node.users:

@@ -1,4 +1,4 @@
-"""Keep blocks: operators that ONNX Runtime runs without leaving its layout of channel blocks."""
+"""Keep blocks: use operators that keep ONNX Runtime's layout in blocks of channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ATEN = torch.ops.aten
 
 
 class KeepBlocks:
-    """Rewrite two operators that broadcast.
+    """Rewrite two broadcasting operators in forms that exist for blocks of channels.
 
     y [1, O, H, W] + mean(x [1, C, H, W], 1, keepdim)
     becomes
@@ -26,17 +26,18 @@ class KeepBlocks:
     becomes
     y * constant [1, O, 1, 1] of 0.25
 
-    ONNX Runtime keeps maps in blocks of 16 channels between convolutions, and turns them into
-    planes and back around every operator that it has not for blocks: it adds blocks to blocks
-    alone, and multiplies them by a value a channel alone. Convolutions with computed weights are
-    not done in blocks, so a program that has one stays as it is. Decision 10 has the figures.
+    ONNX Runtime keeps maps in blocks of 16 channels between convolutions. It reorders them to
+    planes and back around every operator that it lacks for blocks: it adds blocks only to blocks,
+    and multiplies blocks only by one value per channel. It does not compute convolutions with
+    computed weights in blocks, so a program that has one is left unchanged. For measurements see
+    decision 10.
     """
 
     name = "keep_blocks"
-    why = "around a broadcast ONNX Runtime reorders whole maps twice, and resizes them slowly"
+    why = "ONNX Runtime reorders whole maps twice around a broadcast, and resizes them slowly"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         convolutions = list(editor.calls(_ATEN.conv2d.default))
         if not convolutions or any(editor.constant(n.args[1]) is None for n in convolutions):
@@ -64,7 +65,7 @@ def _spread_mean(editor: Editor, node: fx.Node) -> None:
         def spread(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
             return y + torch.conv2d(x, weight)
 
-        note = "the mean over channels became a convolution to as many as it is added to"
+        note = "the mean over channels became a convolution to the channels of the other addend"
         editor.replace(node, spread, [map_side, source, weight], note)
         return
 
@@ -83,6 +84,6 @@ def _state_channels(editor: Editor, node: fx.Node) -> None:
     if value_of(source).dim() != 4 or editor.constant(source) is not None:
         return
     channels = int(value_of(source).shape[1])
-    # Not named after its value: two factors of one number of channels are two constants.
+    # The name omits the value: two factors for the same number of channels are two constants.
     scale = editor.add_constant(torch.full((1, channels, 1, 1), factor), f"scale_of_{channels}")
-    editor.replace(node, lambda x, s: x * s, [source, scale], "a factor is stated for each channel")
+    editor.replace(node, lambda x, s: x * s, [source, scale], "a factor became one per channel")

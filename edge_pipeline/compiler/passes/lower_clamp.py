@@ -1,4 +1,4 @@
-"""Lower clamp: the one to [0, 1] in two steps, since XNNPACK's delegate lacks that operator."""
+"""Lower clamp: clamp to [0, 1] in two steps, since XNNPACK's delegate for LiteRT lacks it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _SIX = 6.0
 
 
 class LowerClamp:
-    """Clamp to [0, 6] and then to at most 1.
+    """Replace a clamp to [0, 1] by a clamp to [0, 6] and a clamp to at most 1.
 
     clamp(x, 0, 1)
     becomes
     clamp(clamp(x, 0, 6), max=1)
 
-    LiteRT's converter makes RELU_0_TO_1 of a maximum with 0 and a minimum with 1, in either order
-    and of any shape, and the XNNPACK delegate takes RELU, RELU6 and RELU_N1_TO_1 but not that one:
-    it would split the program in two there. RELU6 and MINIMUM are taken, and the values are the
-    same.
+    LiteRT's converter combines a maximum with 0 and a minimum with 1, in either order and of any
+    shape, into RELU_0_TO_1. The XNNPACK delegate supports RELU, RELU6 and RELU_N1_TO_1 but not
+    RELU_0_TO_1, and would split the program there. It supports RELU6 and MINIMUM, and the values
+    are the same.
     """
 
     name = "lower_clamp"
@@ -34,11 +34,11 @@ class LowerClamp:
     )
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         for node in editor.calls(_ATEN.clamp.default, _ATEN.hardtanh.default):
             if _limits(node) == _UNIT and isinstance(node.args[0], fx.Node):
-                editor.replace(node, _stepwise, [node.args[0]], "a clamp to [0, 1] is in two steps")
+                editor.replace(node, _stepwise, [node.args[0]], "a clamp to [0, 1] became two")
         return editor.finish()
 
 

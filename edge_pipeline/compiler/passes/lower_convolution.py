@@ -1,4 +1,4 @@
-"""Lower convolution: matrix products in the place of convolutions that a runtime does badly."""
+"""Lower convolution: replace convolutions that a runtime computes slowly by matrix products."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["LowerConvolution"]
 
 _ATEN = torch.ops.aten
 _CONV = _ATEN.conv2d.default
-_ONE = "the pass raise_convolution must come first, which makes it a conv2d"
+_ONE = "run the pass raise_convolution first, which rewrites it as a conv2d"
 _THREE = "write it as conv2d calls, or make its weights parameters"
-# Those that no form here computes, each with what helps if its weights are computed.
+# Operators that no algorithm here computes, each with the remedy if its weights are computed.
 _OTHERS = {
     _ATEN.conv1d.default: _ONE,
     _ATEN.conv1d.padding: _ONE,
@@ -38,7 +38,7 @@ _OTHERS = {
 
 
 class _Site(NamedTuple):
-    """A conv2d with its operands, and what it takes of the map before its padding."""
+    """A conv2d with its operands; padding by reflection before it is part of `call`."""
 
     source: fx.Node
     weight: fx.Node
@@ -69,23 +69,23 @@ class _Site(NamedTuple):
 
 
 class LowerConvolution:
-    """Replace convolutions by matrix products where the cost model says that this is faster.
+    """Replace convolutions by matrix products if the cost model predicts that this is faster.
 
     x -> pad(reflect) -> conv2d(., weight) + bias
     becomes
     x -> strips: slices, concatenation, bmm, slices, additions -> concatenation
 
-    Which form, and in which strips, is chosen for each layer by the costs measured on a device; one
-    of them can be to leave it to the runtime. XNNPACK takes no computed weights at all, and wastes
-    most of its work where few channels come out, constant weights or not. Padding by reflection is
-    taken in, so that no padded map is made; a computed bias is one more row of the product. The
-    samples of a batch that share their weights are lowered one by one.
+    The algorithm and its strips are chosen for each layer by the costs measured on a device; the
+    runtime's own convolution is one of the choices. XNNPACK supports no computed weights at all,
+    and wastes most of its work if there are few output channels, even with constant weights.
+    Padding by reflection is included, so that no padded map is made; a computed bias is one more
+    row of the product. The samples of a batch that share their weights are lowered one by one.
 
     Args:
-        backend: whose costs count, as in the registry.
-        device: on which they were measured.
-        plan: for all that can be lowered, in the place of the choice; for measuring.
-        constants: whether convolutions with constant weights are lowered too.
+        backend: Name of the backend whose costs are used, as in the registry.
+        device: Name of the device on which the costs were measured.
+        plan: Plan for all convolutions that can be lowered, instead of a choice; for measurements.
+        constants: Whether to lower convolutions with constant weights too.
     """
 
     name = "lower_convolution"
@@ -105,16 +105,16 @@ class LowerConvolution:
         self.constants = constants
 
     def on(self, device: str, *, constants: bool) -> LowerConvolution:
-        """The same pass by the costs of another device, for constant weights or not."""
+        """Return the same pass with the costs of `device`, with or without constant weights."""
         return LowerConvolution(self.backend, device, self.plan, constants=constants)
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class.
+        """Return the rewritten program.
 
         Raises:
-            CompileError: convolutions with computed weights are none that the forms compute; all
-                of them are named.
-            InputError: the device has no measured costs.
+            CompileError: If no algorithm computes some convolutions with computed weights; the
+                message names all of them.
+            InputError: If the device has no measured costs.
         """
         editor = Editor(program)
         refused = [
@@ -130,13 +130,14 @@ class LowerConvolution:
                 continue
             plan = self._choice(site.call, constant=constant)
             if plan is None:
-                problem = f"its weights are computed, and {self.device} has no form measured"
-                remedy = f"measure with tools/fit_cost_model.py for {self.backend}"
+                problem = f"its weights are computed, and no algorithm is measured on {self.device}"
+                remedy = f"measure the algorithms with tools/fit_cost_model.py for {self.backend}"
                 refused.append(Refused.of(node, problem, remedy))
             elif plan not in (CONSTANT, NATIVE):
                 _lower(editor, node, site, plan, constant=constant)
         if refused:
-            raise CompileError(refusal(f"{self.backend} takes no computed weights", refused))
+            heading = f"{self.backend} does not support these computed weights"
+            raise CompileError(refusal(heading, refused))
         return editor.finish()
 
     def _choice(self, call: Call, *, constant: bool) -> ConvPlan | None:
@@ -150,7 +151,7 @@ class LowerConvolution:
 def _lower(editor: Editor, node: fx.Node, site: _Site, plan: ConvPlan, *, constant: bool) -> None:
     geometry = site.call.geometry
     operands = [site.source, site.weight] + ([] if site.bias is None else [site.bias])
-    # Constant weights stay whole, so that they can be found and exchanged in what is written.
+    # Constant weights stay whole, so that they can be found and exchanged in the written files.
     ones = None if constant else site.call.ones(plan)
     if ones is not None:
         operands.append(editor.add_constant(ones, f"ones_{ones.shape[2]}x{ones.shape[3]}"))
@@ -168,7 +169,7 @@ def _lower(editor: Editor, node: fx.Node, site: _Site, plan: ConvPlan, *, consta
 
 
 def _sample(x: Tensor, index: int, batch: int) -> Tensor:
-    """One sample of a batch, [1, C, H, W]."""
+    """Return one sample of a batch, [1, C, H, W]."""
     if batch == 1:
         return x
     sample: Tensor = _ATEN.slice.Tensor(x, 0, index, index + 1)

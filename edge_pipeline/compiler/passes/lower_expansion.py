@@ -1,4 +1,4 @@
-"""Lower expansion: what repeats values becomes broadcasting, or a product with ones."""
+"""Lower expansion: replace operators that repeat values by broadcasting or products with ones."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class LowerExpansion:
     """Rewrite operators that repeat values.
 
     expand(x) + y     -> x + y, if y has the shape of the sum
-    expand(x), repeat -> reshape, product with ones and reshape, an axis after the other
-    repeat_interleave -> the same, with the ones behind the axis
+    expand(x), repeat -> reshape, product with ones and reshape, one axis after another
+    repeat_interleave -> the same, with the ones after the axis
 
     Args:
-        ones: whether values are repeated by a product with ones; by concatenations if not, since
+        ones: Whether to repeat values by a product with ones; otherwise by concatenations, since
             LiteRT's converter turns such a product back into an expansion.
     """
 
     name = "lower_expansion"
-    why = "XNNPACK broadcasts the operands of arithmetic, and has no operator that expands"
+    why = "XNNPACK broadcasts the operands of arithmetic, but has no operator that expands a tensor"
 
     def __init__(self, *, ones: bool = True) -> None:
         self.ones = ones
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; tensors of free size and of whole numbers stay."""
+        """Return the rewritten program; dynamic shapes and integer tensors are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(_EXPAND, _REPEAT, _INTERLEAVE):
             source: Any = node.args[0]
@@ -56,7 +56,7 @@ class LowerExpansion:
 
 
 def _is_broadcast(node: fx.Node) -> bool:
-    """Whether all users give the same without the expansion."""
+    """Return whether all users compute the same result without the expansion."""
     for user in node.users:
         others = [n for n in user.args if isinstance(n, fx.Node) and n is not node]
         if user.target not in BROADCASTING or len(others) != 1:
@@ -67,9 +67,9 @@ def _is_broadcast(node: fx.Node) -> bool:
 
 
 class _Growth(NamedTuple):
-    """How a tensor grows: its shape, with leading ones, and how often along each axis.
+    """The growth of a tensor: its shape, with leading ones, and the repetitions along each axis.
 
-    The repeated values lie before the axis (ABAB), or behind it (AABB).
+    If `behind`, each value is repeated (AABB); otherwise the whole axis is (ABAB).
     """
 
     shape: list[int]

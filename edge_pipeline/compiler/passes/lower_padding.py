@@ -1,4 +1,4 @@
-"""Lower padding: reflection becomes slices and concatenation."""
+"""Lower padding by reflection to slices and concatenations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["LowerPadding"]
 
 
 class LowerPadding:
-    """Make padding by reflection of edge slices.
+    """Replace padding by reflection by a concatenation of edge slices.
 
     pad(x, (1, 1, 1, 1), reflect)
     becomes
@@ -20,10 +20,10 @@ class LowerPadding:
     """
 
     name = "lower_padding"
-    why = "no delegate of XNNPACK takes padding by reflection"
+    why = "no XNNPACK delegate supports padding by reflection"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; uneven padding and other modes stay."""
+        """Return the rewritten program; uneven padding and other modes are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*PADS):
             found = reflection(node)

@@ -1,4 +1,4 @@
-"""Lower patch-wise convolution: patches go through batched products instead of channel groups."""
+"""Lower patch-wise convolution to batched products over patches instead of channel groups."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["LowerPatchwise"]
 
 _ATEN = torch.ops.aten
 _CONV = _ATEN.conv2d.default
-# What cuts a map into patches that overlap, besides plain movements.
+# Operators, besides movements, that cut a map into overlapping patches.
 _CUTTERS = (_ATEN.unfold.default, _ATEN.pad.default, _ATEN.reflection_pad2d.default)
 _LIMITS = {
     _ATEN.relu.default: (0.0, None),
@@ -39,13 +39,13 @@ _DECIDED_BY_ARGUMENTS = (_ATEN.hardtanh.default, _ATEN.clamp.default)
 _TRACED_META = ("nn_module_stack", "stack_trace")
 
 
-class _Left(Exception):  # noqa: N818 - no error: it says why a place stays as it is
-    """Why something cannot be lowered."""
+class _Left(Exception):  # noqa: N818 - not an error: it becomes a note
+    """The reason, a clause, why patches cannot be lowered."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One operator on patches: what it takes besides them, and the stage made of that."""
+    """One operator on patches, its other operands, and a function that makes its stage of them."""
 
     node: fx.Node
     operands: tuple[fx.Node, ...]
@@ -54,7 +54,7 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Region:
-    """From the map that is cut into patches to the map that they are put together to."""
+    """The operators between a map that is cut into patches and the map merged from them."""
 
     source: fx.Node
     grid: tuple[int, int]
@@ -63,38 +63,38 @@ class _Region:
 
 
 class LowerPatchwise:
-    """Replace all that happens to a map between being cut into patches and put together again.
+    """Replace all operators between the cutting of a map into patches and the merging of them.
 
     map -> pad, unfold, permute, view -> conv2d(groups=patches * G), + , clamp, ... -> permute, view
     becomes
     strips: window, view, permute -> bmm; slices, products and sums or conv2d; ... -> cat
 
-    What cuts and what puts together is found by sending the numbers of the pixels through the
-    operators that move values, and comparing where they arrive with the definition in
-    `models/layers/patchwise.py`. So it does not matter how the network writes it, and no swapped
-    axis or missing halo can pass for it. What is lowered keeps the names of the layers.
+    The operators that cut and merge are found by passing the indices of the pixels through the
+    operators that move values, and comparing the result with the definition in
+    `models/layers/patchwise.py`. So the network may write them in any way, and a swapped axis or
+    a missing halo is never accepted. Lowered operators keep the names of the layers.
 
     Args:
-        depthwise: the form of depth-wise convolutions, which is the backend's to choose.
+        depthwise: Algorithm for depth-wise convolutions, chosen by the backend.
     """
 
     name = "lower_patchwise"
-    why = "a convolution with a channel group a patch is 100 x slower, or cannot be delegated"
+    why = "a convolution with one channel group per patch is 100 x slower, or cannot be delegated"
 
     def __init__(self, depthwise: DepthwiseForm) -> None:
         self.depthwise = depthwise
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; a map that is not lowered is noted, with the reason."""
+        """Return the rewritten program; maps left unchanged have a note with the reason."""
         editor = Editor(program)
-        # Last first: of what ends at several places, all is lowered.
+        # From the last node to the first: of several possible ends of a region, the last is taken.
         for node in reversed(list(editor.calls(*MOVEMENTS))):
             if node._erased or not _may_be_a_map(node):
                 continue
             try:
                 region = _region(editor, node, self.depthwise)
             except _Left as left:
-                editor.notes.append(f"{layer_of(node)}: patches stay as they are, since {left}")
+                editor.notes.append(f"{layer_of(node)}: patches were not lowered, since {left}")
                 continue
             if region is not None:
                 _lower(editor, node, region)
@@ -108,12 +108,12 @@ def _may_be_a_map(node: fx.Node) -> bool:
 
 
 def _numbers(shape: Sequence[int]) -> Tensor:
-    # In float64, which padding takes and which is exact for as many as there can be.
+    # In float64, which padding supports and which represents all indices exactly.
     return torch.arange(torch.Size(shape).numel(), dtype=torch.float64).reshape(tuple(shape))
 
 
 def _region(editor: Editor, node: fx.Node, form: DepthwiseForm) -> _Region | None:
-    """The region that ends in `node`; None if patches are not put together there."""
+    """Return the region that ends in `node`; None if `node` does not merge patches."""
     computed, *movements = chain(node)
     shape = value_of(node).shape
     if not movements or not _may_be_a_map(computed) or shape[0] != 1:
@@ -141,18 +141,18 @@ def _region(editor: Editor, node: fx.Node, form: DepthwiseForm) -> _Region | Non
 
 
 def _same_patches(node: fx.Node) -> fx.Node:
-    """What computes the patches that arrive in `node` in the order in which they were."""
+    """Return the operator that computes the patches in `node`; no pixel may change its place."""
     computed, *movements = chain(node)
     numbers = _numbers(value_of(computed).shape)
     if not torch.equal(arrived(numbers, movements).flatten(), numbers.flatten()):
-        raise _Left(f"{node.name} moves the pixels of patches about")
+        raise _Left(f"{node.name} moves the pixels of the patches")
     return computed
 
 
 def _cut(node: fx.Node, grid: tuple[int, int], size: Sequence[int]) -> tuple[fx.Node, int] | None:
-    """The map of `size` that `node` has the patches of, and their halo; None if there is none.
+    """Return the map of `size` whose patches `node` holds, and their halo; None if there is none.
 
-    A single patch is one only if it is cut out; or every map would be.
+    A single patch counts only if `unfold` cuts it out; otherwise every map would be a patch.
     """
     count = grid[0] * grid[1]
     taken: list[fx.Node] = []
@@ -180,9 +180,9 @@ def _cut(node: fx.Node, grid: tuple[int, int], size: Sequence[int]) -> tuple[fx.
 
 
 def _step(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm) -> tuple[_Step, fx.Node]:
-    """What `node` does to `count` patches, and the patches that it takes."""
+    """Return the step of `node` on `count` patches, and the node that holds these patches."""
     if len(node.users) != 1:
-        raise _Left(f"{node.name} is used by others too")
+        raise _Left(f"{node.name} is also used by others")
     first: Any = node.args[0] if node.args else None
     if node.target is _CONV:
         return _convolution(editor, node, count, form), first
@@ -197,7 +197,7 @@ def _step(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm) -> tup
         channels = value_of(node).numel() // count // value_of(node).shape[2:].numel()
         if value is not None and value.shape in ((1, channels, 1, 1), (channels, 1, 1)):
             return _Step(node, (second,), Added), first
-    raise _Left(f"{node.name} ({node.target}) is none of those that are known on patches")
+    raise _Left(f"{node.name} ({node.target}) is not supported on patches")
 
 
 def _limits(node: fx.Node) -> tuple[float | None, float | None]:
@@ -212,10 +212,10 @@ def _limits(node: fx.Node) -> tuple[float | None, float | None]:
 
 
 def _convolution(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm) -> _Step:
-    """The stage of a conv2d over patches in channel groups."""
+    """Return the step of a conv2d over patches in channel groups."""
     x, weight = node.args[:2]
     if not isinstance(x, fx.Node) or not isinstance(weight, fx.Node):
-        raise _Left(f"{node.name} takes something that is no tensor")
+        raise _Left(f"{node.name} has an operand that is not a tensor")
     if editor.constant(weight) is not None:
         raise _Left(f"the weights of {node.name} are constants")
     plain = [(3, 1, "stride"), (4, 0, "padding"), (5, 1, "dilation")]
@@ -241,8 +241,8 @@ def _convolution(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm)
 
         return _Step(node, (weight,), depthwise)
     raise _Left(
-        f"{node.name} has kernels of {rows}x{columns} over {each} channels, and only 1x1 over all "
-        "channels and depth-wise ones are lowered"
+        f"{node.name} has kernels of {rows}x{columns} over {each} channels, and only 1x1 kernels "
+        "over all channels and depth-wise kernels are lowered"
     )
 
 
@@ -268,7 +268,7 @@ def _lower(editor: Editor, node: fx.Node, region: _Region) -> None:
 
 
 def _name_layers(editor: Editor, before: set[fx.Node], region: _Region) -> None:
-    """Give each new node the layer of the last step whose weights it depends on."""
+    """Assign to each new node the layer of the last step whose weights it depends on."""
     level: dict[fx.Node, int] = {}
     for number, step in enumerate(region.steps):
         level |= dict.fromkeys(step.operands, number)

@@ -1,4 +1,4 @@
-"""Lower pooling: averages and maxima in the windows that delegates take."""
+"""Lower pooling to averages and maxima over windows that delegates support."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ __all__ = ["LowerPooling"]
 _ATEN = torch.ops.aten
 _AVERAGE, _ADAPTIVE = _ATEN.avg_pool2d.default, _ATEN.adaptive_avg_pool2d.default
 _MAXIMUM, _ADAPTIVE_MAXIMUM = _ATEN.max_pool2d.default, _ATEN.adaptive_max_pool2d.default
-# No padding, no partial windows, and no padding that counts.
+# padding, ceil_mode and count_include_pad: no padding, and no partial windows.
 _PLAIN = ([0, 0], False, False)
 
 
 class LowerPooling:
-    """Rewrite pooling.
+    """Rewrite pooling in the forms that delegates support.
 
     avg_pool2d(x, k)                -> avg_pool2d(x, k, k, 0, count_include_pad=False)
     avg_pool2d(x, k, s, p, ...)     -> pad(x, p), then the same; times constant factors if windows
-                                       at the edges count fewer pixels, or another divisor is given
+                                       at the edges count fewer pixels or a divisor is given
     adaptive_avg_pool2d(x, 1)       -> mean over rows and columns
     adaptive_avg_pool2d(x, size)    -> avg_pool2d if all windows are equal, else products with
-                                       matrices, rows and columns apart
+                                       matrices for rows and columns
     adaptive_max_pool2d(x, size)    -> max_pool2d if all windows are equal
     max_pool2d(x, k, s, p)          -> the edges repeated p times by concatenation, then no padding
 
-    The last holds since a window that reaches over an edge has the edge in it.
+    The last form is exact, since a window that extends beyond an edge contains the edge.
 
     Args:
-        edges: whether padding of maxima is written out; LiteRT's converter pads by minus infinity,
-            which XNNPACK's delegate does not take.
+        edges: Whether to rewrite max pooling with padding; LiteRT's converter pads by minus
+            infinity, which XNNPACK's delegate does not support.
     """
 
     name = "lower_pooling"
-    why = "XNNPACK pools over the pixels of the map alone, in windows of one size"
+    why = "XNNPACK pools only over the pixels of the map, in windows of one size"
 
     def __init__(self, *, edges: bool = False) -> None:
         self.edges = edges
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; dilated maxima and free sizes stay."""
+        """Return the rewritten program; dilated maxima and dynamic shapes are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(_AVERAGE, _ADAPTIVE, _MAXIMUM, operator.getitem):
             source: Any = node.args[0]
@@ -68,7 +68,7 @@ class LowerPooling:
 
 
 def _window(source: fx.Node, node: fx.Node) -> list[int] | None:
-    """Rows and columns of a window of adaptive pooling; None if windows differ."""
+    """Return the rows and columns of adaptive pooling's windows; None if their sizes differ."""
     sides = list(zip(value_of(source).shape[2:], value_of(node).shape[2:], strict=True))
     if any(before % after for before, after in sides):
         return None
@@ -96,7 +96,7 @@ def _fix(editor: Editor, node: fx.Node, source: fx.Node) -> None:
 
 
 def _averages(source: fx.Node, node: fx.Node, dim: int) -> Tensor:
-    """What adaptive pooling does along one dimension, [out, in], by pooling the unit vectors."""
+    """Return the matrix [out, in] of adaptive pooling along one axis, by pooling unit vectors."""
     before, after = int(value_of(source).shape[dim]), int(value_of(node).shape[dim])
     maps = torch.eye(before).reshape(1, before, 1, before)
     matrix: Tensor = _ADAPTIVE(maps, [1, after]).reshape(before, after).T
@@ -114,7 +114,7 @@ def _fix_maximum(editor: Editor, node: fx.Node, source: fx.Node) -> None:
         y: Tensor = _MAXIMUM(x, window, window)
         return y
 
-    editor.replace(node, pooled, [source], "adaptive maxima became maxima of equal windows")
+    editor.replace(node, pooled, [source], "adaptive max pooling became one over equal windows")
 
 
 def _pair(given: dict[int, Any], index: int, default: list[int]) -> list[int]:
@@ -129,7 +129,7 @@ def _state(editor: Editor, node: fx.Node, source: fx.Node) -> None:
     if not any(padding) and not given.get(4) and not given.get(5, True) and not given.get(6):
         return
     size, pooled = value_of(source).shape[2:], value_of(node).shape[2:]
-    # How far the last window reaches beyond the map; negative if pixels are left over.
+    # Number of pixels by which the last window extends beyond the map; negative if pixels remain.
     behind = [
         (int(after) - 1) * s + k - p - int(before)
         for before, after, s, k, p in zip(size, pooled, stride, kernel, padding, strict=True)
@@ -143,11 +143,11 @@ def _state(editor: Editor, node: fx.Node, source: fx.Node) -> None:
         return y
 
     ones = torch.ones(1, 1, *size, dtype=value_of(source).dtype)
-    factors = _AVERAGE(ones, *node.args[1:]) / plain(ones)  # by what each window's count differs
+    factors = _AVERAGE(ones, *node.args[1:]) / plain(ones)  # ratio of divisors
     if bool((factors == 1).all()):
-        editor.replace(node, plain, [source], "average pooling counts no padding of its own")
+        editor.replace(node, plain, [source], "average pooling was written without its own padding")
         return
-    note = "average pooling over full windows is multiplied by factors"
+    note = "average pooling became one over full windows, times constant factors"
     held = editor.add_constant(factors, f"factors_{node.name}")
     editor.replace(node, lambda x, each: plain(x) * each, [source, held], note)
 
@@ -166,4 +166,4 @@ def _repeat_edges(editor: Editor, node: fx.Node, source: fx.Node) -> None:
         y: Tensor = _MAXIMUM(x, kernel, stride)
         return y
 
-    editor.replace(node, pooled, [source], "maxima are pooled after the edges are repeated")
+    editor.replace(node, pooled, [source], "the padding of max pooling became repeated edges")

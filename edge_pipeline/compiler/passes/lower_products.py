@@ -1,4 +1,4 @@
-"""Lower products: matrix products of computed tensors become batched ones of three axes."""
+"""Lower products: rewrite products of computed tensors as batched products of three axes."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _LINEAR, _ADDED, _BATCH_ADDED = (
     _ATEN.baddbmm.default,
 )
 _BATCHED = _ATEN.bmm.default
-# How `_turned` permutes [N, 1, K].
+# The permutation of [N, 1, K] in `_turned`.
 _TURN = [2, 1, 0]
 _PLAIN = (_ATEN.mm.default, _ATEN.matmul.default, _ATEN.mv.default, _ATEN.dot.default)
 
 
 class LowerProducts:
-    """Rewrite matrix products whose right side is computed.
+    """Rewrite matrix products whose right operand is computed.
 
     linear(x, weight, bias)   -> bmm(x, weight^T) + bias
-    mm, matmul, mv, dot(x, y) -> bmm, of the axes before the last two as one
+    mm, matmul, mv, dot(x, y) -> bmm, with the axes before the last two merged
     addmm, baddbmm(a, x, y)   -> a * beta + bmm(x, y) * alpha
-    bmm(x, transpose(y [1, N, K])) -> bmm(x, y turned by three axes)
+    bmm(x, transpose(y [1, N, K])) -> bmm(x, y permuted as [N, 1, K])
 
     A product with a constant keeps its operator, whose weights are packed ahead of time. LiteRT's
-    converter makes a linear layer of the last, with weights that are computed; a permutation of
-    [N, 1, K] it takes for no transposition.
+    converter would turn the last of these into a linear layer with computed weights; it does not
+    recognise a permutation of [N, 1, K] as a transposition.
     """
 
     name = "lower_products"
-    why = "XNNPACK packs the weights of a linear layer, and multiplies computed ones by bmm alone"
+    why = "XNNPACK packs the weights of a linear layer, and multiplies computed ones only by bmm"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; products of free size, or whose axes broadcast, stay."""
+        """Return the rewritten program; dynamic shapes and broadcast axes are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(_LINEAR, _ADDED, _BATCH_ADDED, _BATCHED, *_PLAIN):
             operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
@@ -71,7 +71,7 @@ def _is_lowered(left: torch.Size, right: torch.Size, *, constant: bool) -> bool:
 
 
 def _product(x: Tensor, y: Tensor) -> Tensor:
-    """The values of x @ y, [B, M, N], for tensors of any rank whose axes before are the same."""
+    """Return the values of x @ y, [B, M, N], for any ranks and equal leading axes."""
     x = x.reshape(1, -1) if x.dim() == 1 else x
     y = y.reshape(-1, 1) if y.dim() == 1 else y
     if y.dim() == 2:
@@ -80,19 +80,19 @@ def _product(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _turned(y: Tensor, n: int, k: int) -> Tensor:
-    """The transpose [K, N] of a matrix [N, K], whatever axes of size 1 it has besides."""
+    """Return the transpose [K, N] of a matrix [N, K] that may have other axes of size 1."""
     return y.reshape(n, 1, k).permute(_TURN).reshape(k, n)
 
 
 def _turned_source(node: fx.Node) -> fx.Node | None:
-    """What `node` is the transpose of by any movements, if it is that of one matrix.
+    """Return the single matrix of which `node` is the transpose, by any movements; else None.
 
-    None if it is turned by three axes already, as `_turned` does it.
+    The result is also None if the permutation of `_turned` has been used already.
     """
     shape = value_of(node).shape
     path = chain(node)
     while value_of(path[0]).numel() != shape.numel():
-        path.pop(0)  # what comes before a slice is no matrix of these values
+        path.pop(0)  # the operand of a slice has other values too
     if len(path) == 1 or len(shape) < 2 or shape[:-2].numel() != 1 or 1 in shape[-2:]:
         return None
     if any(n.target is _ATEN.permute.default and n.args[1] == _TURN for n in path[1:]):

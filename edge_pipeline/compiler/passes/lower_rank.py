@@ -1,4 +1,4 @@
-"""Lower rank: operators on tensors of many axes, on as many as a runtime takes."""
+"""Lower rank: merge axes of tensors that have more axes than a runtime supports."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ _SUMS = (_ATEN.sum.dim_IntList, _ATEN.mean.dim)
 
 
 class LowerRank:
-    """Merge axes where tensors have more of them than `most`.
+    """Merge axes of tensors that have more than `most` axes.
 
     w [1, G, 1, K, H, W] * x [1, G, C, K, H, W] -> sum over axis 3
     becomes
     reshape to [G, 1, K, H * W] and [G, C, K, H * W], product, sum over axis 2, reshape
 
-    Neighbouring axes are one if no operand is repeated along only one of them, and no sum is taken
-    over only one, or if a permutation keeps them together. Views of views become one, so that no
-    tensor of the old shape is left.
+    Neighbouring axes are merged if no operand is broadcast along only one of them and no sum is
+    over only one of them, or if a permutation keeps them together. Consecutive views become one, so
+    that no tensor of the old shape is left.
 
     Args:
-        most: axes that the runtime takes.
+        most: Largest number of axes that the runtime supports.
     """
 
     name = "lower_rank"
-    why = "Core ML has tensors of up to five axes"
+    why = "Core ML supports tensors of up to five axes"
 
     def __init__(self, most: int) -> None:
         self.most = most
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; other operators and free sizes stay, and so does what cannot be merged."""
+        """Return the rewritten program; dynamic shapes and axes that cannot be merged stay."""
         editor = Editor(program)
         for node in editor.calls(*_ELEMENTWISE, *_SUMS):
             operands = [a for a in node.args if isinstance(a, fx.Node)]
@@ -75,7 +75,7 @@ class LowerRank:
             if source.target in _VIEWS and has_fixed_shape(node) and self._is_high([source]):
                 shape = list(value_of(node).shape)
                 first = source.args[0]
-                note = "views of views became one"
+                note = "consecutive views became one"
                 editor.replace(node, partial(_reshaped, shape=shape), [first], note)
         return editor.finish()
 
@@ -104,7 +104,7 @@ class LowerRank:
                 args = [args[0], dims]
             return _reshaped(target(*args, **node.kwargs), shape)
 
-        editor.replace(node, merged, operands, f"{target} on {len(groups)} of {rank} axes")
+        editor.replace(node, merged, operands, f"merged {rank} axes of {target} to {len(groups)}")
 
     def _permute(self, editor: Editor, node: fx.Node) -> None:
         source: Any = node.args[0]
@@ -120,7 +120,7 @@ class LowerRank:
         def permuted(x: Tensor) -> Tensor:
             return _reshaped(x.reshape(sizes).permute(places), after)
 
-        editor.replace(node, permuted, [source], f"a permutation of {len(runs)} axes")
+        editor.replace(node, permuted, [source], f"a permutation became one of {len(runs)} axes")
 
 
 def _reshaped(x: Tensor, shape: Sequence[int]) -> Tensor:
@@ -129,7 +129,7 @@ def _reshaped(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _runs(order: Sequence[int]) -> list[list[int]]:
-    """Axes that follow one another before and after a permutation, in the order after it."""
+    """Return runs of axes that a permutation keeps together, in the order after it."""
     runs: list[list[int]] = []
     for axis in order:
         if runs and runs[-1][-1] == axis - 1:
@@ -140,7 +140,7 @@ def _runs(order: Sequence[int]) -> list[list[int]]:
 
 
 def _groups(shapes: Sequence[Sequence[int]], summed: set[int]) -> list[list[int]]:
-    """Axes that can be one, in order; an axis of size 1 everywhere goes with its neighbour."""
+    """Return groups of axes that can be merged, in order, without unsummed axes of size 1."""
     groups: list[list[int]] = []
     for axis in range(len(shapes[0])):
         kind = _kind(shapes, summed, axis)
@@ -156,7 +156,7 @@ def _groups(shapes: Sequence[Sequence[int]], summed: set[int]) -> list[list[int]
 def _kind(
     shapes: Sequence[Sequence[int]], summed: set[int], axis: int
 ) -> tuple[tuple[bool, ...], bool] | None:
-    """Which operands are repeated along an axis, and whether it is summed; None if size 1."""
+    """Return which operands are broadcast along an axis, and if it is summed; None for size 1."""
     sizes = [shape[axis] for shape in shapes]
     if max(sizes) == 1:
         return None

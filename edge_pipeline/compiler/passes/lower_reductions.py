@@ -1,4 +1,4 @@
-"""Lower reductions: maxima, sums and means in the forms that XNNPACK takes."""
+"""Lower reductions: rewrite maxima, sums and means in the forms that XNNPACK supports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ATEN = torch.ops.aten
 
 
 def _arguments(node: fx.Node) -> tuple[fx.Node, tuple[int, ...], bool]:
-    """What is reduced, over which dimensions, and whether they are kept with size 1."""
+    """Return the operand, the reduced axes, sorted, and whether they are kept with size 1."""
     source: Any = node.args[0]
     rank = value_of(source).dim()
     dims: Any = node.args[1] if len(node.args) > 1 and node.args[1] else range(rank)
@@ -26,7 +26,7 @@ def _arguments(node: fx.Node) -> tuple[fx.Node, tuple[int, ...], bool]:
 
 
 class LowerReductions:
-    """Rewrite six reductions.
+    """Rewrite six reductions in the forms that XNNPACK supports.
 
     max_pool2d(x, k)                        -> max_pool2d(x, k, k)
     amax(x [N, C, H, W], (2, 3))            -> max_pool2d over H x W with stride H x W
@@ -35,14 +35,14 @@ class LowerReductions:
     mean(x [N, C, H, W], 1, keepdim)        -> constant 1x1 convolution
     mean(v [N, C], 1)                       -> mean of [N, 1, 1, C] over (2, 3)
 
-    Pooling carries its stride: the partitioner reads it, and fails where it is left out.
+    Pooling has an explicit stride, since the partitioner reads it and fails if it is missing.
     """
 
     name = "lower_reductions"
-    why = "XNNPACK reduces rank 4 over its last two dimensions, by mean and by pooling, only"
+    why = "XNNPACK reduces only the last two axes of tensors of rank 4, by mean and by pooling"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; other reductions stay."""
+        """Return the rewritten program; other reductions are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(_ATEN.max_pool2d.default):
             _state_stride(editor, node)
@@ -65,7 +65,7 @@ def _state_stride(editor: Editor, node: fx.Node) -> None:
         maximum: Tensor = _ATEN.max_pool2d.default(x, kernel, kernel, *node.args[3:])
         return maximum
 
-    editor.replace(node, pooled, [source], "max pooling states its stride")
+    editor.replace(node, pooled, [source], "max pooling has an explicit stride")
 
 
 def _lower_maximum(editor: Editor, node: fx.Node) -> None:
@@ -108,7 +108,7 @@ def _lower_mean(editor: Editor, node: fx.Node) -> None:
         def averaged(x: Tensor) -> Tensor:
             return x.mean((2, 3), keepdim=True).reshape(shape)
 
-        editor.replace(node, averaged, [source], "the mean over the map keeps its dimensions")
+        editor.replace(node, averaged, [source], "the mean over the map keeps its axes")
     elif dims == (1,) and keep:
         channels = int(value_of(source).shape[1])
         weight = editor.add_constant(
@@ -118,7 +118,7 @@ def _lower_mean(editor: Editor, node: fx.Node) -> None:
         def convolved(x: Tensor, weight: Tensor) -> Tensor:
             return torch.conv2d(x, weight)
 
-        what = "the mean over channels became a 1x1 conv"
+        what = "the mean over channels became a 1x1 convolution"
         editor.replace(node, convolved, [source, weight], what)
 
 

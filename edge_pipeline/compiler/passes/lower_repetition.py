@@ -1,4 +1,4 @@
-"""Lower repetition: a tensor that is joined to itself becomes two operands."""
+"""Lower repetition: give the concatenation of a tensor with itself two different operands."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _ATEN = torch.ops.aten
 
 
 class LowerRepetition:
-    """Join a tensor to a copy of itself.
+    """Replace the concatenation of a tensor with itself by one with a copy.
 
     cat([x, x, ...], d) -> cat([x, x * 1.0, ...], d), where x is the only operand
 
-    ExecuTorch's partitioner counts the operands that differ, and leaves a cat of one outside.
-    Patches two pixels wide give such ones: the reflection of one is the neighbour of the next.
+    ExecuTorch's partitioner counts the different operands, and leaves a cat of only one outside.
+    Patches two pixels wide cause this: the reflection of one pixel is the neighbour of the next.
     """
 
     name = "lower_repetition"
-    why = "XNNPACK is given no concatenation of a tensor with nothing but itself"
+    why = "ExecuTorch does not delegate the concatenation of a tensor with only itself to XNNPACK"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         for node in editor.calls(_ATEN.cat.default):
             parts: Any = node.args[0]
@@ -44,4 +44,4 @@ def _lower(editor: Editor, node: fx.Node, parts: list[fx.Node]) -> None:
         whole: Tensor = _ATEN.cat.default([x, x * 1.0, *[x] * (count - 2)], dim)
         return whole
 
-    editor.replace(node, joined, [parts[0]], f"{count} times the same became two that differ")
+    editor.replace(node, joined, [parts[0]], f"{count} equal operands became two different ones")

@@ -1,4 +1,4 @@
-"""Lower resize: what no delegate of XNNPACK samples becomes products with constants."""
+"""Lower resizing that no XNNPACK delegate supports to products with constants."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ __all__ = ["LowerResize"]
 
 
 class LowerResize:
-    """Rewrite resizing of maps of fixed size, but for bilinear resizing to a stated size.
+    """Rewrite resizing of maps of fixed shape, except bilinear resizing to a given size.
 
     nearest, by whole factors -> reshape -> product with ones -> reshape
     any other                 -> linear(columns) -> transpose -> linear(rows) -> transpose
 
-    The second form serves nearest by any factor, bicubic, antialiased, and bilinear by a factor
-    that is not the ratio of the sizes: XNNPACK takes that one and samples by the ratio, so its
-    result is wrong without a word (ExecuTorch 1.4.1; 13 rows times 1.5). A matrix is small, and
-    products with it are exact for nearest.
+    The second form covers nearest by any factor, bicubic, antialiased, and bilinear by a factor
+    that is not the ratio of the sizes: XNNPACK accepts the last but samples by the ratio, so its
+    result is wrong without an error (ExecuTorch 1.4.1; 13 rows times 1.5). The matrices are small,
+    and products with them are exact for nearest.
 
     Args:
-        ones: whether pixels are repeated by a product with ones; by concatenations if not, since
-            LiteRT's converter makes of such a product an expansion, which XNNPACK lacks.
+        ones: Whether to repeat pixels by a product with ones; otherwise by concatenations, since
+            LiteRT's converter turns such a product into an expansion, which XNNPACK lacks.
     """
 
     name = "lower_resize"
-    why = "XNNPACK samples bilinearly from size to size and in no other way"
+    why = "XNNPACK supports only bilinear resizing, by the ratio of the sizes"
 
     def __init__(self, *, ones: bool = True) -> None:
         self.ones = ones
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; run `state_sizes` first, which leaves no more factors than it must."""
+        """Return the rewritten program; run `state_sizes` first, which removes needless factors."""
         editor = Editor(program)
         for node in editor.calls(*RESIZES):
             source: Any = node.args[0]
@@ -74,7 +74,7 @@ def _lower(editor: Editor, node: fx.Node, source: fx.Node, *, ones: bool) -> Non
     def multiplied(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         return resized(x, rows, columns)
 
-    note = f"made {node.target} products with constant matrices"
+    note = f"{node.target} became products with constant matrices"
     editor.replace(node, multiplied, [source, *matrices], note)
 
 
@@ -87,5 +87,5 @@ def _enlarge(
         for factor in (factors if ones else ())
     ]
     way = "products with ones" if ones else "concatenations"
-    note = f"made nearest-neighbour sampling {way}"
+    note = f"nearest-neighbour resizing became {way}"
     editor.replace(node, lambda x, *held: enlarged(x, factors, held), [source, *constants], note)

@@ -1,4 +1,4 @@
-"""Lower slices: those with steps, and choices by constant indices, become whole stretches."""
+"""Lower slices with steps, and selections by constant indices, to contiguous slices."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _CHOICE, _INDEX = _ATEN.index_select.default, _ATEN.index.Tensor
 
 
 class LowerSlices:
-    """Rewrite slices that are no stretch of an axis.
+    """Rewrite slices and selections that are not contiguous along an axis.
 
     x[..., a::s]               -> slice, reshape [..., n, s], slice, reshape
     flip(x), roll(x)           -> slices and a concatenation
     pad(x) with its own values -> the same, along each axis; by negative amounts, a slice
-    x[..., constant indices]   -> the same; of more than 16 stretches, a product with a matrix of
-                                  ones and zeros
+    x[..., constant indices]   -> the same; if there are more than 16 slices, a product with a
+                                  matrix of ones and zeros
     """
 
     name = "lower_slices"
-    why = "XNNPACK slices in steps of one, and takes no indices"
+    why = "XNNPACK slices only in steps of one, and supports no indices"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; indices that are computed, or of several axes, and free sizes stay."""
+        """Rewrite all slices, except by computed or multi-axis indices or of dynamic shape."""
         editor = Editor(program)
         for node in editor.calls(_SLICE, _FLIP, _ROLL, _CHOICE, _INDEX, *_PADS):
             source: Any = node.args[0]
@@ -96,7 +96,7 @@ def _take(editor: Editor, node: fx.Node, source: fx.Node) -> None:
 
 
 def _indices(editor: Editor, node: fx.Node, source: fx.Node) -> list[tuple[int, list[int]]]:
-    """Which values are taken, by axis; none if that is computed or of several axes at once."""
+    """Return the selected indices by axis; empty if computed or of several axes at once."""
     shape, rank = [int(size) for size in value_of(source).shape], value_of(source).dim()
     given: Any = node.args[1:]
     if node.target in _PADS:
@@ -117,7 +117,7 @@ def _indices(editor: Editor, node: fx.Node, source: fx.Node) -> list[tuple[int, 
 
 
 def _padded(node: fx.Node, shape: list[int]) -> list[tuple[int, list[int]]]:
-    """Where the values of a padded map come from; none if the padding is a constant."""
+    """Return the source indices of a padded map by axis; empty if it is padded by constants."""
     amounts: Any = node.args[1]
     mode: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
     if node.target is not _PADS[0]:
@@ -134,7 +134,7 @@ def _padded(node: fx.Node, shape: list[int]) -> list[tuple[int, list[int]]]:
 
 
 def _cropped(amounts: list[int], shape: list[int]) -> list[tuple[int, list[int]]]:
-    """Where values come from if padding is negative everywhere; none if it adds anything."""
+    """Return the source indices by axis if no padding is positive; otherwise an empty list."""
     if any(amount > 0 for amount in amounts):
         return []
     return [

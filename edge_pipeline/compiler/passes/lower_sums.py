@@ -1,4 +1,4 @@
-"""Lower sums: sums, means and extremes over any axes in forms that XNNPACK takes."""
+"""Lower sums, means and extremes over any axes to forms that XNNPACK supports."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _ATEN = torch.ops.aten
 _SUMS = (_ATEN.sum.dim_IntList, _ATEN.sum.default)
 _MEANS = (_ATEN.mean.dim, _ATEN.mean.default)
 _EXTREMES = (_ATEN.amax.default, _ATEN.amin.default)
-# The mean over the map that a delegate has itself.
+# The axes of the mean that delegates support.
 _OWN = (2, 3)
 
 
 class LowerSums:
-    """Rewrite the reductions that the delegate has not.
+    """Rewrite the reductions that the delegate lacks.
 
-    sum(x [..., n, A], -2)      -> bmm(ones [1, n], x), other axes permuted away
+    sum(x [..., n, A], -2)      -> bmm(ones [1, n], x), after a permutation of the axes
     sum(x [..., n], -1)         -> linear(x, ones [1, n])
     mean(x, dims)               -> the same, with 1 / n
     amax(x [..., n, A], -2)     -> max_pool2d of kernel n x 1
     amin(x, dims)               -> -amax(-x, dims)
 
-    The mean over rows and columns that keeps them is the delegate's own, and so stays.
+    The delegate supports a mean over rows and columns that keeps these axes, so that one stays.
     """
 
     name = "lower_sums"
-    why = "XNNPACK reduces rows and columns of a map by their mean and in no other way"
+    why = "XNNPACK supports only the mean over the rows and columns of a map"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; reductions of free size, of whole numbers, and to another type stay."""
+        """Rewrite all reductions, except of dynamic shape, of integers or with type conversion."""
         editor = Editor(program)
         for node in editor.calls(*_SUMS, *_MEANS, *_EXTREMES):
             source: Any = node.args[0]
@@ -64,7 +64,7 @@ def _is_float(node: fx.Node) -> bool:
 
 
 def _arguments(node: fx.Node) -> tuple[tuple[int, ...], bool]:
-    """Over which axes, sorted, and whether they are kept with size 1."""
+    """Return the reduced axes, sorted, and whether they are kept with size 1."""
     rank = value_of(node.all_input_nodes[0]).dim()
     dims: Any = node.args[1] if len(node.args) > 1 else None
     keep = bool(node.args[2]) if len(node.args) > 2 else bool(node.kwargs.get("keepdim", False))

@@ -1,4 +1,4 @@
-"""Lower views: axes that are added, removed, split or chosen become reshapes and slices."""
+"""Lower views: rewrite operators that change axes as reshapes and slices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RESHAPES = (
     _ATEN.unflatten.int,
 )
 _SELECT, _STACK = _ATEN.select.int, _ATEN.stack.default
-# Each gives parts along one axis; `unbind` without that axis.
+# Each returns parts along one axis; `unbind` removes that axis.
 _PARTS = (
     _ATEN.split.Tensor,
     _ATEN.split_with_sizes.default,
@@ -36,19 +36,19 @@ _PARTS = (
 
 
 class LowerViews:
-    """Rewrite operators that change axes and no values.
+    """Rewrite operators that add, remove, split or select axes.
 
     unsqueeze, squeeze, flatten, unflatten -> reshape
     select(x, d, i)   -> slice and reshape
-    split, chunk, tensor_split, unbind -> slices of the whole
+    split, chunk, tensor_split, unbind -> slices
     stack(xs, d)      -> reshapes and a concatenation
     """
 
     name = "lower_views"
-    why = "XNNPACK has reshape and slice, and none that add, choose or split axes"
+    why = "XNNPACK has reshape and slice, but no operator that adds, selects or splits axes"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; tensors of free size stay."""
+        """Return the rewritten program; tensors of dynamic shape are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*_RESHAPES, _SELECT, _STACK, operator.getitem):
             if not isinstance(node.meta.get("val"), Tensor) or not has_fixed_shape(node):
@@ -80,7 +80,7 @@ def _select(editor: Editor, node: fx.Node) -> None:
     def chosen(x: Tensor) -> Tensor:
         return part(x, place, start, 1).reshape(shape)
 
-    editor.replace(node, chosen, [operand], "a choice along an axis became a slice")
+    editor.replace(node, chosen, [operand], "a selection along an axis became a slice")
 
 
 def _stack(editor: Editor, node: fx.Node) -> None:
@@ -109,7 +109,7 @@ def _slice(editor: Editor, node: fx.Node, origin: fx.Node) -> None:
 
     def sliced(x: Tensor) -> Tensor:
         y = part(x, dim, start, sizes[index])
-        # A part that is the whole is a value of its own, and no operand.
+        # If the part is the whole tensor, this makes a new value, not the operand itself.
         return y.reshape(shape)
 
     editor.replace(node, sliced, [source], f"a part of {origin.target} became a slice")

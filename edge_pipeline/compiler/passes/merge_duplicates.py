@@ -1,4 +1,4 @@
-"""Merge duplicates: what is computed twice from the same values is computed once."""
+"""Merge duplicates: compute equal operators on equal operands once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["MergeDuplicates"]
 
 
 def _key(node: fx.Node) -> tuple[Any, ...] | None:
-    """What makes two operators the same; None where an argument has no value to compare."""
+    """Return a key that equal operators share; None if an argument cannot be hashed."""
     key = (node.target, _frozen(node.args), _frozen(dict(node.kwargs)))
     try:
         hash(key)
@@ -27,25 +27,25 @@ def _frozen(argument: Any) -> Any:
         return tuple(_frozen(part) for part in argument)
     if isinstance(argument, dict):
         return tuple(sorted((name, _frozen(part)) for name, part in argument.items()))
-    # 1, 1.0 and True are equal to Python and differ as arguments.
+    # 1, 1.0 and True are equal in Python but differ as arguments.
     return argument if isinstance(argument, fx.Node) else (type(argument), argument)
 
 
 class MergeDuplicates:
-    """Let one operator stand for all that do the same with the same operands.
+    """Replace equal operators on the same operands by one operator.
 
     max_pool2d(y, 2) -> embedding;  max_pool2d(y, 2) -> convolution
     becomes
     max_pool2d(y, 2) -> both
 
-    Exported programs are functional, so equal operators on equal operands give equal values.
+    Exported programs are functional, so equal operators on equal operands return equal values.
     """
 
     name = "merge_duplicates"
-    why = "the networks write pooling where it is used; a runtime would do it as often"
+    why = "networks repeat pooling in each place that uses it, and a runtime would compute each"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; random operators and those without a tensor result stay."""
+        """Merge all duplicates, except random operators and those without a tensor result."""
         editor = Editor(program)
         first: dict[tuple[Any, ...], fx.Node] = {}
         for node in editor.calls(*{n.target for n in editor.graph.nodes}):

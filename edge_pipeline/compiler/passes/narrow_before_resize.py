@@ -1,4 +1,4 @@
-"""Narrow before resize: a narrow convolution of an enlarged map is done while the map is small."""
+"""Narrow before resize: compute a narrow convolution of an enlarged map on the small map."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Resize = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class _Found:
-    """A narrow convolution with what stands before it.
+    """The resize and the padding before a narrow convolution.
 
     Attributes:
-        source: the small map.
-        columns: enlarges columns alone.
-        rows: enlarges rows alone.
-        amount: how many rows and columns are reflected on each side.
+        source: The small map.
+        columns: Function that enlarges only the columns.
+        rows: Function that enlarges only the rows.
+        amount: Number of reflected rows and columns on each side.
     """
 
     source: fx.Node
@@ -39,26 +39,24 @@ class _Found:
 
 
 class NarrowBeforeResize:
-    """Let the rows of an enlarged map come last, when few channels are left.
+    """Enlarge the rows of a map after the convolution, when few channels are left.
 
     x [in] -> bilinear 2H x 2W -> pad(reflect) -> conv2d 3x3 to out channels
     becomes
     x [in] -> bilinear H x 2W -> pad(reflect) columns -> conv2d 1x3 to 3 * out channels
            -> bilinear 2H x 2W -> shift each kernel row's channels, reflected, and add
 
-    Bilinear resizing is one of columns and one of rows; that of rows mixes rows and no columns or
-    channels, so what is done along columns may come before it. ONNX Runtime computes 16 channels at
-    a time: 16 to 3 channels take four times less at half the rows, as 9 of 16 instead of 3 of 16.
-    Decision 10 has the figures.
+    Bilinear resizing consists of a resizing of columns and one of rows. The latter mixes no columns
+    or channels, so operations along columns may come before it. ONNX Runtime computes 16 channels
+    at a time: a layer from 16 to 3 channels costs a quarter as much at half the rows, since it
+    uses 9 of 16 channels instead of 3 of 16. For measurements see decision 10.
     """
 
     name = "narrow_before_resize"
-    why = (
-        "ONNX Runtime pads channels to 16, so a layer of 3 at full size costs as much as one of 16"
-    )
+    why = "ONNX Runtime pads channels to 16, so 3 channels at full size cost as much as 16"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; where there would be more channels than before, the order stays."""
+        """Return the rewritten program; layers that would get more channels are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(_CONV):
             found = _find(node)
@@ -86,7 +84,7 @@ def _find(node: fx.Node) -> _Found | None:
 
 
 def _is_plain(node: fx.Node) -> bool:
-    """Whether stride and dilation are 1, and there is no padding and one group."""
+    """Return whether stride and dilation are 1, padding is 0, and there is one group."""
     defaults: tuple[Any, ...] = ([1, 1], [0, 0], [1, 1], 1)
     return all(
         list(given) == wanted if isinstance(given, list | tuple) else given == wanted
@@ -100,7 +98,7 @@ def _node(argument: Any) -> fx.Node:
 
 
 def _ways(resize: fx.Node) -> tuple[Resize, Resize] | None:
-    """How columns alone, and rows alone, are enlarged; None where either shrinks or is computed."""
+    """Return functions that enlarge columns and rows; None if either shrinks or is computed."""
     align, scales, size = resize.args[2], scales_of(resize), resize.args[1]
     if scales is not None:
         first: Any = (None, align, [1.0, scales[1]])
@@ -136,7 +134,7 @@ def _rewrite(editor: Editor, node: fx.Node, found: _Found) -> None:
         return y if bias is None else y + bias.reshape(1, -1, 1, 1)
 
     operands = [found.source, *(_node(argument) for argument in node.args[1:3] if argument)]
-    note = f"a {height}x{width} convolution {n_in} -> {n_out} was done before rows were enlarged"
+    note = f"a {height}x{width} convolution {n_in} -> {n_out} now comes before enlarging rows"
     editor.replace(node, narrow, operands, note)
 
 
@@ -151,7 +149,7 @@ def _rows(x: Tensor, start: int, end: int) -> Tensor:
 
 
 def _shifted(x: Tensor, by: int) -> Tensor:
-    """Row r of the result is row r + `by` of x, reflected at the edges; written without sizes."""
+    """Return x with row r + `by` as row r, reflected at the edges; sizes may be dynamic."""
     if by == 0:
         return x
     if by < 0:
@@ -161,5 +159,5 @@ def _shifted(x: Tensor, by: int) -> Tensor:
     return torch.cat([_rows(x, by, _END), *edge], 2)
 
 
-# As torch writes an open end.
+# The end of a slice that torch writes for an open end.
 _END = 2**63 - 1

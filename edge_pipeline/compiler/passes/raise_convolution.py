@@ -1,4 +1,4 @@
-"""Raise convolution: other kinds with computed weights become conv2d, which can be lowered."""
+"""Raise convolution: rewrite other kinds with computed weights as conv2d, which is lowered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GENERAL = _ATEN.convolution.default
 
 
 class _Kind(NamedTuple):
-    """A convolution's settings, by axis: rows and columns, or columns alone."""
+    """The settings of a convolution by axis: rows and columns, or columns only."""
 
     stride: list[int]
     padding: list[int] | str
@@ -36,22 +36,22 @@ class _Kind(NamedTuple):
 
 
 class RaiseConvolution:
-    """Rewrite convolutions with computed weights of one axis, by name of padding, or transposed.
+    """Rewrite 1-D, unbatched, string-padded and transposed convolutions with computed weights.
 
     conv1d(x [N, C, L], w)             -> conv2d of height 1
     conv2d(x [C, H, W], w)             -> conv2d of a batch of one
     conv2d(x, w, padding="same")       -> conv2d, after padding if the kernel is even
-    conv_transpose2d(x, w, stride=s)   -> conv2d to s * s times the channels, spread out, cut
+    conv_transpose2d(x, w, stride=s)   -> conv2d to s * s times the channels, spread out, cropped
     convolution(x, w, ...)             -> the same, by its arguments
 
-    Constant weights keep their convolution, since runtimes have these kinds themselves.
+    Convolutions with constant weights stay, since runtimes support these kinds.
     """
 
     name = "raise_convolution"
-    why = "only conv2d with computed weights becomes products; no delegate takes the other kinds"
+    why = "only conv2d with computed weights becomes products; no delegate supports the other kinds"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; those of three axes and of free size stay."""
+        """Return the rewritten program; 3-D convolutions and dynamic shapes are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*_FORWARD, *_TRANSPOSED, _GENERAL):
             if editor.constant(node.args[1]) is None and _is_raised(node):
@@ -98,13 +98,13 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, kind: _Kind) -> T
 
 
 def _padded(x: Tensor, weight: Tensor, kind: _Kind) -> tuple[Tensor, list[int]]:
-    """The map, padded if both sides differ, and how much the convolution is to pad it."""
+    """Return the map, padded if both sides differ, and the padding left to the convolution."""
     if kind.padding == "valid":
         return x, [0, 0]
     whole = [d * (k - 1) for d, k in zip(kind.dilation, weight.shape[2:], strict=True)]
     if all(amount % 2 == 0 for amount in whole):
         return x, [amount // 2 for amount in whole]
-    # torch puts the larger half behind.
+    # torch puts the larger half at the end.
     (top, bottom), (left, right) = ((amount // 2, amount - amount // 2) for amount in whole)
     return _ATEN.constant_pad_nd.default(x, [left, right, top, bottom], 0.0), [0, 0]
 

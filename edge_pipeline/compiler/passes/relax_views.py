@@ -1,4 +1,4 @@
-"""Relax views: a view becomes a reshape, which asks for no layout in memory."""
+"""Relax views: replace views by reshapes, which require no layout in memory."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _VIEWS: tuple[Any, ...] = (_ATEN.view.default, _ATEN._unsafe_view.default)
 
 
 class RelaxViews:
-    """Write each view as a reshape.
+    """Replace each view by a reshape.
 
     view(x, shape)
     becomes
     reshape(x, shape)
 
-    A view fails if the values do not lie in order in memory, which depends on how eager computes
-    what comes before it; other passes change that. No runtime here knows the difference.
+    A view fails if the values are not in order in memory. Their order depends on how eager computes
+    the operators before the view, which other passes change. No runtime here tells the two apart.
     """
 
     name = "relax_views"
-    why = "once copies are dropped, or rewritten, a view may find its values in another order"
+    why = "after copies are dropped or rewritten, the values of a view may be in another order"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         for node in editor.calls(*_VIEWS):
             node.target = _ATEN.reshape.default

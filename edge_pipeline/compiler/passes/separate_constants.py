@@ -1,4 +1,4 @@
-"""Separate constants: what a convolution or a linear layer packs is used by nothing else."""
+"""Separate constants: copy those that one operator packs and another operator reads."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class SeparateConstants:
     becomes
     conv2d(x, weight);  copy * gain
 
-    XNNPACK packs the weights and the bias of a convolution when a program is loaded, and then lets
-    go of them; an operator that reads the same values then ends the process.
+    XNNPACK packs the weights and the bias of a convolution when a program is loaded, and then frees
+    them; an operator that reads the same values then crashes the process.
     """
 
     name = "separate_constants"
     why = "XNNPACK frees the constants that it packs, and another reader of them crashes"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         for node in list(editor.graph.nodes):
             value = editor.constant(node)
@@ -55,5 +55,5 @@ class SeparateConstants:
 
 
 def _packs(user: fx.Node, constant: fx.Node) -> bool:
-    """Whether `user` takes the constant as a weight or a bias, and not as its map."""
+    """Return whether `user` takes the constant as a weight or a bias, and not as its input."""
     return user.target in _PACKING and constant not in user.args[:1]

@@ -1,4 +1,4 @@
-"""Specialise: weights that follow from the values of fixed inputs become constants."""
+"""Specialise: replace weights that depend only on fixed inputs and parameters by constants."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from edge_pipeline.compiler.program import Editor, Result, constants_of, layer_o
 __all__ = ["Specialise", "specialised_weights"]
 
 _MARK = "c_fixed_"
-# A constant of more values is folded only if parameters determine it: a map of zeros is smaller as
-# an operator.
+# A constant with more values is folded only if it depends on parameters: a map of zeros takes less
+# space as an operator.
 _FEW = 4096
 
 
 class Specialise:
-    """Compute what numbers and parameters alone determine, and drop what computed it.
+    """Compute values that depend only on numbers and parameters, and remove their operators.
 
     full([1], 0.35) -> linear -> leaky_relu -> linear -> view -> conv2d(x, .)
     becomes
     constant [O, C, 3, 3] -> conv2d(x, .)
 
-    A constant is called after the layer that takes it and the operand that it becomes. A
-    hypernetwork's operators and parameters leave the program.
+    A constant is named after the layer that uses it and the operand that it becomes. The program
+    no longer contains the hypernetwork's operators and parameters.
     """
 
     name = "specialise"
-    why = "a hypernetwork has a hundred parameters for each one of the network that runs"
+    why = "a hypernetwork has a hundred times as many parameters as the network that runs"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; random tensors, and large ones without parameters, stay operators."""
+        """Compute all such values, except random tensors and large ones without parameters."""
         editor = Editor(program)
         known = known_values(editor, numbers=True)
         fold(editor, known, _candidates(editor, known), _named)
@@ -45,13 +45,13 @@ class Specialise:
 
 
 def specialised_weights(program: ExportedProgram) -> dict[str, Tensor]:
-    """The weights that `Specialise` computed, by `LAYER.OPERAND`, in the order of their use.
+    """Return the weights that `Specialise` computed, by `LAYER.OPERAND`, in the order of use.
 
     Args:
-        program: as the pass returns it.
+        program: The program that the pass returned.
 
     Returns:
-        float32 tensors of at least one axis.
+        float32 tensors with at least one axis.
     """
     held = constants_of(program)
     found: dict[str, Tensor] = {}
@@ -73,7 +73,7 @@ def _unique(label: str, taken: Container[str]) -> str:
 
 
 def _candidates(editor: Editor, known: dict[fx.Node, Any]) -> list[fx.Node]:
-    """The known operators whose results may become constants."""
+    """Return the known operators whose results may become constants."""
     trained: set[fx.Node] = set()
     chosen = []
     for node in known:
@@ -89,19 +89,19 @@ def _candidates(editor: Editor, known: dict[fx.Node, Any]) -> list[fx.Node]:
 
 
 def _named(node: fx.Node) -> tuple[str, str]:
-    """The constant's name, and the note."""
+    """Return the constant's name, and the note."""
     label = _label(node)
     return constant_name(label, "fixed"), f"computed {label} from fixed values"
 
 
 def _label(node: fx.Node) -> str:
-    """The layer and operand that a computed tensor is for."""
+    """Return the layer and the operand that a computed tensor is for."""
     user = next((user for user in node.users if user.op == "call_function"), node)
     return f"{layer_of(user)}.{_operand(user, node)}"
 
 
 def _operand(user: fx.Node, node: fx.Node) -> str:
-    """The name that `user` has for the operand that `node` is."""
+    """Return the name of the argument in which `user` takes `node`."""
     schema = getattr(user.target, "_schema", None)
     for i, argument in enumerate(user.args):
         if argument is node and schema is not None:

@@ -1,4 +1,4 @@
-"""State layouts: constants get the strides that their shapes alone give."""
+"""State layouts: give constants the contiguous strides of their shapes."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ class StateLayouts:
     becomes
     constant [1, 9, 1] with the strides (9, 1, 1)
 
-    The stride of an axis of size 1 addresses nothing, so torch counts a tensor as contiguous
-    whatever that stride is, and reshaping leaves such strides behind. ExecuTorch reads the order of
-    axes out of strides: the program of a layer with one channel gives wrong values or does not run.
+    The stride of an axis of size 1 addresses nothing, so torch regards a tensor as contiguous
+    whatever that stride is, and reshaping leaves such strides behind. ExecuTorch derives the order
+    of axes from strides: the program of a layer with one channel returns wrong values or fails.
     """
 
     name = "state_layouts"
-    why = "ExecuTorch takes the strides of axes of size 1 for an order of axes"
+    why = "ExecuTorch derives an order of axes from the strides of axes of size 1"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class."""
+        """Return the rewritten program."""
         editor = Editor(program)
         for node in list(editor.graph.nodes):
             value = editor.constant(node)
             if value is None or not node.users or _is_plain(value_of(node)):
                 continue
             laid_out = value.clone(memory_format=torch.contiguous_format)
-            editor.notes.append(f"{layer_of(next(iter(node.users)))}: laid {node.name} out anew")
+            editor.notes.append(f"{layer_of(next(iter(node.users)))}: made {node.name} contiguous")
             node.replace_all_uses_with(editor.add_constant(laid_out, f"laid_out_{node.name}"))
             editor.modified = True
         return editor.finish()

@@ -1,4 +1,4 @@
-"""State sizes: a resize says how large its result is, not by what factor."""
+"""State sizes: give a resize its output size instead of a factor."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["StateSizes"]
 
 
 class StateSizes:
-    """Give bilinear resizing of a fixed map its size, and drop it where the size stays.
+    """Give bilinear resizing of a map of fixed shape its output size; drop it if nothing changes.
 
     upsample_bilinear2d(x, scales=(2.0, 2.0)) -> upsample_bilinear2d(x, (2H, 2W))
     upsample_bilinear2d(x, (H, W))            -> x
 
-    With aligned corners the positions follow from the sizes alone. Without, they follow from the
-    factor as it was given, so a factor stays where the sizes are not just in its proportion:
-    13 rows times 1.5 are 19, which is 1.46 times as many.
+    With aligned corners the sampling positions depend only on the sizes. Otherwise they depend on
+    the factor as it was given, so a factor stays if it is not exactly the ratio of the sizes:
+    13 rows times 1.5 are 19 rows, which is 1.46 times as many.
     """
 
     name = "state_sizes"
-    why = "writers take the ratio of sizes for the factor; and a resize to the same size copies"
+    why = "exporters use the ratio of sizes as the factor, and a resize to the same size is a copy"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; maps of free size stay."""
+        """Return the rewritten program; tensors of dynamic shape are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(BILINEAR):
             source: Any = node.args[0]
@@ -43,7 +43,7 @@ class StateSizes:
 
 
 def _by_size(node: fx.Node) -> bool:
-    """Whether the sizes alone say what the resize does."""
+    """Return whether the sizes alone determine the resize."""
     scales, source = scales_of(node), node.args[0]
     if scales is None or node.args[2] or not isinstance(source, fx.Node):
         return True
@@ -58,4 +58,4 @@ def _state(editor: Editor, node: fx.Node, source: fx.Node) -> None:
         result: Tensor = BILINEAR(x, size, align, None)
         return result
 
-    editor.replace(node, resized, [source], f"stated the size {size[0]} x {size[1]} of a resize")
+    editor.replace(node, resized, [source], f"a resize has the output size {size[0]} x {size[1]}")

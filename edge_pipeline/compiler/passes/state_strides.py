@@ -1,4 +1,4 @@
-"""State strides: a pooling without a stride gets the one that it has, its kernel's size."""
+"""State strides: write out the default stride of pooling, the size of its kernel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POOLS = (
 
 
 class StateStrides:
-    """Write out the stride that a pooling leaves to its default.
+    """Write out the stride of a pooling operator that uses the default.
 
     max_pool2d(x, [2, 2])
     becomes
@@ -26,10 +26,10 @@ class StateStrides:
     """
 
     name = "state_strides"
-    why = "coremltools counts a pooling's arguments and refuses one that leaves out its stride"
+    why = "coremltools counts the arguments of pooling, and rejects it if the stride is missing"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; a pooling that states its stride stays."""
+        """Return the rewritten program; pooling with an explicit stride is left unchanged."""
         editor = Editor(program)
         for node in editor.calls(*_POOLS):
             kernel: Any = node.args[1]

@@ -1,4 +1,4 @@
-"""Take in bias: a computed value added alike to every pixel is the convolution's bias."""
+"""Take in bias: make a computed value that is added to every pixel the convolution's bias."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _CONV = torch.ops.aten.conv2d.default
 
 
 def _without_bias(node: object) -> fx.Node | None:
-    """`node` if it is a convolution without bias that nothing else uses."""
+    """Return `node` if it is a convolution without bias and with a single user; otherwise None."""
     if not isinstance(node, fx.Node) or node.target is not _CONV or len(node.users) != 1:
         return None
     return node if len(node.args) < 3 or node.args[2] is None else None
 
 
 class TakeInBias:
-    """Move the addition of a computed bias into the convolution, whose weights are computed too.
+    """Move the addition of a computed bias into a convolution with computed weights.
 
     conv2d(x, weight) + addend [1, O, 1, 1]
     becomes
     conv2d(x, weight, addend reshaped to [O])
 
-    Constant weights keep the addition: no delegate takes a computed bias with them. Core ML takes
-    no computed bias at all.
+    With constant weights the addition stays, since no delegate supports a computed bias with them.
+    Core ML supports no computed bias at all.
     """
 
     name = "take_in_bias"
-    why = "an addition of its own reads and writes the whole map; a matrix product adds it for free"
+    why = "a separate addition reads and writes the whole map; a matrix product adds it for free"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; a convolution that others use as well stays."""
+        """Return the rewritten program; convolutions with other users are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(torch.ops.aten.add.Tensor):
             if node.kwargs:
@@ -62,5 +62,5 @@ def _take_in(editor: Editor, addition: fx.Node, conv: fx.Node, addend: fx.Node) 
         y: Tensor = torch.ops.aten.conv2d.default(x, weight, addend.reshape(-1), *settings)
         return y
 
-    # Where the addition stands, since the addend may be computed after the convolution.
-    editor.replace(addition, biased, operands, "took the computed addend in as its bias")
+    # At the place of the addition, since the addend may be computed after the convolution.
+    editor.replace(addition, biased, operands, "the computed addend became the bias")

@@ -1,4 +1,4 @@
-"""Take in a gain: a factor for each channel of a map becomes part of the computed weights."""
+"""Take in a gain: move a factor per channel of a map into the computed weights before it."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ __all__ = ["TakeInGain"]
 
 
 class TakeInGain:
-    """Multiply the computed weight of a convolution in the place of the map that it gives.
+    """Multiply the computed weight of a convolution by a gain, instead of the output map.
 
     conv2d(x, weight [O, C, 3, 3]) * gain [1, O, 1, 1]
     becomes
     conv2d(x, weight * gain [O, 1, 1, 1])
 
     Both the weight and the gain are computed once for the whole input. Views that change nothing
-    may stand between the convolution and the product, and a bias is multiplied too.
+    may lie between the convolution and the product, and a bias is multiplied too.
     """
 
     name = "take_in_gain"
-    why = "a gain reads and writes a whole map, where the weight before it is small"
+    why = "a gain reads and writes a whole map, but the weight before it is small"
 
     def run(self, program: ExportedProgram) -> Result:
-        """See the class; a convolution with constant weights stays as it is."""
+        """Return the rewritten program; convolutions with constant weights are left unchanged."""
         editor = Editor(program)
         of_input = {n.name for n, extent in extents(program).items() if extent is Extent.GLOBAL}
         for node in editor.calls(torch.ops.aten.mul.Tensor):
             for source, gain in (node.args[:2], node.args[1::-1]):
                 convolution = _scaled_by(editor, source, gain, of_input)
                 if convolution is not None and isinstance(gain, fx.Node):
-                    note = "took the gain after it into the weight that is computed"
+                    note = "the gain became part of the computed weight"
                     scale_computed(editor, node, convolution, gain, note)
                     break
         return editor.finish()
 
 
 def _scaled_by(editor: Editor, source: object, gain: object, of_input: set[str]) -> fx.Node | None:
-    """The convolution of computed weights whose map is `source`, if `gain` can go into it."""
+    """Return the convolution with computed weights behind `source` if `gain` fits; else None."""
     if not isinstance(source, fx.Node) or not isinstance(gain, fx.Node):
         return None
     convolution, *movements = chain(source)

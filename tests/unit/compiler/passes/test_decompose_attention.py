@@ -45,4 +45,4 @@ def test_a_computed_mask_stays_and_is_noted():
     program = exported(lambda x: F.scaled_dot_product_attention(x, x, x, x @ x.mT > 0), x)
     result = run_checked(STEP, program, x)
     assert not result.modified
-    assert "mask of truth values is computed" in result.notes[0]
+    assert "boolean mask is computed" in result.notes[0]
