@@ -81,12 +81,12 @@ class Backend(Protocol):
         """
         ...
 
-    def emit(self, program: ExportedProgram, order: EmitOptions) -> Emitted:
+    def emit(self, program: ExportedProgram, options: EmitOptions) -> Emitted:
         """Write `program` in the runtime's format.
 
         Args:
             program: after this backend's passes.
-            order: how.
+            options: how.
 
         Raises:
             CompileError: the format cannot take it; the layer and the reason are named, and what
@@ -116,13 +116,13 @@ def open_backend(name: str, precision: Precision, device: str) -> Backend:
     return backend
 
 
-def half_notes(order: EmitOptions, reason: str) -> tuple[str, ...]:
+def half_notes(options: EmitOptions, reason: str) -> tuple[str, ...]:
     """A note that float16 gains no time on the target, if it is an x86 processor.
 
     Args:
-        order: how the program is written.
+        options: how the program is written.
         reason: a clause that says why, with the measured time.
     """
-    if order.precision != "fp16" or order.arch != "x86_64":
+    if options.precision != "fp16" or options.arch != "x86_64":
         return ()
     return (f"float16 gains no time on x86: {reason}; it is for ARM, or to halve the file",)

@@ -95,12 +95,12 @@ def checked() -> Checked:
     return "verified" if sys.platform == "darwin" else "translation"
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     """Convert `program` to an ML Program with float32 inputs and outputs.
 
     Args:
         program: of fixed sizes.
-        order: see `EmitOptions`. Core ML's names have no dots: `a.weight` is called `a_weight`.
+        options: see `EmitOptions`. Core ML's names have no dots: `a.weight` is called `a_weight`.
 
     Raises:
         CompileError: a tensor has more than five axes, an operator has no counterpart, or the
@@ -108,40 +108,40 @@ def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """
     require()
     _check(program)
-    inputs, outputs = _names(order)
+    inputs, outputs = _names(options)
     with tempfile.TemporaryDirectory() as scratch, quiet() as heard:
         try:
-            model, kept = _converted(program, order, inputs, outputs, Path(scratch))
+            model, kept = _converted(program, options, inputs, outputs, Path(scratch))
         except CompileError:
             raise
         except Exception as error:  # coremltools raises whatever its functions come upon
             raise _refusal(error, heard, program) from error
         package = package_files(saved(model, Path(scratch)))
-    file = f"{order.name}.mlpackage"
+    file = f"{options.name}.mlpackage"
     inside = Counter(operators_of(model))
     return Emitted(
         file,
         {f"{file}/{path}": data for path, data in package.items()},
         Delegation(delegate=_DELEGATE, delegated=dict(sorted(inside.items())), outside={}),
-        _notes(order, kept),
+        _notes(options, kept),
     )
 
 
 def _converted(
     program: ExportedProgram,
-    order: EmitOptions,
+    options: EmitOptions,
     inputs: Sequence[str],
     outputs: Sequence[str],
     scratch: Path,
 ) -> tuple[Any, Sequence[str]]:
-    """The model in the order's precision, and what was kept in single precision."""
+    """The model in the options's precision, and what was kept in single precision."""
     values, _ = tensors_of(program)
     shapes = {name: list(value.shape) for name, value in zip(inputs, values, strict=True)}
-    ask = Request(program, TARGET, shapes, tuple(outputs), order.precision)
+    ask = Request(program, TARGET, shapes, tuple(outputs), options.precision)
     model, kept = convert(ask)
-    if order.precision != "int8":
+    if options.precision != "int8":
         return model, kept
-    ranges = _observed(saved(model, scratch), order, inputs)
+    ranges = _observed(saved(model, scratch), options, inputs)
     # Where weights are computed at run time, an int8 input would lose accuracy for nothing.
     model, kept = convert(replace(ask, ranges=ranges, plain=computed_weights(model)))
     return quantise_weights(model), kept
@@ -188,8 +188,10 @@ def _name(node: fx.Node) -> str:
     return str(node.target).removeprefix("aten.").split(".")[0]
 
 
-def _names(order: EmitOptions) -> tuple[list[str], list[str]]:
-    inputs, outputs = (list(map(feature_name, names)) for names in (order.inputs, order.outputs))
+def _names(options: EmitOptions) -> tuple[list[str], list[str]]:
+    inputs, outputs = (
+        list(map(feature_name, names)) for names in (options.inputs, options.outputs)
+    )
     both = inputs + outputs
     if len(set(both)) != len(both):
         twice = sorted({name for name in both if both.count(name) > 1})
@@ -198,15 +200,15 @@ def _names(order: EmitOptions) -> tuple[list[str], list[str]]:
 
 
 def _observed(
-    package: Path, order: EmitOptions, inputs: Sequence[str]
+    package: Path, options: EmitOptions, inputs: Sequence[str]
 ) -> dict[str, tuple[float, float]]:
     """The range of every tensor of a saved program over the samples.
 
     coremltools observes by running the program, for which it needs a Mac, and keeps the last
     sample's range only (9.0, `_update_tensor_range`). Evaluated, a program gives them anywhere.
     """
-    if not order.samples:
-        raise CompileError(f"{order.name} in int8 needs samples to observe ranges on; give some")
+    if not options.samples:
+        raise CompileError(f"{options.name} in int8 needs samples to observe ranges on; give some")
     ranges: dict[str, tuple[float, float]] = {}
 
     def observe(name: str, value: NDArray[Any]) -> None:
@@ -215,7 +217,7 @@ def _observed(
             ranges[name] = (min(low, float(value.min())), max(high, float(value.max())))
 
     evaluator = Evaluator(package)
-    for sample in order.samples:
+    for sample in options.samples:
         arrays = [np.asarray(value.detach().numpy(), np.float32) for value in sample]
         given = dict(zip(inputs, arrays, strict=True))
         for name, value in given.items():
@@ -241,16 +243,16 @@ def _refusal(error: Exception, heard: Sequence[str], program: ExportedProgram) -
     return CompileError(f"coremltools cannot convert the program: {first}")
 
 
-def _notes(order: EmitOptions, kept: Sequence[str]) -> tuple[str, ...]:
+def _notes(options: EmitOptions, kept: Sequence[str]) -> tuple[str, ...]:
     notes = [_NEEDS, _PLACEMENT]
     if checked() == "translation":
         notes.append(_TRANSLATION)
-    if order.precision != "fp32" and kept:
+    if options.precision != "fp32" and kept:
         notes.append(
             f"{len(kept)} operators are kept in single precision, since half precision takes one "
             "of their constants for zero; the Neural Engine does not run those"
         )
-    if order.precision == "int8":
+    if options.precision == "int8":
         notes.append(
             "int8 weights a channel and int8 inputs of convolutions and linear layers, with half "
             "precision around them; what is predicted at run time stays in half precision"

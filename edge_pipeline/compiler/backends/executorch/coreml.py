@@ -46,14 +46,14 @@ def require() -> dict[str, str]:
     return versions | {"coremltools": str(coremltools.__version__)}
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     """Lower `program` to Core ML and assert, operator by operator, that all of it went there.
 
     Inputs and outputs are float32 in both precisions: Core ML computes as it is told inside.
 
     Args:
         program: of fixed sizes.
-        order: see `EmitOptions`. The share of time of what stays outside cannot be measured here.
+        options: see `EmitOptions`. The share of time of what stays outside cannot be measured here.
 
     Raises:
         DelegationError: an operator stays outside; its layer is named.
@@ -61,9 +61,9 @@ def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """
     require()
     with quiet():
-        lowered = edge.lower(program, _delegate(order.precision), allowed=order.allowed)
-        files = edge.write(lowered, order.name)
-    return Emitted(f"{order.name}.pte", files, lowered.delegation, (_NOTE,))
+        lowered = edge.lower(program, _delegate(options.precision), allowed=options.allowed)
+        files = edge.write(lowered, options.name)
+    return Emitted(f"{options.name}.pte", files, lowered.delegation, (_NOTE,))
 
 
 def _delegate(precision: Precision) -> edge.Delegate:

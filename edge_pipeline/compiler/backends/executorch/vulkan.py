@@ -59,12 +59,12 @@ def require() -> dict[str, str]:
     return versions
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     """Lower `program` to Vulkan and assert, operator by operator, that all of it went there.
 
     Args:
         program: of fixed sizes.
-        order: see `EmitOptions`. In fp16 Vulkan stores and computes in half precision what it was
+        options: see `EmitOptions`. In fp16 Vulkan stores and computes in half precision what it was
             given in single; inputs and outputs stay float32. The share of time of what stays
             outside cannot be measured here.
 
@@ -76,9 +76,9 @@ def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     require()
     _check_weights(program)
     with _without_exported_patterns():
-        lowered = edge.lower(program, _delegate(order.precision), allowed=order.allowed)
-    files = edge.write(lowered, order.name)
-    return Emitted(f"{order.name}.pte", files, lowered.delegation, (_NOTE,))
+        lowered = edge.lower(program, _delegate(options.precision), allowed=options.allowed)
+    files = edge.write(lowered, options.name)
+    return Emitted(f"{options.name}.pte", files, lowered.delegation, (_NOTE,))
 
 
 def _check_weights(program: ExportedProgram) -> None:

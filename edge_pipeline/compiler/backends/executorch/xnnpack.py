@@ -30,7 +30,7 @@ def checked() -> Checked:
     return "verified"
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     """Lower `program` to XNNPACK and assert, operator by operator, that all of it went there.
 
     ExecuTorch knows inputs and outputs by position; the names are not written. Weights of two axes
@@ -39,7 +39,7 @@ def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
 
     Args:
         program: of fixed sizes.
-        order: see `EmitOptions`.
+        options: see `EmitOptions`.
 
     Raises:
         DelegationError: an operator stays outside; its layer and the partitioner's reason are
@@ -48,19 +48,19 @@ def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
     """
     require()
     notes: tuple[str, ...] = ()
-    if order.precision == "fp16":
-        program, notes = to_half(program), (f"{order.name}.pte {_HALF}",)
-        notes += half_notes(order, _ON_X86)
-    elif order.precision == "int8":
-        program, notes = quantise(program, order.samples)
-    external = order.precision != "int8"
-    lowered = lower(program, _delegate(), allowed=order.allowed, external=external)
-    files = write(lowered, order.name)
+    if options.precision == "fp16":
+        program, notes = to_half(program), (f"{options.name}.pte {_HALF}",)
+        notes += half_notes(options, _ON_X86)
+    elif options.precision == "int8":
+        program, notes = quantise(program, options.samples)
+    external = options.precision != "int8"
+    lowered = lower(program, _delegate(), allowed=options.allowed, external=external)
+    files = write(lowered, options.name)
     delegation = lowered.delegation
     if delegation.outside:
-        share = measured_share(lowered.manager, files, order.name)
+        share = measured_share(lowered.manager, files, options.name)
         delegation = delegation.model_copy(update={"outside_share": share})
-    return Emitted(f"{order.name}.pte", files, delegation, notes)
+    return Emitted(f"{options.name}.pte", files, delegation, notes)
 
 
 def _delegate() -> Delegate:

@@ -83,7 +83,7 @@ def checked() -> Checked:
     return "verified"
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     """Write `program`, and assert operator by operator that XNNPACK takes all of it.
 
     Constants lie in the file as they are, uncompressed, little endian: a convolution's filter with
@@ -91,27 +91,27 @@ def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
 
     Args:
         program: of fixed sizes.
-        order: see `EmitOptions`.
+        options: see `EmitOptions`.
 
     Raises:
-        DelegationError: operators stay outside that `order` does not allow; all are named.
+        DelegationError: operators stay outside that `options` does not allow; all are named.
         CompileError: litert-torch or the quantizer itself fails.
     """
     require()
     with native_silence():
-        data = _converted(program, order)
-        data, notes = _in_precision(data, program, order)
+        data = _converted(program, options)
+        data, notes = _in_precision(data, program, options)
         placement = _placed(data)
-        _refuse(placement, program, order)
+        _refuse(placement, program, options)
         share = measured_share(data, placement.outside) if placement.outside else None
-    file = f"{order.name}.tflite"
-    notes += half_notes(order, _ON_X86)
+    file = f"{options.name}.tflite"
+    notes += half_notes(options, _ON_X86)
     return Emitted(file, {file: data}, _delegation(placement, share), notes)
 
 
-def _converted(program: ExportedProgram, order: EmitOptions) -> bytes:
+def _converted(program: ExportedProgram, options: EmitOptions) -> bytes:
     try:
-        return split_concatenations(convert(program, order.inputs, order.outputs))
+        return split_concatenations(convert(program, options.inputs, options.outputs))
     except _FAILURES as error:
         raise CompileError(
             f"litert-torch cannot take the program: {first_line(error)[:300]}"
@@ -129,42 +129,42 @@ def _placed(data: bytes) -> Placement:
 
 
 def _in_precision(
-    data: bytes, program: ExportedProgram, order: EmitOptions
+    data: bytes, program: ExportedProgram, options: EmitOptions
 ) -> tuple[bytes, tuple[str, ...]]:
     """The file in the order's precision, and what is to be said of it."""
-    if order.precision == "fp32":
+    if options.precision == "fp32":
         return data, ()
     try:
-        if order.precision == "fp16":
-            return _in_half(data, program, order)
+        if options.precision == "fp16":
+            return _in_half(data, program, options)
         computed = [o for o in place(data).operators if o.computed_product]
         if not computed:
             note = "int8 with ranges observed on samples; GELU and the sigmoid stay float32"
-            return static(data, order.inputs, order.samples), (f"{order.name}: {note}",)
+            return static(data, options.inputs, options.samples), (f"{options.name}: {note}",)
         note = (
             "int8 for constant weights, with dynamic range; convolutions whose weights are "
             f"computed at run time ({computed[0].layer} first) stay float32"
         )
-        return dynamic_range(data), (f"{order.name}: {note}",)
+        return dynamic_range(data), (f"{options.name}: {note}",)
     except _FAILURES as error:
         raise CompileError(
-            f"ai-edge-quantizer cannot write {order.name} in {order.precision}: "
+            f"ai-edge-quantizer cannot write {options.name} in {options.precision}: "
             f"{first_line(error)[:300]}"
         ) from error
 
 
 def _in_half(
-    data: bytes, program: ExportedProgram, order: EmitOptions
+    data: bytes, program: ExportedProgram, options: EmitOptions
 ) -> tuple[bytes, tuple[str, ...]]:
     tiny = [value for value in _scalars(program) if 0 < abs(value) < _SMALLEST_HALF]
     if tiny:
         return half(data), (
-            f"{order.name}: weights are float16, and arithmetic is float32 everywhere, since "
+            f"{options.name}: weights are float16, and arithmetic is float32 everywhere, since "
             f"{tiny[0]:g}, which keeps it from dividing by zero, is zero in float16",
         )
     return permit_half_arithmetic(half(data)), (
-        f"{order.name}: weights are float16; arithmetic is float16 on ARM processors that have it, "
-        "which was not run here, and float32 elsewhere, as on the machine that compiled",
+        f"{options.name}: weights are float16; arithmetic is float16 on ARM processors that have "
+        "it, which was not run here, and float32 elsewhere, as on the machine that compiled",
     )
 
 
@@ -175,9 +175,9 @@ def _scalars(program: ExportedProgram) -> list[float]:
     return given + held
 
 
-def _refuse(placement: Placement, program: ExportedProgram, order: EmitOptions) -> None:
+def _refuse(placement: Placement, program: ExportedProgram, options: EmitOptions) -> None:
     """Raise for all operators outside the delegate that may not be there."""
-    allowed = {name.lower() for name in order.allowed}
+    allowed = {name.lower() for name in options.allowed}
     strays = [o for o in placement.outside if o.kind.lower() not in allowed]
     if strays:
         lines = _lines(program)

@@ -79,7 +79,7 @@ def checked() -> Checked:
     return "verified"
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     """Write `program` as `NAME.onnx`, and its weights as `NAME.onnx.data` beside it.
 
     What the exporter notes about this machine (paths, stack traces) is left out, so that two
@@ -87,34 +87,36 @@ def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
 
     Args:
         program: sizes may be symbolic.
-        order: see `EmitOptions`.
+        options: see `EmitOptions`.
 
     Raises:
         CompileError: the exporter fails, a weight is too large for float16, or int8 has no samples.
     """
     require()
-    model = _export(program, order)
-    if order.precision != "int8":  # whose ranges take a clamp in
+    model = _export(program, options)
+    if options.precision != "int8":  # whose ranges take a clamp in
         _clamp_in_blocks(model)
-    if order.precision == "fp16":
+    if options.precision == "fp16":
         to_half(model)
-    elif order.precision == "int8":
-        model = to_int8(model, order.inputs, order.samples)
+    elif options.precision == "int8":
+        model = to_int8(model, options.inputs, options.samples)
     _strip(model)
     _name_sizes(model, program)
     operators = Counter(node.op_type for node in model.graph.node)
     delegation = Delegation(
         delegate=_DELEGATE, delegated=dict(sorted(operators.items())), outside={}
     )
-    file = f"{order.name}.onnx"
+    file = f"{options.name}.onnx"
     weights = _move_weights(model, f"{file}.data")
     files = {file: model.SerializeToString(deterministic=True)}
     if weights:
         files[f"{file}.data"] = weights
-    return Emitted(file, files, delegation, (*_NOTES[order.precision], *half_notes(order, _HALF)))
+    return Emitted(
+        file, files, delegation, (*_NOTES[options.precision], *half_notes(options, _HALF))
+    )
 
 
-def _export(program: ExportedProgram, order: EmitOptions) -> Any:
+def _export(program: ExportedProgram, options: EmitOptions) -> Any:
     """The program as a ModelProto in float32, its weights in it."""
     try:
         with quiet():
@@ -122,8 +124,8 @@ def _export(program: ExportedProgram, order: EmitOptions) -> Any:
                 program,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=list(order.inputs),
-                output_names=list(order.outputs),
+                input_names=list(options.inputs),
+                output_names=list(options.outputs),
                 external_data=False,
                 optimize=False,
                 verbose=False,

@@ -38,8 +38,8 @@ def test_float16_on_x86_has_a_note(backend, arch):
     x = torch.rand(1, 3, 8, 8)
     passes = passes_for(backend, precision="fp16")
     program = run_passes(exported(nn.Conv2d(3, 4, 3).eval(), x), passes, [x])
-    order = EmitOptions("forward", ["x"], ["y"], "fp16", arch=arch)
-    notes = BACKENDS.load(backend).emit(program, order).notes
+    options = EmitOptions("forward", ["x"], ["y"], "fp16", arch=arch)
+    notes = BACKENDS.load(backend).emit(program, options).notes
     assert any("gains no time on x86" in note for note in notes) == (arch == "x86_64")
 
 

@@ -66,8 +66,8 @@ class TestHyperConv:
     @staticmethod
     def compare(module, inputs, names, precision, folder):
         program = run_passes(exported(module, *inputs), passes_for("coreml"), inputs)
-        order = EmitOptions("forward", names, ["rgb"], precision, [inputs])
-        files = backend.emit(program, order)
+        options = EmitOptions("forward", names, ["rgb"], precision, [inputs])
+        files = backend.emit(program, options)
         evaluator, outputs = evaluated(files, folder, *inputs)
         assert {kind.dtype for kind in evaluator.inputs.values()} == {"float32"}
         with torch.no_grad():

@@ -54,12 +54,12 @@ class Network(nn.Module):
         return torch.sigmoid(self.head(y))
 
 
-def emitted(source, *inputs, steps=STEPS, **order) -> tuple[Emitted, list]:
+def emitted(source, *inputs, steps=STEPS, **options) -> tuple[Emitted, list]:
     """A network through the passes and the backend; with what eager gives."""
     program = exported(source, *inputs)
     lowered = run_passes(program, steps, inputs)
     names = [f"in.{i}" for i in range(len(inputs))]
-    return backend.emit(lowered, EmitOptions("forward", names, ["out"], **order)), run_program(
+    return backend.emit(lowered, EmitOptions("forward", names, ["out"], **options)), run_program(
         program, inputs
     )
 

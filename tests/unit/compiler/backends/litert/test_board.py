@@ -172,8 +172,8 @@ class TestTheRealOne:
             layers[2].weight[0] *= 30
         network = torch.nn.Sequential(*layers).eval()
         samples = tuple((torch.rand(1, 2) * 2.5,) for _ in range(32))
-        order = EmitOptions("forward", ["x"], ["y"], precision=precision, samples=samples)
-        emitted = litert.emit(exported(network, torch.from_numpy(X)), order)
+        options = EmitOptions("forward", ["x"], ["y"], precision=precision, samples=samples)
+        emitted = litert.emit(exported(network, torch.from_numpy(X)), options)
         (tmp_path / "m.tflite").write_bytes(emitted.files["forward.tflite"])
         expected = network(torch.from_numpy(X)).detach().numpy()
         found = check_board(
