@@ -130,7 +130,7 @@ def test_an_environment_that_cannot_be_made_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "false")
-    with pytest.raises(RuntimeFailure, match=r"Python 3\.8 to 3\.11: it said nothing"):
+    with pytest.raises(RuntimeFailure, match=r"Python 3\.8 to 3\.11: no message was printed"):
         make_environment(tmp_path)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
     with pytest.raises(RuntimeFailure, match="No such file"):
