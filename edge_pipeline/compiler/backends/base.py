@@ -26,7 +26,8 @@ class EmitOptions:
         name: Name of the program, with which the names of its files begin.
         inputs: Names for the program's inputs, in order.
         outputs: Names for the program's outputs, in order.
-        precision: Precision of weights and arithmetic; inputs and outputs are always float32.
+        precision: Precision of weights and arithmetic. A session's inputs and outputs are float32
+            in every precision.
         samples: For int8, inputs of the program on which value ranges are observed.
         allowed: Names of operators that may stay outside the delegate, such as `grid_sampler_2d`.
         arch: Processor architecture of the target, as `uname -m` prints it.

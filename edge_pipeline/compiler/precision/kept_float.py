@@ -1,4 +1,4 @@
-"""Layers that stay in float32 in int8 programs: those that read the input, if they are small."""
+"""Layers that int8 leaves in float32: those that read the input, if they have few weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Step", "input_layers", "steps_of"]
 _ATEN = torch.ops.aten
 _WEIGHTED = (_ATEN.conv2d.default, _ATEN.convolution.default, _ATEN.linear.default)
 _PRODUCTS = (_ATEN.bmm.default, _ATEN.mm.default, _ATEN.matmul.default)
-# The largest share of the constant weights that may stay in float32, since int8 shall save space.
+# The largest share of the constant weights that may stay in float32; more would cost int8's gain.
 _MOST = 0.1
 
 

@@ -127,7 +127,7 @@ def lower(
             `CONSTANTS`.
 
     Raises:
-        DelegationError: If operators that are not allowed to stay outside; the message names each
+        DelegationError: If operators that are not in `allowed` stay outside; the message names each
             with its layer, source line, the partitioner's reason and a remedy.
         CompileError: If ExecuTorch itself fails.
     """

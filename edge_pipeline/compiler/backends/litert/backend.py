@@ -165,7 +165,8 @@ def _in_half(
         )
     return permit_half_arithmetic(half(data)), (
         f"{options.name}: weights are float16; arithmetic is float16 on ARM processors with "
-        "float16 instructions, which was not run here, and float32 on other processors",
+        "float16 instructions, which was not run here, and float32 on other processors, as on the "
+        "machine that compiled it",
     )
 
 
@@ -194,8 +195,9 @@ def _refused(operator: Operator, lines: dict[str, str]) -> Refused:
     )
     remedy = _REMEDIES.get(kind, "write it with operators that the delegate supports")
     line = lines.get(operator.layer, "")
-    remedy = f"{remedy}, or give --allow-outside {kind.lower()}"
-    return Refused(operator.layer, line, problem, remedy)
+    return Refused(
+        operator.layer, line, problem, f"{remedy}, or give --allow-outside {kind.lower()}"
+    )
 
 
 def _lines(program: ExportedProgram) -> dict[str, str]:

@@ -153,8 +153,8 @@ def _call(command: list[str]) -> None:
         ) from error
     if done.returncode != 0:
         raise RuntimeFailure(
-            f"an environment with tflite-runtime {_RELEASE} cannot be created; it has wheels for "
-            f"Python 3.8 to 3.11: {_last_line(done.stderr or done.stdout)}"
+            f"an environment cannot be created with tflite-runtime {_RELEASE}, which has wheels "
+            f"for Python 3.8 to 3.11: {_last_line(done.stderr or done.stdout)}"
         )
 
 
