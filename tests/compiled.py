@@ -28,7 +28,7 @@ PACKAGES = {
 
 
 def outputs_of(
-    backend: str, module: nn.Module, inputs: Sequence[Tensor], folder: Path, **order: Any
+    backend: str, module: nn.Module, inputs: Sequence[Tensor], folder: Path, **options: Any
 ) -> list[NDArray[np.float32]]:
     """What the module gives once compiled for `backend`, at the inputs' own size.
 
@@ -37,17 +37,17 @@ def outputs_of(
         module: any.
         inputs: float32.
         folder: to write into.
-        order: further fields of the backend's EmitOptions, such as precision.
+        options: further fields of the backend's EmitOptions, such as precision.
     """
     names = [f"x{i}" for i in range(len(inputs))]
     source = exported(module, *inputs)
-    passes = passes_for(backend, precision=order.get("precision", "fp32"))
+    passes = passes_for(backend, precision=options.get("precision", "fp32"))
     program = run_passes(source, passes, inputs)
     with torch.no_grad():
         given = module(*inputs)
     given = given if isinstance(given, tuple) else (given,)
     outs = [f"y{i}" for i in range(len(given))]
-    written = BACKENDS.load(backend).emit(program, EmitOptions("forward", names, outs, **order))
+    written = BACKENDS.load(backend).emit(program, EmitOptions("forward", names, outs, **options))
     taken = dict(zip(names, inputs, strict=True))
     spec = _spec(written, taken, dict(zip(outs, given, strict=True)))
     for name, data in written.files.items():

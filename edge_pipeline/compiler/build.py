@@ -54,40 +54,40 @@ class Built:
     notes: tuple[str, ...]
 
 
-def build(entry: Entry, target: Target, order: EmitOptions) -> Built:
+def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
     """Build one program.
 
     Args:
         entry: what it is to be.
         target: what for.
-        order: how it is written.
+        options: how it is written.
 
     Raises:
         CompileError: a pass or the backend cannot take the network; the layer is named.
     """
     source = entry.program
     notes: tuple[str, ...] = ()
-    if entry.weights and order.precision != "int8":  # whose scales belong to the weights
+    if entry.weights and options.precision != "int8":  # whose scales belong to the weights
         try:
-            return _build_exchangeable(source, entry, target, order)
+            return _build_exchangeable(source, entry, target, options)
         except LostMark as reason:
             notes = (f"its weights cannot be exchanged: {reason}",)
-    built = _write(source, entry, target, order)
+    built = _write(source, entry, target, options)
     return replace(built, notes=built.notes + notes, spec=_varied(built.spec, entry))
 
 
 def _build_exchangeable(
-    source: ExportedProgram, entry: Entry, target: Target, order: EmitOptions
+    source: ExportedProgram, entry: Entry, target: Target, options: EmitOptions
 ) -> Built:
     """Build with marks in the place of weights, and write the weights over them."""
     exchange = Exchange.of(source, entry.weights)
     if not all(value.isfinite().all() for value in run_program(exchange.program, entry.example)):
         raise LostMark("with other weights, the network's outputs are not finite")
-    marked = _write(exchange.program, entry, target, order)
-    other = exchange.twin() if order.precision == "fp16" else None
+    marked = _write(exchange.program, entry, target, options)
+    other = exchange.twin() if options.precision == "fp16" else None
     twin: Twin | None = None
     if other is not None:
-        twin = Twin(_write(other.program, entry, target, order).files, other.marks)
+        twin = Twin(_write(other.program, entry, target, options).files, other.marks)
     files, constants = exchange.settle(marked.files, _graph_file(entry), twin)
     spec = marked.spec.model_copy(update={"constants": constants})
     return Built(_varied(spec, entry), files, marked.notes)
@@ -109,9 +109,9 @@ def _graph_file(entry: Entry) -> str:
     return f"{entry.name}.graph.safetensors"
 
 
-def _write(source: ExportedProgram, entry: Entry, target: Target, order: EmitOptions) -> Built:
+def _write(source: ExportedProgram, entry: Entry, target: Target, options: EmitOptions) -> Built:
     """Run the passes and the backend."""
-    passes = passes_for(target.name, target.device, order.precision)
+    passes = passes_for(target.name, target.device, options.precision)
     changes: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
 
@@ -124,7 +124,7 @@ def _write(source: ExportedProgram, entry: Entry, target: Target, order: EmitOpt
 
     program = run_passes(source, passes, entry.example, on_result=on_result)
     target.tell(f"{entry.name}: writing for {target.name}")
-    emitted = target.backend.emit(program, order)
+    emitted = target.backend.emit(program, options)
     spec = _spec(entry, program, emitted, macs_of(source, entry.example), changes)
     files = dict(emitted.files)
     files[spec.reference] = reference_of(entry)

@@ -157,7 +157,7 @@ def compile_network(
     tools = _tools() | backend.require()
     ready = prepared(network, request, backend, on_step=on_step)
     target = Target(request.backend, backend, request.device, on_step)
-    built = [build(entry, target, ready.order_of(entry)) for entry in ready.form.entries]
+    built = [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
     check_constants(request, built)
     work = Work(request, ready.network, ready.form, tuple(built), ready.observed, tools)
     on_step("checking what was written")

@@ -36,19 +36,19 @@ class Prepared:
         form: its programs.
         samples: for int8, inputs of the network on which ranges are observed.
         observed: the record of the samples.
-        order: precision and permissions; names and samples are each program's own.
+        options: precision and permissions; names and samples are each program's own.
     """
 
     network: SourceNetwork
     form: Form
     samples: Samples
     observed: Calibration | None
-    order: EmitOptions
+    options: EmitOptions
 
-    def order_of(self, entry: Entry) -> EmitOptions:
+    def options_of(self, entry: Entry) -> EmitOptions:
         """How one of the programs is to be written."""
         return replace(
-            self.order,
+            self.options,
             name=entry.name,
             inputs=tuple(role.name for role in entry.inputs),
             outputs=tuple(role.name for role in entry.outputs),
@@ -120,8 +120,8 @@ def prepared(
     )
     samples, observed = _samples(request, network.geometry, size, given)
     arch = load_device(request.device).identity.arch
-    order = EmitOptions("", (), (), request.precision, allowed=request.allowed, arch=arch)
-    return Prepared(network, form, samples, observed, order)
+    options = EmitOptions("", (), (), request.precision, allowed=request.allowed, arch=arch)
+    return Prepared(network, form, samples, observed, options)
 
 
 def _samples(

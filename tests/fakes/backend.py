@@ -24,12 +24,12 @@ def require() -> dict[str, str]:
     return {"fake": "1"}
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     """The names, the operators and the count of samples as text."""
     operators = [str(n.target) for n in program.graph.nodes if n.op == "call_function"]
-    said = f"{len(order.samples)} samples"
-    text = "\n".join([*order.inputs, "->", *order.outputs, "", *operators, said])
+    said = f"{len(options.samples)} samples"
+    text = "\n".join([*options.inputs, "->", *options.outputs, "", *operators, said])
     inside = dict(sorted(Counter(operators).items()))
-    file = f"{order.name}.txt"
+    file = f"{options.name}.txt"
     delegation = Delegation(delegate="none", delegated=inside, outside={})
     return Emitted(file, {file: text.encode()}, delegation, ("written by a fake",))

@@ -27,8 +27,8 @@ def emitted(
     """A module or function as a package; inputs are called x0, x1, ..., the output y."""
     names = [f"x{i}" for i in range(len(inputs))]
     given = [inputs] if samples is None else samples
-    order = EmitOptions("forward", names, ["y"], precision, given if precision == "int8" else ())
-    return coreml.emit(StateStrides().run(exported(source, *inputs)).program, order)
+    options = EmitOptions("forward", names, ["y"], precision, given if precision == "int8" else ())
+    return coreml.emit(StateStrides().run(exported(source, *inputs)).program, options)
 
 
 def written(files: Emitted, folder: Path) -> Path:

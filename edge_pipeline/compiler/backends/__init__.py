@@ -1,3 +1,3 @@
-"""One file a runtime that is compiled for."""
+"""Backends, each of which writes programs in the format of one runtime."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What a backend's module offers, what it is asked for, and what it gives back."""
+"""The interface of a backend: its module, its options and its result."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ __all__ = ["Backend", "EmitOptions", "Emitted", "half_notes", "open_backend"]
 
 @dataclass(frozen=True)
 class EmitOptions:
-    """How a program is to be written.
+    """Options for writing a program.
 
     Attributes:
-        name: the program's, which its files begin with.
-        inputs: names for its inputs, in order.
-        outputs: names for its outputs, in order.
-        precision: of weights and arithmetic; inputs and outputs are float32 in all.
-        samples: for int8, inputs on which ranges are observed, each as the program takes them.
-        allowed: operators that may stay outside the delegate, by name, such as `grid_sampler_2d`.
-        arch: the target's processor, as uname has it.
+        name: Name of the program, with which the names of its files begin.
+        inputs: Names for the program's inputs, in order.
+        outputs: Names for the program's outputs, in order.
+        precision: Precision of weights and arithmetic. A session's inputs and outputs are float32
+            in every precision.
+        samples: For int8, inputs of the program on which value ranges are observed.
+        allowed: Names of operators that may stay outside the delegate, such as `grid_sampler_2d`.
+        arch: Processor architecture of the target, as `uname -m` prints it.
     """
 
     name: str
@@ -46,10 +47,10 @@ class Emitted:
     """A program in a runtime's own format.
 
     Attributes:
-        file: the model file in `files`, or the folder that all of them lie in.
-        files: content by name; names begin with the program's.
-        delegation: which operators the delegate runs and which stay outside.
-        notes: what a user of the file should know, a sentence each.
+        file: Name of the model file in `files`, or of the folder that contains all of them.
+        files: Contents by file name; the names begin with the program's name.
+        delegation: Operators that the delegate runs, and operators that stay outside it.
+        notes: Notes for a user of the file, one sentence each.
     """
 
     file: str
@@ -59,70 +60,72 @@ class Emitted:
 
 
 class Backend(Protocol):
-    """A module of this folder, listed in `registry.BACKENDS`; its passes in `pipeline.PIPELINES`.
+    """A module listed in `registry.BACKENDS`; `pipeline.PIPELINES` lists its passes.
 
     Attributes:
-        FREE_SIZES: whether height and width may be left open.
-        PRECISIONS: those it can write.
+        FREE_SIZES: Whether a program may have free height and width.
+        PRECISIONS: Precisions that the backend can write.
     """
 
     FREE_SIZES: bool
     PRECISIONS: tuple[Precision, ...]
 
     def checked(self) -> Checked:
-        """How far what it writes can be checked on this machine."""
+        """Return how far this machine can check the written programs."""
         ...
 
     def require(self) -> dict[str, str]:
-        """The tools it uses, by name, with their versions.
+        """Return the versions of the tools that the backend uses, by name.
 
         Raises:
-            MissingExtraError: one is not installed.
+            MissingExtraError: If a tool is not installed.
         """
         ...
 
-    def emit(self, program: ExportedProgram, order: EmitOptions) -> Emitted:
+    def emit(self, program: ExportedProgram, options: EmitOptions) -> Emitted:
         """Write `program` in the runtime's format.
 
         Args:
-            program: after this backend's passes.
-            order: how.
+            program: Program after this backend's passes.
+            options: Names, precision and permissions of the program.
 
         Raises:
-            CompileError: the format cannot take it; the layer and the reason are named, and what
-                would help.
+            CompileError: If the format cannot represent the program; the message names the layer,
+                the reason and a remedy.
         """
         ...
 
 
 def open_backend(name: str, precision: Precision, device: str) -> Backend:
-    """The backend that a user asks for, if it can write what is asked for the device.
+    """Return the backend called `name`, after a check of the precision and the device.
 
     Args:
-        name: as in the registry.
-        precision: of weights and arithmetic.
-        device: the profile of the target.
+        name: Name of the backend in the registry.
+        precision: Precision of weights and arithmetic.
+        device: Name of the target's device profile.
 
     Raises:
-        UnknownNameError: no backend has that name; those that there are are listed.
-        InputError: it does not write this precision, or no device has that name; likewise.
+        UnknownNameError: If no backend has this name; the message lists the known names.
+        InputError: If the backend does not support the precision, or no device has this name; the
+            message lists the alternatives.
     """
     backend = cast(Backend, BACKENDS.load(name))
     if precision not in backend.PRECISIONS:
         raise InputError(
-            f"{name} cannot be written in {precision}; it takes {', '.join(backend.PRECISIONS)}"
+            f"the backend {name} does not support {precision}; it supports "
+            f"{', '.join(backend.PRECISIONS)}"
         )
     load_device(device)
     return backend
 
 
-def half_notes(order: EmitOptions, reason: str) -> tuple[str, ...]:
-    """A note that float16 gains no time on the target, if it is an x86 processor.
+def half_notes(options: EmitOptions, reason: str) -> tuple[str, ...]:
+    """Return a note that float16 is not faster, if the program is float16 and the target is x86.
 
     Args:
-        order: how the program is written.
-        reason: a clause that says why, with the measured time.
+        options: Options of the program.
+        reason: Clause that states the reason, with the measured time if known.
     """
-    if order.precision != "fp16" or order.arch != "x86_64":
+    if options.precision != "fp16" or options.arch != "x86_64":
         return ()
-    return (f"float16 gains no time on x86: {reason}; it is for ARM, or to halve the file",)
+    return (f"float16 is not faster on x86: {reason}; use it on ARM, or to halve the file size",)

@@ -1,4 +1,4 @@
-"""Keeping a library's progress and advice off the terminal."""
+"""Context managers that silence the output of libraries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def muted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Discard log messages, too."""
+    """Discard warnings, text on the standard streams, and log messages up to level WARNING."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -64,7 +64,7 @@ class Probe:
         program: after the backend's passes.
         inputs: an example.
         backend: writes it.
-        order: how; its names of inputs and outputs are the program's.
+        options: how; its names of inputs and outputs are the program's.
         opener: opens what was written, as `open_session` of a module of `runtime` does.
         tolerance: how far values may be from eager's.
     """
@@ -74,7 +74,7 @@ class Probe:
         program: ExportedProgram,
         inputs: Sequence[Tensor],
         backend: Backend,
-        order: EmitOptions,
+        options: EmitOptions,
         opener: Opener,
         tolerance: Tolerance,
     ) -> None:
@@ -83,7 +83,7 @@ class Probe:
         self.values = all_values(program, inputs)
         self._inputs = inputs
         self._backend = backend
-        self._order = order
+        self._options = options
         self._opener = opener
         self._tolerance = tolerance
 
@@ -91,7 +91,7 @@ class Probe:
         """What is out of tolerance in the outputs of the whole program, or why it does not run."""
         outputs = outputs_of(self.program)
         try:
-            found = self._run(self.program, self._order.outputs, outputs)
+            found = self._run(self.program, self._options.outputs, outputs)
         except RuntimeFailure as error:
             return _failed(error)
         wanted = [self.values[node.name] for node in outputs]
@@ -122,10 +122,10 @@ class Probe:
     def _run(
         self, program: ExportedProgram, names: Sequence[str], nodes: Sequence[fx.Node]
     ) -> list[Tensor]:
-        order = replace(self._order, outputs=tuple(names))
-        emitted = self._backend.emit(program, order)
+        options = replace(self._options, outputs=tuple(names))
+        emitted = self._backend.emit(program, options)
         given = {
-            name: value.numpy() for name, value in zip(order.inputs, self._inputs, strict=True)
+            name: value.numpy() for name, value in zip(options.inputs, self._inputs, strict=True)
         }
         with tempfile.TemporaryDirectory(prefix="edge-pipeline-bisect-") as folder:
             for name, data in emitted.files.items():

@@ -64,7 +64,7 @@ def bisect(
     inputs: Sequence[Tensor],
     passes: Sequence[Pass],
     backend: Backend | None,
-    order: EmitOptions,
+    options: EmitOptions,
     opener: Opener | None,
     *,
     tolerance: Tolerance | None = None,
@@ -77,7 +77,7 @@ def bisect(
         inputs: an example.
         passes: in order.
         backend: writes the program; None to look at the passes alone.
-        order: how it is to be written; names of inputs and outputs as the program has them.
+        options: how it is to be written; names of inputs and outputs as the program has them.
         opener: opens what `backend` wrote, as `open_session` of a module of `runtime` does.
         tolerance: in the place of fp32's for passes and the precision's own for the backend.
         tell: told in a few words what is being done.
@@ -110,8 +110,8 @@ def bisect(
         program = result.program
     if backend is None or opener is None:
         return None
-    bound = tolerance or TOLERANCES[order.precision]
-    return _in_backend(Probe(program, inputs, backend, order, opener, bound), origins, tell)
+    bound = tolerance or TOLERANCES[options.precision]
+    return _in_backend(Probe(program, inputs, backend, options, opener, bound), origins, tell)
 
 
 def _called(node: fx.Node) -> str:

@@ -54,7 +54,7 @@ def bisect_source(
             entry.example,
             passes,
             backend,
-            ready.order_of(entry),
+            ready.options_of(entry),
             runtime_named(request.backend).open_session,
             tolerance=None if tolerance is None else Tolerance(max_rel=tolerance),
             tell=_prefixed(entry.name, on_step),

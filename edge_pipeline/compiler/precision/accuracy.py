@@ -1,4 +1,4 @@
-"""What a compiled form is worth in the task's metric: PSNR of pictures, Dice of masks."""
+"""Accuracy of a compiled form in the task's metric: PSNR of pictures, Dice of masks."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ __all__ = ["Example", "Run", "Trial", "loss_of", "trial_for"]
 
 Array = NDArray[np.float32]
 Metric = Literal["psnr_db", "dice", "agreement", "psnr_to_before_db"]
-# The network's first output for its inputs.
+# A function that returns the network's first output for its inputs.
 Run = Callable[[tuple[Tensor, ...]], Array]
 
-# Pictures drawn by rule that no recipe trains on, with the noise of a phone in daylight.
+# Procedural pictures that no recipe trains on, with the noise of a phone in daylight.
 _PICTURES, _SEED, _NOISE = 6, 20240305, "low"
 
 
 @dataclass(frozen=True)
 class Example:
-    """An input of the network, and how the score of what it gives is had.
+    """An input of the network, and how its output is scored.
 
     Attributes:
-        inputs: of the network, in order.
-        score: from the first output; None where there is no truth to compare with.
+        inputs: Inputs of the network, in order.
+        score: Function that scores the first output; None if there is no ground truth.
     """
 
     inputs: tuple[Tensor, ...]
@@ -67,21 +67,21 @@ def trial_for(
     *,
     trained: bool = True,
 ) -> Trial:
-    """The validation set for a network.
+    """Return the validation set for a network.
 
     Args:
-        geometry: the network's.
-        card: which says what its output is.
-        size: height and width of its first input.
-        files: captures or pictures to validate on; where there are none, for packed Bayer
-            synthetic captures, whose truth is known, for pictures those that come with the
-            project, with their masks, and for features random ones.
-        trained: whether scores mean anything. Those of a network that gives classes and was never
-            trained are compared with what it gave before, and with no mask.
+        geometry: The network's geometry.
+        card: The network's model card, which states the space of its output.
+        size: Height and width of the network's first input.
+        files: Captures or pictures to validate on. If empty, these are synthetic captures with
+            known ground truth for packed Bayer inputs, the project's pictures with their masks for
+            sRGB inputs, and random values for features.
+        trained: Whether the network is trained. An untrained network that predicts classes is
+            compared with its own output before the change, and not with masks.
 
     Raises:
-        InputError: a file is no picture, or not what the network takes.
-        CaptureError: a capture cannot be read.
+        InputError: If a file is not a picture, or the network does not take such files.
+        CaptureError: If a capture cannot be read.
     """
     space = geometry.inputs[0].space
     if space == "packed_bayer_white_balanced" and not files:
@@ -93,13 +93,13 @@ def trial_for(
 
 
 def loss_of(cause: Literal["folding", "precision"], trial: Trial, before: Run, after: Run) -> Loss:
-    """The loss between two runs of a validation set, means over its examples.
+    """Return the loss between two runs of a validation set, averaged over its examples.
 
     Args:
-        cause: what was done between them.
-        trial: the set.
-        before: the network that the compiled form was made from.
-        after: the compiled form.
+        cause: The change between the two runs.
+        trial: The validation set.
+        before: Run of the network from which the compiled form was made.
+        after: Run of the compiled form.
     """
     first: list[float] = []
     second: list[float] = []
@@ -121,7 +121,7 @@ def loss_of(cause: Literal["folding", "precision"], trial: Trial, before: Run, a
 
 
 def _synthetic_captures(geometry: Geometry, card: ModelCard, size: tuple[int, int]) -> Trial:
-    """Captures whose truth is known, as the training's validation takes them."""
+    """Return captures with known ground truth, made like those of the training's validation."""
     side = 2 * max(32, *size)
     drawn = load(Options(count=_PICTURES, size=max(64, side), seed=_SEED))
     examples: list[Example] = []
@@ -143,19 +143,19 @@ def _synthetic_captures(geometry: Geometry, card: ModelCard, size: tuple[int, in
         digest = hashlib.sha256(sample.packed.tobytes()).hexdigest()
         files.append(CalibrationFile(name=f"{name}-{index}", sha256=digest))
     method = (
-        f"synthetic captures of pictures drawn by rule, {_NOISE} noise, PSNR in sRGB against the "
-        "truth"
+        f"synthetic captures of procedural pictures, {_NOISE} noise, PSNR in sRGB against the "
+        "ground truth"
     )
     return Trial("psnr_db", tuple(examples), Calibration.of(files, method))
 
 
 def _labelled_pictures(geometry: Geometry, size: tuple[int, int], files: Sequence[Path]) -> Trial:
-    """Pictures with masks for one class; agreement with the network where there are none."""
+    """Return pictures scored by masks of one class or, without masks, by agreement."""
     listed = list(files) or bundled_files("srgb")
     inputs, on = sample_inputs(geometry, size, listed)
     masks = [found for found in map(mask_file, listed) if found is not None]
     if geometry.outputs[0].channels > 1 or len(masks) < len(listed):
-        method = f"{on.method}; share of pixels with the class that the network gives"
+        method = f"{on.method}; share of pixels with the class that the original network predicts"
         on = Calibration.of(on.files, method)
         return Trial("agreement", tuple(Example(one, None) for one in inputs), on)
     examples = tuple(
@@ -168,7 +168,7 @@ def _labelled_pictures(geometry: Geometry, size: tuple[int, int], files: Sequenc
 
 
 def _classes(logits: Array) -> NDArray[np.int64]:
-    """The class of each pixel of [1, classes, H, W]; with one class, whether it is there."""
+    """Return the class of each pixel of [1, classes, H, W]; for one class, whether it is there."""
     found = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0)
     return np.asarray(found, np.int64)
 

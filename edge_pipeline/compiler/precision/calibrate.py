@@ -18,7 +18,7 @@ from edge_pipeline.raw.windows import PER_AXIS, VIEW, view
 
 __all__ = ["METHOD", "calibrated_filters"]
 
-# As the ISP predicts filters for a capture, so that folding changes nothing but the capture.
+# The ISP predicts filters for a capture in the same way, so folding changes only the capture.
 METHOD = (
     f"filters predicted on a view of at most {VIEW} x {VIEW} packed pixels of each capture, "
     f"{PER_AXIS} x {PER_AXIS} evenly spread windows side by side, as-shot white balance; averaged "
@@ -33,21 +33,21 @@ def _mean(sets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 def calibrated_filters(
     network: SourceNetwork, captures: Sequence[Path]
 ) -> tuple[dict[str, Tensor], Calibration]:
-    """Predict the filters to fold, and record the captures that they came from.
+    """Predict the filters to fold, and record the captures that they are predicted on.
 
     Args:
-        network: computes weights from its inputs.
-        captures: RAW files; those that come with the project if empty. A network that takes no
-            captures predicts its filters on its example inputs.
+        network: Network that computes weights from its inputs.
+        captures: RAW files; if empty, the captures that come with the project. A network whose
+            input is not a capture predicts its filters on its example inputs.
 
     Returns:
-        Filters by name, float32, in the shapes in which the path uses them.
+        The filters by name, in float32 and in the shapes that the network uses, and the record.
 
     Raises:
-        InputError: the network computes no weights that one input has in common, or captures are
-            given for a network that takes none.
-        CaptureError: a capture cannot be read.
-        CompileError: a predicted filter is not finite.
+        InputError: If the network computes no weights that are the same for a whole input, or
+            captures are given for a network whose input is not a capture.
+        CaptureError: If a capture cannot be read.
+        CompileError: If a predicted filter is not finite.
     """
     geometry = network.geometry
     if geometry.inputs[0].space != CAPTURE_SPACE:
@@ -68,19 +68,19 @@ def calibrated_filters(
 def _of_example(
     network: SourceNetwork, captures: Sequence[Path]
 ) -> tuple[dict[str, Tensor], Calibration]:
-    """Filters predicted on the example inputs of a network that takes no captures."""
+    """Predict filters on the example inputs of a network whose input is not a capture."""
     if captures:
         port = network.geometry.inputs[0]
         raise InputError(
-            f"the input {port.name} is no packed Bayer capture, so {captures[0]} cannot calibrate "
-            "it; leave out --calibration"
+            f"the input {port.name} is not a packed Bayer capture, so {captures[0]} cannot "
+            "calibrate it; leave out --calibration"
         )
     filters = _Predictor(network)(network.example)
     return _finite(filters), Calibration.of([], "filters predicted on the example inputs")
 
 
 class _Predictor:
-    """The predictor of a network, traced once for free sizes or once for each size."""
+    """The filter predictor of a network, traced once for free sizes or once for each size."""
 
     def __init__(self, network: SourceNetwork) -> None:
         self._network = network

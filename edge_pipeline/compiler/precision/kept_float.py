@@ -1,4 +1,4 @@
-"""Layers that int8 leaves in float32: those that read the network's input, if they are few."""
+"""Layers that int8 leaves in float32: those that read the input, if they have few weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Step", "input_layers", "steps_of"]
 _ATEN = torch.ops.aten
 _WEIGHTED = (_ATEN.conv2d.default, _ATEN.convolution.default, _ATEN.linear.default)
 _PRODUCTS = (_ATEN.bmm.default, _ATEN.mm.default, _ATEN.matmul.default)
-# Of all constant weights; above it they are what int8 is for.
+# The largest share of the constant weights that may stay in float32; more would cost int8's gain.
 _MOST = 0.1
 
 
@@ -25,11 +25,11 @@ class Step:
     """An operator of a program, in any format.
 
     Attributes:
-        name: its name.
-        operands: names of the tensors that it takes, the data first.
-        results: names of the tensors that it gives.
-        product: whether it is a convolution, a linear layer or a matrix product.
-        weights: how many values its constant weight has; 0 if it has none.
+        name: Name of the operator.
+        operands: Names of its input tensors, the data first.
+        results: Names of its output tensors.
+        product: Whether it is a convolution, a linear layer or a matrix product.
+        weights: Number of values of its constant weight; 0 if it has none.
     """
 
     name: str
@@ -40,17 +40,17 @@ class Step:
 
 
 def input_layers(steps: Iterable[Step], inputs: Iterable[str]) -> frozenset[str]:
-    """Convolutions and linear layers with constant weights that read an input of the program.
+    """Return the convolutions and linear layers with constant weights that read a program's input.
 
-    Between the input and the layer may be anything but products. A capture is linear light of 10
-    to 14 bits: the 8 bits of an int8 layer leave its shadows a few steps.
+    Any operators except products may lie between the input and the layer. A capture is linear light
+    of 10 to 14 bits: with the 8 bits of an int8 layer, only a few steps are left for its shadows.
 
     Args:
-        steps: the operators in the order in which they run.
-        inputs: names of the program's inputs.
+        steps: Operators in the order in which they run.
+        inputs: Names of the program's inputs.
 
     Returns:
-        Their names; none if they hold over a tenth of the constant weights.
+        Names of the layers; empty if these have more than a tenth of the constant weights.
     """
     seen, listed = set(inputs), list(steps)
     first: list[Step] = []
@@ -66,7 +66,7 @@ def input_layers(steps: Iterable[Step], inputs: Iterable[str]) -> frozenset[str]
 
 
 def steps_of(program: ExportedProgram) -> tuple[list[Step], list[str]]:
-    """The operators and the inputs of an exported program; operators have their nodes' names."""
+    """Return the operators of an exported program, named after their nodes, and its input names."""
     constants = constants_of(program)
 
     def steps() -> Iterator[Step]:

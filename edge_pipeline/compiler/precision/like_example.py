@@ -1,4 +1,4 @@
-"""Inputs for int8 to observe ranges on, made from the example that a user gave."""
+"""Calibration inputs for int8, made from the user's example inputs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from edge_pipeline.artifact.provenance import Calibration
 __all__ = ["METHOD", "samples_like"]
 
 METHOD = (
-    "the example inputs, as they are, scaled by 1/2 and 1/8, with the last axis reversed, and "
-    "three draws of values between the example's least and greatest; whole numbers and booleans "
+    "the example inputs, unchanged, scaled by 1/2 and 1/8, and with the last axis reversed, and "
+    "three sets of random values between the example's minimum and maximum; integers and booleans "
     "are not scaled"
 )
 _SCALES = (1.0, 0.5, 0.125)
@@ -21,13 +21,13 @@ _DRAWS = 3
 
 
 def samples_like(example: Sequence[Tensor]) -> tuple[list[tuple[Tensor, ...]], Calibration]:
-    """Sets of inputs that span what the example spans, and the record of them.
+    """Return sets of inputs that span the example's values, and the record of them.
 
     Args:
-        example: in the order of `forward`.
+        example: Example inputs, in the order of `forward`.
 
     Returns:
-        Seven sets in the same order and shapes; the same for the same example.
+        Seven sets of inputs with the example's order and shapes. They depend only on the example.
     """
     generator = torch.Generator().manual_seed(20240304)
     sets = [tuple(scale * x if x.is_floating_point() else x for x in example) for scale in _SCALES]
@@ -37,7 +37,7 @@ def samples_like(example: Sequence[Tensor]) -> tuple[list[tuple[Tensor, ...]], C
 
 
 def _drawn(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Values evenly drawn between the least and the greatest of `x`; of whole numbers, both."""
+    """Return values drawn uniformly between the minimum and the maximum of `x`."""
     if x.is_floating_point():
         return x.min() + torch.rand(x.shape, generator=generator) * (x.max() - x.min())
     low, high = int(x.min()), int(x.max())

@@ -1,4 +1,4 @@
-"""Calibration sets: files read as inputs of a network, by what its first input's values are."""
+"""Calibration sets: files read as inputs of a network, according to its first input's space."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ __all__ = [
     "sample_inputs",
 ]
 
-# For what a first input may be: where files for it come with the project, and what they are called.
+# For the space of a first input: the project's folder of files for it, and the pattern of names.
 CAPTURE_SPACE = "packed_bayer_white_balanced"
 _FOLDERS = {
     CAPTURE_SPACE: ("calibration/captures", "*.dng"),
     "srgb": ("calibration/pictures", "*.jpg"),
 }
 _MASK = ".mask.png"
-# Random features that stand for what another network gives.
+# The number of random features, which replace the output of another network.
 _DRAWN = 8
-# Of 4 x 4 windows of a capture, those on the diagonal.
+# Of the 4 x 4 windows of a capture, every fifth is used: those on the diagonal.
 _EVERY = 5
 
 
 def bundled_files(space: str) -> list[Path]:
-    """The calibration files that come with the project for a kind of input, by name.
+    """Return the project's calibration files for a kind of input, sorted by name.
 
     Args:
-        space: the first input's, as in the manifest.
+        space: Space of the first input, as in the manifest.
 
     Raises:
-        InputError: there are none.
+        InputError: If there are no such files.
     """
     folder, pattern = _FOLDERS[space]
     found = sorted(packaged(folder).glob(pattern))
     if not found:
-        raise InputError(f"{packaged(folder)} holds no {pattern}; name files with --calibration")
+        raise InputError(f"{packaged(folder)} contains no {pattern}; give files with --calibration")
     return found
 
 
 def listed_files(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Files as a user names them: a folder stands for what lies in it, but masks.
+    """Return the files at the given paths; a folder is replaced by its files except masks.
 
     Raises:
-        InputError: a path does not exist, or a folder holds no file.
+        InputError: If a path does not exist, or a folder contains no file.
     """
     found: list[Path] = []
     for path in paths:
@@ -88,25 +88,26 @@ def _is_left_out(name: str) -> bool:
 def sample_inputs(
     geometry: Geometry, size: tuple[int, int], files: Sequence[Path]
 ) -> tuple[list[tuple[Tensor, ...]], Calibration]:
-    """Inputs of a network, and the record of where they are from.
+    """Return inputs for a network, and the record of their origin.
 
     Args:
-        geometry: the network's.
-        size: height and width of its first input.
-        files: captures or pictures. If empty, for captures `varied_captures` and windows of those
-            that come with the project, for pictures those that come with it, and for features
-            random ones.
+        geometry: The network's geometry.
+        size: Height and width of the network's first input.
+        files: Captures or pictures. If empty, these are `varied_captures` and windows of the
+            project's captures for packed Bayer inputs, the project's pictures for sRGB inputs, and
+            random values for features.
 
     Raises:
-        InputError: files are given for a network that takes features, or one is no picture.
-        CaptureError: a capture cannot be read.
+        InputError: If files are given for a network that takes features, or a file is not a
+            picture.
+        CaptureError: If a capture cannot be read.
     """
     space = geometry.inputs[0].space
     if space not in _FOLDERS:
         if files:
             raise InputError(
-                f"{geometry.inputs[0].name} is made of {space}, which {files[0]} cannot give; "
-                "leave out --calibration"
+                f"the input {geometry.inputs[0].name} expects {space}, which {files[0]} does not "
+                "contain; leave out --calibration"
             )
         method = f"{_DRAWN} draws of a standard normal"
         return list(_drawn(geometry, size)), Calibration.of([], method)
@@ -128,7 +129,7 @@ def sample_inputs(
 def _varied(
     geometry: Geometry, size: tuple[int, int]
 ) -> tuple[list[tuple[Tensor, ...]], Calibration]:
-    """Synthetic captures, and a few windows of each that comes with the project."""
+    """Return synthetic captures, and a few windows of each of the project's captures."""
     inputs: list[tuple[Tensor, ...]] = []
     listed: list[CalibrationFile] = []
     for record, packed in varied_captures(size):
@@ -146,10 +147,10 @@ def _varied(
 
 
 def aligned_mosaic(path: Path, geometry: Geometry) -> NDArray[np.float32]:
-    """A capture's mosaic as the ISP aligns it, [H, W], extended to what the network takes.
+    """Return a capture's mosaic [H, W], aligned as in the ISP and extended for the network.
 
     Raises:
-        CaptureError: it cannot be read.
+        CaptureError: If the capture cannot be read.
     """
     capture = read_capture(path)
     mosaic = normalise(capture, capture.wb)
@@ -161,51 +162,51 @@ def aligned_mosaic(path: Path, geometry: Geometry) -> NDArray[np.float32]:
 def _capture_windows(
     path: Path, geometry: Geometry, size: tuple[int, int]
 ) -> Iterator[NDArray[np.float32]]:
-    """Windows [1, 4, *size]; a smaller capture is extended by reflection, which keeps its CFA."""
+    """Yield windows [1, 4, *size] of a capture; reflection extends small ones and keeps the CFA."""
     mosaic = aligned_mosaic(path, geometry)
     short = [max(0, 2 * want - have) for want, have in zip(size, mosaic.shape, strict=True)]
-    # NumPy reflects again and again where a side is shorter than what is missing.
+    # NumPy reflects repeatedly if a side is shorter than the padding.
     mosaic = np.pad(mosaic, [(0, amount) for amount in short], mode="reflect")
     yield from windows(mosaic, size, geometry.stride)
 
 
 def read_picture(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """A picture [1, channels, *size] in 0..1, scaled to the size; 1 channel is its lightness.
+    """Return a picture [1, channels, *size] in 0..1, scaled to `size`; one channel is its luma.
 
     Raises:
-        InputError: it is no picture, or cannot be had with so many channels.
+        InputError: If the file is not a picture, or `channels` is neither 1 nor 3.
     """
     mode = {1: "L", 3: "RGB"}.get(channels)
     if mode is None:
         raise InputError(f"{path} cannot be read with {channels} channels; pictures have 1 or 3")
     values = _scaled(path, mode, size, Image.Resampling.BILINEAR).astype(np.float32) / 255
-    # Stacked: an axis that is indexed in has stride 0, which ExecuTorch refuses.
+    # Stacked, since an axis added by indexing has stride 0, which ExecuTorch refuses.
     return np.stack([np.ascontiguousarray(values.transpose(2, 0, 1))])
 
 
 def _scaled(
     path: Path, mode: str, size: tuple[int, int], filtering: Image.Resampling
 ) -> NDArray[np.uint8]:
-    """A picture's bytes, [*size, channels]."""
+    """Return a picture's bytes [*size, channels], scaled to `size`."""
     try:
         with Image.open(path) as image:
             scaled = image.convert(mode).resize((size[1], size[0]), filtering)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is not a picture that can be read: {error}") from error
+        raise InputError(f"{path} cannot be read as a picture: {error}") from error
     return np.asarray(scaled, np.uint8).reshape(*size, -1)
 
 
 def mask_file(path: Path) -> Path | None:
-    """The mask that lies beside a picture as NAME.mask.png; None where there is none."""
+    """Return the mask NAME.mask.png beside a picture; None if there is none."""
     beside = path.with_suffix(_MASK)
     return beside if beside.exists() else None
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask, [*size]: what is not black.
+    """Return a mask [*size], which is True for pixels that are not black.
 
     Raises:
-        InputError: it is no picture.
+        InputError: If the file is not a picture.
     """
     return _scaled(path, "L", size, Image.Resampling.NEAREST)[..., 0] > 0
 

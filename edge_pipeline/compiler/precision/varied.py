@@ -1,4 +1,4 @@
-"""Captures on which the ranges of int8 are observed, as different as those that people take."""
+"""Synthetic captures for observing int8 ranges, as varied as the captures that people take."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["varied_captures"]
 
 Picture = NDArray[np.uint8]
 
-# No recipe and no validation set draws with this seed.
+# The number of procedural pictures, and a seed that no recipe and no validation set uses.
 _DRAWN, _SEED = 10, 20240307
-# Four stops under, two under, as metered, two over: dark to clipped.
+# Four stops under, two stops under, as metered, and two stops over: dark to clipped.
 _EXPOSURES = (1 / 16, 1 / 4, 1.0, 4.0)
 _GAINS = ((1.0, 1.0, 1.0), (2.0, 1.0, 1.6), (1.3, 1.0, 2.4))
 _PRIMARIES = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
@@ -29,14 +29,16 @@ _LEVELS = 15500
 def varied_captures(
     size: tuple[int, int],
 ) -> Iterator[tuple[CalibrationFile, NDArray[np.float32]]]:
-    """Synthetic captures: detailed and flat, dark to clipped, pale to saturated, clean to noisy.
+    """Yield varied synthetic captures.
+
+    They are detailed and flat, dark to clipped, pale to saturated, and clean to noisy.
 
     Args:
-        size: height and width in packed pixels.
+        size: Height and width in packed pixels.
 
     Yields:
-        The record of a capture, and the capture, packed and white-balanced, [1, 4, *size].
-        Thirteen, the same at every call.
+        The record of a capture, and the capture, packed and white-balanced, [1, 4, *size]. There
+        are thirteen captures, the same in every call.
     """
     levels = list(NOISE_LEVELS)
     for index, (name, picture) in enumerate(_pictures(2 * max(32, *size))):
@@ -52,7 +54,7 @@ def varied_captures(
 
 
 def _pictures(side: int) -> Iterator[tuple[str, Picture]]:
-    """Pictures drawn by rule, then flat ones: saturated colours, white, black."""
+    """Yield procedural pictures, then flat ones: saturated colours, white, black."""
     drawn = load(Options(count=_DRAWN, size=side, seed=_SEED))
     yield from zip(drawn.names, drawn.pictures, strict=True)
     quarters = np.array(_PRIMARIES, np.uint8).reshape(2, 2, 3)

@@ -177,7 +177,7 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"size": (16, 96)}, InputError, "side of 16"),
         ({"calibration": (Path("x.dng"),)}, InputError, r"x\.dng does not exist"),
         ({"calibration": (CHART,)}, InputError, "needs no calibration"),
-        ({"precision": "fp16"}, InputError, "fake cannot be written in fp16; it takes fp32, int8"),
+        ({"precision": "fp16"}, InputError, "fake does not support fp16; it supports fp32, int8"),
         ({"fixed": {"phi": 0.5}}, InputError, "HyperConvUNet.forward has no parameter 'phi'"),
         ({"fixed": {"x": 0.5}}, InputError, "an input of HyperConvUNet cannot be fixed"),
         ({"source": "phi_unet_pets", "options": {}}, InputError, "give --fix phi=VALUE"),

@@ -1,3 +1,3 @@
-"""Core ML packages."""
+"""`.mlpackage` files for Core ML."""
 
 __all__: list[str] = []

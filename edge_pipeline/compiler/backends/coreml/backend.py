@@ -1,8 +1,7 @@
-"""Core ML: an `.mlpackage` of one size with an ML Program, written on any system.
+"""Core ML: `.mlpackage` files with an ML Program of fixed sizes, written on any system.
 
-Off a Mac nothing can run it. There the saved package's operators are evaluated by a program of our
-own (`edge_pipeline.runtime.mil.evaluate`), which proves what was written and not how Core ML
-executes it.
+Only a Mac can run them. On other systems, `edge_pipeline.runtime.mil.evaluate` evaluates the saved
+package's operators, which checks the written program and not its execution by Core ML.
 """
 
 from __future__ import annotations
@@ -50,22 +49,22 @@ __all__ = ["FREE_SIZES", "PRECISIONS", "TARGET", "checked", "emit", "require"]
 FREE_SIZES = False
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
-# The oldest whose operators include `quantize` and `dequantize`, without which int8 is of weights
-# alone; one target for all precisions, so that they differ in nothing else.
+# The oldest system whose operators include `quantize` and `dequantize`, which int8 activations
+# require. All precisions have the same target, so that they differ only in precision.
 TARGET = "iOS17"
 
 _DELEGATE = "CoreML"
 _MOST_AXES = 5
 _REMEDY = "write the layer without it, or add a pass that rewrites it into operators of Core ML"
-# How coremltools tells what it fails at: when it translates an operator, and when it knows none.
+# Messages of coremltools that name an operator: if its translation fails, and if it is unknown.
 _FAILURES = (
     r"converting '(?P<kind>[^']+)' op \(located at: '(?:.*/)?(?P<node>[^'/]+)'\)",
     r"Unsupported fx node (?P<node>\w+), kind (?P<kind>[\w.]+)",
 )
-_NEEDS = "needs iOS 17, iPadOS 17, macOS 14 or later"
+_NEEDS = "requires iOS 17, iPadOS 17, macOS 14 or later"
 _PLACEMENT = (
-    "Core ML itself decides, when it loads the program, whether CPU, GPU or Neural Engine runs an "
-    "operator: that all are Core ML's says nothing of placement or speed, which were not measured"
+    "Core ML decides at load time whether the CPU, the GPU or the Neural Engine runs an operator: "
+    "the number of delegated operators does not show placement or speed, which were not measured"
 )
 _TRANSLATION = (
     "checked by evaluating the saved program's operators in NumPy, which proves conversion and "
@@ -74,12 +73,12 @@ _TRANSLATION = (
 
 
 def require() -> dict[str, str]:
-    """Versions of coremltools and torch, and the systems that the program is for.
+    """Return the versions of coremltools and torch, and the program's target system.
 
     Raises:
-        MissingExtraError: coremltools is not installed.
+        MissingExtraError: If coremltools is not installed.
     """
-    # torchao, if it is there, registers an enum in a way that torch warns its makers of.
+    # torchao, if installed, registers an enum in a way about which torch logs a warning.
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     with quiet():
         require_module("coremltools", "coreml", "compiling for Core ML")
@@ -91,82 +90,81 @@ def require() -> dict[str, str]:
 
 
 def checked() -> Checked:
-    """On a Mac, Core ML runs what was written; elsewhere its translation can be checked."""
+    """Return "verified" on a Mac, which can run the program, and "translation" elsewhere."""
     return "verified" if sys.platform == "darwin" else "translation"
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     """Convert `program` to an ML Program with float32 inputs and outputs.
 
     Args:
-        program: of fixed sizes.
-        order: see `EmitOptions`. Core ML's names have no dots: `a.weight` is called `a_weight`.
+        program: Program of fixed sizes.
+        options: See `EmitOptions`. Core ML's names have no dots: `a.weight` is called `a_weight`.
 
     Raises:
-        CompileError: a tensor has more than five axes, an operator has no counterpart, or the
-            converter fails; the layer is named.
+        CompileError: If a tensor has more than five axes, an operator has no counterpart in Core
+            ML, or the converter fails; the message names the layer.
     """
     require()
     _check(program)
-    inputs, outputs = _names(order)
+    inputs, outputs = _names(options)
     with tempfile.TemporaryDirectory() as scratch, quiet() as heard:
         try:
-            model, kept = _converted(program, order, inputs, outputs, Path(scratch))
+            model, kept = _converted(program, options, inputs, outputs, Path(scratch))
         except CompileError:
             raise
-        except Exception as error:  # coremltools raises whatever its functions come upon
+        except Exception as error:  # coremltools raises many types of exceptions
             raise _refusal(error, heard, program) from error
         package = package_files(saved(model, Path(scratch)))
-    file = f"{order.name}.mlpackage"
+    file = f"{options.name}.mlpackage"
     inside = Counter(operators_of(model))
     return Emitted(
         file,
         {f"{file}/{path}": data for path, data in package.items()},
         Delegation(delegate=_DELEGATE, delegated=dict(sorted(inside.items())), outside={}),
-        _notes(order, kept),
+        _notes(options, kept),
     )
 
 
 def _converted(
     program: ExportedProgram,
-    order: EmitOptions,
+    options: EmitOptions,
     inputs: Sequence[str],
     outputs: Sequence[str],
     scratch: Path,
 ) -> tuple[Any, Sequence[str]]:
-    """The model in the order's precision, and what was kept in single precision."""
+    """Return the model in the requested precision, and the operators kept in single precision."""
     values, _ = tensors_of(program)
     shapes = {name: list(value.shape) for name, value in zip(inputs, values, strict=True)}
-    ask = Request(program, TARGET, shapes, tuple(outputs), order.precision)
+    ask = Request(program, TARGET, shapes, tuple(outputs), options.precision)
     model, kept = convert(ask)
-    if order.precision != "int8":
+    if options.precision != "int8":
         return model, kept
-    ranges = _observed(saved(model, scratch), order, inputs)
-    # Where weights are computed at run time, an int8 input would lose accuracy for nothing.
+    ranges = _observed(saved(model, scratch), options, inputs)
+    # A layer with weights computed at run time would lose accuracy by int8 inputs, without a gain.
     model, kept = convert(replace(ask, ranges=ranges, plain=computed_weights(model)))
     return quantise_weights(model), kept
 
 
 def _check(program: ExportedProgram) -> None:
-    """Refuse what an ML Program has no form for, by the layer that it comes from."""
+    """Raise an error for an operator that an ML Program cannot represent."""
     constants = constants_of(program)
     for node in program.graph.nodes:
         value = node.meta.get("val")
         values = value if isinstance(value, list | tuple) else [value]
         axes = max((v.dim() for v in values if isinstance(v, Tensor)), default=0)
-        # A constant of more axes is laid out anew before it is used.
+        # Constants may have more axes, since they are reshaped before they are used.
         if axes > _MOST_AXES and node.op == "call_function":
             raise CompileError(
-                f"{layer_of(node)}: the operator {_name(node)} gives a tensor of {axes} axes, and "
-                f"Core ML has at most {_MOST_AXES}; reshape it so that axes which stay together "
-                "are one"
+                f"{layer_of(node)}: the operator {_name(node)} returns a tensor of {axes} axes, "
+                f"and Core ML has at most {_MOST_AXES}; merge axes that stay together into one"
             )
         if node.op == "call_function" and _name(node).startswith(("conv", "convolution")):
             _check_convolution(node, constants)
 
 
 def _check_convolution(node: fx.Node, constants: Mapping[str, Tensor]) -> None:
-    """A convolution may have weights computed at run time, with restrictions."""
+    """Raise an error if Core ML does not support a convolution's weights computed at run time."""
     schema = [argument.name for argument in getattr(node.target, "_schema").arguments]  # noqa: B009
     given: dict[str, Any] = dict(zip(schema, node.args, strict=False)) | dict(node.kwargs)
     weight, bias = given.get("weight"), given.get("bias")
@@ -174,39 +172,46 @@ def _check_convolution(node: fx.Node, constants: Mapping[str, Tensor]) -> None:
         return
     wrong = None
     if given.get("transposed") or "transpose" in _name(node):
-        wrong = "a transposed convolution takes constant weights alone; upsample, then convolve"
+        wrong = "a transposed convolution requires constant weights; upsample, then convolve"
     elif any(d != 1 for d in given.get("dilation") or ()):
         wrong = "with weights computed at run time the dilation must be 1"
     elif isinstance(bias, fx.Node) and bias.name not in constants:
         wrong = "with weights computed at run time the bias must be constant; add it afterwards"
     if wrong:
-        raise CompileError(f"{layer_of(node)}: Core ML cannot take {_name(node)}: {wrong}")
+        raise CompileError(f"{layer_of(node)}: Core ML does not support {_name(node)}: {wrong}")
 
 
 def _name(node: fx.Node) -> str:
-    """`aten.conv2d.default` as `conv2d`."""
+    """Return the short name of an operator, `conv2d` for `aten.conv2d.default`."""
     return str(node.target).removeprefix("aten.").split(".")[0]
 
 
-def _names(order: EmitOptions) -> tuple[list[str], list[str]]:
-    inputs, outputs = (list(map(feature_name, names)) for names in (order.inputs, order.outputs))
+def _names(options: EmitOptions) -> tuple[list[str], list[str]]:
+    inputs, outputs = (
+        list(map(feature_name, names)) for names in (options.inputs, options.outputs)
+    )
     both = inputs + outputs
     if len(set(both)) != len(both):
         twice = sorted({name for name in both if both.count(name) > 1})
-        raise CompileError(f"Core ML would know several tensors as {', '.join(twice)}; rename them")
+        raise CompileError(
+            f"several tensors would have the same name in Core ML: {', '.join(twice)}; rename them"
+        )
     return inputs, outputs
 
 
 def _observed(
-    package: Path, order: EmitOptions, inputs: Sequence[str]
+    package: Path, options: EmitOptions, inputs: Sequence[str]
 ) -> dict[str, tuple[float, float]]:
-    """The range of every tensor of a saved program over the samples.
+    """Return the range of every tensor of a saved program over the samples.
 
-    coremltools observes by running the program, for which it needs a Mac, and keeps the last
-    sample's range only (9.0, `_update_tensor_range`). Evaluated, a program gives them anywhere.
+    coremltools observes ranges by running the program, which requires a Mac, and keeps only the
+    last sample's range (9.0, `_update_tensor_range`). The evaluator works on any system.
     """
-    if not order.samples:
-        raise CompileError(f"{order.name} in int8 needs samples to observe ranges on; give some")
+    if not options.samples:
+        raise CompileError(
+            "int8 requires samples to observe value ranges on, and none were given for "
+            f"{options.name}; give a calibration set"
+        )
     ranges: dict[str, tuple[float, float]] = {}
 
     def observe(name: str, value: NDArray[Any]) -> None:
@@ -215,7 +220,7 @@ def _observed(
             ranges[name] = (min(low, float(value.min())), max(high, float(value.max())))
 
     evaluator = Evaluator(package)
-    for sample in order.samples:
+    for sample in options.samples:
         arrays = [np.asarray(value.detach().numpy(), np.float32) for value in sample]
         given = dict(zip(inputs, arrays, strict=True))
         for name, value in given.items():
@@ -225,7 +230,7 @@ def _observed(
 
 
 def _refusal(error: Exception, heard: Sequence[str], program: ExportedProgram) -> CompileError:
-    """What the converter said, with the layer; it logs the operator's name in torch's graph."""
+    """Return the converter's error with the layer, found by the node name in `heard`, its log."""
     first = first_line(error)
     nodes = {node.name: node for node in program.graph.nodes}
     for line in (*heard, first):
@@ -236,23 +241,25 @@ def _refusal(error: Exception, heard: Sequence[str], program: ExportedProgram) -
             node = nodes.get(match["node"])
             layer = layer_of(node) if node is not None else match["node"]
             return CompileError(
-                f"{layer}: Core ML cannot take the operator {match['kind']} ({first}); {_REMEDY}"
+                f"{layer}: coremltools cannot convert the operator {match['kind']} ({first}); "
+                f"{_REMEDY}"
             )
     return CompileError(f"coremltools cannot convert the program: {first}")
 
 
-def _notes(order: EmitOptions, kept: Sequence[str]) -> tuple[str, ...]:
+def _notes(options: EmitOptions, kept: Sequence[str]) -> tuple[str, ...]:
     notes = [_NEEDS, _PLACEMENT]
     if checked() == "translation":
         notes.append(_TRANSLATION)
-    if order.precision != "fp32" and kept:
+    if options.precision != "fp32" and kept:
         notes.append(
-            f"{len(kept)} operators are kept in single precision, since half precision takes one "
-            "of their constants for zero; the Neural Engine does not run those"
+            f"{len(kept)} operators are kept in single precision, since half precision would round "
+            "one of their constants to zero; the Neural Engine does not run them"
         )
-    if order.precision == "int8":
+    if options.precision == "int8":
         notes.append(
-            "int8 weights a channel and int8 inputs of convolutions and linear layers, with half "
-            "precision around them; what is predicted at run time stays in half precision"
+            "convolutions and linear layers have int8 inputs and int8 weights with a scale per "
+            "channel, and half precision around them; weights predicted at run time stay in half "
+            "precision"
         )
     return tuple(notes)

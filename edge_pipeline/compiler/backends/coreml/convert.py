@@ -1,4 +1,4 @@
-"""What `coreml` asks of coremltools: conversion, kept quiet, in a stated precision."""
+"""Silent conversion of a program by coremltools in a given precision."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Ranges", "Request", "convert", "quantise_weights", "quiet"]
 
-# Lowest and highest value that a tensor took, by the tensor's name in the ML Program.
+# The lowest and highest observed value of tensors, by their names in the ML Program.
 Ranges = Mapping[str, tuple[float, float]]
 
-# Below half of the smallest half-precision number, a constant is rounded to zero.
+# A constant up to half of the smallest half-precision number is rounded to zero.
 _VANISHES = 2.0**-25
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[list[str]]:
-    """Keep coremltools' progress and advice off the terminal; what it logs is given.
+    """Silence coremltools' progress, warnings and log, and yield the messages that it logs.
 
-    Some of its modules log to the root, whose messages Python itself prints while it has no
-    handler.
+    Some of its modules log to the root logger, whose messages Python prints if the root logger has
+    no handler.
     """
     heard: list[str] = []
 
@@ -56,18 +56,18 @@ def quiet() -> Iterator[list[str]]:
 
 @dataclass(frozen=True)
 class Request:
-    """What to convert, and how.
+    """A program and the options of its conversion.
 
     Attributes:
-        program: functional, of fixed sizes.
-        target: coremltools' name of the oldest system that is to run it, such as `iOS17`.
-        inputs: shapes by name.
-        outputs: names.
-        precision: int8 has half-precision arithmetic, as the Neural Engine has, around its
-            quantised convolutions.
-        ranges: for int8, on which the inputs of convolutions and linear layers are quantised; left
-            out, nothing is.
-        plain: operators of the ML Program, by name, whose inputs are not quantised.
+        program: Functional program of fixed sizes.
+        target: coremltools' name of the oldest system that can run the program, such as `iOS17`.
+        inputs: Shapes of the inputs, by name.
+        outputs: Names of the outputs.
+        precision: Precision of the ML Program. In int8, arithmetic around the quantised
+            convolutions is in half precision, as on the Neural Engine.
+        ranges: For int8, value ranges by which the inputs of convolutions and linear layers are
+            quantised; if None, no inputs are quantised.
+        plain: Names of operators in the ML Program whose inputs are not quantised.
     """
 
     program: ExportedProgram
@@ -80,7 +80,7 @@ class Request:
 
 
 def convert(request: Request) -> tuple[Any, tuple[str, ...]]:
-    """An ML Program with float32 inputs and outputs.
+    """Convert a program to an ML Program with float32 inputs and outputs.
 
     Returns:
         coremltools' model, and the operators that were kept in single precision.
@@ -106,9 +106,10 @@ def convert(request: Request) -> tuple[Any, tuple[str, ...]]:
 
 
 def _is_delicate(operation: Any, kept: list[str]) -> bool:
-    """Whether half precision would make one of its constants zero, or that of its operand's.
+    """Whether half precision would round to zero a constant of the operator or of its producers.
 
-    x / (s + 1e-12): the sum has the constant, and the quotient needs what the sum keeps.
+    In x / (s + 1e-12), the sum has the constant, and the quotient requires the sum's precision. A
+    delicate operator is appended to `kept`.
     """
     if operation.op_type in ("const", "cast"):
         return False
@@ -135,7 +136,7 @@ def _producers(operation: Any) -> Iterator[Any]:
 
 
 def _has_vanishing(operation: Any) -> bool:
-    """Whether it has a constant that is not zero and becomes zero, all of it."""
+    """Whether the operator has a constant that is not zero and rounds to zero in all its values."""
     for variable in _operands(operation):
         if variable.op is None or variable.op.op_type != "const":
             continue
@@ -149,7 +150,7 @@ def _has_vanishing(operation: Any) -> bool:
 
 
 def _pipeline(ct: Any, request: Request) -> Any:
-    """Its own passes and, where there are ranges, the one that quantises what goes in."""
+    """Return coremltools' default passes and, if there are ranges, one that quantises inputs."""
     pipeline = ct.PassPipeline.DEFAULT
     if request.ranges is None:
         return pipeline
@@ -167,7 +168,7 @@ def _pipeline(ct: Any, request: Request) -> Any:
 
 
 def quantise_weights(model: Any) -> Any:
-    """Constant weights of convolutions and linear layers as int8, a scale a channel, around 0."""
+    """Quantise constant weights of layers to symmetric int8 with a scale per channel."""
     from coremltools.optimize import coreml as optimize
 
     settings = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)

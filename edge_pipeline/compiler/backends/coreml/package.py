@@ -1,4 +1,4 @@
-"""An `.mlpackage` as files whose bytes depend on the network alone."""
+"""Files of an `.mlpackage` whose bytes depend only on the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DATE = "com.github.apple.coremltools.conversion_date"
 
 
 def saved(model: Any, folder: Path) -> Path:
-    """Write coremltools' model below `folder` as it does that itself; the package's path."""
+    """Save coremltools' model below `folder`, and return the package's path."""
     path = Path(tempfile.mkdtemp(dir=folder)) / "program.mlpackage"
     with quiet():
         model.save(str(path))
@@ -27,13 +27,13 @@ def saved(model: Any, folder: Path) -> Path:
 
 
 def package_files(package: Path) -> dict[str, bytes]:
-    """A package's files by relative path, without what differs from one conversion to the next.
+    """Return a package's files by relative path, without parts that differ between conversions.
 
-    coremltools writes the date into the model, random identifiers into the package's list, and
-    beside them a map for ExecuTorch's debugger, which Core ML does not read.
+    coremltools writes the date into the model and random identifiers into the package's list. It
+    also adds a map for ExecuTorch's debugger, which Core ML does not read.
 
     Args:
-        package: as `saved` wrote it.
+        package: Path returned by `saved`.
     """
     from coremltools.proto import Model_pb2
 
@@ -48,7 +48,7 @@ def package_files(package: Path) -> dict[str, bytes]:
 
 
 def _manifest(*, has_weights: bool) -> bytes:
-    """The package's list: entries by an identifier, which here is made from the entry's path."""
+    """Return the package's list of entries, with identifiers computed from the entries' paths."""
     items = {_MODEL: ("model.mlmodel", "CoreML Model Specification")}
     if has_weights:
         items[_WEIGHTS] = ("weights", "CoreML Model Weights")
@@ -75,13 +75,13 @@ def _operations(model: Any) -> list[Any]:
 
 
 def operators_of(model: Any) -> list[str]:
-    """The operators of coremltools' model that compute, in order; constants are none."""
+    """Return the types of the operators of coremltools' model, in order, without constants."""
     kinds = [operation.type for operation in _operations(model)]
     return [kind for kind in kinds if kind != "const" and not kind.startswith("constexpr_")]
 
 
 def computed_weights(model: Any) -> tuple[str, ...]:
-    """Names of convolutions and linear layers whose weights other operators compute."""
+    """Return the names of convolutions and linear layers whose weights are computed."""
     operations = _operations(model)
     constants = {o.outputs[0].name for o in operations if o.type == "const"}
     return tuple(

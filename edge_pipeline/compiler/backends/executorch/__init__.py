@@ -1,3 +1,3 @@
-"""ExecuTorch, with the delegates XNNPACK, Core ML and Vulkan."""
+"""`.pte` files for ExecuTorch with the delegates XNNPACK, Core ML and Vulkan."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""ExecuTorch with the Core ML delegate: a `.pte` for iPhones and Macs, written on any system.
+"""ExecuTorch with the Core ML delegate: `.pte` files for iPhones and Macs, written on any system.
 
-Nothing but Apple's systems runs it. Core ML packages of their own, and an evaluation of what is in
-them, are the backend `coreml`.
+Only Apple's systems can run these files. The backend `coreml` writes Core ML packages, whose
+operators can be evaluated on any system.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _NOTE = (
 
 
 def checked() -> Checked:
-    """No Linux runs the delegate, and ExecuTorch's file hides the program from an evaluator."""
+    """Return "not_run": Linux cannot run the delegate, and no evaluator can read the file."""
     return "not_run"
 
 
 def require() -> dict[str, str]:
-    """Versions of ExecuTorch, torch and coremltools.
+    """Return the versions of ExecuTorch, torch and coremltools.
 
     Raises:
-        MissingExtraError: one is not installed, or the wheel is without the partitioner.
+        MissingExtraError: If one is not installed, or ExecuTorch's wheel lacks the partitioner.
     """
     versions = edge.require()
     purpose = "compiling for ExecuTorch's Core ML delegate"
@@ -46,24 +46,25 @@ def require() -> dict[str, str]:
     return versions | {"coremltools": str(coremltools.__version__)}
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
-    """Lower `program` to Core ML and assert, operator by operator, that all of it went there.
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
+    """Lower `program` to Core ML, and check that the delegate took every operator.
 
-    Inputs and outputs are float32 in both precisions: Core ML computes as it is told inside.
+    Inputs and outputs are float32 in both precisions; Core ML converts them.
 
     Args:
-        program: of fixed sizes.
-        order: see `EmitOptions`. The share of time of what stays outside cannot be measured here.
+        program: Program of fixed sizes.
+        options: See `EmitOptions`. The share of time outside the delegate is not measured, since
+            the program cannot be run here.
 
     Raises:
-        DelegationError: an operator stays outside; its layer is named.
-        CompileError: ExecuTorch or coremltools fails.
+        DelegationError: If an operator stays outside the delegate; the message names its layer.
+        CompileError: If ExecuTorch or coremltools fails.
     """
     require()
     with quiet():
-        lowered = edge.lower(program, _delegate(order.precision), allowed=order.allowed)
-        files = edge.write(lowered, order.name)
-    return Emitted(f"{order.name}.pte", files, lowered.delegation, (_NOTE,))
+        lowered = edge.lower(program, _delegate(options.precision), allowed=options.allowed)
+        files = edge.write(lowered, options.name)
+    return Emitted(f"{options.name}.pte", files, lowered.delegation, (_NOTE,))
 
 
 def _delegate(precision: Precision) -> edge.Delegate:
@@ -80,5 +81,5 @@ def _delegate(precision: Precision) -> edge.Delegate:
         title="Core ML",
         partitioner=CoreMLPartitioner(compile_specs=specs),
         loggers="executorch.backends.apple.coreml.partition",
-        remedy="the network needs a pass that rewrites it, or try the backend coreml",
+        remedy="add a pass that rewrites it, or try the backend coreml",
     )

@@ -1,4 +1,4 @@
-"""Handing a program to a delegate of ExecuTorch, and asserting that the delegate took it."""
+"""Lowering of a program to an ExecuTorch delegate, and the check that the delegate took it."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ from edge_pipeline.optional import require as require_module
 
 __all__ = ["CONSTANTS", "Delegate", "Lowered", "lower", "require", "require_part", "write"]
 
-# How torch words it.
+# A part of torch's message.
 _CYCLE = "found dependency cycles"
 
-# The tag, and so the stem of the file, of constants that are kept outside the program.
+# The tag of constants that are stored outside the program, and the stem of their file.
 CONSTANTS = "constants"
 
-# What the lowering raises, whatever is wrong.
+# Exceptions that the lowering raises for any kind of failure.
 _FAILURES = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AssertionError)
 
-# What helps, by operator, if more can be said than the delegate's own remedy.
-_WHOLE_NUMBERS = "compute whole numbers and masks of constants, or in floats"
+# Remedies by operator, which are more specific than the delegate's own remedy.
+_WHOLE_NUMBERS = "compute integers and masks from constants, or compute in floats"
 _PRODUCTS = "make its weight a parameter, or write it as a matrix product"
 _COMPARISON = "write it with relu, clamp, minimum or maximum"
 _REMEDIES = {
     "convolution": _PRODUCTS,
     **dict.fromkeys(("where", "gt", "ge", "lt", "le", "eq", "ne", "sign"), _COMPARISON),
-    **dict.fromkeys(("index", "gather", "index_select"), "take constant indices, or slices"),
+    **dict.fromkeys(("index", "gather", "index_select"), "use constant indices or slices"),
     "pow": "write it as products, or as exp and log",
 }
 
 
 @dataclass(frozen=True)
 class Delegate:
-    """Who is to run the program.
+    """An ExecuTorch delegate.
 
     Attributes:
-        backend: its name in the program and the manifest.
-        title: its name in messages.
-        partitioner: ExecuTorch's, which picks the operators.
-        loggers: part of the name of those that its partitioner gives reasons to.
-        remedy: what would help where it takes an operator not, as a clause.
+        backend: Name of the delegate in the program and the manifest.
+        title: Name of the delegate in messages.
+        partitioner: ExecuTorch's partitioner, which selects the delegate's operators.
+        loggers: Part of the names of the loggers to which the partitioner reports its reasons.
+        remedy: Clause that names a remedy if the delegate rejects an operator.
     """
 
     backend: str
@@ -68,11 +68,11 @@ class Delegate:
 
 @dataclass(frozen=True)
 class Lowered:
-    """What came out.
+    """A program after the lowering.
 
     Attributes:
         manager: ExecuTorch's `EdgeProgramManager`.
-        delegation: operators inside and outside; without a share of time.
+        delegation: Operators inside and outside the delegate, without their share of time.
     """
 
     manager: Any
@@ -80,33 +80,33 @@ class Lowered:
 
 
 def require() -> dict[str, str]:
-    """Versions of ExecuTorch and torch.
+    """Return the versions of ExecuTorch and torch.
 
     Raises:
-        MissingExtraError: ExecuTorch is not installed.
+        MissingExtraError: If ExecuTorch is not installed.
     """
-    # torchao, which comes with it, registers an enum in a way that torch warns its makers of.
+    # torchao, a dependency, registers an enum in a way about which torch logs a warning.
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     require_module("executorch.exir", "executorch", "compiling for ExecuTorch")
     return {"executorch": version("executorch"), "torch": version("torch")}
 
 
 def require_part(module: str, title: str) -> None:
-    """Import a part of ExecuTorch that not every wheel has.
+    """Import a part of ExecuTorch that some wheels lack.
 
     Args:
-        module: its dotted name.
-        title: the delegate's name, for the message.
+        module: Dotted name of the module.
+        title: Name of the delegate, for the message.
 
     Raises:
-        MissingExtraError: it is not there.
+        MissingExtraError: If the module cannot be imported.
     """
     try:
         importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"compiling for ExecuTorch's {title} delegate needs {module}, which cannot be imported "
-            f"({error}); install a wheel of executorch that has it"
+            f"compiling for ExecuTorch's {title} delegate requires {module}, which cannot be "
+            f"imported ({error}); install a wheel of executorch that contains it"
         ) from error
 
 
@@ -117,18 +117,19 @@ def lower(
     allowed: frozenset[str] = frozenset(),
     external: bool = False,
 ) -> Lowered:
-    """Hand `program` to `delegate`, and assert operator by operator that it took all of it.
+    """Lower `program` to `delegate`, and check that the delegate took every operator.
 
     Args:
-        program: of fixed sizes; it stays as it is.
-        delegate: who is to run it.
-        allowed: operators that may stay outside, by name.
-        external: keep constants of two axes or more outside the program, tagged `CONSTANTS`.
+        program: Program of fixed sizes; it is not modified.
+        delegate: The delegate that runs the program.
+        allowed: Names of operators that may stay outside the delegate.
+        external: Whether to store constants of two or more axes outside the program, with the tag
+            `CONSTANTS`.
 
     Raises:
-        DelegationError: operators that are not allowed to stay outside; each is named with its
-            layer, source line, the partitioner's reason and a remedy.
-        CompileError: ExecuTorch itself fails.
+        DelegationError: If operators that are not in `allowed` stay outside; the message names each
+            with its layer, source line, the partitioner's reason and a remedy.
+        CompileError: If ExecuTorch itself fails.
     """
     import executorch.exir as exir
 
@@ -140,8 +141,8 @@ def lower(
                 transform_passes=[_Tag(len(program.graph_signature.user_inputs))]
                 if external
                 else None,
-                # What it checks of the graph is checked better: operator by operator below, and
-                # by running the file before it is written.
+                # This compiler checks more than ExecuTorch's own check: every operator below, and
+                # the file's outputs before the artifact is written.
                 compile_config=exir.EdgeCompileConfig(_check_ir_validity=False),
             )
         except _FAILURES as error:
@@ -151,10 +152,10 @@ def lower(
 
 
 def write(lowered: Lowered, name: str) -> dict[str, bytes]:
-    """The program `NAME.pte` and, where constants are external, `NAME.ptd`.
+    """Return the contents of `NAME.pte` and, if constants are external, of `NAME.ptd`.
 
     Raises:
-        CompileError: ExecuTorch fails.
+        CompileError: If ExecuTorch fails.
     """
     try:
         program = lowered.manager.to_executorch()
@@ -170,22 +171,22 @@ def write(lowered: Lowered, name: str) -> dict[str, bytes]:
 
 
 def _failure(error: Exception) -> CompileError:
-    """The failure of ExecuTorch as one sentence."""
+    """Return a failure of ExecuTorch as one sentence."""
     if _CYCLE in str(error):
         return CompileError(
-            "XNNPACK's partitioner cannot cut int8 operators apart from those that compute "
-            "weights, since each needs the other; give --filters folded, or --precision fp16"
+            "XNNPACK's partitioner cannot separate int8 operators from those that compute weights, "
+            "since they depend on each other; give --filters folded or --precision fp16"
         )
     return CompileError(f"ExecuTorch cannot lower the program: {first_line(error)}")
 
 
 def _own(program: ExportedProgram) -> ExportedProgram:
-    """A program that shares tensors; ExecuTorch takes the constants out of what it is given."""
+    """Return a program with the same tensors, since ExecuTorch removes constants from its input."""
     return rebuilt(program, Parts())
 
 
 class _Tag:
-    """Marks constants of two axes or more as external; scalars and biases stay, being small."""
+    """A pass that tags constants of two or more axes as external; others are small and stay."""
 
     def __init__(self, inputs: int) -> None:
         self._inputs = inputs
@@ -204,7 +205,7 @@ class _Tag:
 
 @contextmanager
 def _refusals(part: str) -> Iterator[dict[str, str]]:
-    """Why the partitioner refuses a node, by the node's name, gathered from its own log."""
+    """Yield the partitioner's reasons for rejecting nodes, by node name, read from its log."""
     reasons: dict[str, str] = {}
 
     class Gather(logging.Handler):
@@ -219,7 +220,7 @@ def _refusals(part: str) -> Iterator[dict[str, str]]:
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
-        logger.propagate = False  # at this level its messages would fill the terminal
+        logger.propagate = False  # debug messages would fill the terminal
     try:
         yield reasons
     finally:
@@ -232,7 +233,7 @@ def _refusals(part: str) -> Iterator[dict[str, str]]:
 def _delegation(
     module: fx.GraphModule, delegate: Delegate, refused: dict[str, str], allowed: frozenset[str]
 ) -> Delegation:
-    """Count operators inside the delegates and outside, and refuse those not allowed there."""
+    """Count the operators inside and outside the delegate; raise for those not allowed outside."""
     inside: Counter[str] = Counter()
     outside: Counter[str] = Counter()
     strays: list[fx.Node] = []
@@ -256,7 +257,7 @@ def _delegation(
 
 
 def _stray(node: fx.Node, delegate: Delegate, reasons: dict[str, str]) -> Refused:
-    """Why an operator stays outside, and what helps."""
+    """Return the reason why an operator stays outside, and a remedy."""
     name = _name(node)
     given = [v for n in (node, *node.all_input_nodes) for v in [n.meta.get("val")]]
     kinds = {v.dtype for v in given if isinstance(v, torch.Tensor) and not v.is_floating_point()}
@@ -268,17 +269,17 @@ def _stray(node: fx.Node, delegate: Delegate, reasons: dict[str, str]) -> Refuse
         "kernel runs it"
     )
     remedy = _WHOLE_NUMBERS if kinds else _REMEDIES.get(name, delegate.remedy)
-    return Refused.of(node, problem, f"{remedy}, or allow {name} by name")
+    return Refused.of(node, problem, f"{remedy}, or give --allow-outside {name}")
 
 
 def _operators(graph: fx.Graph) -> Iterator[fx.Node]:
-    """What computes: all calls but the unpacking of tuples."""
+    """Yield the nodes that compute: all calls except the unpacking of tuples."""
     for node in graph.nodes:
         if node.op == "call_function" and getattr(node.target, "__name__", "") != "getitem":
             yield node
 
 
 def _name(node: fx.Node) -> str:
-    """`aten.bmm.default` as `bmm`."""
+    """Return the short name of an operator, `bmm` for `aten.bmm.default`."""
     parts = str(getattr(node.target, "__name__", node.target)).split(".")
     return parts[1] if len(parts) > 2 else parts[0]

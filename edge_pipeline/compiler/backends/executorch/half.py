@@ -1,4 +1,4 @@
-"""A program in half precision."""
+"""Conversion of a program to half precision."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from edge_pipeline.errors import CompileError
 __all__ = ["to_half"]
 
 _LARGEST = torch.finfo(torch.float16).max
-# The least that is not zero; a guard against division by zero (1e-12) has to stay one.
+# The smallest positive float16, since a guard against division by zero (1e-12) must not become 0.
 _SMALLEST = 2.0**-24
 
 
 def to_half(program: ExportedProgram) -> ExportedProgram:
-    """`program` in float16: weights, arithmetic, inputs and outputs.
+    """Return `program` in float16: weights, arithmetic, inputs and outputs.
 
-    A scalar that float16 would make zero becomes the least number that it has. Operators keep
-    their names and source layers.
+    A scalar that float16 would round to zero becomes the float16 number of the same sign with the
+    smallest magnitude. Operators keep their names and source layers.
 
     Args:
-        program: float32, functional, of fixed sizes, after `ConstantScalars`; it stays as it is.
+        program: Functional float32 program of fixed sizes, after `ConstantScalars`; it is not
+            modified.
 
     Raises:
-        CompileError: a weight is beyond float16's range; its layer and value are named.
+        CompileError: If a weight exceeds float16's range; the message names its layer and value.
     """
     _check_range(program)
     graph = copied_graph(program)
@@ -61,13 +62,13 @@ def _check_range(program: ExportedProgram) -> None:
             if not largest <= _LARGEST:
                 reader = next(iter(users[name].users), users[name])
                 raise CompileError(
-                    f"{layer_of(reader)}: the constant {name} reaches {largest:.3g}, and float16 "
-                    f"ends at {_LARGEST:.0f}; compile it with --precision fp32"
+                    f"{layer_of(reader)}: the constant {name} reaches {largest:.3g}, and the "
+                    f"largest float16 is {_LARGEST:.0f}; compile with --precision fp32"
                 )
 
 
 def _halved(argument: Any) -> Any:
-    """float32 as float16, and a scalar as one that float16 does not make zero."""
+    """Return float16 for float32, and a nonzero scalar as one that float16 keeps nonzero."""
     if argument is torch.float32:
         return torch.float16
     if isinstance(argument, float) and 0 < abs(argument) < _SMALLEST:
@@ -80,17 +81,17 @@ def _half_of(value: Any) -> Any:
         return value
     half = value.detach().to(torch.float16)
     lost = (half == 0) & (value != 0)
-    # A lone number is a scalar that a pass has made a constant.
+    # A tensor of one value is a scalar that a pass has turned into a constant.
     if value.numel() == 1 and bool(lost.any()):
         half = torch.full_like(half, _SMALLEST if float(value) > 0 else -_SMALLEST)
     return torch.nn.Parameter(half) if isinstance(value, torch.nn.Parameter) else half
 
 
 def _propagate(module: fx.GraphModule) -> None:
-    """Say anew what each node gives."""
+    """Recompute every node's `meta["val"]` in float16."""
     mode = detect_fake_mode([node.meta.get("val") for node in module.graph.nodes])
     if mode is None:
-        raise CompileError("the program has no shape-only values; export it first")
+        raise CompileError("the program has no fake tensors; export it with torch.export first")
     values: dict[fx.Node, Any] = {}
     with mode, torch.no_grad():
         for node in module.graph.nodes:

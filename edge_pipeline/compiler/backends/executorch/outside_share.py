@@ -1,9 +1,10 @@
-"""Which share of a run's time operators outside the delegate take.
+"""Measurement of the share of a run's time that operators outside the delegate take.
 
-ExecuTorch's own profiler, ETDump, is compiled out of the Python wheel. So the share is measured by
-difference: the whole program against its delegates alone, each lowered again as a program of its
-own, in turns in one process with one thread. What it costs to hand tensors to and fro counts as
-outside, since without operators outside there is one delegate.
+The Python wheel does not contain ExecuTorch's profiler, ETDump. So the share is measured by
+difference: the whole program is compared with its delegates alone. Each delegate is lowered again
+as a separate program, and all programs run in turns in one process with one thread. The cost of
+passing tensors between delegates counts as outside, since a program without operators outside has
+only one delegate.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ _BINDING = "executorch.extension.pybindings._portable_lib"
 
 
 def measured_share(manager: Any, files: Mapping[str, bytes], name: str) -> float:
-    """The share, 0 to 1, of a run that is spent outside the delegates.
+    """Measure the share of a run's time, 0 to 1, that is spent outside the delegates.
 
     Args:
-        manager: ExecuTorch's, after lowering.
-        files: the program and, where its weights are external, those.
-        name: the program's, which its files begin with.
+        manager: ExecuTorch's `EdgeProgramManager` after lowering.
+        files: Contents of the program's files by name, with external weights if it has any.
+        name: Name of the program, with which the names of its files begin.
 
     Raises:
-        RuntimeFailure: the program, or a delegate of it, does not run here.
+        RuntimeFailure: If the program or one of its delegates does not run on this machine.
     """
-    binding = require(_BINDING, "executorch", "measuring what stays outside the delegate")
+    binding = require(_BINDING, "executorch", "measuring the time outside the delegate")
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         whole = _loaded(binding, Path(folder), files, name)
         parts = [
@@ -54,14 +55,14 @@ def measured_share(manager: Any, files: Mapping[str, bytes], name: str) -> float
                 start = time.perf_counter_ns()
                 run()
                 taken.append(time.perf_counter_ns() - start)
-        del runs, parts, whole  # before the files that they are mapped from
+        del runs, parts, whole  # before the files that they map are deleted
     # The first round warms up.
     medians = [statistics.median(taken[1:]) for taken in times]
     return min(1.0, max(0.0, 1 - sum(medians[1:]) / medians[0]))
 
 
 def _delegates(manager: Any) -> list[bytes]:
-    """A program for each delegate, that runs it and nothing else."""
+    """Return a program for each delegate, which contains only this delegate."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import EdgeCompileConfig, EdgeProgramManager
 
@@ -70,7 +71,7 @@ def _delegates(manager: Any) -> list[bytes]:
     for node in module.graph.nodes:
         if node.op == "call_function" and "executorch_call_delegate" in str(node.target):
             inner = getattr(module, node.args[0].target).original_module
-            for held in inner.graph.nodes:  # here weights stay inside
+            for held in inner.graph.nodes:  # so that weights stay inside this program
                 held.meta.pop("custom", None)
                 held.meta.pop("delegation_tag", None)
             config = EdgeCompileConfig(_check_ir_validity=False)
@@ -83,7 +84,7 @@ def _delegates(manager: Any) -> list[bytes]:
 def _loaded(
     binding: Any, folder: Path, files: Mapping[str, bytes], name: str
 ) -> Callable[[], object]:
-    """A function that runs a program once, on inputs that are all a half."""
+    """Return a function that runs a program once, with 0.5 as the value of all inputs."""
     for file, content in files.items():
         (folder / file).write_bytes(content)
     data = folder / f"{name}.ptd"
@@ -92,7 +93,7 @@ def _loaded(
             str(folder / f"{name}.pte"), str(data) if data.exists() else None
         )
         meta = module.method_meta("forward")
-        # By ExecuTorch's numbers.
+        # Types by ExecuTorch's numbers for them.
         kinds = {3: torch.int32, 4: torch.int64, 5: torch.float16, 6: torch.float32, 11: torch.bool}
         inputs = [
             torch.full(tensor.sizes(), 0.5).to(kinds[tensor.dtype()])
@@ -101,6 +102,7 @@ def _loaded(
         module.run_method("forward", inputs)
     except (RuntimeError, KeyError) as error:
         raise RuntimeFailure(
-            f"{name} does not run here, so what stays outside could not be measured: {error}"
+            f"{name} does not run here, so the time outside the delegate cannot be measured: "
+            f"{error}"
         ) from error
     return lambda: module.run_method("forward", inputs)

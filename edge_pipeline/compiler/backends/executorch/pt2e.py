@@ -1,4 +1,4 @@
-"""Static int8 for ExecuTorch: ranges observed on samples, weights per channel."""
+"""Static int8 quantisation for ExecuTorch, with ranges observed on samples."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ __all__ = ["check_ranges", "quantise"]
 _ATEN: Any = torch.ops.aten
 _PRODUCTS = ("bmm", "matmul", "mm", "conv2d", "convolution", "linear")
 
-# Observing a histogram leaves out a few values at its ends, by intent; more is a wrong scale.
+# The largest share that a range may clip. A range from a histogram deliberately leaves out a few
+# values at its ends; a larger share means that the scale is wrong.
 _CLIPPED = 0.05
 
 
 class _RangeError(CompileError):
-    """The range of an int8 value does not hold what the samples give.
+    """Error if the range of an int8 value does not cover the samples' values.
 
     Args:
-        what: is lost, and where, as a clause.
+        what: Clause that says how much is clipped, and where.
     """
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what}, and at most {_CLIPPED:.0%} may go; calibrate on samples that span what the "
-            "network will see"
+            f"{what}, and at most {_CLIPPED:.0%} may be clipped; calibrate on samples that span "
+            "the values that the network will see"
         )
         self.what = what
 
@@ -47,27 +48,30 @@ class _RangeError(CompileError):
 def quantise(
     program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]
 ) -> tuple[ExportedProgram, tuple[str, ...]]:
-    """`program` with int8 operators, as PT2E and XNNPACK's quantiser write them.
+    """Quantise `program` to int8 with PT2E and XNNPACK's quantiser.
 
-    Activations are per tensor, weights per output channel, both symmetric where XNNPACK wants it.
-    Ranges come from histograms of all operators at first. If they do not hold the samples, as that
-    of a division by a small number, only convolutions and linear layers are quantised, and then
-    with ranges from least to greatest value. If a product has two computed operands, such as
-    filters computed at run time, the first attempt is left out: XNNPACK lowers a program of int8
-    operators and then does not load it.
+    Activations have a scale per tensor and weights a scale per output channel, symmetric where
+    XNNPACK requires it. The first attempt quantises all operators, with ranges from histograms. If
+    a range does not cover the samples' values, as can happen for a division by a small number, the
+    second attempt quantises only convolutions and linear layers, and the third also takes ranges
+    from minimum to maximum. If a product has two computed operands, such as filters computed at run
+    time, the first attempt is skipped: XNNPACK could lower its result and then not load it.
 
     Args:
-        program: after all passes, float32; it stays as it is.
-        samples: inputs to observe ranges on, each as the program takes them.
+        program: Float32 program after all passes; it is not modified.
+        samples: Inputs of the program on which ranges are observed.
 
     Returns:
-        The program, and notes for the user.
+        The quantised program, and notes for the user.
 
     Raises:
-        CompileError: there are no samples, or the ranges found do not hold the samples.
+        CompileError: If there are no samples, or the last attempt's ranges do not cover them.
     """
     if not samples:
-        raise CompileError("int8 needs samples to observe ranges on, and there are none; give some")
+        raise CompileError(
+            "int8 requires samples to observe value ranges on, and none were given; give a "
+            "calibration set"
+        )
     attempts = _ATTEMPTS[1:] if _has_computed_products(program) else _ATTEMPTS
     notes: tuple[str, ...] = ()
     for attempt, following in itertools.pairwise(attempts):
@@ -79,7 +83,7 @@ def quantise(
 
 
 class _Attempt(NamedTuple):
-    """How to quantise: all operators or only convolutions and linear layers, and by what ranges."""
+    """A way to quantise: all operators or only layers, with ranges from histograms or extremes."""
 
     about: str
     everything: bool
@@ -88,15 +92,15 @@ class _Attempt(NamedTuple):
 
 _ATTEMPTS = (
     _Attempt("int8 in all operators", everything=True, histograms=True),
-    _Attempt("int8 in convolutions and linear layers alone", everything=False, histograms=True),
-    _Attempt("int8 ranges from least to greatest value", everything=False, histograms=False),
+    _Attempt("int8 only in convolutions and linear layers", everything=False, histograms=True),
+    _Attempt("int8 ranges from minimum to maximum", everything=False, histograms=False),
 )
 
 
 def _quantised(
     program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]], attempt: _Attempt
 ) -> ExportedProgram:
-    """The program as one attempt gives it."""
+    """Return the program as quantised by one attempt."""
     from executorch.backends.xnnpack.quantizer import xnnpack_quantizer
     from torchao.quantization.pt2e import MinMaxObserver
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -126,9 +130,9 @@ def _quantised(
 
 
 def _without_origins(program: ExportedProgram) -> Any:
-    """`program` as a module whose operators do not tell which torch function they come from.
+    """Return `program` as a module whose nodes do not record their original torch functions.
 
-    The quantiser looks for pooling by it, and stops at the mean that pooling became.
+    The quantiser finds pooling by this record, and fails at the mean that replaced the pooling.
     """
     module = program.module(check_guards=False)
     for node in module.graph.nodes:
@@ -138,15 +142,15 @@ def _without_origins(program: ExportedProgram) -> Any:
 
 
 def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) -> None:
-    """Refuse scales that clip what the samples give.
+    """Raise an error if the scale of a tensor clips the samples' values too much.
 
     Args:
-        program: quantised.
-        samples: inputs, each as the program takes them.
+        program: Quantised program.
+        samples: Inputs of the program.
 
     Raises:
-        CompileError: what the ends of its range cut from a tensor is more than 5 % of it (root
-            mean square), or a scale is no number; layer, scale and share are named.
+        CompileError: If a range clips more than 5 % of a tensor (root mean square), or a scale is
+            not a number; the message names layer, scale and share.
     """
     worst: dict[fx.Node, float] = {}
 
@@ -155,7 +159,7 @@ def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]
             if "quantize_per_tensor.default" in str(n.target) and "dequantize" not in str(n.target):
                 (value, *_), _ = self.fetch_args_kwargs_from_env(n)
                 share, before = _clipped(value, n), worst.get(n, 0.0)
-                worst[n] = before if share <= before else share  # which keeps what is no number
+                worst[n] = before if share <= before else share  # keeps NaN, unlike max
             return super().run_node(n)
 
     constants = constants_of(program)
@@ -169,16 +173,16 @@ def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]
         if not share <= _CLIPPED:
             scale = f"{node.args[1]:.3g}"
             raise _RangeError(
-                f"{layer_of(node)}: int8 with the scale {scale} cuts {share:.1%} off {node.args[0]}"
+                f"{layer_of(node)}: int8 with the scale {scale} clips {share:.1%} of {node.args[0]}"
             )
 
 
 def _clipped(value: Tensor, node: fx.Node) -> float:
-    """How much of `value` lies beyond the range, as a share of its root mean square."""
+    """Return the part of `value` beyond the range, as a share of its root mean square."""
     scale, zero, low, high = (float(_number(argument)) for argument in node.args[1:5])
     if not (math.isfinite(scale) and scale > 0):
         return math.nan
-    # Half a step beyond the last one still rounds to it.
+    # Values up to half a step beyond the range still round into it.
     inside = value.clamp((low - zero - 0.5) * scale, (high - zero + 0.5) * scale)
     return float((value - inside).norm() / value.norm().clamp(min=1e-30))
 
@@ -200,7 +204,7 @@ def _has_computed_products(program: ExportedProgram) -> bool:
 def _called(
     program: ExportedProgram, sample: tuple[Tensor, ...]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A sample as the exported module is called with it."""
+    """Return the positional and keyword arguments of the exported module for a sample."""
     arguments, named = pytree.tree_unflatten(sample, program.call_spec.in_spec)
     return tuple(arguments), dict(named)
 

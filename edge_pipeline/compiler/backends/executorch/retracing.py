@@ -1,15 +1,15 @@
-"""Lowering to ExecuTorch without doing over what was just done.
+"""Lowering to ExecuTorch without repeated work.
 
-ExecuTorch's lowering of one program traces its graph anew about sixty times: each of its passes
-ends with a tracing, whether or not it changed anything, and before that the program is decomposed
-three times. A graph of 1,400 nodes spends most of 40 s there. Inside `brief()`, four things are
-left out, none of which changes what comes out (the tests hold the bytes to be the same):
+ExecuTorch's lowering traces a program's graph about sixty times: each of its passes ends with a
+tracing, whether or not it changed the graph, and before the passes the program is decomposed three
+times. For a graph of 1,400 nodes this takes most of 40 s. Inside `brief()`, four steps are skipped.
+This does not change the result (the tests check that the bytes are the same):
 
-- tracing a graph that is, node for node, what a tracing by a pass that hooks into nothing gave;
-- decomposing a program that has no operator to decompose;
-- exporting the patterns of attention and resizing, where no operator of theirs occurs;
-- copying where each node came from, a history that grows with every tracing; it is never changed,
-  so that copies may share it.
+- tracing a graph that equals, node for node, the result of a tracing by a pass without hooks;
+- decomposing a program without operators to decompose;
+- exporting the patterns of attention and resizing, if none of their operators occur;
+- copying the origin of each node, a history that grows with every tracing. It is never modified, so
+  copies can share it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch.fx.traceback import NodeSource
 
 __all__ = ["brief"]
 
-# What a pass may override to act while the graph is traced.
+# Methods that a pass may override to act while the graph is traced.
 _HOOKS = (
     "ExportInterpreter",
     "ExportTracer",
@@ -51,7 +51,7 @@ _HOOKS = (
 
 @contextlib.contextmanager
 def brief() -> Iterator[None]:
-    """Leave out repeated work while this lasts; for one thread at a time."""
+    """Skip repeated work of the lowering in this context; only for one thread at a time."""
     from executorch.backends.xnnpack._passes import convert_to_sdpa, convert_to_upsample_bilinear2d
     from executorch.exir import pass_base
 
@@ -77,7 +77,7 @@ def _shared(source: NodeSource, memo: dict[int, Any]) -> NodeSource:
 
 
 def _traced_once(original: Callable[..., Any], plain: type) -> Callable[..., Any]:
-    """`ExportPass.call` that gives back a graph which it would only write down again."""
+    """Return an `ExportPass.call` that returns a graph unchanged if tracing would reproduce it."""
     traced: set[str] = set()
 
     def call(self: Any, module: fx.GraphModule) -> Any:
@@ -96,7 +96,7 @@ def _traced_once(original: Callable[..., Any], plain: type) -> Callable[..., Any
 
 
 def _searched(anchor: str, searching: Any, plain: Any) -> Callable[..., Any]:
-    """A pass that exports and looks for patterns, run only where an operator of theirs occurs."""
+    """Return a pass's `call` that exports and searches its patterns only if `anchor` occurs."""
     original = searching.call
 
     def call(self: Any, module: fx.GraphModule) -> Any:
@@ -108,7 +108,7 @@ def _searched(anchor: str, searching: Any, plain: Any) -> Callable[..., Any]:
 
 
 def _fingerprint(graph: fx.Graph) -> str:
-    """The graph's nodes, with names, operands, and what they give; empty if it has subgraphs."""
+    """Return a hash of the nodes' names, operands and results; empty if the graph has subgraphs."""
     digest = hashlib.sha256()
     for node in graph.nodes:
         if node.op not in ("placeholder", "call_function", "output"):
@@ -127,9 +127,9 @@ def _given(value: Any) -> str:
 
 
 def _decomposed_once(original: Callable[..., ExportedProgram]) -> Callable[..., ExportedProgram]:
-    """`run_decompositions` that gives back a program in which nothing is to be decomposed."""
-    # ExecuTorch writes into what this gives back. So only programs made here are given back with
-    # a table; with none, a true decomposition follows.
+    """Return a `run_decompositions` that returns a decomposed program unchanged."""
+    # ExecuTorch modifies the returned program. So a program that was not made here is returned
+    # unchanged only for an empty table, after which an actual decomposition follows.
     made: WeakSet[ExportedProgram] = WeakSet()
 
     def run(self: ExportedProgram, decomp_table: Any = None, **options: Any) -> ExportedProgram:
@@ -144,7 +144,7 @@ def _decomposed_once(original: Callable[..., ExportedProgram]) -> Callable[..., 
 
 
 def _settled(program: ExportedProgram, table: Any) -> bool:
-    """Whether no operator of `program` would be decomposed by `table`, or made functional."""
+    """Whether `table` decomposes no operator of `program`, and all operators are functional."""
     targets = {node.target for node in program.graph.nodes if node.op == "call_function"}
     kinds = {node.op for node in program.graph.nodes}
     return kinds <= {"placeholder", "call_function", "output"} and all(

@@ -1,9 +1,10 @@
-"""ExecuTorch with the Vulkan delegate: a `.pte` for GPUs of Android phones, written ahead of time.
+"""ExecuTorch with the Vulkan delegate: `.pte` files for GPUs of Android phones.
 
 Vulkan's partitioner takes any convolution of batch 1 (`register_convolution_cpp_ops` in its
-`op_registry.py` looks at the input alone) and marks the weight as prepacked, which is done once,
-when the program is loaded. So it claims convolutions with weights computed at run time, which its
-kernels have no form for. Our passes lower them to matrix products; one that is left is refused.
+`op_registry.py` checks only the input) and marks the weight as prepacked. Weights are packed once,
+when the program is loaded. So the partitioner also takes convolutions with weights computed at run
+time, for which Vulkan has no kernels. Our passes lower these to matrix products; this module raises
+an error for any that are left.
 """
 
 from __future__ import annotations
@@ -41,49 +42,49 @@ _NOTE = (
 
 
 def checked() -> Checked:
-    """The wheel has Vulkan's partitioner and not its runtime."""
+    """Return "not_run", since the wheel contains Vulkan's partitioner but not its runtime."""
     return "not_run"
 
 
 def require() -> dict[str, str]:
-    """Versions of ExecuTorch and torch.
+    """Return the versions of ExecuTorch and torch.
 
     Raises:
-        MissingExtraError: ExecuTorch is not installed, or the wheel is without the partitioner.
+        MissingExtraError: If ExecuTorch is not installed, or its wheel lacks the partitioner.
     """
     versions = edge.require()
     root = logging.getLogger()
     level = root.level
     edge.require_part("executorch.backends.vulkan.partitioner.vulkan_partitioner", "Vulkan")
-    root.setLevel(level)  # the partitioner's module turns on everybody's messages
+    root.setLevel(level)  # importing the partitioner's module changes the root logger's level
     return versions
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
-    """Lower `program` to Vulkan and assert, operator by operator, that all of it went there.
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
+    """Lower `program` to Vulkan, and check that the delegate took every operator.
 
     Args:
-        program: of fixed sizes.
-        order: see `EmitOptions`. In fp16 Vulkan stores and computes in half precision what it was
-            given in single; inputs and outputs stay float32. The share of time of what stays
-            outside cannot be measured here.
+        program: Program of fixed sizes.
+        options: See `EmitOptions`. In fp16, Vulkan converts the float32 program to half precision
+            for storage and arithmetic; inputs and outputs stay float32. The share of time outside
+            the delegate is not measured, since the program cannot be run here.
 
     Raises:
-        DelegationError: an operator stays outside, or is a convolution whose weight is computed at
-            run time; its layer is named.
-        CompileError: ExecuTorch fails.
+        DelegationError: If an operator stays outside, or is a convolution whose weight is computed
+            at run time; the message names its layer.
+        CompileError: If ExecuTorch fails.
     """
     require()
     _check_weights(program)
     with _without_exported_patterns():
-        lowered = edge.lower(program, _delegate(order.precision), allowed=order.allowed)
-    files = edge.write(lowered, order.name)
-    return Emitted(f"{order.name}.pte", files, lowered.delegation, (_NOTE,))
+        lowered = edge.lower(program, _delegate(options.precision), allowed=options.allowed)
+    files = edge.write(lowered, options.name)
+    return Emitted(f"{options.name}.pte", files, lowered.delegation, (_NOTE,))
 
 
 def _check_weights(program: ExportedProgram) -> None:
     constants = constants_of(program)
-    problem = "the weight of its convolution is computed, and Vulkan packs weights when it loads"
+    problem = "the weight of its convolution is computed, and Vulkan packs weights at load time"
     refused = [
         Refused.of(node, problem, "write it as matrix products, or make the weight a parameter")
         for node in program.graph.nodes
@@ -91,15 +92,15 @@ def _check_weights(program: ExportedProgram) -> None:
         if node.args[1].name not in constants
     ]
     if refused:
-        raise DelegationError(refusal("Vulkan takes no computed weights", refused))
+        raise DelegationError(refusal("Vulkan does not support computed weights", refused))
 
 
 @contextmanager
 def _without_exported_patterns() -> Iterator[None]:
-    """Leave out the patterns that Vulkan exports anew for each program: rotary embeddings.
+    """Disable the patterns that Vulkan exports for each program: rotary embeddings.
 
-    It builds and exports them, twice a program, before it looks whether they occur; what takes
-    seconds or minutes is for language models alone. Patterns that it finds by looking stay.
+    Vulkan builds and exports them twice per program, before it checks whether they occur. This
+    takes seconds or minutes, and only language models use them. Other patterns stay enabled.
     """
     from executorch.backends.vulkan.patterns.pattern_registry import fusable_patterns
 
@@ -117,5 +118,5 @@ def _delegate(precision: Precision) -> edge.Delegate:
         title="Vulkan",
         partitioner=VulkanPartitioner(options),
         loggers="executorch.backends.vulkan.partitioner",
-        remedy="write it with operators that the delegate takes",
+        remedy="write it with operators that the delegate supports",
     )

@@ -1,4 +1,4 @@
-"""ExecuTorch with the XNNPACK delegate: a `.pte` of one size, its weights beside it in a `.ptd`."""
+"""ExecuTorch with the XNNPACK delegate: `.pte` files, with the weights in `.ptd` files."""
 
 from __future__ import annotations
 
@@ -17,50 +17,52 @@ __all__ = ["FREE_SIZES", "PRECISIONS", "checked", "emit", "require"]
 FREE_SIZES = False
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
-_HALF = "takes and gives float16; whoever runs the file without this package has to convert"
+_HALF = "has float16 inputs and outputs; without this package, the caller must convert them"
 
 _ON_X86 = (
-    "XNNPACK's float16 kernels there widen every value to float32 and narrow it again, and 2.0 to "
-    "2.3 times the time of float32 was measured"
+    "XNNPACK's float16 kernels there convert every value to float32 and back, and took 2.0 to 2.3 "
+    "times as long as float32"
 )
 
 
 def checked() -> Checked:
-    """The wheel that writes also runs."""
+    """Return "verified", since the wheel that writes programs can also run them."""
     return "verified"
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
-    """Lower `program` to XNNPACK and assert, operator by operator, that all of it went there.
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
+    """Lower `program` to XNNPACK, and check that the delegate took every operator.
 
-    ExecuTorch knows inputs and outputs by position; the names are not written. Weights of two axes
-    or more lie in the `.ptd`, each as contiguous little-endian values, those of a convolution with
-    the axes [out, height, width, in]. In int8 they stay in the `.pte`: their scales are there.
+    ExecuTorch identifies inputs and outputs by position, so their names are not written. Weights of
+    two or more axes are stored in the `.ptd` as contiguous little-endian values, those of a
+    convolution with the axes [out, height, width, in]. In int8 they stay in the `.pte`, where their
+    scales are.
 
     Args:
-        program: of fixed sizes.
-        order: see `EmitOptions`.
+        program: Program of fixed sizes.
+        options: See `EmitOptions`.
 
     Raises:
-        DelegationError: an operator stays outside; its layer and the partitioner's reason are
-            named.
-        CompileError: ExecuTorch itself fails, or the precision cannot hold the network's values.
+        DelegationError: If an operator stays outside the delegate; the message names its layer and
+            the partitioner's reason.
+        CompileError: If ExecuTorch itself fails, or the precision cannot represent the network's
+            values.
     """
     require()
     notes: tuple[str, ...] = ()
-    if order.precision == "fp16":
-        program, notes = to_half(program), (f"{order.name}.pte {_HALF}",)
-        notes += half_notes(order, _ON_X86)
-    elif order.precision == "int8":
-        program, notes = quantise(program, order.samples)
-    external = order.precision != "int8"
-    lowered = lower(program, _delegate(), allowed=order.allowed, external=external)
-    files = write(lowered, order.name)
+    if options.precision == "fp16":
+        program, notes = to_half(program), (f"{options.name}.pte {_HALF}",)
+        notes += half_notes(options, _ON_X86)
+    elif options.precision == "int8":
+        program, notes = quantise(program, options.samples)
+    external = options.precision != "int8"
+    lowered = lower(program, _delegate(), allowed=options.allowed, external=external)
+    files = write(lowered, options.name)
     delegation = lowered.delegation
     if delegation.outside:
-        share = measured_share(lowered.manager, files, order.name)
+        share = measured_share(lowered.manager, files, options.name)
         delegation = delegation.model_copy(update={"outside_share": share})
-    return Emitted(f"{order.name}.pte", files, delegation, notes)
+    return Emitted(f"{options.name}.pte", files, delegation, notes)
 
 
 def _delegate() -> Delegate:
@@ -71,5 +73,5 @@ def _delegate() -> Delegate:
         title="XNNPACK",
         partitioner=XnnpackPartitioner(),
         loggers="executorch.backends.xnnpack.partition",
-        remedy="write it with operators that the delegate takes",
+        remedy="write it with operators that the delegate supports",
     )

@@ -1,3 +1,3 @@
-"""LiteRT with the XNNPACK delegate."""
+"""`.tflite` files for LiteRT with the XNNPACK delegate."""
 
 __all__: list[str] = []

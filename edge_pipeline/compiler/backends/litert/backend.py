@@ -1,4 +1,4 @@
-"""LiteRT with the XNNPACK delegate: a `.tflite` of one size, all of it delegated."""
+"""LiteRT with the XNNPACK delegate: `.tflite` files of fixed sizes, fully delegated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 _DELEGATE = "XNNPACK"
 _PACKAGES = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer", "torch")
-# What would help, for operators that something does: passes of this compiler, mostly.
+# Remedies by operator; most are passes of this compiler.
 _REMEDIES = {
     "MIRROR_PAD": "pad by slices and concatenation, as the pass lower_padding does",
     "RELU_0_TO_1": "clamp in two steps, as the pass lower_clamp does",
@@ -50,9 +50,9 @@ _REMEDIES = {
         "write it with relu, clamp, minimum or maximum",
     ),
 }
-# Below it float16 has gaps, and ARM processors may take numbers for zero.
+# The smallest normal float16. ARM processors may flush smaller numbers to zero.
 _SMALLEST_HALF = 2.0**-14
-_ON_X86 = "XNNPACK widens the weights when it loads the file and computes in float32"
+_ON_X86 = "XNNPACK converts the weights to float32 when it loads the file and computes in float32"
 _FAILURES = (
     RuntimeError,
     ValueError,
@@ -65,12 +65,12 @@ _FAILURES = (
 
 
 def require() -> dict[str, str]:
-    """Versions of what writes the file and of torch.
+    """Return the versions of the packages that write the file, and of torch.
 
     Raises:
-        MissingExtraError: litert-torch, ai-edge-litert or ai-edge-quantizer is not installed.
+        MissingExtraError: If litert-torch, ai-edge-litert or ai-edge-quantizer is not installed.
     """
-    # torchao, which comes with it, registers an enum in a way that torch warns its makers of.
+    # torchao, a dependency, registers an enum in a way about which torch logs a warning.
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     with native_silence():
         for module in ("litert_torch", "ai_edge_litert.interpreter", "ai_edge_quantizer.quantizer"):
@@ -79,42 +79,43 @@ def require() -> dict[str, str]:
 
 
 def checked() -> Checked:
-    """The wheel that writes comes with one that runs."""
+    """Return "verified", since the packages that write the file include its runtime."""
     return "verified"
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
-    """Write `program`, and assert operator by operator that XNNPACK takes all of it.
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
+    """Write `program` as a `.tflite` file, and check that XNNPACK takes every operator.
 
-    Constants lie in the file as they are, uncompressed, little endian: a convolution's filter with
-    its axes in the order out, rows, columns, in (OHWI).
+    Constants are stored uncompressed in little-endian byte order. The axes of a convolution's
+    filter are in the order out, rows, columns, in (OHWI).
 
     Args:
-        program: of fixed sizes.
-        order: see `EmitOptions`.
+        program: Program of fixed sizes.
+        options: See `EmitOptions`.
 
     Raises:
-        DelegationError: operators stay outside that `order` does not allow; all are named.
-        CompileError: litert-torch or the quantizer itself fails.
+        DelegationError: If operators that `options` does not allow stay outside the delegate; the
+            message names all of them.
+        CompileError: If litert-torch or the quantizer fails.
     """
     require()
     with native_silence():
-        data = _converted(program, order)
-        data, notes = _in_precision(data, program, order)
+        data = _converted(program, options)
+        data, notes = _in_precision(data, program, options)
         placement = _placed(data)
-        _refuse(placement, program, order)
+        _refuse(placement, program, options)
         share = measured_share(data, placement.outside) if placement.outside else None
-    file = f"{order.name}.tflite"
-    notes += half_notes(order, _ON_X86)
+    file = f"{options.name}.tflite"
+    notes += half_notes(options, _ON_X86)
     return Emitted(file, {file: data}, _delegation(placement, share), notes)
 
 
-def _converted(program: ExportedProgram, order: EmitOptions) -> bytes:
+def _converted(program: ExportedProgram, options: EmitOptions) -> bytes:
     try:
-        return split_concatenations(convert(program, order.inputs, order.outputs))
+        return split_concatenations(convert(program, options.inputs, options.outputs))
     except _FAILURES as error:
         raise CompileError(
-            f"litert-torch cannot take the program: {first_line(error)[:300]}"
+            f"litert-torch cannot convert the program: {first_line(error)[:300]}"
         ) from error
 
 
@@ -123,65 +124,66 @@ def _placed(data: bytes) -> Placement:
         return place(data)
     except _FAILURES as error:
         raise CompileError(
-            f"LiteRT cannot load what litert-torch wrote: {first_line(error)[:300]}; change the "
-            "network or report it to litert-torch"
+            f"LiteRT cannot load the file that litert-torch wrote: {first_line(error)[:300]}; "
+            "change the network or report the error to litert-torch"
         ) from error
 
 
 def _in_precision(
-    data: bytes, program: ExportedProgram, order: EmitOptions
+    data: bytes, program: ExportedProgram, options: EmitOptions
 ) -> tuple[bytes, tuple[str, ...]]:
-    """The file in the order's precision, and what is to be said of it."""
-    if order.precision == "fp32":
+    """Return the file in the requested precision, and notes about it."""
+    if options.precision == "fp32":
         return data, ()
     try:
-        if order.precision == "fp16":
-            return _in_half(data, program, order)
+        if options.precision == "fp16":
+            return _in_half(data, program, options)
         computed = [o for o in place(data).operators if o.computed_product]
         if not computed:
-            note = "int8 with ranges observed on samples; GELU and the sigmoid stay float32"
-            return static(data, order.inputs, order.samples), (f"{order.name}: {note}",)
+            note = "int8 with ranges observed on samples; GELU and sigmoid stay in float32"
+            return static(data, options.inputs, options.samples), (f"{options.name}: {note}",)
         note = (
-            "int8 for constant weights, with dynamic range; convolutions whose weights are "
-            f"computed at run time ({computed[0].layer} first) stay float32"
+            "constant weights are int8, with dynamic ranges; convolutions whose weights are "
+            f"computed at run time (the first is {computed[0].layer}) stay in float32"
         )
-        return dynamic_range(data), (f"{order.name}: {note}",)
+        return dynamic_range(data), (f"{options.name}: {note}",)
     except _FAILURES as error:
         raise CompileError(
-            f"ai-edge-quantizer cannot write {order.name} in {order.precision}: "
+            f"ai-edge-quantizer cannot write {options.name} in {options.precision}: "
             f"{first_line(error)[:300]}"
         ) from error
 
 
 def _in_half(
-    data: bytes, program: ExportedProgram, order: EmitOptions
+    data: bytes, program: ExportedProgram, options: EmitOptions
 ) -> tuple[bytes, tuple[str, ...]]:
     tiny = [value for value in _scalars(program) if 0 < abs(value) < _SMALLEST_HALF]
     if tiny:
         return half(data), (
-            f"{order.name}: weights are float16, and arithmetic is float32 everywhere, since "
-            f"{tiny[0]:g}, which keeps it from dividing by zero, is zero in float16",
+            f"{options.name}: weights are float16 and all arithmetic is float32, since float16 "
+            f"arithmetic can turn the constant {tiny[0]:g} into zero and then divide by zero",
         )
     return permit_half_arithmetic(half(data)), (
-        f"{order.name}: weights are float16; arithmetic is float16 on ARM processors that have it, "
-        "which was not run here, and float32 elsewhere, as on the machine that compiled",
+        f"{options.name}: weights are float16; arithmetic is float16 on ARM processors with "
+        "float16 instructions, which was not run here, and float32 on other processors, as on the "
+        "machine that compiled it",
     )
 
 
 def _scalars(program: ExportedProgram) -> list[float]:
-    """The float constants that operators are called with, and those of one element."""
+    """Return the float arguments of operators, and the constants of one element."""
     given = [a for n in program.graph.nodes for a in n.args if isinstance(a, float)]
     held = [float(t) for t in constants_of(program).values() if t.numel() == 1]
     return given + held
 
 
-def _refuse(placement: Placement, program: ExportedProgram, order: EmitOptions) -> None:
-    """Raise for all operators outside the delegate that may not be there."""
-    allowed = {name.lower() for name in order.allowed}
+def _refuse(placement: Placement, program: ExportedProgram, options: EmitOptions) -> None:
+    """Raise an error for all operators that stay outside the delegate and are not allowed to."""
+    allowed = {name.lower() for name in options.allowed}
     strays = [o for o in placement.outside if o.kind.lower() not in allowed]
     if strays:
         lines = _lines(program)
-        heading = f"{len(strays)} operators stay outside XNNPACK, and the program is cut in parts"
+        heading = f"{len(strays)} operators stay outside XNNPACK and cut the program into parts"
         raise DelegationError(refusal(heading, [_refused(o, lines) for o in strays]))
 
 
@@ -191,13 +193,15 @@ def _refused(operator: Operator, lines: dict[str, str]) -> Refused:
         f"the operator {kind} stays outside XNNPACK ({operator.reason()}), where a slower kernel "
         "runs it"
     )
-    remedy = _REMEDIES.get(kind, "write it with operators that the delegate takes")
+    remedy = _REMEDIES.get(kind, "write it with operators that the delegate supports")
     line = lines.get(operator.layer, "")
-    return Refused(operator.layer, line, problem, f"{remedy}, or allow {kind.lower()} by name")
+    return Refused(
+        operator.layer, line, problem, f"{remedy}, or give --allow-outside {kind.lower()}"
+    )
 
 
 def _lines(program: ExportedProgram) -> dict[str, str]:
-    """The source lines of each layer; the file does not tell which operator comes from which."""
+    """Return the source lines of each layer; the file does not map operators to single lines."""
     found: dict[str, list[str]] = {}
     for node in program.graph.nodes:
         if node.op == "call_function" and (line := line_of(node)):

@@ -1,6 +1,6 @@
-"""Checking a `.tflite` file with tflite-runtime 2.14, which many boards still have.
+"""Checks of a `.tflite` file with tflite-runtime 2.14, which many boards still use.
 
-It wants NumPy 1, so it runs in an environment of its own, as another process.
+This runtime requires NumPy 1, so it runs in a separate environment and process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 
 __all__ = ["BoardCheck", "check_board", "make_environment", "unchecked_note"]
 
-# The last release; its wheels are for CPython 3.8 to 3.11.
+# The last release, whose wheels are for CPython 3.8 to 3.11.
 _RELEASE = "2.14.0"
 _REQUIREMENTS = (f"tflite-runtime=={_RELEASE}", "numpy<2")
 _READY = "ready"
@@ -37,14 +37,14 @@ _VERSION = "import importlib.metadata as m; print(m.version('tflite-runtime'))"
 
 @dataclass(frozen=True)
 class BoardCheck:
-    """What tflite-runtime made of a program.
+    """The result of running a program with tflite-runtime.
 
     Attributes:
-        program: its name.
+        program: Name of the program.
         runtime: `tflite-runtime` and its version.
-        max_rel: largest error over the reference's largest magnitude, of the worst output; None
-            where it did not run.
-        complaint: what is wrong, as a clause; None where it agrees.
+        max_rel: Largest error over the reference's largest magnitude, for the worst output; None if
+            the program did not run.
+        complaint: Clause that describes the failure; None if the outputs agree.
     """
 
     program: str
@@ -58,14 +58,14 @@ class BoardCheck:
         return self.complaint is None
 
     def note(self) -> str:
-        """The sentence for the manifest's notes."""
+        """Return the sentence for the manifest's notes."""
         if self.complaint is None:
             return f"{self.program}: checked with {self.runtime}: relative error {self.max_rel:.2g}"
         return f"{self.program}: needs LiteRT: with {self.runtime} {self.complaint}"
 
 
 def unchecked_note(program: str) -> str:
-    """The sentence for the manifest's notes where nothing was checked."""
+    """Return the sentence for the manifest's notes about a program that was not checked."""
     return f"{program}: needs LiteRT: it was not checked with tflite-runtime {_RELEASE}"
 
 
@@ -77,20 +77,21 @@ def check_board(
     expected: Mapping[str, NDArray[np.float32]],
     python: Path,
 ) -> BoardCheck:
-    """Run a program with another Python's tflite-runtime, and compare with what it should give.
+    """Run a program with another Python's tflite-runtime, and compare its outputs with eager's.
 
-    That the runtime cannot load the file or computes something else is a result, and no error.
+    If the runtime cannot load the file or computes other values, the result says so; this is not
+    raised as an error.
 
     Args:
-        path: the `.tflite` file.
-        spec: what the manifest says of it.
-        precision: the file's, which sets the tolerance.
-        inputs: arrays by tensor name.
-        expected: what eager gave for them, by tensor name.
-        python: the interpreter of an environment with tflite-runtime.
+        path: The `.tflite` file.
+        spec: The manifest's entry of the program.
+        precision: Precision of the file, which determines the tolerance.
+        inputs: Arrays by tensor name.
+        expected: Eager's outputs for `inputs`, by tensor name.
+        python: Python interpreter of an environment with tflite-runtime.
 
     Raises:
-        InputError: `python` is no such interpreter, or an input is not what the program takes.
+        InputError: If `python` is not such an interpreter, or an input does not fit the program.
     """
     runtime = f"tflite-runtime {_version(python)}"
     values, sizes = check_inputs(spec, inputs)
@@ -110,22 +111,23 @@ def check_board(
 
 
 def make_environment(folder: Path) -> Path:
-    """An environment with tflite-runtime 2.14 and NumPy 1, made from PyPI unless it is there.
+    """Create an environment with tflite-runtime 2.14 and NumPy 1 from PyPI, unless it exists.
 
     Args:
-        folder: where environments are kept; this one takes a folder in it, about 100 MB.
+        folder: Folder of the environments; this one takes about 100 MB in a subfolder.
 
     Returns:
-        Its interpreter.
+        Path of the environment's Python interpreter.
 
     Raises:
-        RuntimeFailure: it cannot be made; the last thing that Python or pip said is told.
+        RuntimeFailure: If the environment cannot be created; the message contains the last line
+            that Python or pip printed.
     """
     place = folder / f"tflite-runtime-{_RELEASE}-py{sys.version_info[0]}{sys.version_info[1]}"
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if (place / _READY).exists():
         return python
-    shutil.rmtree(place, ignore_errors=True)  # one that was interrupted
+    shutil.rmtree(place, ignore_errors=True)  # left by an interrupted installation
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         _call([sys.executable, "-m", "venv", str(place)])
@@ -133,7 +135,9 @@ def make_environment(folder: Path) -> Path:
         _call([*pip, "--only-binary=:all:", *_REQUIREMENTS])
         (place / _READY).touch()
     except OSError as error:
-        raise RuntimeFailure(f"{place} cannot be made: {error.strerror}") from error
+        raise RuntimeFailure(
+            f"the environment {place} cannot be created: {error.strerror}"
+        ) from error
     return python
 
 
@@ -144,17 +148,18 @@ def _call(command: list[str]) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise RuntimeFailure(
-            f"making an environment with tflite-runtime {_RELEASE} took over {_PIP_SECONDS:.0f} s"
+            f"creating an environment with tflite-runtime {_RELEASE} took more than "
+            f"{_PIP_SECONDS:.0f} s"
         ) from error
     if done.returncode != 0:
         raise RuntimeFailure(
-            f"no environment with tflite-runtime {_RELEASE} could be made, which has wheels for "
-            f"Python 3.8 to 3.11: {_last_line(done.stderr or done.stdout)}"
+            f"an environment cannot be created with tflite-runtime {_RELEASE}, which has wheels "
+            f"for Python 3.8 to 3.11: {_last_line(done.stderr or done.stdout)}"
         )
 
 
 def _version(python: Path) -> str:
-    """The tflite-runtime that an interpreter has."""
+    """Return the version of an interpreter's tflite-runtime."""
     try:
         done = subprocess.run(  # noqa: S603 - the user's own interpreter, no shell
             [str(python), "-I", "-c", _VERSION],
@@ -176,10 +181,10 @@ def _version(python: Path) -> str:
 def _run(
     path: Path, inputs: Mapping[str, NDArray[np.float32]], python: Path
 ) -> dict[str, NDArray[np.float32]]:
-    """Outputs by name.
+    """Run a file and return its outputs by name.
 
     Raises:
-        RuntimeFailure: it cannot load or run the file.
+        RuntimeFailure: If tflite-runtime cannot load or run the file.
     """
     with tempfile.TemporaryDirectory(prefix="edge_pipeline.") as folder:
         given, gives = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
@@ -194,7 +199,7 @@ def _run(
                 timeout=_RUN_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
-            raise RuntimeFailure(f"it was not done after {_RUN_SECONDS:.0f} s") from error
+            raise RuntimeFailure(f"it did not finish within {_RUN_SECONDS:.0f} s") from error
         if done.returncode != 0:
             raise RuntimeFailure(f"it cannot be run: {_last_line(done.stderr)}")
         with np.load(gives, allow_pickle=False) as found:
@@ -202,5 +207,5 @@ def _run(
 
 
 def _last_line(text: str) -> str:
-    lines = text.strip().splitlines() or ["it said nothing"]
+    lines = text.strip().splitlines() or ["no message was printed"]
     return lines[-1][:300]

@@ -1,9 +1,9 @@
-"""Run one `.tflite` file with tflite-runtime, as a script of the Python that has it.
+"""Script that runs one `.tflite` file in a Python that has tflite-runtime.
 
     python board_program.py MODEL INPUTS.npz OUTPUTS.npz
 
-It imports nothing of this package: boards' Pythons have NumPy 1 and little else. Its exit status is
-0 if OUTPUTS was written; otherwise the last line of standard error says why not.
+It imports nothing from this package, since the Python of a board has few packages besides NumPy 1.
+The exit code is 0 if OUTPUTS was written; otherwise the last line of standard error is the reason.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["main"]
 
 
 def main(model: str, inputs: str, outputs: str) -> None:
-    """Run the file's one signature.
+    """Run the file's only signature.
 
     Args:
-        model: the `.tflite` file.
-        inputs: an `.npz` file with an array for each input, by name.
-        outputs: where an array for each output is written.
+        model: Path of the `.tflite` file.
+        inputs: Path of an `.npz` file with an array for each input, by name.
+        outputs: Path of the `.npz` file to write, with an array for each output, by name.
     """
     from tflite_runtime.interpreter import Interpreter
 

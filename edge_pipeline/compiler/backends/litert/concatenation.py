@@ -1,6 +1,6 @@
-"""Concatenations of many tensors, as several of at most five: XNNPACK's delegate takes no more.
+"""Splitting of concatenations, since XNNPACK's delegate concatenates at most five tensors.
 
-It is done to the finished file, since the converter makes one of nested ones.
+The finished file is modified, since the converter merges nested concatenations into one.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from typing import Any
 
 __all__ = ["MOST", "split_concatenations"]
 
-# What the delegate takes; a test holds it to be so.
+# The most tensors that the delegate concatenates; a test checks this limit.
 MOST = 5
 
 
 def split_concatenations(data: bytes) -> bytes:
-    """The same program with at most five tensors put together at a time.
+    """Return the same program with at most five tensors in each concatenation.
 
     concatenate(a, b, c, d, e, f, g)
     becomes
     concatenate(concatenate(a, b, c), d, e, f, g)
 
-    Only as many are put together first as there are too many, since those are copied twice.
+    No more tensors than necessary are concatenated first, since these are copied twice.
 
     Args:
-        data: a `.tflite` file in float32; it is given back where none is too wide.
+        data: Content of a `.tflite` file in float32; it is returned unchanged if no concatenation
+            has more than five tensors.
     """
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
@@ -48,11 +49,11 @@ def split_concatenations(data: bytes) -> bytes:
 
 
 def _split(graph: Any, operator: Any) -> list[Any]:
-    """Operators to come before `operator`, which then takes five tensors at most."""
+    """Return operators to insert before `operator`, and reduce its inputs to at most five."""
     before: list[Any] = []
     rest, done = [int(t) for t in operator.inputs], list[int]()
     while len(done) + len(rest) > MOST:
-        if len(rest) < 2:  # there are more groups than one concatenation takes
+        if len(rest) < 2:  # there are more groups than one concatenation may have
             done, rest = [], done + rest
         size = min(MOST, len(done) + len(rest) - MOST + 1, len(rest))
         part = copy.copy(operator)
@@ -68,7 +69,7 @@ def _split(graph: Any, operator: Any) -> list[Any]:
 
 
 def _part_of(graph: Any, operator: Any, parts: list[int]) -> int:
-    """The number of a new tensor that holds `parts` beside each other."""
+    """Add a tensor for the concatenation of `parts`, and return its index."""
     whole = graph.tensors[operator.outputs[0]]
     tensor = copy.copy(whole)
     axis = operator.builtinOptions.axis
@@ -76,6 +77,6 @@ def _part_of(graph: Any, operator: Any, parts: list[int]) -> int:
     tensor.shape[axis] = sum(int(graph.tensors[part].shape[axis]) for part in parts)
     tensor.shapeSignature = None
     tensor.name = bytes(whole.name) + f";{len(graph.tensors)}".encode()
-    tensor.buffer = 0  # nothing is stored in it
+    tensor.buffer = 0  # the empty buffer
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1

@@ -1,8 +1,8 @@
-"""An exported program as a `.tflite` file, through litert-torch's own steps.
+"""Conversion of an exported program to a `.tflite` file with litert-torch.
 
-`litert_torch.convert` takes a module and traces it again. Here the program that our passes made is
-what gets converted: the steps behind `convert` take an `ExportedProgram`, and naming inputs and
-outputs is one of them.
+`litert_torch.convert` takes a module and traces it again. This module converts the program that our
+passes produced instead: it calls the steps inside `litert_torch.convert`, which accept an
+`ExportedProgram` and names for inputs and outputs.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ __all__ = ["SIGNATURE", "convert", "layer_in"]
 
 SIGNATURE = "serving_default"
 
-# The location that litert-torch writes is "<class>_<last part of the name>/...;<node>", and a fused
-# operator has one for each of its parts. With an empty class and no dot, the whole name survives.
+# litert-torch writes the location "<class>_<last part of the name>/...;<node>", and a fused
+# operator has one for each of its parts. With an empty class and no dot, the whole name is kept.
 _MARK = "_"
 _DOT = "/"
 
 
 def convert(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """The flatbuffer of `program`, in float32, with one signature.
+    """Return `program` as a flatbuffer in float32 with one signature.
 
-    Maps are laid out by litert-torch's own pass: NHWC between, NCHW where they go in and out.
+    litert-torch's own pass chooses the layout of maps: NCHW for inputs and outputs, NHWC between.
     Each operator's output is named after the source layer; see `layer_in`.
 
     Args:
-        program: of fixed sizes.
-        inputs: names for its inputs, in order.
-        outputs: names for its outputs, in order.
+        program: Program of fixed sizes.
+        inputs: Names for the program's inputs, in order.
+        outputs: Names for the program's outputs, in order.
 
     Raises:
         RuntimeError, ValueError, TypeError, KeyError, IndexError, AssertionError,
-        NotImplementedError: litert-torch cannot take it.
+        NotImplementedError: If litert-torch cannot convert the program.
     """
     from litert_converter.mlir import passmanager
     from litert_converter.mlir._mlir_libs import converter_api_ext
@@ -67,7 +67,7 @@ def convert(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[s
         module = converter_api_ext.merge_modules([lowered.module])
         config = converter_api_ext.ConvertToTFLConfig()
         config.model_origin_framework = "PYTORCH"
-        # As litert-torch has it: infinities are its business, and constants of 64 bits are none.
+        # As `litert_torch.convert` sets them: infinities are kept, and 64-bit constants are not.
         config.canonicalizing_inf_as_min_max_float = False
         config.enable_x64 = False
         with context:
@@ -76,9 +76,9 @@ def convert(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence[s
 
 
 def layer_in(tensor: str) -> str:
-    """The source layer that `convert` wrote into the name of an operator's output.
+    """Return the source layer that `convert` wrote into the name of an operator's output.
 
-    Where a fused operator has several, it is the first; "the network itself" where there is none.
+    This is the first layer of a fused operator, and "the network itself" if there is no layer.
     """
     for part in tensor.split(";"):
         if part.startswith(_MARK) and len(part) > len(_MARK):
@@ -87,7 +87,7 @@ def layer_in(tensor: str) -> str:
 
 
 def _located(program: ExportedProgram) -> ExportedProgram:
-    """A copy in which each node has its layer's whole name for a location."""
+    """Return a copy in which the location of each node is the full name of its layer."""
     editor = Editor(program)
     layers = {node: layer_of(node) for node in editor.graph.nodes if node.op == "call_function"}
     for node, layer in layers.items():
@@ -102,7 +102,7 @@ def _operation(module: Any) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep litert-torch's progress and advice off the terminal."""
+    """Silence the progress bar, output and warnings of litert-torch."""
     from litert_torch import progress
 
     shown = progress.config.show_progress

@@ -1,4 +1,4 @@
-"""Which operators of a `.tflite` file XNNPACK takes, and what those that it does not take cost."""
+"""Delegation of a `.tflite` file's operators to XNNPACK, and the time of those left outside."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Operator:
     """One operator of the file.
 
     Attributes:
-        index: its place in the order of computation.
-        kind: as TensorFlow Lite calls it, `CONV_2D`.
-        layer: the source layer.
-        shapes: of the tensors it takes that are not constants.
-        types: of all that it takes and gives, by numpy's names.
-        weights_computed: whether it is of a kind that wants constant weights and has others.
-        computed_product: whether it multiplies two tensors that are both computed.
+        index: Position in the order of computation.
+        kind: TensorFlow Lite's name of the operator, such as `CONV_2D`.
+        layer: Source layer.
+        shapes: Shapes of the input tensors that are not constants.
+        types: NumPy names of the types of all inputs and outputs.
+        weights_computed: Whether the operator requires constant weights and has computed ones.
+        computed_product: Whether the operator multiplies two computed tensors.
     """
 
     index: int
@@ -43,36 +43,36 @@ class Operator:
     computed_product: bool = False
 
     def reason(self) -> str:
-        """Why the delegate leaves it, as far as can be told: it gives no reasons itself."""
+        """Return the probable reason for the delegate's refusal; the delegate reports none."""
         if self.weights_computed:
             return "XNNPACK packs weights ahead of time, and these are computed at run time"
         if wide := sorted(self.types & {"int64", "float64"}):
             return f"XNNPACK does not compute in {wide[0]}"
         shapes = ", ".join("x".join(map(str, shape)) or "a scalar" for shape in self.shapes)
-        return f"XNNPACK's delegate has no such operator, or not for {shapes}"
+        return f"XNNPACK's delegate has no such operator, or not for inputs of {shapes}"
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The file's operators, by where they run."""
+    """The file's operators inside and outside the delegate."""
 
     inside: tuple[Operator, ...]
     outside: tuple[Operator, ...]
 
     @property
     def operators(self) -> tuple[Operator, ...]:
-        """All of them, in the order of computation."""
+        """All operators, in the order of computation."""
         return tuple(sorted(self.inside + self.outside, key=lambda operator: operator.index))
 
 
 def place(data: bytes) -> Placement:
-    """Let the delegate choose its operators, and see which it chose.
+    """Apply the delegate to a file, and return the operators that it took and left.
 
     The interpreter lists the file's operators first, and then a DELEGATE node for each part that
-    the delegate took; one runs there if it lies between such a node's inputs and outputs.
+    the delegate took. An operator is delegated if it lies between such a node's inputs and outputs.
 
     Args:
-        data: a `.tflite` file.
+        data: Content of a `.tflite` file.
     """
     plain, delegated = _interpreters(data)
     nodes = plain._get_ops_details()
@@ -130,14 +130,15 @@ def _interpreters(data: bytes) -> tuple[Any, Any]:
 
 
 def measured_share(data: bytes, outside: Sequence[Operator]) -> float:
-    """The share of a run's time, 0 to 1, that operators outside the delegate take.
+    """Measure the share of a run's time, 0 to 1, that operators outside the delegate take.
 
-    They are timed in a file of their own, in turns with the whole program, on one thread; the
-    result is of medians. Values are random, since few operators' time depends on them.
+    These operators are copied into a separate file, which is timed in turns with the whole program
+    on one thread. The share is the ratio of the two medians. Inputs are random, since the time of
+    few operators depends on the values.
 
     Args:
-        data: a `.tflite` file.
-        outside: operators of it; at least one.
+        data: Content of a `.tflite` file.
+        outside: Operators of the file outside the delegate, at least one.
     """
     whole = _ready(data)
     alone = _ready(_cut(data, [operator.index for operator in outside]))
@@ -160,12 +161,12 @@ def _ready(data: bytes) -> Any:
         shape, dtype = tuple(tensor["shape"]), np.dtype(tensor["dtype"])
         value = generator.random(shape) if dtype.kind == "f" else np.zeros(shape)
         interpreter.set_tensor(tensor["index"], value.astype(dtype))
-    interpreter.invoke()  # the first run makes what later ones find made
+    interpreter.invoke()  # warm-up: the first run also sets up buffers
     return interpreter
 
 
 def _cut(data: bytes, indices: Sequence[int]) -> bytes:
-    """A file with some of a file's operators alone; what they take becomes its inputs."""
+    """Return a file with only some operators of a file; tensors from other operators are inputs."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))

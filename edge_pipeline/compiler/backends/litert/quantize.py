@@ -1,9 +1,9 @@
-"""Half and eight-bit precision for a `.tflite` file, by ai-edge-quantizer.
+"""Half precision and int8 for `.tflite` files, with ai-edge-quantizer.
 
-Which kind of eight bits is chosen by program. Where weights are constants, ranges of all maps are
-observed on samples and the arithmetic is in integers. Where weights are computed at run time it is
-only the constant weights that take eight bits, and what meets them is brought to eight bits on the
-way: LiteRT's integer matrix product of two computed operands is slow or refuses to load.
+The kind of int8 depends on the program. If all weights are constants, ranges of all maps are
+observed on samples, and the arithmetic is in integers. If weights are computed at run time, only
+the constant weights are int8, and the maps that they are multiplied with are quantised in each
+run: LiteRT's integer matrix product of two computed operands is slow or fails to load.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from edge_pipeline.errors import CompileError
 
 __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]
 
-# What XNNPACK would leave outside in integers (those up to SOFTMAX), what would lose half of the
-# output's eight bits twice (LOGISTIC), and what LiteRT gets wrong (BATCH_MATMUL, see the decision
-# record).
+# These stay in float32: operators up to SOFTMAX, which XNNPACK does not take in integers; LOGISTIC,
+# which loses accuracy; BATCH_MATMUL, which LiteRT computes incorrectly (see the decision record);
+# and the program's inputs and outputs.
 _IN_FLOAT = (
     "GELU",
     "MAXIMUM",
@@ -37,23 +37,23 @@ _IN_FLOAT = (
     "INPUT",
     "OUTPUT",
 )
-# As the file's schema calls those of them whose data is their first operand.
+# The schema's names of operators with weights whose first operand is the data.
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-# What XNNPACK takes with weights of int8 and maps of float32; a depth-wise convolution it does not.
+# XNNPACK takes these operators with int8 weights and float32 maps, unlike depth-wise convolutions.
 _WEIGHTED = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
-# tflite-runtime 2.14 takes the first channel's scale for all of a fully connected layer's.
+# tflite-runtime 2.14 uses the first channel's scale for all channels of a fully connected layer.
 _PER_TENSOR = ("FULLY_CONNECTED",)
 _EVERYWHERE = ".*"
-# The key, and the value for half precision with sums in half precision, that XNNPACK's README for
-# TensorFlow Lite tells of.
+# The metadata key, and its value for half precision with sums in half precision, as XNNPACK's
+# README for TensorFlow Lite defines them.
 _REDUCED_PRECISION, _HALF_ARITHMETIC = "reduced_precision_support", b"fp16accfp16"
 
 
 def half(data: bytes) -> bytes:
-    """Weights of float16; each is made float32 where it is used, or left so where arithmetic is.
+    """Return the file with float16 weights, converted to float32 at run time if necessary.
 
     Args:
-        data: a `.tflite` file in float32.
+        data: Content of a `.tflite` file in float32.
     """
     tools = _Tools()
     quantizer = tools.quantizer(data)
@@ -64,19 +64,20 @@ def half(data: bytes) -> bytes:
 
 
 def static(data: bytes, inputs: Sequence[str], samples: Sequence[tuple[Tensor, ...]]) -> bytes:
-    """Weights and maps of int8, with ranges observed on samples; inputs and outputs stay float32.
+    """Return the file with weights and maps in int8; inputs and outputs stay float32.
 
     Args:
-        data: a `.tflite` file in float32.
-        inputs: the inputs' names in the samples' order.
-        samples: inputs as the program takes them; at least one.
+        data: Content of a `.tflite` file in float32.
+        inputs: Names of the inputs, in the order of a sample's tensors.
+        samples: Inputs on which value ranges are observed, at least one set.
 
     Raises:
-        CompileError: there are no samples.
+        CompileError: If there are no samples.
     """
     if not samples:
         raise CompileError(
-            "int8 needs inputs to observe ranges on, and there are none; give a calibration set"
+            "int8 requires samples to observe value ranges on, and none were given; give a "
+            "calibration set"
         )
     tools = _Tools()
     quantizer = tools.quantizer(data)
@@ -104,10 +105,12 @@ def static(data: bytes, inputs: Sequence[str], samples: Sequence[tuple[Tensor, .
 
 
 def dynamic_range(data: bytes) -> bytes:
-    """Constant weights of int8; maps that meet them are quantised as they come, others are float32.
+    """Return the file with constant weights in int8 and dynamic ranges.
+
+    Maps that are multiplied with these weights are quantised in each run; others stay float32.
 
     Args:
-        data: a `.tflite` file in float32.
+        data: Content of a `.tflite` file in float32.
     """
     tools = _Tools()
     quantizer = tools.quantizer(data)
@@ -118,12 +121,12 @@ def dynamic_range(data: bytes) -> bytes:
 
 
 def permit_half_arithmetic(data: bytes) -> bytes:
-    """Let XNNPACK compute in float16 where a processor has the instructions (ARMv8.2 and later).
+    """Permit XNNPACK to compute in float16 on processors with the instructions (from ARMv8.2 on).
 
-    It looks for an entry of this name in the file's metadata; others compute in float32.
+    XNNPACK looks for an entry in the file's metadata; other processors compute in float32.
 
     Args:
-        data: a `.tflite` file.
+        data: Content of a `.tflite` file.
     """
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
@@ -138,7 +141,7 @@ def permit_half_arithmetic(data: bytes) -> bytes:
 
 
 def _steps(data: bytes) -> tuple[list[Step], list[str]]:
-    """The operators of a file, named after the tensor that each gives, and the file's inputs."""
+    """Return a file's operators, each named after its first output, and the file's input names."""
     from ai_edge_litert import schema_py_generated as schema
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -162,10 +165,11 @@ def _steps(data: bytes) -> tuple[list[Step], list[str]]:
 
 
 def _observed(quantizer: Any, values: list[dict[str, Any]]) -> dict[str, Any]:
-    """Lowest and highest value of each tensor over all samples, by name.
+    """Return the lowest and highest value of each tensor over all samples, by tensor name.
 
-    Given several at a time, the quantizer takes a moving average over them, which cuts off what
-    only some samples reach: 21 dB instead of 61 for two linear layers with 32 random inputs.
+    The samples are given one at a time. From several, the quantizer computes a moving average,
+    which cuts off values that only some samples reach: 21 dB instead of 61 dB for two linear layers
+    with 32 random inputs.
     """
     ranges: dict[str, Any] = {}
     for value in values:
@@ -178,7 +182,7 @@ def _observed(quantizer: Any, values: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class _Tools:
-    """ai-edge-quantizer's words, imported when wanted."""
+    """Classes and enums of ai-edge-quantizer, imported on construction."""
 
     def __init__(self) -> None:
         from ai_edge_quantizer import algorithm_manager, qtyping, quantizer
@@ -189,7 +193,7 @@ class _Tools:
         self._algorithms: Any = algorithm_manager.AlgorithmName
 
     def algorithm(self, name: str) -> Any:
-        """The one called `name`."""
+        """Return the algorithm called `name`."""
         return self._algorithms[name]
 
 

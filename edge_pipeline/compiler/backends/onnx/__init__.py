@@ -1,3 +1,3 @@
-"""ONNX for ONNX Runtime."""
+"""ONNX models for ONNX Runtime."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""ONNX for ONNX Runtime: height and width left open where the program leaves them open.
+"""ONNX models for ONNX Runtime, with free height and width if the program has them.
 
-Weights lie in a file of their own beside the model, so that they can be exchanged without touching
-it. Decisions and figures: `docs/decisions/0010-onnx-runtime.md`.
+Weights are stored in a separate file beside the model, so that they can be exchanged without
+changing the model. Decisions and measurements: `docs/decisions/0010-onnx-runtime.md`.
 """
 
 from __future__ import annotations
@@ -30,39 +30,40 @@ __all__ = ["FREE_SIZES", "OPSET", "PRECISIONS", "checked", "emit", "require"]
 FREE_SIZES = True
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
-# The first with GELU as one operator; every ONNX Runtime since 1.17 runs it.
+# The first opset with GELU as one operator; ONNX Runtime supports it since version 1.17.
 OPSET = 20
 
 _DELEGATE = "onnxruntime"
 
-# What the exporter raises, whatever is wrong.
+# Exceptions that the exporter raises for any kind of failure.
 _FAILURES = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AssertionError)
 
-# Where each weight begins in its file, a multiple of: a cache line.
+# The offset of each weight in its file is a multiple of a cache line, in bytes.
 _ALIGNMENT = 64
 
-_HALF = "ONNX Runtime has no float16 kernels there and computes in float32 between casts"
+_HALF = "ONNX Runtime has no float16 kernels for x86 and computes in float32 between casts"
 _NOTES: dict[Precision, tuple[str, ...]] = {
     "fp32": (),
     "fp16": (),
     "int8": (
-        "int8 are the convolutions and linear layers with constant weights; those with weights "
-        "computed at run time stay in float32, since quantising them at every run costs more than "
-        "it gains",
-        "what lies between quantised layers (activations, sums, padding, resizing) stays float32, "
-        "in planes and between conversions, which takes most of what int8 convolutions gain: 57 ms "
-        "against 71 in float32 was measured with the default network on one x86 thread with VNNI",
-        "activations are unsigned and weights signed; on x86 processors without VNNI sums of such "
-        "products can saturate",
+        "convolutions and linear layers with constant weights are int8; those with weights "
+        "computed at run time stay in float32, since quantising these weights in every run would "
+        "cost more time than int8 saves",
+        "operators between quantised layers (activations, sums, padding, resizing) stay in float32 "
+        "and in planar layout, and the conversions around them take most of the time that int8 "
+        "convolutions save: the default network took 57 ms, against 71 ms in float32, on one x86 "
+        "thread with VNNI",
+        "activations are unsigned and weights are signed; on x86 processors without VNNI, sums of "
+        "their products can saturate",
     ),
 }
 
 
 def require() -> dict[str, str]:
-    """Versions of what writes the file, and its opset.
+    """Return the versions of the packages that write the file, and the opset.
 
     Raises:
-        MissingExtraError: onnx or onnxscript is not installed.
+        MissingExtraError: If onnx or onnxscript is not installed.
     """
     for module in ("onnx", "onnxscript"):
         require_module(module, "onnx", "compiling to ONNX")
@@ -75,55 +76,58 @@ def require() -> dict[str, str]:
 
 
 def checked() -> Checked:
-    """ONNX Runtime comes with the base install."""
+    """Return "verified", since ONNX Runtime is part of the base installation."""
     return "verified"
 
 
-def emit(program: ExportedProgram, order: EmitOptions) -> Emitted:
-    """Write `program` as `NAME.onnx`, and its weights as `NAME.onnx.data` beside it.
+def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
+    """Write `program` as `NAME.onnx` and its weights as `NAME.onnx.data`.
 
-    What the exporter notes about this machine (paths, stack traces) is left out, so that two
-    compilations give the same bytes.
+    The exporter's notes about this machine (paths, stack traces) are removed, so that two
+    compilations produce the same bytes.
 
     Args:
-        program: sizes may be symbolic.
-        order: see `EmitOptions`.
+        program: Program after the passes; its sizes may be symbolic.
+        options: See `EmitOptions`.
 
     Raises:
-        CompileError: the exporter fails, a weight is too large for float16, or int8 has no samples.
+        CompileError: If the exporter fails, a weight exceeds float16's range, or int8 has no
+            samples.
     """
     require()
-    model = _export(program, order)
-    if order.precision != "int8":  # whose ranges take a clamp in
+    model = _export(program, options)
+    if options.precision != "int8":  # in int8, the quantisation ranges absorb clamps
         _clamp_in_blocks(model)
-    if order.precision == "fp16":
+    if options.precision == "fp16":
         to_half(model)
-    elif order.precision == "int8":
-        model = to_int8(model, order.inputs, order.samples)
+    elif options.precision == "int8":
+        model = to_int8(model, options.inputs, options.samples)
     _strip(model)
     _name_sizes(model, program)
     operators = Counter(node.op_type for node in model.graph.node)
     delegation = Delegation(
         delegate=_DELEGATE, delegated=dict(sorted(operators.items())), outside={}
     )
-    file = f"{order.name}.onnx"
+    file = f"{options.name}.onnx"
     weights = _move_weights(model, f"{file}.data")
     files = {file: model.SerializeToString(deterministic=True)}
     if weights:
         files[f"{file}.data"] = weights
-    return Emitted(file, files, delegation, (*_NOTES[order.precision], *half_notes(order, _HALF)))
+    return Emitted(
+        file, files, delegation, (*_NOTES[options.precision], *half_notes(options, _HALF))
+    )
 
 
-def _export(program: ExportedProgram, order: EmitOptions) -> Any:
-    """The program as a ModelProto in float32, its weights in it."""
+def _export(program: ExportedProgram, options: EmitOptions) -> Any:
+    """Return the program as a float32 ModelProto that contains its weights."""
     try:
         with quiet():
             exported: Any = torch.onnx.export(
                 program,
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=list(order.inputs),
-                output_names=list(order.outputs),
+                input_names=list(options.inputs),
+                output_names=list(options.outputs),
                 external_data=False,
                 optimize=False,
                 verbose=False,
@@ -134,22 +138,22 @@ def _export(program: ExportedProgram, order: EmitOptions) -> Any:
         if missing := missing_operators(program, OPSET):
             heading = f"{len(missing)} operators cannot be written in ONNX"
             raise CompileError(refusal(heading, missing)) from error
-        raise CompileError(f"the ONNX exporter cannot take the program: {_cause(error)}") from error
+        raise CompileError(f"the ONNX exporter failed on the program: {_cause(error)}") from error
 
 
 def _cause(error: BaseException) -> str:
-    """The first line of the exception that began it; those around it only say that it failed."""
+    """Return the first line of the original exception; its wrappers only report a failure."""
     while error.__cause__ is not None:
         error = error.__cause__
     return first_line(error)
 
 
 def _clamp_in_blocks(model: Any) -> None:
-    """Write a clamp to [0, 1] as HardSigmoid(1 * x + 0), which is the same.
+    """Replace each clamp to [0, 1] by HardSigmoid(1 * x + 0), which computes the same.
 
-    ONNX Runtime has that one for its layout of channel blocks, and takes it into a convolution; a
-    Clip is done in planes, and whole maps are reordered before and after it. Only convolutions with
-    constant weights are done in blocks.
+    ONNX Runtime runs HardSigmoid in its blocked channel layout and fuses it into a convolution. It
+    runs Clip in planar layout, and reorders whole maps before and after it. Only convolutions with
+    constant weights run in blocked layout, so a model with any other convolution is not changed.
     """
     onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -172,10 +176,10 @@ def _clamp_in_blocks(model: Any) -> None:
 
 
 def _move_weights(model: Any, file: str) -> bytes:
-    """Take the weights out of `model`, which then refers to `file`; give the file's content.
+    """Move the weights of `model` to the external data file `file`, and return its content.
 
-    Whole numbers (shapes, axes), scales of a resize, and single values without a shape stay: they
-    are the program, and shape inference reads some of them before the file is opened.
+    Integers (shapes, axes), the scales of a Resize, and scalars stay in the model: they belong to
+    the program, and shape inference reads some of them before the file is opened.
     """
     onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
     whole = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
@@ -198,10 +202,10 @@ def _move_weights(model: Any, file: str) -> bytes:
 
 
 def _simplify(model: Any) -> None:
-    """Fold constants and drop what is unused or double, as the exporter's own optimizer does.
+    """Fold constants and remove unused and duplicate parts, as the exporter's own optimizer does.
 
-    That one also applies rewriting rules, and takes a constant within 1e-8 of zero for zero: it
-    removes the `+ 1e-12` that keeps a HyperConv's normalisation from dividing zero by zero.
+    The exporter's optimizer also applies rewrite rules and treats a constant within 1e-8 of zero as
+    zero: it removes the `+ 1e-12` that keeps a HyperConv's normalisation from computing 0 / 0.
     """
     passes: Any = require_module("onnx_ir.passes.common", "onnx", "compiling to ONNX")
     from onnxscript.optimizer import fold_constants
@@ -221,7 +225,7 @@ def _simplify(model: Any) -> None:
 
 
 def _strip(model: Any) -> None:
-    """Remove what tells about this machine and not about the network."""
+    """Remove metadata that describes this machine and not the network."""
     del model.metadata_props[:]
     model.doc_string = model.graph.doc_string = ""
     del model.graph.metadata_props[:]
@@ -234,7 +238,7 @@ def _strip(model: Any) -> None:
 
 
 def _name_sizes(model: Any, program: ExportedProgram) -> None:
-    """Write free sizes as the manifest does, `16*h`, in the place of torch's symbols."""
+    """Rename free sizes from torch's symbols to the manifest's letters, as in `16*h`."""
     letters = Letters.of(program)
     values = [*model.graph.input, *model.graph.output, *model.graph.value_info]
     for value in values:

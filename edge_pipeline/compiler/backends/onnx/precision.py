@@ -1,4 +1,4 @@
-"""ONNX models in half precision and in int8, as ONNX Runtime's CPU provider takes them."""
+"""Half precision and int8 for ONNX models, for ONNX Runtime's CPU execution provider."""
 
 from __future__ import annotations
 
@@ -21,29 +21,30 @@ from edge_pipeline.optional import require as require_module
 __all__ = ["to_half", "to_int8"]
 
 _HALF = np.finfo(np.float16)
-# Where precision is spent anew: what feeds these may be half again.
+# A float32 region ends at these operators: they may compute in half precision again.
 _PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-# Inputs that are float32 whatever the data is: region of interest and scales.
+# Indices of inputs that are float32 in every precision: region of interest and scales.
 _ALWAYS_FLOAT = {"Resize": (1, 2)}
 
 
 def to_half(model: Any) -> None:
-    """Turn weights and arithmetic into float16, in place; inputs and outputs stay float32.
+    """Convert weights and arithmetic to float16 in place; inputs and outputs stay float32.
 
-    Constants that half precision has no number for (such as 1e-12, which keeps a division from
-    being by zero) keep their operator and all that follows in float32, up to the next product.
+    An operator with a scalar constant outside half precision's normal range (such as 1e-12, which
+    prevents a division by zero) stays in float32. So do the operators that follow it, up to the
+    next product.
 
     Args:
-        model: a ModelProto whose constants are initializers with raw data.
+        model: ModelProto whose constants are initializers with raw data.
 
     Raises:
-        CompileError: a weight is too large for half precision.
+        CompileError: If a weight exceeds half precision's range.
     """
     _Halving(model).run()
 
 
 class _Halving:
-    """The work of `to_half`; each tensor has at most one copy in the other precision."""
+    """Implementation of `to_half`; it casts each tensor at most once."""
 
     def __init__(self, model: Any) -> None:
         onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
@@ -58,7 +59,7 @@ class _Halving:
         inferred = onnx.shape_inference.infer_shapes(model).graph
         values = [*inferred.input, *inferred.value_info, *inferred.output]
         self.floats = {v.name for v in values if v.type.tensor_type.elem_type == float_type}
-        # What each tensor is once its node was seen: True for float16.
+        # Whether each tensor is float16, for the outputs of the nodes converted so far.
         self.half: dict[str, bool] = {value.name: False for value in self.graph.input}
         self.casts: dict[tuple[str, bool], str] = {}
         self.nodes: list[Any] = []
@@ -74,11 +75,11 @@ class _Halving:
                 self._cast_output(name)
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
-        del self.graph.value_info[:]  # their types are the old ones
+        del self.graph.value_info[:]  # it has the types from before the conversion
         self._store()
 
     def _kept(self) -> set[int]:
-        """Indices of the nodes that stay in float32."""
+        """Return the indices of the nodes that stay in float32."""
         kept: set[int] = set()
         tainted: set[str] = set()
         for i, node in enumerate(self.graph.node):
@@ -119,10 +120,10 @@ class _Halving:
             attribute.t.CopyFrom(self.onnx.numpy_helper.from_array(value, attribute.t.name))
 
     def _as(self, name: str, *, half: bool) -> str:
-        """The name under which a tensor is had in one precision or the other.
+        """Return the name of a tensor in the given precision; add a Cast if needed.
 
-        A weight of one value is cast as the model is loaded: its two bytes would turn up in the
-        files anywhere, so it could not be exchanged.
+        A weight of one value is cast when the model is loaded: its two float16 bytes would also
+        occur elsewhere in the files, so it could not be located and exchanged.
         """
         value = self.constants.get(name)
         if value is not None and not (value.ndim and value.size == 1):
@@ -140,7 +141,7 @@ class _Halving:
         return self.onnx.helper.make_node("Cast", [source], [target], name=f"cast_{target}", to=to)
 
     def _cast_output(self, name: str) -> None:
-        """Give an output its name back, as float32."""
+        """Add a Cast to float32 whose result has the output's original name."""
         inner = f"{name}_as_half"
         for node in self.nodes:
             for names in (node.input, node.output):
@@ -150,7 +151,7 @@ class _Halving:
         self.nodes.append(self._cast(inner, name, half=False))
 
     def _store(self) -> None:
-        """The constants in the precisions that are used."""
+        """Store the constants in the precisions that the nodes use."""
         used = {name for node in self.graph.node for name in node.input}
         others = [t for t in self.graph.initializer if t.name not in self.constants]
         floats = {t.name: t for t in self.graph.initializer if t.name in self.constants}
@@ -160,8 +161,8 @@ class _Halving:
                 continue
             if not np.abs(value).max(initial=0) <= _HALF.max:
                 raise CompileError(
-                    f"{name} holds {np.abs(value).max():.3g}, and half precision ends at 65504; "
-                    "compile for fp32"
+                    f"the weight {name} reaches {np.abs(value).max():.3g}, and the largest float16 "
+                    "is 65504; compile with --precision fp32"
                 )
             stored.append(
                 self.onnx.numpy_helper.from_array(value.astype(np.float16), f"{name}_half")
@@ -176,25 +177,28 @@ def to_int8(
     inputs: Sequence[str],
     samples: Sequence[tuple[Tensor, ...]],
 ) -> Any:
-    """The model with its convolutions and linear layers in int8, quantised where they stand (QDQ).
+    """Return the model with its convolutions and linear layers quantised to int8 in QDQ form.
 
-    Only those whose weights are constants are: with computed ones, weights would have to be
-    quantised at every run. Those that read the input stay float32 (`input_layers`). Weights have
-    a scale a channel; activations one a tensor.
+    Only layers with constant weights are quantised: computed weights would have to be quantised in
+    every run. Layers that read the input stay in float32 (`input_layers`). Weights have a scale per
+    channel, activations a scale per tensor.
 
     Args:
-        model: a ModelProto of fp32.
-        inputs: names, in the order of a sample's parts.
-        samples: on which ranges are observed, at least one.
+        model: ModelProto in float32.
+        inputs: Names of the inputs, in the order of a sample's tensors.
+        samples: Inputs on which value ranges are observed, at least one set.
 
     Returns:
-        Another ModelProto.
+        A new ModelProto.
 
     Raises:
-        CompileError: there is no sample.
+        CompileError: If there are no samples.
     """
     if not samples:
-        raise CompileError("int8 needs inputs to observe ranges on, and there is none")
+        raise CompileError(
+            "int8 requires samples to observe value ranges on, and none were given; give a "
+            "calibration set"
+        )
     quantization: Any = require_module("onnxruntime.quantization", "onnx", "quantising to int8")
     onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
     feeds = iter(
@@ -241,7 +245,7 @@ def _steps(model: Any) -> Iterator[Step]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The quantiser advises on the root logger."""
+    """Silence the quantiser, which logs advice on the root logger."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -171,10 +171,10 @@ def lower_patches(axes):
 GOOD = (fold_norm(1e-5), lower_patches((0, 1, 2, 3, 4, 5)), MergeDuplicates())
 
 
-def find(net, passes, backend=None, order=None, **kwargs):
+def find(net, passes, backend=None, options=None, **kwargs):
     program, inputs = net
-    order = order or EmitOptions("forward", ("x", "signal"), ("y",))
-    return bisect(program, inputs, passes, backend, order, open_session, **kwargs)
+    options = options or EmitOptions("forward", ("x", "signal"), ("y",))
+    return bisect(program, inputs, passes, backend, options, open_session, **kwargs)
 
 
 def test_nothing_leaves_tolerance(net):
@@ -315,9 +315,9 @@ class Broken:
     def require(self):
         return {}
 
-    def emit(self, program, order):
+    def emit(self, program, options):
         self.emitted += 1
-        return onnx_backend.emit(self.step.run(program).program, order)
+        return onnx_backend.emit(self.step.run(program).program, options)
 
 
 @pytest.mark.parametrize("block", ["first", "second"])
@@ -333,11 +333,11 @@ def test_fault_of_a_backend(net, block):
 
 def test_what_cannot_be_compiled_alone_is_named(net):
     class Picky(Broken):
-        def emit(self, program, order):
+        def emit(self, program, options):
             last = [n for n in program.graph.nodes if n.op == "call_function"][-1]
-            if order.outputs != ("y",) and layer_of(last).startswith("second.conv"):
+            if options.outputs != ("y",) and layer_of(last).startswith("second.conv"):
                 raise CompileError("not this one")
-            return super().emit(program, order)
+            return super().emit(program, options)
 
     finding = find(net, (), Picky(fold_norm(1e-2, "second.norm")))
     assert finding.layer == "second.norm"
@@ -351,12 +351,12 @@ def test_a_failure_of_the_runtime_is_bisected(net, layer, moment):
     failing = False
 
     class Recording(Broken):
-        def emit(self, program, order):
+        def emit(self, program, options):
             nonlocal failing
             operators = [n for n in program.graph.nodes if n.op == "call_function"]
             failing = any(layer_of(node) == layer for node in operators)
             self.emitted += 1
-            return onnx_backend.emit(program, order)
+            return onnx_backend.emit(program, options)
 
     class Session:
         def __init__(self, session):
@@ -379,9 +379,9 @@ def test_a_failure_of_the_runtime_is_bisected(net, layer, moment):
         return Session(open_session(path, spec, threads))
 
     program, inputs = net
-    order = EmitOptions("forward", ("x", "signal"), ("y",))
+    options = EmitOptions("forward", ("x", "signal"), ("y",))
     backend = Recording(None)
-    finding = bisect(program, inputs, (), backend, order, opener)
+    finding = bisect(program, inputs, (), backend, options, opener)
     assert (finding.stage, finding.layer, finding.before) == ("backend", layer, ())
     assert finding.complaint == "the runtime fails: it stopped at an instruction"
     assert backend.emitted <= 7
@@ -396,9 +396,9 @@ class Quantising(Broken):
         self.saturated = saturated
         self.emitted = 0
 
-    def emit(self, program, order):
+    def emit(self, program, options):
         self.emitted += 1
-        emitted = onnx_backend.emit(program, dataclasses.replace(order, precision="fp32"))
+        emitted = onnx_backend.emit(program, dataclasses.replace(options, precision="fp32"))
         model = onnx.load_from_string(emitted.files[emitted.file])
         convolutions = [n for n in program.graph.nodes if n.target is aten.conv2d.default]
         nodes, index = [], 0
@@ -455,10 +455,10 @@ def test_fault_in_executorch(net):
     x = torch.randn(1, CHANNELS, 12, 12)
     program = exported(nn.Sequential(Block(), Block(), Block()), x)
     step = Rewrite("fault", aten.relu.default, tripled, "1")
-    order = EmitOptions("forward", ("x",), ("y",))
+    options = EmitOptions("forward", ("x",), ("y",))
     backend = SimpleNamespace(emit=lambda p, o: executorch.emit(step.run(p).program, o))
     passes = (fold_norm(1e-5), FoldConstants())
-    finding = bisect(program, (x,), passes, backend, order, runtime.open_session)
+    finding = bisect(program, (x,), passes, backend, options, runtime.open_session)
     assert (finding.operator, finding.layer) == ("relu", "1")
-    good = bisect(program, (x,), passes, executorch, order, runtime.open_session)
+    good = bisect(program, (x,), passes, executorch, options, runtime.open_session)
     assert good is None

@@ -97,7 +97,7 @@ def test_a_network_of_features_is_calibrated_on_its_example(captures):
     network = network_of(Features(), (torch.rand(1, 4, 64, 64),), free_sizes=True)
     (value,) = calibrated_filters(network, [])[0].values()
     assert torch.allclose(value.flatten(), network.example[0].mean((2, 3)).flatten())
-    with pytest.raises(InputError, match="features is no packed Bayer capture"):
+    with pytest.raises(InputError, match="features is not a packed Bayer capture"):
         calibrated_filters(network, captures)
 
 

@@ -88,8 +88,8 @@ def test_litert_keeps_them_too():
     x = torch.rand(1, 3, 16, 16)
     passes = passes_for("litert", precision="int8")
     program = run_passes(exported(Skipping().eval(), x), passes, [x])
-    order = EmitOptions("forward", ["x"], ["y"], "int8", samples=[(x,)])
-    (data,) = BACKENDS.load("litert").emit(program, order).files.values()
+    options = EmitOptions("forward", ["x"], ["y"], "int8", samples=[(x,)])
+    (data,) = BACKENDS.load("litert").emit(program, options).files.values()
     kinds = [o.types for o in place(data).operators if o.kind == "CONV_2D"]
     assert len(kinds) == 4
     assert sum("int8" not in types for types in kinds) == 2

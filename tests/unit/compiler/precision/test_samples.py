@@ -101,7 +101,7 @@ def test_features_are_drawn_and_take_no_file(tmp_path):
         ((1, 8, 64, 96), (1, 5, 8, 12))
     }
     assert record.files == ()
-    with pytest.raises(InputError, match="made of features"):
+    with pytest.raises(InputError, match="expects features"):
         sample_inputs(both, (64, 96), [tmp_path / "a.jpg"])
 
 

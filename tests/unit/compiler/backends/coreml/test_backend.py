@@ -66,8 +66,8 @@ class TestHyperConv:
     @staticmethod
     def compare(module, inputs, names, precision, folder):
         program = run_passes(exported(module, *inputs), passes_for("coreml"), inputs)
-        order = EmitOptions("forward", names, ["rgb"], precision, [inputs])
-        files = backend.emit(program, order)
+        options = EmitOptions("forward", names, ["rgb"], precision, [inputs])
+        files = backend.emit(program, options)
         evaluator, outputs = evaluated(files, folder, *inputs)
         assert {kind.dtype for kind in evaluator.inputs.values()} == {"float32"}
         with torch.no_grad():
@@ -151,7 +151,7 @@ def test_all_samples_count_for_the_ranges(tmp_path):
 
 
 def test_int8_without_samples_is_refused():
-    with pytest.raises(CompileError, match="int8 needs samples"):
+    with pytest.raises(CompileError, match="int8 requires samples"):
         emitted(nn.Conv2d(2, 3, 1), torch.rand(1, 2, 4, 4), precision="int8", samples=[])
 
 
@@ -225,7 +225,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("function", "words"),
         [
-            (lambda x, w: F.conv_transpose2d(x, w), "a transposed convolution takes constant"),
+            (lambda x, w: F.conv_transpose2d(x, w), "a transposed convolution requires constant"),
             (lambda x, w: F.conv2d(x, w, dilation=2), "the dilation must be 1"),
             (lambda x, w: F.conv2d(x, w, w.sum((1, 2, 3))), "the bias must be constant"),
         ],
@@ -233,21 +233,23 @@ class TestRefusals:
     )
     def test_weights_computed_at_run_time(self, function, words):
         x, weight = torch.rand(1, 2, 8, 8), torch.rand(2, 2, 3, 3)
-        with pytest.raises(CompileError, match=rf"block\.1: Core ML cannot take conv.*{words}"):
+        with pytest.raises(
+            CompileError, match=rf"block\.1: Core ML does not support conv.*{words}"
+        ):
             emitted(self.Layer(function), x, weight)
 
     def test_an_operator_without_a_counterpart(self):
         layer = self.Layer(lambda x: torch.special.i0(x))
         with pytest.raises(
             CompileError,
-            match=r"block\.1: Core ML cannot take the operator special_i0 \(.*add a pass",
+            match=r"block\.1: coremltools cannot convert the operator special_i0 \(.*add a pass",
         ) as caught:
             emitted(layer, torch.rand(1, 2, 4, 4))
         assert "\n" not in str(caught.value)
 
     def test_names_that_become_one(self):
         program = exported(lambda a, b: a + b, torch.rand(1, 2), torch.rand(1, 2))
-        with pytest.raises(CompileError, match="several tensors as a_b; rename"):
+        with pytest.raises(CompileError, match="the same name in Core ML: a_b; rename"):
             backend.emit(program, EmitOptions("forward", ["a.b", "a_b"], ["y"]))
 
 

@@ -17,7 +17,7 @@ from edge_pipeline.errors import DelegationError, MissingExtraError, UnknownName
 from edge_pipeline.registry import BACKENDS, RUNTIMES
 from tests.programs import exported
 
-ORDER = EmitOptions("forward", ("x",), ("y",))
+OPTIONS = EmitOptions("forward", ("x",), ("y",))
 PARTITIONERS = {
     "executorch_coreml": "executorch.backends.apple.coreml.partition",
     "executorch_vulkan": "executorch.backends.vulkan.partitioner.vulkan_partitioner",
@@ -67,14 +67,14 @@ def test_all_of_a_constant_network_is_delegated(name, precision, constant, capfd
 
 def test_core_ml_takes_computed_filters(dynamic):
     lowered = run_passes(dynamic, passes_for("executorch_coreml"), [torch.rand(1, 3, 8, 8)])
-    emitted = loaded("executorch_coreml").emit(lowered, ORDER)
+    emitted = loaded("executorch_coreml").emit(lowered, OPTIONS)
     assert emitted.delegation.outside == {}
     assert emitted.delegation.delegated["conv2d"] >= 1
 
 
 def test_vulkan_takes_computed_filters_as_matrix_products(dynamic):
     lowered = run_passes(dynamic, passes_for("executorch_vulkan"), [torch.rand(1, 3, 8, 8)])
-    delegation = loaded("executorch_vulkan").emit(lowered, ORDER).delegation
+    delegation = loaded("executorch_vulkan").emit(lowered, OPTIONS).delegation
     assert delegation.outside == {}
     assert "convolution" not in delegation.delegated
 
@@ -83,7 +83,7 @@ def test_vulkan_is_not_given_a_convolution_whose_weight_it_would_have_to_pack_an
     """Its own partitioner claims it, as the second half shows."""
     backend = loaded("executorch_vulkan")
     with pytest.raises(DelegationError, match="the weight of its convolution is computed"):
-        backend.emit(dynamic, ORDER)
+        backend.emit(dynamic, OPTIONS)
     from edge_pipeline.compiler.backends.executorch import edge
 
     beside = frozenset({"abs", "index", "mean"})
@@ -95,7 +95,7 @@ def test_vulkan_is_not_given_a_convolution_whose_weight_it_would_have_to_pack_an
 def test_they_are_said_to_be_neither_run_nor_checked(name, constant):
     backend = loaded(name)
     assert backend.checked() == "not_run"
-    (note,) = backend.emit(constant, ORDER).notes
+    (note,) = backend.emit(constant, OPTIONS).notes
     assert "never run: push it to an" in note
 
 
@@ -116,4 +116,4 @@ def test_a_wheel_without_the_partitioner(name, monkeypatch):
 def test_an_operator_outside_is_named():
     program = exported(lambda x: x.cumsum(1), torch.rand(1, 3, 8, 8))
     with pytest.raises(DelegationError, match="the operator cumsum stays outside Vulkan"):
-        loaded("executorch_vulkan").emit(program, ORDER)
+        loaded("executorch_vulkan").emit(program, OPTIONS)

@@ -50,7 +50,7 @@ def test_a_saturated_scale_is_refused(source, samples, which):
     check_ranges(program, samples)
     node = scales_of(program)[which]
     node.update_arg(1, node.args[1] / 4)
-    with pytest.raises(CompileError, match=r"int8 with the scale .* cuts \d.*calibrate"):
+    with pytest.raises(CompileError, match=r"int8 with the scale .* clips \d.*calibrate"):
         check_ranges(program, samples)
 
 
@@ -63,7 +63,7 @@ def test_a_scale_that_is_no_number_is_refused(source, samples):
 
 def test_samples_brighter_than_those_observed_are_refused(source, samples):
     program, _ = quantise(source, [(sample * 0.2,) for (sample,) in samples])
-    with pytest.raises(CompileError, match="span what the network will see"):
+    with pytest.raises(CompileError, match="span the values that the network will see"):
         check_ranges(program, samples)
 
 
@@ -85,7 +85,7 @@ def test_operators_whose_ranges_are_lost_stay_float_and_a_note_says_so(samples):
     source = exported(Shares().eval(), torch.rand(SIZE))
     found, notes = quantise(source, samples)
     assert len(notes) == 1
-    assert notes[0].startswith("int8 in convolutions and linear layers alone, since otherwise ")
+    assert notes[0].startswith("int8 only in convolutions and linear layers, since otherwise ")
     products = [n for n in found.graph.nodes if "conv2d" in str(n.target)]
     assert all("dequantize" in n.args[0].name for n in products)
     assert not any("div" in scale.args[0].name for scale in scales_of(found))

@@ -27,10 +27,10 @@ def _upsampled(x):
 @pytest.mark.parametrize("function", [_shares, _upsampled])
 def test_the_same_bytes_with_and_without(function, monkeypatch):
     program = exported(function, torch.rand(1, 2, 8, 8))
-    order = EmitOptions("forward", ("x",), ("y",))
-    short = backend.emit(program, order).files
+    options = EmitOptions("forward", ("x",), ("y",))
+    short = backend.emit(program, options).files
     monkeypatch.setattr(edge, "brief", contextlib.nullcontext)
-    assert backend.emit(program, order).files == short
+    assert backend.emit(program, options).files == short
 
 
 def test_everything_is_put_back():

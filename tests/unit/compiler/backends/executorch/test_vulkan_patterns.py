@@ -36,11 +36,11 @@ def test_patterns_of_language_models_are_not_exported_and_come_back(monkeypatch)
     for entry in before.values():
         if entry.get_graphs_fn is not None:
             monkeypatch.setattr(entry, "get_graphs_fn", exported_anew)
-    order = EmitOptions("forward", ["x"], ["y"])
+    options = EmitOptions("forward", ["x"], ["y"])
     with pytest.raises(DelegationError, match="cumsum"):
-        vulkan.emit(exported(Summing(), torch.rand(1, 3, 8, 8)), order)
+        vulkan.emit(exported(Summing(), torch.rand(1, 3, 8, 8)), options)
     conv = exported(nn.Conv2d(3, 4, 3).eval(), torch.rand(1, 3, 8, 8))
     start = time.process_time()
-    assert vulkan.emit(conv, order).delegation.outside == {}
+    assert vulkan.emit(conv, options).delegation.outside == {}
     assert time.process_time() - start < 30
     assert dict(fusable_patterns) == before

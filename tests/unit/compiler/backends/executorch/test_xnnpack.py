@@ -19,7 +19,7 @@ from edge_pipeline.errors import CompileError, DelegationError, RuntimeFailure
 from edge_pipeline.runtime.executorch import open_session
 from tests.programs import exported
 
-ORDER = EmitOptions("forward", ("x",), ("y",))
+OPTIONS = EmitOptions("forward", ("x",), ("y",))
 SIZE = (1, 3, 16, 24)
 _LOGGERS = "executorch.backends.xnnpack.partition"
 
@@ -72,7 +72,7 @@ def constant():
     return exported(Constant(), torch.rand(SIZE))
 
 
-def ordered(**fields):
+def options_with(**fields):
     return EmitOptions("forward", ("x",), ("y",), **fields)
 
 
@@ -105,7 +105,7 @@ def relative_error(emitted, program, folder, x):
 def test_after_the_passes_all_of_it_is_delegated(program, tmp_path):
     x = torch.rand(SIZE)
     lowered = run_passes(program, passes_for("executorch"), [x])
-    emitted = backend.emit(lowered, ORDER)
+    emitted = backend.emit(lowered, OPTIONS)
     assert emitted.delegation.outside == {}
     assert emitted.delegation.outside_share is None
     assert "bmm" in emitted.delegation.delegated
@@ -115,7 +115,7 @@ def test_after_the_passes_all_of_it_is_delegated(program, tmp_path):
 def test_the_program_that_was_given_stays_whole(constant):
     x = torch.rand(SIZE)
     before, text = run_program(constant, [x])[0], str(constant.graph)
-    backend.emit(constant, ORDER)
+    backend.emit(constant, OPTIONS)
     assert str(constant.graph) == text
     assert torch.equal(run_program(constant, [x])[0], before)
 
@@ -128,7 +128,7 @@ def test_without_the_lowering_the_layer_the_operator_and_the_reason_are_named(pr
         DelegationError,
         match=r"hyper \(.*\): the operator convolution .*Expected weight to be a static",
     ):
-        backend.emit(lowered, ORDER)
+        backend.emit(lowered, OPTIONS)
 
 
 def test_every_operator_that_stays_outside_is_named_with_its_line():
@@ -138,13 +138,13 @@ def test_every_operator_that_stays_outside_is_named_with_its_line():
     x = torch.rand(SIZE)
     lowered = run_passes(exported(masks, x), passes_for("executorch"), [x])
     with pytest.raises(DelegationError) as caught:
-        backend.emit(lowered, ORDER)
+        backend.emit(lowered, OPTIONS)
     heading, *lines = str(caught.value).splitlines()
     assert "3 operators stay outside XNNPACK" in heading
     assert [name for name in ("gt", "where", "cumsum") if f"operator {name} " in "".join(lines)]
     assert len(lines) == 3
     assert all("the function programs.py:" in line for line in lines)
-    assert all("or allow " in line for line in lines)
+    assert all("or give --allow-outside " in line for line in lines)
 
 
 def test_an_allowed_operator_stays_outside_and_its_share_is_measured(tmp_path):
@@ -155,9 +155,9 @@ def test_an_allowed_operator_stays_outside_and_its_share_is_measured(tmp_path):
 
     program = exported(heavy, torch.rand(SIZE))
     with pytest.raises(DelegationError, match="operator"):
-        backend.emit(program, ordered(allowed=frozenset({"convolution"})))
+        backend.emit(program, options_with(allowed=frozenset({"convolution"})))
     allowed = {"convolution", "expand_copy", "mean", "clone", "add", "full", "_clone_dim_order"}
-    emitted = backend.emit(program, ordered(allowed=frozenset(allowed)))
+    emitted = backend.emit(program, options_with(allowed=frozenset(allowed)))
     assert emitted.delegation.outside["convolution"] == 1
     assert emitted.delegation.outside_share is not None
     assert 0.8 < emitted.delegation.outside_share <= 1
@@ -166,7 +166,7 @@ def test_an_allowed_operator_stays_outside_and_its_share_is_measured(tmp_path):
 
 class TestWeights:
     def test_lie_outside_the_program_with_channels_last(self, constant):
-        emitted = backend.emit(constant, ORDER)
+        emitted = backend.emit(constant, OPTIONS)
         for name in ("first.weight", "second.weight"):
             weight = constant.state_dict[name].detach()
             data = weight.permute(0, 2, 3, 1).contiguous().numpy().tobytes()
@@ -174,7 +174,7 @@ class TestWeights:
             assert data not in emitted.files["forward.pte"]
 
     def test_may_be_changed_where_they_lie(self, constant, tmp_path):
-        emitted = backend.emit(constant, ORDER)
+        emitted = backend.emit(constant, OPTIONS)
         weight = constant.state_dict["second.weight"].detach()
         old = weight.permute(0, 2, 3, 1).contiguous().numpy().tobytes()
         other = torch.randn(weight.shape)
@@ -192,7 +192,7 @@ class TestWeights:
         assert error < 1e-5
 
     def test_missing_beside_the_program_are_named(self, constant, tmp_path):
-        emitted = backend.emit(constant, ORDER)
+        emitted = backend.emit(constant, OPTIONS)
         open_emitted(emitted, constant, tmp_path).close()
         (tmp_path / "forward.ptd").write_bytes(emitted.files["forward.ptd"][:-200])
         with pytest.raises(RuntimeFailure, match="could not load"):
@@ -226,7 +226,7 @@ def for_half(program):
 class TestPrecisions:
     def test_half(self, constant, tmp_path):
         """Off by rounding and GELU's form; were it float32, it would be off by far less."""
-        emitted = backend.emit(for_half(constant), ordered(precision="fp16"))
+        emitted = backend.emit(for_half(constant), options_with(precision="fp16"))
         assert emitted.delegation.outside == {}
         assert "float16" in emitted.notes[0]
         error = relative_error(emitted, constant, tmp_path, torch.rand(SIZE))
@@ -234,7 +234,7 @@ class TestPrecisions:
 
     def test_half_keeps_a_guard_against_division_by_zero(self, tmp_path):
         guarded = exported(lambda x: x / (x.abs() + 1e-12), torch.rand(SIZE))
-        emitted = backend.emit(for_half(guarded), ordered(precision="fp16"))
+        emitted = backend.emit(for_half(guarded), options_with(precision="fp16"))
         with open_emitted(emitted, guarded, tmp_path) as session:
             found = session.run({"x": np.zeros(SIZE, np.float32)})["y"]
         assert np.all(found == 0)
@@ -242,7 +242,7 @@ class TestPrecisions:
     def test_int8(self, tmp_path):
         samples = tuple((torch.rand(SIZE),) for _ in range(3))
         smooth = exported(_smooth(), torch.rand(SIZE))
-        emitted = backend.emit(smooth, ordered(precision="int8", samples=samples))
+        emitted = backend.emit(smooth, options_with(precision="int8", samples=samples))
         assert emitted.delegation.outside == {}
         assert any(name.startswith("quantize") for name in emitted.delegation.delegated)
         assert list(emitted.files) == ["forward.pte"]
@@ -252,13 +252,13 @@ class TestPrecisions:
     def test_int8_of_computed_filters(self, program, tmp_path):
         x = torch.rand(SIZE)
         lowered = run_passes(program, passes_for("executorch"), [x])
-        emitted = backend.emit(lowered, ordered(precision="int8", samples=((x,),)))
+        emitted = backend.emit(lowered, options_with(precision="int8", samples=((x,),)))
         assert emitted.delegation.outside == {}
         assert relative_error(emitted, lowered, tmp_path, x) < 0.05
 
     def test_int8_without_samples(self, constant):
-        with pytest.raises(CompileError, match="there are none"):
-            backend.emit(constant, ordered(precision="int8"))
+        with pytest.raises(CompileError, match="none were given"):
+            backend.emit(constant, options_with(precision="int8"))
 
 
 def _smooth():
@@ -271,7 +271,7 @@ def test_the_partitioners_log_is_left_as_it_was(program):
     names = [n for n in logging.root.manager.loggerDict if _LOGGERS in n]
     before = [(logging.getLogger(n).level, logging.getLogger(n).propagate) for n in names]
     with pytest.raises(DelegationError):
-        backend.emit(exported(lambda x: x.cumsum(1), torch.rand(1, 3, 4, 4)), ORDER)
+        backend.emit(exported(lambda x: x.cumsum(1), torch.rand(1, 3, 4, 4)), OPTIONS)
     after = [(logging.getLogger(n).level, logging.getLogger(n).propagate) for n in names]
     assert after == before
     assert not any(logging.getLogger(n).handlers for n in names)

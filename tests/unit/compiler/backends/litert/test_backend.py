@@ -54,12 +54,12 @@ class Network(nn.Module):
         return torch.sigmoid(self.head(y))
 
 
-def emitted(source, *inputs, steps=STEPS, **order) -> tuple[Emitted, list]:
+def emitted(source, *inputs, steps=STEPS, **options) -> tuple[Emitted, list]:
     """A network through the passes and the backend; with what eager gives."""
     program = exported(source, *inputs)
     lowered = run_passes(program, steps, inputs)
     names = [f"in.{i}" for i in range(len(inputs))]
-    return backend.emit(lowered, EmitOptions("forward", names, ["out"], **order)), run_program(
+    return backend.emit(lowered, EmitOptions("forward", names, ["out"], **options)), run_program(
         program, inputs
     )
 
@@ -116,7 +116,7 @@ def test_maps_are_turned_only_where_they_go_in_and_out(networks, x):
     [
         (
             (LowerPadding, LowerSlices),
-            r"hyper \(.*\): the operator MIRROR_PAD .*lower_padding.*allow mirror_pad",
+            r"hyper \(.*\): the operator MIRROR_PAD .*lower_padding.*--allow-outside mirror_pad",
         ),
         ((LowerClamp,), r"the operator RELU_0_TO_1 .*lower_clamp"),
     ],
@@ -159,7 +159,9 @@ def test_what_is_allowed_outside_is_counted_and_its_share_of_the_time_measured(x
     def network(x):
         return torch.sigmoid(x.cumsum(1)) * 2.0
 
-    with pytest.raises(DelegationError, match=r"CUMSUM .*has no such operator, or not for 1x3x16"):
+    with pytest.raises(
+        DelegationError, match=r"CUMSUM .*has no such operator, or not for inputs of 1x3x16"
+    ):
         emitted(network, x)
     result, (expected,) = emitted(network, x, allowed=frozenset({"cumsum"}))
     assert result.delegation.outside == {"CUMSUM": 1}
@@ -212,11 +214,11 @@ def test_eight_bits_are_of_dynamic_range_where_weights_are_computed(networks, x,
     assert result.delegation.outside == {}
     assert "QUANTIZE" not in result.delegation.delegated
     assert 35 < psnr(run(result, tmp_path, x), expected) < 90
-    assert "(hyper first)" in result.notes[0]
+    assert "(the first is hyper)" in result.notes[0]
 
 
 def test_eight_bits_without_samples_are_refused(networks, x):
-    with pytest.raises(CompileError, match="int8 needs inputs to observe ranges on"):
+    with pytest.raises(CompileError, match="int8 requires samples to observe value ranges on"):
         emitted(networks[False], x, precision="int8")
 
 
@@ -237,7 +239,7 @@ def test_two_compilations_give_the_same_bytes_which_tell_nothing_of_this_machine
 
 
 def test_what_cannot_be_converted_is_one_sentence(x):
-    with pytest.raises(CompileError, match=r"litert-torch cannot take the program: ") as caught:
+    with pytest.raises(CompileError, match=r"litert-torch cannot convert the program: ") as caught:
         emitted(lambda x: torch.linalg.qr(x)[0], x)
     assert "\n" not in str(caught.value)
 

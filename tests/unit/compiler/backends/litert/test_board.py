@@ -130,7 +130,7 @@ def test_an_environment_that_cannot_be_made_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "false")
-    with pytest.raises(RuntimeFailure, match=r"Python 3\.8 to 3\.11: it said nothing"):
+    with pytest.raises(RuntimeFailure, match=r"Python 3\.8 to 3\.11: no message was printed"):
         make_environment(tmp_path)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
     with pytest.raises(RuntimeFailure, match="No such file"):
@@ -172,8 +172,8 @@ class TestTheRealOne:
             layers[2].weight[0] *= 30
         network = torch.nn.Sequential(*layers).eval()
         samples = tuple((torch.rand(1, 2) * 2.5,) for _ in range(32))
-        order = EmitOptions("forward", ["x"], ["y"], precision=precision, samples=samples)
-        emitted = litert.emit(exported(network, torch.from_numpy(X)), order)
+        options = EmitOptions("forward", ["x"], ["y"], precision=precision, samples=samples)
+        emitted = litert.emit(exported(network, torch.from_numpy(X)), options)
         (tmp_path / "m.tflite").write_bytes(emitted.files["forward.tflite"])
         expected = network(torch.from_numpy(X)).detach().numpy()
         found = check_board(

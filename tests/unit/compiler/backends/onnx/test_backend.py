@@ -31,7 +31,7 @@ class Network(nn.Module):
         return F.interpolate(F.max_pool2d(y, 4), scale_factor=8.0, mode="bilinear")
 
 
-ORDER = EmitOptions("forward", ["packed"], ["rgb"])
+OPTIONS = EmitOptions("forward", ["packed"], ["rgb"])
 
 
 def session_of(emitted, folder):
@@ -56,12 +56,12 @@ def program():
 
 @pytest.fixture(scope="module")
 def emitted(program):
-    return backend.emit(program, ORDER)
+    return backend.emit(program, OPTIONS)
 
 
 def of_precision(program, precision, samples=()):
-    order = EmitOptions("forward", ["packed"], ["rgb"], precision, samples)
-    return backend.emit(program, order)
+    options = EmitOptions("forward", ["packed"], ["rgb"], precision, samples)
+    return backend.emit(program, options)
 
 
 @pytest.mark.parametrize("precision", backend.PRECISIONS)
@@ -113,7 +113,7 @@ def test_int8_leaves_no_file_behind(program, tmp_path, monkeypatch):
 
 
 def test_int8_without_samples(program):
-    with pytest.raises(CompileError, match="inputs to observe ranges on"):
+    with pytest.raises(CompileError, match="int8 requires samples to observe value ranges on"):
         of_precision(program, "int8")
 
 
@@ -134,8 +134,8 @@ def test_int8_leaves_computed_weights_alone():
         return torch.conv2d(torch.conv2d(x, torch.ones(3, 3, 1, 1)), weight)
 
     inputs = torch.rand(1, 3, 8, 8), torch.rand(4, 3, 3, 3)
-    order = EmitOptions("forward", ["x", "w"], ["y"], "int8", [inputs])
-    emitted = backend.emit(exported(computed, *inputs), order)
+    options = EmitOptions("forward", ["x", "w"], ["y"], "int8", [inputs])
+    emitted = backend.emit(exported(computed, *inputs), options)
     model = onnx.load_from_string(emitted.files["forward.onnx"])
     made_by = {name: node.op_type for node in model.graph.node for name in node.output}
     first, second = (node for node in model.graph.node if node.op_type == "Conv")
@@ -161,7 +161,7 @@ def test_fp16_refuses_a_weight_beyond_its_range():
         return torch.conv2d(x, torch.full((2, 2, 1, 1), 1e5))
 
     x = torch.rand(1, 2, 4, 4)
-    with pytest.raises(CompileError, match="half precision ends at 65504"):
+    with pytest.raises(CompileError, match="the largest float16 is 65504"):
         backend.emit(exported(large, x), EmitOptions("forward", ["x"], ["y"], "fp16"))
 
 
@@ -171,8 +171,8 @@ def test_an_input_may_be_an_output_and_an_output_be_used_again():
         return y, y + x, x * 1.0
 
     x = torch.rand(1, 2, 4, 4)
-    order = EmitOptions("forward", ["x"], ["a", "b", "c"], "fp16")
-    emitted = backend.emit(exported(both, x), order)
+    options = EmitOptions("forward", ["x"], ["a", "b", "c"], "fp16")
+    emitted = backend.emit(exported(both, x), options)
     with tempfile.TemporaryDirectory() as folder:
         found = session_of(emitted, Path(folder)).run(None, {"x": x.numpy()})
     for one, wanted in zip(found, both(x), strict=True):
@@ -192,9 +192,9 @@ def test_weights_lie_beside_the_model_and_can_be_exchanged(precision):
             return self.last(self.conv(x))
 
     x = torch.rand(1, 2, 8, 8)
-    order = EmitOptions("forward", ["x"], ["y"], precision)
+    options = EmitOptions("forward", ["x"], ["y"], precision)
     networks = One(1), One(2)
-    first, second = (backend.emit(exported(network, x), order) for network in networks)
+    first, second = (backend.emit(exported(network, x), options) for network in networks)
     old, new = (
         {name: value.detach().numpy() for name, value in network.named_parameters()}
         for network in networks
@@ -225,10 +225,9 @@ def test_a_clamp_stays_in_blocks():
     assert (counts["HardSigmoid"], counts["Clip"]) == (1, 1)
     np.testing.assert_allclose(run(emitted, x=x), clamped(x, weight), atol=1e-6)
     # A convolution with computed weights is not done in blocks.
-    order = EmitOptions("f", ["x", "w"], ["y"])
-    assert (
-        "HardSigmoid" not in backend.emit(exported(clamped, x, weight), order).delegation.delegated
-    )
+    options = EmitOptions("f", ["x", "w"], ["y"])
+    delegation = backend.emit(exported(clamped, x, weight), options).delegation
+    assert "HardSigmoid" not in delegation.delegated
 
 
 @pytest.mark.parametrize("limits", [(0.0, 6.0), (0.0, 2.0), (0.5, 1.0), (-1.0, 1.0)])
