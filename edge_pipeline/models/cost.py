@@ -138,8 +138,8 @@ def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     for size in input_shape[2:]:
         if size % stride or size < minimum:
             raise InputError(
-                f"the input {_text(input_shape[1:])} has a side of {size}; the network takes "
-                f"multiples of {stride} from {minimum}"
+                f"the input {_text(input_shape[1:])} has a side of {size}; the network requires "
+                f"multiples of {stride} of at least {minimum}"
             )
 
 
