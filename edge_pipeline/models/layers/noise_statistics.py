@@ -30,7 +30,7 @@ class Noise(NamedTuple):
 
     Attributes:
         least: Deviation in the flattest usable block, times 0.88; about 0.73 times that of the
-            noise, or 0 if all blocks are clipped.
+            noise, or 0 if no block is usable.
         mean: Mean deviation over all blocks, which contains noise and texture.
     """
 
