@@ -1,3 +1,3 @@
-"""Data sets for training, one file each."""
+"""Data sets for training, one module each, and the synthesis of captures."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Crops of one synthetic capture, made from photographs in batches."""
+"""Synthesise batches of crops from photographs, each batch as parts of one capture."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from edge_pipeline.raw.colour import srgb_decode
 
 __all__ = ["MARGIN", "blurred_and_shifted", "mosaic", "scene", "synthesise_crops"]
 
-# Mosaic pixels around a crop that a shift or a blur may bring into it.
+# Mosaic pixels around a crop, from which a shift or a blur can read.
 MARGIN = 6
 _LINEAR = torch.from_numpy(srgb_decode(np.arange(256, dtype=np.float32) / 255).astype(np.float32))
 _LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722]).view(1, 3, 1, 1)
-# One crop of so many is of flat colours.
+# On average, one crop in this many shows a flat colour.
 _CROPS_PER_FLAT = 16
-# A blur of at least this deviation also interpolates; below it a cubic does.
+# A blur above this deviation also interpolates; otherwise a cubic kernel interpolates.
 _INTERPOLATES = 0.45
-# Rows of the mosaic's planes: (colour, row, column) of R, G on red rows, G on blue rows, B.
+# (colour, row, column) of the mosaic's planes: R, G on red rows, G on blue rows, B.
 _PLANES = ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1))
 
 
 def synthesise_crops(
     pictures: Mixture, *, count: int, size: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Conditions]:
-    """Draw crops as parts of one capture.
+    """Synthesise crops as parts of one capture.
 
     Args:
-        pictures: photographs to crop.
-        count: how many crops.
-        size: side of a crop in mosaic pixels, even.
-        rng: the source of randomness; the same state gives the same crops.
+        pictures: Photographs to crop.
+        count: Number of crops, N.
+        size: Side of a crop in mosaic pixels, an even number.
+        rng: Random generator; the same state gives the same crops.
 
     Returns:
         The packed captures [N, 4, size/2, size/2], the clean linear camera RGB [N, 3, size, size]
-        that a perfect development gives, and the conditions.
+        that is the target of development, and the conditions of the capture.
     """
     conditions = draw_conditions(rng, count)
     side = size + 2 * MARGIN
@@ -57,14 +57,14 @@ def synthesise_crops(
 
 
 def scene(pictures: Tensor, conditions: Conditions) -> Tensor:
-    """Linear light of pictures, with the saturation of the conditions.
+    """Return the linear light of pictures, with the saturation of the conditions.
 
     Args:
-        pictures: uint8 [N, 3, H, W], sRGB.
-        conditions: their saturation is used.
+        pictures: sRGB pictures [N, 3, H, W], uint8.
+        conditions: Conditions whose saturation is used.
 
     Returns:
-        float32 [N, 3, H, W] in 0..1.
+        Linear light [N, 3, H, W], float32, 0 to 1.
     """
     light = _LINEAR[pictures.long()]
     grey = (light * _LUMINANCE).sum(1, keepdim=True)
@@ -73,7 +73,7 @@ def scene(pictures: Tensor, conditions: Conditions) -> Tensor:
 
 
 def _flat(side: int, rng: np.random.Generator) -> Tensor:
-    """[3, side, side]: one colour, often saturated, sometimes black or beyond white, graded."""
+    """Return [3, side, side]: a shaded colour, often saturated, sometimes black or above white."""
     colour = rng.random(3) ** rng.choice([1, 2, 0.5])
     colour[rng.integers(3)] *= rng.choice([0, 0.02, 0.2, 1])
     if rng.random() < 0.2:
@@ -84,7 +84,7 @@ def _flat(side: int, rng: np.random.Generator) -> Tensor:
 
 
 def _cubic(distance: Tensor) -> Tensor:
-    """Keys' cubic convolution kernel with a = -1/2."""
+    """Return Keys' cubic convolution kernel with a = -1/2 at the given distances."""
     d = distance.abs()
     near = (1.5 * d - 2.5) * d * d + 1
     far = ((2.5 - 0.5 * d) * d - 4) * d + 2
@@ -92,14 +92,14 @@ def _cubic(distance: Tensor) -> Tensor:
 
 
 def blurred_and_shifted(camera: Tensor, lens: Lens) -> Tensor:
-    """Sample each colour where the lens puts it, without the margin.
+    """Apply the shift, magnification and blur of a lens to each colour, and remove the margin.
 
     Args:
-        camera: [N, 3, S + 2 * MARGIN, S + 2 * MARGIN], linear.
-        lens: shifts, magnifications and blurs.
+        camera: Linear camera RGB [N, 3, S + 2 * MARGIN, S + 2 * MARGIN].
+        lens: Shifts, magnifications and blurs.
 
     Returns:
-        [N, 3, S, S], not below 0.
+        Linear camera RGB [N, 3, S, S], at least 0.
     """
     side = camera.shape[-1]
     blur = torch.from_numpy(lens.blur).view(1, 3, 1, 1)
@@ -108,7 +108,7 @@ def blurred_and_shifted(camera: Tensor, lens: Lens) -> Tensor:
     growth = torch.from_numpy(lens.magnification - 1).view(1, 3, 1) * (inner - side / 2)
 
     def matrix(axis: int) -> Tensor:
-        """[N, 3, S, S + 2 * MARGIN]: each row is the kernel at one place."""
+        """Return [N, 3, S, S + 2 * MARGIN], in which each row is the kernel at one position."""
         at = inner + torch.from_numpy(lens.shift[:, :, axis]).unsqueeze(-1) + growth
         places = (at.round().long().unsqueeze(-1) + taps).clamp(0, side - 1)
         distance = places - at.unsqueeze(-1)  # [N, 3, S, taps]
@@ -121,15 +121,15 @@ def blurred_and_shifted(camera: Tensor, lens: Lens) -> Tensor:
 
 
 def mosaic(target: Tensor, conditions: Conditions, rng: np.random.Generator) -> Tensor:
-    """Record a picture through the colour filter array: noise, faults, clipping, quantisation.
+    """Simulate the recording of a picture by the sensor: CFA, noise, defects, clipping, rounding.
 
     Args:
-        target: [N, 3, H, W], clean linear camera RGB after white balance; H and W even.
-        conditions: gains and sensor are used.
-        rng: the source of randomness.
+        target: Clean linear camera RGB [N, 3, H, W] after white balance; H and W are even.
+        conditions: Conditions whose gains and sensor are used.
+        rng: Random generator.
 
     Returns:
-        [N, 4, H/2, W/2], packed RGGB after white balance, at most 1.
+        Packed RGGB [N, 4, H/2, W/2] after white balance, at most 1.
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     sensor = conditions.sensor

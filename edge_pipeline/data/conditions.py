@@ -1,4 +1,4 @@
-"""The conditions of a synthetic capture: camera, light, lens, sensor and its faults."""
+"""The conditions of a synthetic capture: camera, light, exposure, lens and sensor."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Lens:
-    """How a lens treats the three colours.
+    """The aberrations of a lens for the three colours.
 
     Attributes:
-        shift: [N, 3, 2], by crop and colour, in mosaic pixels down and right.
-        magnification: [3], relative to 1.
-        blur: [3], standard deviation in mosaic pixels.
+        shift: Shifts down and right by crop and colour, in mosaic pixels, [N, 3, 2].
+        magnification: Magnification by colour; 1 for none, [3].
+        blur: Standard deviation of the blur by colour, in mosaic pixels, [3].
     """
 
     shift: NDArray[np.float32]
@@ -33,14 +33,14 @@ class Lens:
 
 @dataclass(frozen=True)
 class Sensor:
-    """How a sensor records light.
+    """The noise, quantisation and defects of a sensor.
 
     Attributes:
-        noise: on the normalised raw signal, before white balance.
-        levels: steps between black and white.
-        green_imbalance: factor on green of red rows; 1 for a good sensor.
-        defects: share of pixels that are hot; half as many are dead.
-        clips_black: whether values below black are recorded as black.
+        noise: Noise of the normalised raw signal, before white balance.
+        levels: Number of steps between black and white.
+        green_imbalance: Factor on green of red rows; 1 for a sensor without imbalance.
+        defects: Fraction of hot pixels; half as many pixels are dead.
+        clips_black: Whether values below black are recorded as black.
     """
 
     noise: NoiseModel
@@ -55,14 +55,14 @@ class Conditions:
     """The conditions that all crops of one synthetic capture share.
 
     Attributes:
-        camera_to_srgb: [3, 3], rows sum to 1.
-        gains: white balance (R, G, B), the smallest 1.
-        exposure: factor on linear light; above 1 clips highlights.
-        push: factor with which the picture is judged, at least 1; an underexposed capture is
-            judged as brightly as a well exposed one.
-        saturation: [N], factor on the distance from grey, by crop.
-        lens: None for a lens without fault.
-        sensor: noise and faults.
+        camera_to_srgb: Colour matrix [3, 3]; its rows sum to 1.
+        gains: White balance gains (R, G, B), the smallest 1.
+        exposure: Factor on linear light; a factor above 1 clips highlights.
+        push: Factor on the picture when the loss is computed, at least 1; it makes an underexposed
+            capture as bright as a well exposed one.
+        saturation: Factor on the distance from grey, by crop, [N].
+        lens: Aberrations of the lens; None for a perfect lens.
+        sensor: Noise and defects of the sensor.
     """
 
     camera_to_srgb: NDArray[np.float64]
@@ -77,18 +77,18 @@ class Conditions:
 def draw_conditions(rng: Rng, crops: int) -> Conditions:
     """Draw a random camera, light, exposure, lens and sensitivity.
 
-    One capture in four has no noise, one in four is underexposed by up to 4 EV, two in three have
-    a lens whose red and blue are shifted by up to 1.5 pixels or which blurs, one in five has hot
-    and dead pixels.
+    One capture in four has no noise. One in four is underexposed by up to 4 EV. Two in three have
+    a lens that shifts red and blue by up to 1.5 pixels or that blurs. One in five has hot and dead
+    pixels.
 
     Args:
-        rng: the source of randomness.
-        crops: how many crops the capture consists of.
+        rng: Random generator.
+        crops: Number of crops of the capture.
     """
     push = float(2 ** rng.uniform(0, 4)) if rng.random() < 0.25 else 1.0
     bright = float(np.exp(rng.normal(-0.1, 0.35)))
     saturated = rng.random() < 0.4
-    red, blue = np.maximum(rng.uniform(0.5, 2.6, 2), 1)  # a quarter each has gain 1
+    red, blue = np.maximum(rng.uniform(0.5, 2.6, 2), 1)  # about a quarter of each are 1
     return Conditions(
         camera_to_srgb=_camera(rng),
         gains=(float(red), 1.0, float(blue)),
@@ -103,7 +103,7 @@ def draw_conditions(rng: Rng, crops: int) -> Conditions:
 
 
 def _camera(rng: Rng) -> NDArray[np.float64]:
-    """A mixture of real cameras' matrices and sRGB's own."""
+    """Draw sRGB's own colour matrix or a mixture of it with those of real cameras."""
     if rng.random() < 0.35:
         return np.eye(3)
     mix = rng.dirichlet(np.full(len(CAMERAS_TO_SRGB) + 1, 0.7))
@@ -111,7 +111,7 @@ def _camera(rng: Rng) -> NDArray[np.float64]:
 
 
 def _lens(rng: Rng, crops: int) -> Lens:
-    """Red and blue shifted against green, in a direction that depends on the crop's place."""
+    """Draw a lens that shifts red and blue against green, with another direction for each crop."""
     amount = rng.uniform(0, 1.5) * (rng.random() < 0.8)
     angle = rng.uniform(0, 2 * np.pi, crops)
     radial = amount * rng.uniform(0.3, 1, crops) * np.stack([np.sin(angle), np.cos(angle)])
@@ -126,7 +126,11 @@ def _lens(rng: Rng, crops: int) -> Lens:
 
 
 def _sensor(rng: Rng) -> Sensor:
-    """Shot noise log-uniform from a large sensor's base ISO to beyond a small one's highest."""
+    """Draw a sensor.
+
+    Shot noise is log-uniform, from that of a large sensor at base ISO to more than that of a small
+    sensor at its highest ISO.
+    """
     noise = NoiseModel(0, 0)
     if rng.random() > 0.25:
         a = float(np.exp(rng.uniform(np.log(5e-5), np.log(2.5e-2))))

@@ -1,4 +1,4 @@
-"""A folder of photographs (PNG, JPEG or TIFF)."""
+"""The data set of the photographs in a folder (PNG, JPEG or TIFF)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
 class Options(DatasetOptions):
-    """Which photographs.
+    """Options that select photographs.
 
     Attributes:
-        folder: where they lie; subfolders are not searched.
-        licence: under which they may be used; it goes into the model card.
-        only: file stems to take; empty takes all.
-        exclude: file stems to leave out, for validation say.
+        folder: Folder of the photographs; subfolders are not searched.
+        licence: Licence of the photographs, which is written to the model card.
+        only: File stems to include; all if empty.
+        exclude: File stems to exclude, such as those of the validation set.
     """
 
     folder: Path
@@ -35,7 +35,7 @@ def load(options: Options) -> Pictures:
     """Read the photographs into memory, in order of their names.
 
     Raises:
-        InputError: no such folder, or a picture that cannot be read.
+        InputError: If the folder does not exist or a picture cannot be read.
     """
     if not options.folder.is_dir():
         raise InputError(f"{options.folder} is not a folder; give a folder of photographs")

@@ -1,4 +1,4 @@
-"""Pictures to synthesise captures from: what every picture data set gives, and mixing them."""
+"""Data sets of pictures, from which captures are synthesised, and mixtures of data sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RGB8 = NDArray[np.uint8]
 
 
 class DatasetOptions(BaseModel):
-    """Base of every data set's options: frozen, and an unknown key is an error."""
+    """Base class of the options of data sets; instances are frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,10 +29,10 @@ class Pictures:
     """Pictures in memory.
 
     Attributes:
-        name: of the data set, for the model card.
-        licence: under which they may be used.
-        pictures: each [H, W, 3], uint8, sRGB.
-        names: of the pictures, in the same order.
+        name: Name of the data set, for the model card.
+        licence: Licence of the pictures.
+        pictures: The pictures, each [H, W, 3], uint8, sRGB.
+        names: Names of the pictures, in the same order.
     """
 
     name: str
@@ -43,27 +43,27 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Several data sets with the share of crops that each gives.
+    """Several data sets and the share of crops from each.
 
     Attributes:
-        parts: the data sets.
-        shares: positive, sum 1.
+        parts: The data sets.
+        shares: Share of each data set, positive; the sum is 1.
     """
 
     parts: tuple[Pictures, ...]
     shares: tuple[float, ...]
 
     def draw(self, rng: np.random.Generator) -> RGB8:
-        """One picture: a data set by its share, then any of its pictures alike."""
+        """Draw a data set according to the shares, then one of its pictures uniformly."""
         part = self.parts[int(rng.choice(len(self.parts), p=self.shares))]
         return part.pictures[int(rng.integers(len(part.pictures)))]
 
 
 class Dataset(Protocol):
-    """A module of this folder, listed in `registry.DATASETS`.
+    """Interface of a data set's module, which `registry.DATASETS` lists.
 
     Attributes:
-        Options: a subclass of `DatasetOptions`.
+        Options: A subclass of `DatasetOptions`.
     """
 
     Options: type[Any]
@@ -72,7 +72,7 @@ class Dataset(Protocol):
         """Read or draw the pictures.
 
         Raises:
-            InputError: an option or a file cannot be used.
+            InputError: If an option or a file cannot be used.
         """
         ...
 
@@ -81,12 +81,12 @@ def load_pictures(dataset: str, options: Mapping[str, Any]) -> Pictures:
     """Load a registered data set of pictures.
 
     Args:
-        dataset: its registered name.
-        options: as its module's `Options` takes them.
+        dataset: Registered name of the data set.
+        options: Fields of the `Options` of the data set's module.
 
     Raises:
-        UnknownNameError: no such data set.
-        InputError: options that it does not take, or no picture found.
+        UnknownNameError: If no data set has this name.
+        InputError: If an option is not valid or the data set contains no picture.
     """
     module = cast(Dataset, DATASETS.load(dataset))
     try:
@@ -97,7 +97,7 @@ def load_pictures(dataset: str, options: Mapping[str, Any]) -> Pictures:
         raise InputError(f"data set {dataset}: {where}: {first['msg']}") from error
     pictures = module.load(chosen)
     if not pictures.pictures:
-        raise InputError(f"data set {dataset} with {dict(options)} holds no picture")
+        raise InputError(f"data set {dataset} with {dict(options)} contains no picture")
     return pictures
 
 
@@ -105,7 +105,7 @@ def load_mixture(parts: Sequence[tuple[str, float, Mapping[str, Any]]]) -> Mixtu
     """Load several data sets.
 
     Args:
-        parts: (data set, share, options); shares are positive and are scaled to sum 1.
+        parts: (data set, share, options) for each; shares are positive and are scaled to sum 1.
     """
     total = sum(share for _, share, _ in parts)
     return Mixture(

@@ -1,4 +1,4 @@
-"""Pictures drawn by rule: dead leaves, gradients, text and gratings. They need no download."""
+"""The data set of procedural pictures: dead leaves, gradients, text and gratings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Rng = np.random.Generator
 
 
 class Options(DatasetOptions):
-    """Which pictures.
+    """Options of the data set.
 
     Attributes:
-        count: how many; kinds take turns, dead leaves every second time.
-        size: height and width in pixels.
-        seed: the same seed gives the same pictures.
+        count: Number of pictures. The kinds alternate; every second picture is of dead leaves.
+        size: Height and width in pixels.
+        seed: Seed of the pictures; the same seed gives the same pictures.
     """
 
     count: int = Field(default=160, ge=1)
@@ -45,7 +45,7 @@ def load(options: Options) -> Pictures:
 
 
 def _colour(rng: Rng, n: int) -> NDArray[np.float64]:
-    """[n, 3] colours in 0..1: mostly muted, as in photographs, some strong."""
+    """Draw n colours [n, 3] in 0..1, most of them muted, as in photographs, and some strong."""
     grey = rng.beta(1.2, 1.2, (n, 1))
     spread = rng.exponential(0.12, (n, 1))
     return np.clip(grey + spread * rng.standard_normal((n, 3)), 0, 1)
@@ -56,7 +56,7 @@ def _to_bytes(picture: NDArray[np.floating]) -> RGB8:
 
 
 def _texture(size: int, rng: Rng) -> NDArray[np.float64]:
-    """[size, size] noise whose spectrum falls as 1/f^p, zero mean, unit deviation."""
+    """Draw noise [size, size] with a 1/f^p spectrum, zero mean and unit standard deviation."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
     frequency[0, 0] = np.inf
     phases = rng.standard_normal((size, size // 2 + 1, 2)) @ np.array([1, 1j])
@@ -65,20 +65,20 @@ def _texture(size: int, rng: Rng) -> NDArray[np.float64]:
 
 
 def dead_leaves(size: int, rng: Rng) -> RGB8:
-    """Discs and polygons with a power-law size that hide each other, some of them textured.
+    """Draw overlapping discs and polygons of power-law sizes, some of them textured.
 
     Args:
-        size: height and width in pixels.
-        rng: where the randomness comes from.
+        size: Height and width in pixels.
+        rng: Random generator.
 
     Returns:
-        [size, size, 3], uint8, sRGB.
+        sRGB picture [size, size, 3], uint8.
 
     Source: A. B. Lee, D. Mumford, J. Huang, Occlusion models for natural images, IJCV 41, 2001.
     """
-    fine = 2 * size  # drawn at twice the size, so that edges are not jagged
+    fine = 2 * size  # drawn at twice the size for smooth edges
     count = int(rng.integers(150, 1500))
-    # Radius with density r^-3 between the limits.
+    # The density of the radius r is proportional to r^-3 between the limits.
     low, high = rng.uniform(2, 12), fine / 3
     u = rng.random(count)
     radii = 1 / np.sqrt(1 / low**2 - u * (1 / low**2 - 1 / high**2))
@@ -107,14 +107,14 @@ def dead_leaves(size: int, rng: Rng) -> RGB8:
 
 
 def gradient(size: int, rng: Rng) -> RGB8:
-    """Smooth shading between four corner colours, with a soft band across.
+    """Draw smooth shading between four corner colours, with a soft band across it.
 
     Args:
-        size: height and width in pixels.
-        rng: where the randomness comes from.
+        size: Height and width in pixels.
+        rng: Random generator.
 
     Returns:
-        [size, size, 3], uint8, sRGB.
+        sRGB picture [size, size, 3], uint8.
     """
     corners = _colour(rng, 4).reshape(2, 2, 3)
     t = np.linspace(0, 1, size)
@@ -127,14 +127,14 @@ def gradient(size: int, rng: Rng) -> RGB8:
 
 
 def grating(size: int, rng: Rng) -> RGB8:
-    """A zone plate or a straight grating of two colours, up to the finest pitch.
+    """Draw a zone plate or a straight grating of two colours, with periods from about 2 pixels.
 
     Args:
-        size: height and width in pixels.
-        rng: where the randomness comes from.
+        size: Height and width in pixels.
+        rng: Random generator.
 
     Returns:
-        [size, size, 3], uint8, sRGB.
+        sRGB picture [size, size, 3], uint8.
     """
     y, x = np.mgrid[0:size, 0:size].astype(float)
     if rng.random() < 0.5:
@@ -151,14 +151,14 @@ def grating(size: int, rng: Rng) -> RGB8:
 
 
 def text(size: int, rng: Rng) -> RGB8:
-    """Lines of random characters in several sizes and colours on a plain or shaded ground.
+    """Draw lines of random characters in several sizes and colours on a plain or shaded ground.
 
     Args:
-        size: height and width in pixels.
-        rng: where the randomness comes from.
+        size: Height and width in pixels.
+        rng: Random generator.
 
     Returns:
-        [size, size, 3], uint8, sRGB.
+        sRGB picture [size, size, 3], uint8.
     """
     background, *inks = _colour(rng, 6)
     image = Image.fromarray(gradient(size, rng) if rng.random() < 0.3 else _plain(size, background))

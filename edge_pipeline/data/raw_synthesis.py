@@ -1,4 +1,4 @@
-"""Bayer captures synthesised from sRGB pictures: the camera's steps, run backwards, then noise."""
+"""Synthesise Bayer captures from sRGB pictures: invert the camera's steps, then add noise."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ __all__ = [
 
 Image = NDArray[np.float32]
 
-# XYZ (D65) to camera, times 10,000: the colour matrices that the makers' DNG files state for
-# cameras of different makers. They span how far real sensors' colours lie from sRGB.
+# XYZ (D65) to camera, times 10,000: colour matrices from DNG files of different manufacturers.
+# They cover the range in which the colours of real sensors differ from sRGB.
 _CAMERAS: tuple[tuple[int, ...], ...] = (
     (8139, -2171, -663, -8747, 16541, 2295, -1925, 2008, 8093),  # Nikon D700
     (4716, 603, -830, -7798, 15474, 2480, -1496, 1937, 6651),  # Canon EOS 5D Mark II
@@ -38,14 +38,14 @@ CAMERAS_TO_SRGB = np.stack(
 
 @dataclass(frozen=True)
 class Shot:
-    """How a synthetic capture is taken.
+    """The camera settings of a synthetic capture.
 
     Attributes:
-        camera_to_srgb: [3, 3], rows sum to 1.
-        gains: white balance (R, G, B), the smallest 1.
-        exposure: factor on linear light; above 1 clips highlights.
-        noise: on the normalised raw signal, before white balance.
-        levels: steps between black and white.
+        camera_to_srgb: Colour matrix [3, 3]; its rows sum to 1.
+        gains: White balance gains (R, G, B), the smallest 1.
+        exposure: Factor on linear light; a factor above 1 clips highlights.
+        noise: Noise of the normalised raw signal, before white balance.
+        levels: Number of steps between black and white.
     """
 
     camera_to_srgb: NDArray[np.float64]
@@ -57,12 +57,12 @@ class Shot:
 
 @dataclass(frozen=True)
 class SyntheticCapture:
-    """A synthetic capture and what a perfect development of it is.
+    """A synthetic capture and the picture that a perfect development would produce.
 
     Attributes:
-        packed: [4, H/2, W/2], normalised packed Bayer.
-        target: [3, H, W], clean linear camera RGB, white-balanced, 0..1.
-        camera_to_srgb: [3, 3].
+        packed: Normalised packed Bayer [4, H/2, W/2].
+        target: Clean linear camera RGB [3, H, W], white-balanced, 0 to 1.
+        camera_to_srgb: Colour matrix [3, 3].
     """
 
     packed: Image
@@ -71,14 +71,14 @@ class SyntheticCapture:
 
 
 def clean_camera_rgb(picture: NDArray[np.uint8], shot: Shot) -> Image:
-    """The scene as the camera's channels see it after white balance.
+    """Return the scene in camera RGB after white balance, without noise.
 
     Args:
-        picture: [H, W, 3], uint8, sRGB.
-        shot: its matrix and exposure are used.
+        picture: sRGB picture [H, W, 3], uint8.
+        shot: Camera settings, whose matrix and exposure are used.
 
     Returns:
-        [3, H, W], linear, clipped to 0..1.
+        Linear camera RGB [3, H, W], clipped to 0 to 1.
     """
     linear = srgb_decode(picture.astype(np.float32) / 255)
     to_camera = (np.linalg.inv(shot.camera_to_srgb) * shot.exposure).astype(np.float32)
@@ -87,16 +87,16 @@ def clean_camera_rgb(picture: NDArray[np.uint8], shot: Shot) -> Image:
 
 
 def mosaic_of(camera: Image, shot: Shot, rng: np.random.Generator) -> Image:
-    """What the sensor records: one colour a pixel, noise, clipping, quantisation.
+    """Return the mosaic that the sensor records, with noise, clipping and quantisation.
 
     Args:
-        camera: [3, H, W], from clean_camera_rgb; H and W even.
-        shot: its gains, noise and levels are used.
-        rng: of the noise.
+        camera: Output of `clean_camera_rgb` [3, H, W]; H and W are even.
+        shot: Camera settings, whose gains, noise and levels are used.
+        rng: Random generator of the noise.
 
     Returns:
-        [H, W], RGGB, 0 = black and 1 = white, before white balance; below 0 where noise goes
-        under black (a real sensor's black level lies above zero for that).
+        RGGB mosaic [H, W] before white balance, 0 for black and 1 for white. Noise around black can
+        be below 0, as in a real sensor, whose black level is above zero for this reason.
     """
     r, g, b = (plane / gain for plane, gain in zip(camera, shot.gains, strict=True))
     mosaic = np.array(g, np.float32)
@@ -109,12 +109,12 @@ def mosaic_of(camera: Image, shot: Shot, rng: np.random.Generator) -> Image:
 def synthesise(
     picture: NDArray[np.uint8], shot: Shot, rng: np.random.Generator
 ) -> SyntheticCapture:
-    """A capture of `picture`.
+    """Synthesise a capture of a picture.
 
     Args:
-        picture: [H, W, 3], uint8, sRGB; H and W even.
-        shot: how it is taken.
-        rng: of the noise.
+        picture: sRGB picture [H, W, 3], uint8; H and W are even.
+        shot: Camera settings.
+        rng: Random generator of the noise.
     """
     target = clean_camera_rgb(picture, shot)
     packed = pack(mosaic_of(target, shot, rng))
@@ -128,12 +128,12 @@ def synthesise(
 
 
 def augment(picture: NDArray[np.uint8], size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A square crop, flipped and turned at random.
+    """Return a random square crop, randomly flipped and rotated.
 
     Args:
-        picture: [H, W, 3]; sides shorter than `size` are extended by reflection.
-        size: height and width of the crop.
-        rng: where the randomness comes from.
+        picture: Picture [H, W, 3]; sides shorter than `size` are extended by reflection.
+        size: Height and width of the crop.
+        rng: Random generator.
     """
     short = [(0, max(0, size - side)) for side in picture.shape[:2]]
     if any(after for _, after in short):

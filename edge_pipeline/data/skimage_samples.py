@@ -1,4 +1,4 @@
-"""The public-domain and CC0 photographs that come inside the scikit-image package."""
+"""The data set of the public-domain and CC0 photographs in the scikit-image package."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from edge_pipeline.optional import require
 
 __all__ = ["Options", "load"]
 
-# Those whose docstring in skimage.data states CC0 or the public domain.
+# The photographs whose docstrings in skimage.data state CC0 or the public domain.
 _NAMES = ("astronaut", "chelsea", "coffee", "hubble_deep_field", "rocket")
 
 
 class Options(DatasetOptions):
-    """There is nothing to choose."""
+    """Options of the data set, of which there are none."""
 
 
 def load(options: Options) -> Pictures:
-    """Read the photographs; they are inside the wheel, nothing is fetched.
+    """Read the photographs from the installed package, without a download.
 
     Raises:
-        MissingExtraError: scikit-image is not installed.
+        MissingExtraError: If scikit-image is not installed.
     """
     del options
     data = require("skimage.data", "train", "the data set skimage_samples")

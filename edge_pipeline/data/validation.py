@@ -1,4 +1,4 @@
-"""PSNR in sRGB on synthetic captures of pictures that are not trained on."""
+"""Measure PSNR in sRGB on synthetic captures of validation pictures."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from edge_pipeline.raw.cfa import pack, unpack
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS, NoiseModel
 
-# Packed pixels; a multiple of the strides of networks, and beyond most of their reach.
+# In packed pixels: a multiple of the networks' strides, and larger than most of their halos.
 _MARGIN = 32
 
 __all__ = ["neutral_shot", "psnr_by_level", "psnr_db", "validation_sample"]
 
 
 def neutral_shot(noise: NoiseModel) -> Shot:
-    """How every measured capture is taken: by a sensor with sRGB's colours, in neutral light.
+    """Return the camera settings of validation captures: an sRGB sensor in neutral light.
 
-    Malvar's and Menon's demosaicing then score as in section 5 of `../shared/figures.md`, to a
-    tenth of a dB, so figures may be put beside those.
+    All validation captures share them, so PSNR values of different networks and of classical
+    demosaicing methods are comparable.
 
     Args:
-        noise: on the normalised raw signal.
+        noise: Noise of the normalised raw signal.
     """
     return Shot(np.eye(3), (1.0, 1.0, 1.0), 1.0, noise, 15500)
 
 
 def validation_sample(picture: NDArray[np.uint8], level: str, index: int) -> SyntheticCapture:
-    """A picture captured by the neutral sensor; the same call gives the same noise.
+    """Return a capture of a picture by the neutral sensor; the same call gives the same noise.
 
     Args:
-        picture: [H, W, 3], uint8, sRGB; what is over multiples of 32 is cut off.
-        level: of NOISE_LEVELS.
-        index: the picture's number, which the noise is drawn by.
+        picture: sRGB picture [H, W, 3], uint8; its sides are cropped to multiples of 32.
+        level: Name of a noise level in NOISE_LEVELS.
+        index: Number of the picture, the seed of the noise.
     """
     rng = np.random.default_rng([2021, index])
     height, width = picture.shape[0] // 32 * 32, picture.shape[1] // 32 * 32
@@ -47,11 +47,11 @@ def validation_sample(picture: NDArray[np.uint8], level: str, index: int) -> Syn
 
 
 def psnr_db(picture: NDArray[np.floating], reference: NDArray[np.floating]) -> float:
-    """Peak signal to noise ratio of two pictures in 0..1, in dB; 100 where they are equal.
+    """Return the peak signal-to-noise ratio of two pictures in dB; 100 if they are equal.
 
     Args:
-        picture: any shape.
-        reference: the same shape.
+        picture: Picture of any shape, 0 to 1.
+        reference: Picture of the same shape, 0 to 1.
     """
     mse = float(np.mean((picture.astype(np.float64) - reference) ** 2))
     return 100.0 if mse == 0 else float(-10 * np.log10(mse))
@@ -60,7 +60,7 @@ def psnr_db(picture: NDArray[np.floating], reference: NDArray[np.floating]) -> f
 def _with_margin(
     develop: Callable[[Tensor], Tensor], packed: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Develop [4, h, w] as `edge-pipeline develop` does, extended by reflection on all sides."""
+    """Develop [4, h, w], extended by reflection on all sides as in `edge-pipeline develop`."""
     grown = pack(np.pad(unpack(packed), 2 * _MARGIN, mode="reflect"))
     camera = develop(torch.from_numpy(grown)[None])[0].cpu().numpy()
     inner = slice(2 * _MARGIN, -2 * _MARGIN)
@@ -70,15 +70,15 @@ def _with_margin(
 def psnr_by_level(
     develop: Callable[[Tensor], Tensor], pictures: Pictures, levels: tuple[str, ...]
 ) -> dict[str, float]:
-    """Mean PSNR over pictures, in sRGB, for every noise level.
+    """Return the mean PSNR in sRGB over all pictures, for each noise level.
 
     Args:
-        develop: packed [1, 4, H, W] to linear camera RGB [1, 3, 2H, 2W].
-        pictures: to capture.
-        levels: of NOISE_LEVELS.
+        develop: Function from packed captures [1, 4, H, W] to linear camera RGB [1, 3, 2H, 2W].
+        pictures: Pictures from which captures are synthesised.
+        levels: Names of noise levels in NOISE_LEVELS.
 
     Returns:
-        dB by level.
+        PSNR in dB by noise level.
     """
     result = {}
     for level in levels:

@@ -1,3 +1,3 @@
-"""The networks of the papers, one file each."""
+"""The networks, one module each, and their costs and checkpoints."""
 
 __all__: list[str] = []

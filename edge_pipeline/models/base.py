@@ -1,4 +1,4 @@
-"""Networks by name: parse options, build with a seed."""
+"""Build registered networks by name, from parsed options and a seed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["ModelModule", "build_model", "fresh_model", "options_of"]
 
 Value = str | int | float | bool
 _MAX_SEED = 2**63 - 1
-# Whole numbers count channels and layers, except the sides of a picture.
+# Upper limits of integer options: of a count of channels or layers, and of a picture's side.
 _MOST, _LONGEST, _SIDES = 4096, 1 << 16, ("height", "width")
-# 2 GiB in float32.
+# Upper limit of a network's parameters: 2 GiB in float32.
 _MOST_PARAMETERS = 1 << 29
 
 
 class ModelModule(Protocol):
-    """A module of this folder, listed in `registry.MODELS`.
+    """Interface of a network's module, which `registry.MODELS` lists.
 
     Attributes:
-        Options: a frozen dataclass of numbers, booleans and literals, each with a default.
+        Options: Frozen dataclass of numbers, booleans, strings and literals, each with a default.
     """
 
     Options: type[Any]
 
     def build(self, options: Any, /) -> nn.Module:
-        """The network for `options`, a `models.network.Network`, with fresh weights."""
+        """Return the network for `options`, a `models.network.Network`, with fresh weights."""
         ...
 
 
@@ -44,30 +44,30 @@ def _module(name: str) -> ModelModule:
 def build_model(
     name: str, options: Mapping[str, Value] | None = None, *, seed: int = 0
 ) -> nn.Module:
-    """A registered network with fresh weights, in eval mode.
+    """Return a registered network with fresh weights, in eval mode.
 
     Args:
-        name: as in the registry.
-        options: some or all of the network's options; strings are parsed.
-        seed: two builds with the same seed have the same weights; torch's own generator is left
-            as it was. From 0 to 2**63 - 1.
+        name: Name of the network in the registry.
+        options: Some or all of the network's options; strings are parsed.
+        seed: Seed of the weights, 0 to 2**63 - 1. Two builds with the same seed have the same
+            weights. The state of torch's global generator does not change.
 
     Raises:
-        UnknownNameError: no such network.
-        InputError: no such option, a value that it cannot take, a seed out of range, or a network
-            that does not fit in memory.
+        UnknownNameError: If no network has this name.
+        InputError: If an option does not exist or cannot have its value, if the seed is out of
+            range, or if the network does not fit in memory.
     """
     if not 0 <= seed <= _MAX_SEED:
         raise InputError(f"the seed {seed} is out of range; give 0 to {_MAX_SEED}")
     module = _module(name)
     chosen = module.Options(**options_of(name, options or {}))
-    if torch.get_default_device().type != "meta":  # on which networks are only counted
+    if torch.get_default_device().type != "meta":  # the meta device allocates no memory
         _check_parameters(name, module, chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             model = module.build(chosen)
-        except RuntimeError as error:  # what torch raises where memory, or a count, runs out
+        except RuntimeError as error:  # torch's error if memory or an integer overflows
             raise InputError(
                 f"{name} with {_shown(chosen)} cannot be allocated on this machine; make it smaller"
             ) from error
@@ -75,17 +75,17 @@ def build_model(
 
 
 def _check_parameters(name: str, module: ModelModule, chosen: Any) -> None:
-    """Refuse a network that would fill the memory, before it does."""
+    """Raise InputError if the network has too many parameters, before memory is allocated."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         try:
             count = sum(parameter.numel() for parameter in module.build(chosen).parameters())
-        except RuntimeError:  # a tensor whose size overflows
+        except RuntimeError:  # the size of a tensor overflows
             count = None
     if count is None or count > _MOST_PARAMETERS:
         found = "more parameters than can be counted" if count is None else f"{count} parameters"
         raise InputError(
-            f"{name} with {_shown(chosen)} has {found}, and at most {_MOST_PARAMETERS} are taken; "
-            "make it smaller"
+            f"{name} with {_shown(chosen)} has {found}, and at most {_MOST_PARAMETERS} are "
+            "supported; make it smaller"
         )
 
 
@@ -96,12 +96,12 @@ def _shown(chosen: Any) -> str:
 def fresh_model(
     name: str, options: Mapping[str, Value] | None = None, *, seed: int = 0
 ) -> nn.Module:
-    """As `build_model`, with weights with which the output depends on the input.
+    """Return a registered network whose fresh weights make the output depend on the input.
 
-    For what is compiled, measured or shown without training; training begins with `build_model`,
-    whose weights are the published initialisation.
+    Use it to compile, measure or show an untrained network. Training starts from `build_model`,
+    which keeps the published initialisation.
 
-    Args and errors are those of `build_model`.
+    Arguments and errors are those of `build_model`.
     """
     model = build_model(name, options, seed=seed)
     if isinstance(model, Rescalable):
@@ -110,15 +110,15 @@ def fresh_model(
 
 
 def options_of(name: str, options: Mapping[str, Value]) -> dict[str, Any]:
-    """All options of a network, with types and defaults filled in; ready for JSON.
+    """Return all options of a network, parsed and completed with defaults, ready for JSON.
 
     Args:
-        name: as in the registry.
-        options: some or all of the network's options; strings are parsed.
+        name: Name of the network in the registry.
+        options: Some or all of the network's options; strings are parsed.
 
     Raises:
-        UnknownNameError: no such network.
-        InputError: no such option, or a value that it cannot take.
+        UnknownNameError: If no network has this name.
+        InputError: If an option does not exist or cannot have its value.
     """
     module = _module(name)
     hints = get_type_hints(module.Options)
@@ -130,7 +130,7 @@ def options_of(name: str, options: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def _parse(key: str, value: Value, hint: Any) -> Value:
-    """`value` as the type that `hint` says, or an InputError."""
+    """Return `value` converted to the type `hint`, or raise InputError."""
     if get_origin(hint) is Literal:
         allowed = get_args(hint)
         if value not in allowed:

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with the network's name, options and model card."""
+"""Checkpoints: safetensors files with a network's weights, name, options and model card."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _VERSION = "1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network at rest.
+    """The contents of a checkpoint file.
 
     Attributes:
-        model: its registered name.
-        options: all of its options.
-        state: parameters by name.
-        card: what the model is and gives, ready for JSON (see artifact.manifest.ModelCard).
-        sha256: of the file.
+        model: Registered name of the network.
+        options: All options of the network.
+        state: The network's parameters, by name.
+        card: The model card, ready for JSON (see artifact.provenance.ModelCard).
+        sha256: SHA-256 hash of the file.
     """
 
     model: str
@@ -40,10 +40,10 @@ class Checkpoint:
     sha256: str
 
     def build(self) -> nn.Module:
-        """The network with these weights, in eval mode.
+        """Return the network with these weights, in eval mode.
 
         Raises:
-            CheckpointError: the weights are those of another network.
+            CheckpointError: If the weights do not fit the network.
         """
         model = build_model(self.model, self.options)
         try:
@@ -66,17 +66,17 @@ def save_checkpoint(
     state: Mapping[str, Tensor],
     card: Mapping[str, Any],
 ) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Args:
-        path: ends in `.safetensors`.
-        model: registered name.
-        options: all or some options of the network.
-        state: parameters by name, as `state_dict` gives them.
-        card: the model card, ready for JSON.
+        path: Path of the file; it ends in `.safetensors`.
+        model: Registered name of the network.
+        options: Some or all of the network's options.
+        state: The network's parameters by name, as `state_dict` returns them.
+        card: The model card, ready for JSON.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: If the file cannot be written.
     """
     metadata = {
         "edge_pipeline.checkpoint": _VERSION,
@@ -92,8 +92,12 @@ def save_checkpoint(
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
+    Args:
+        path: Path of the file.
+
     Raises:
-        CheckpointError: there is no such file, it is damaged, or it is not one of ours.
+        CheckpointError: If the file does not exist, is damaged or was not written by
+            `save_checkpoint`.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} is not a file; give a checkpoint (.safetensors)")

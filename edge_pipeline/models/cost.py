@@ -1,7 +1,7 @@
-"""Parameters and multiply-accumulates of a network, layer by layer, without computing anything.
+"""Count the parameters and multiply-accumulates of a network's layers without computing values.
 
-The network runs on meta tensors, which have a shape and no memory, so the cost of a picture of
-any size is had in milliseconds. What is counted are convolutions and matrix products as torch
+The network runs on meta tensors, which have a shape but no memory, so the cost for a picture of
+any size is counted in milliseconds. Convolutions and matrix products are counted as torch
 dispatches them, so a convolution whose weights are computed at run time counts like any other.
 """
 
@@ -35,18 +35,18 @@ def cost_of_name(
     input_shape: tuple[int, ...] | None = None,
     fixed: Mapping[str, str | int | float | bool] | None = None,
 ) -> CostRecord:
-    """The cost of a registered network; it is never given memory for its weights.
+    """Return the cost of a registered network, without allocating memory for its weights.
 
     Args:
-        name: as in the registry.
-        options: some or all of its options.
-        input_shape: channels, height, width of its first input; the others' follow from it. The
-            network's own default when left out.
-        fixed: values by name, for parameters of the network's `forward` that are no inputs.
+        name: Name of the network in the registry.
+        options: Some or all of the network's options.
+        input_shape: Channels, height and width of the first input, from which the shapes of the
+            other inputs follow. None for the network's default size.
+        fixed: Values by name, for parameters of the network's `forward` that are not inputs.
 
     Raises:
-        UnknownNameError: no such network.
-        InputError: an option, the shape or a value is not what the network takes.
+        UnknownNameError: If no network has this name.
+        InputError: If the network does not support an option, the shape or a fixed value.
     """
     complete = options_of(name, options)
     with torch.device("meta"):
@@ -61,20 +61,20 @@ def cost_of(
     input_shape: tuple[int, ...],
     fixed: Mapping[str, str | int | float | bool] | None = None,
 ) -> Cost:
-    """The cost of one forward pass.
+    """Return the cost of one forward pass.
 
-    A layer belongs to the `predictor` if nothing that it computes depends on the inputs (a
-    hypernetwork of a fixed value), or if the network's filters can be had apart from their use
-    (by `predict_filters`) and the layer does not run in their use. A HyperConv's constant filter
-    counts with the convolution that it is part of.
+    A layer belongs to the `predictor` in two cases: if nothing that it computes depends on the
+    inputs (a hypernetwork of a fixed value), or if the network has `predict_filters` and
+    `apply_filters` and the layer does not run in `apply_filters`. A HyperConv's constant filter
+    counts with its convolution.
 
     Args:
-        model: on any device; it is left as it is.
-        input_shape: batch 1, channels, height, width of the first input.
-        fixed: values by name, for parameters of `forward` that are no inputs.
+        model: The network, on any device; it is not changed.
+        input_shape: Batch size 1, channels, height and width of the first input.
+        fixed: Values by name, for parameters of `forward` that are not inputs.
 
     Raises:
-        InputError: the network does not take this shape or a fixed value.
+        InputError: If the network does not support this shape or a fixed value.
     """
     _check_shape(model, input_shape)
     check_fixed(model, fixed or {})
@@ -92,7 +92,7 @@ def cost_of(
 
 
 def _without_memory(model: nn.Module) -> nn.Module:
-    """A copy all of whose parameters and buffers are shapes, so that it costs nothing."""
+    """Return a copy of `model` whose parameters and buffers are on the meta device."""
     memo: dict[int, Any] = {
         id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in model.parameters()
     }
@@ -101,7 +101,7 @@ def _without_memory(model: nn.Module) -> nn.Module:
 
 
 def _inputs(model: nn.Module, input_shape: tuple[int, ...]) -> list[Tensor]:
-    """A shape for each of the network's inputs; modules that name none have one."""
+    """Return a meta tensor per input of the network; a module without `inputs` has one input."""
     further = getattr(model, "inputs", ())[1:]
     shapes = [input_shape, *(port.shape(*input_shape[2:]) for port in further)]
     return [torch.empty(shape, device="meta") for shape in shapes]
@@ -110,7 +110,7 @@ def _inputs(model: nn.Module, input_shape: tuple[int, ...]) -> list[Tensor]:
 def _counts(
     shapes: Any, inputs: list[Tensor], fixed: Mapping[str, object]
 ) -> tuple[set[str], dict[str, _Count]]:
-    """The layers that run once filters or weights are given, and what every layer does."""
+    """Return the names of the layers outside the predictor, and the counts of all layers."""
     counts = _count(shapes, lambda: shapes(*inputs, **fixed), inputs)
     on_path = {name for name, count in counts.items() if count.of_inputs}
     if hasattr(shapes, "predict_filters") and hasattr(shapes, "apply_filters"):
@@ -124,7 +124,7 @@ def _text(shape: tuple[int, ...]) -> str:
 
 
 def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Refuse what the network says it does not take, before torch puts it in its words."""
+    """Raise InputError for a shape that the network states it does not support."""
     if len(input_shape) != 4 or input_shape[0] != 1:
         raise InputError(f"the shape {_text(input_shape)} must be 1 x channels x height x width")
     named = getattr(model, "inputs", ())
@@ -138,14 +138,14 @@ def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     for size in input_shape[2:]:
         if size % stride or size < minimum:
             raise InputError(
-                f"the input {_text(input_shape[1:])} has a side of {size}; the network takes "
-                f"multiples of {stride} from {minimum}"
+                f"the input {_text(input_shape[1:])} has a side of {size}; the network requires "
+                f"multiples of {stride} of at least {minimum}"
             )
 
 
 @dataclass
 class _Count:
-    """What one module did itself, its children apart, and whether any of it used an input."""
+    """The cost of one module without its children; `of_inputs` if it depends on an input."""
 
     op: str
     macs: int
@@ -156,7 +156,7 @@ class _Count:
 def _count(
     model: nn.Module, run: Callable[[], object], inputs: Sequence[Tensor]
 ) -> dict[str, _Count]:
-    """Call `run` and count what each module of `model` multiplies, in order of first use."""
+    """Call `run` and return the costs of the modules that multiply, in order of first use."""
     counts: dict[str, _Count] = {}
     with _tracked(model) as stack, _Counter(model, stack, counts, inputs):
         run()
@@ -165,7 +165,7 @@ def _count(
 
 @contextmanager
 def _tracked(model: nn.Module) -> Iterator[list[str]]:
-    """A stack of the names of the modules that are running, innermost last."""
+    """Maintain a stack of the names of the running modules, the innermost last."""
     stack: list[str] = [""]
     handles = []
     for name, module in model.named_modules():
@@ -188,7 +188,7 @@ def _drop(stack: list[str]) -> None:
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operator as it is dispatched and books its cost to the running module."""
+    """Dispatch mode that adds the cost of every operator to that of the running module."""
 
     def __init__(
         self,
@@ -231,12 +231,13 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _macs(packet: Any, args: tuple[Any, ...], result: Any) -> int:
-    """Multiply-accumulates of one operator, 0 for those that are not counted."""
+    """Return the multiply-accumulates of one operator, 0 for one that is not counted."""
     if packet is _ATEN.convolution:
         weight: Tensor = args[1]
         transposed: bool = args[6]
-        # A forward convolution does a filter a value of its output, [N, out, ...] with
-        # [out, in/groups, ...]; a transposed one does [in, out/groups, ...] a value of its input.
+        # Weights are [out, in/groups, ...], and [in, out/groups, ...] in a transposed convolution.
+        # A convolution applies one filter per value of its output [N, out, ...]; a transposed
+        # convolution applies one filter per value of its input.
         places = args[0].numel() if transposed else result.numel()
         return int(places * math.prod(weight.shape[1:]))
     first = {_ATEN.mm: 0, _ATEN.bmm: 0, _ATEN.addmm: 1, _ATEN.baddbmm: 1}.get(packet)
@@ -246,7 +247,7 @@ def _macs(packet: Any, args: tuple[Any, ...], result: Any) -> int:
 
 
 def _rows(model: nn.Module, counts: dict[str, _Count], on_path: set[str]) -> list[LayerCost]:
-    """A row a module that multiplies or holds parameters; a shared parameter counts once."""
+    """Return a row per module that multiplies or has parameters; a shared parameter counts once."""
     params: dict[str, int] = {}
     seen: set[int] = set()
     for name, module in model.named_modules():

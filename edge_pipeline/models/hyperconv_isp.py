@@ -1,4 +1,4 @@
-"""A camera ISP whose filters are computed from the capture: packed Bayer in, linear RGB out."""
+"""A camera ISP with filters computed from the capture: packed Bayer in, linear RGB out."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from edge_pipeline.models.network import Port
 
 __all__ = ["HyperConvIsp", "Options", "build"]
 
-# The correction's size follows Wiener's filter for detail of this deviation, and never vanishes.
+# The gain of the correction follows a Wiener filter for detail of this standard deviation; its
+# lower limit is above zero.
 _DETAIL, _MOST_GAIN, _LEAST_GAIN = 0.04, 2.0, 0.02
-# Of noise of variance a x + b^2, the coded deviation is sqrt(a) / 2. The offset that evens it out,
-# b^2 / a, is about this much times as large; the predictor changes it by a factor of at most e.
+# Noise of variance a x + b^2 has, after coding, the deviation sqrt(a) / 2. The offset that makes it
+# uniform, b^2 / a, is about this many times that deviation; the predictor scales it by 1/e to e.
 _OFFSET_PER_NOISE = 0.75
-# Detail is seen in units of the noise, of at least this deviation, times this factor.
+# Detail is divided by the noise deviation plus this minimum and multiplied by this factor.
 _LEAST_NOISE, _DETAIL_SCALE = 0.008, 0.25
-# Measured shifts are up to about 0.3; the predictor sees them as large as its other inputs.
+# Measured shifts are up to about 0.3; this scales them to the range of the other inputs of `mix`.
 _SHIFT_SCALE = 4.0
 
 
@@ -38,12 +39,12 @@ class Options:
     """The network's sizes.
 
     Attributes:
-        width: channels at a quarter of the mosaic's resolution.
-        coarse: channels at an eighth.
-        before: blocks before the coarse level, at a quarter.
-        within: blocks at the coarse level.
-        after: blocks after it, at a quarter.
-        n_basis: coefficients that the predictor computes.
+        width: Channels at a quarter of the mosaic's resolution.
+        coarse: Channels at the coarse level, an eighth of the mosaic's resolution.
+        before: Number of blocks at a quarter of the resolution, before the coarse level.
+        within: Number of blocks at the coarse level.
+        after: Number of blocks at a quarter of the resolution, after the coarse level.
+        n_basis: Number of coefficients that the predictor computes.
     """
 
     width: int = 64
@@ -60,12 +61,12 @@ class Options:
 
 
 def build(options: Options) -> HyperConvIsp:
-    """The network for `options`, with fresh weights from torch's generator."""
+    """Return the network for `options`, with fresh weights from torch's generator."""
     return HyperConvIsp(options)
 
 
 def _full_precision(x: Tensor) -> AbstractContextManager[object]:
-    """A context without autocast; nothing at all if autocast is off, as in an export."""
+    """Return a context that disables autocast; an empty one if autocast is off, as in an export."""
     device = x.device.type
     if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return nullcontext()
@@ -73,11 +74,11 @@ def _full_precision(x: Tensor) -> AbstractContextManager[object]:
 
 
 class Block(nn.Module):
-    """A residual block: x + narrow(relu(widen(depthwise(x)))), the latter two pointwise.
+    """A residual block: x + narrow(relu(widen(depthwise(x)))); `widen` and `narrow` are pointwise.
 
     Args:
-        channels: in, out and between.
-        n_basis: see BasisConv.
+        channels: Number of input, hidden and output channels.
+        n_basis: Number of coefficients; see BasisConv.
     """
 
     def __init__(self, channels: int, *, n_basis: int) -> None:
@@ -85,7 +86,7 @@ class Block(nn.Module):
         self.around = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.widen = BasisConv(channels, channels, 1, n_basis=n_basis)
         self.narrow = BasisConv(channels, channels, 1, n_basis=n_basis, scale=0.3)
-        with torch.no_grad():  # the pixel itself, and a little of its surroundings
+        with torch.no_grad():  # start near the identity
             nn.init.normal_(self.around.weight, std=0.1)
             self.around.weight[:, :, 1, 1] += 1
             nn.init.zeros_(self.around.bias)  # type: ignore[arg-type]
@@ -94,39 +95,41 @@ class Block(nn.Module):
         """Apply the block.
 
         Args:
-            x: [N, channels, H, W].
-            widen: filters of the first pointwise convolution.
-            narrow: filters of the second.
+            x: Feature maps [N, channels, H, W].
+            widen: Filters of the first pointwise convolution.
+            narrow: Filters of the second pointwise convolution.
         """
         result: Tensor = x + self.narrow(F.relu(self.widen(self.around(x), widen)), narrow)
         return result
 
 
 class HyperConvIsp(nn.Module):
-    """Demosaic along edges, then correct with filters that suit the capture's noise.
+    """A network that demosaics along edges, then corrects with filters that fit the noise.
 
-    A parameter-free directional demosaicing gives a first picture. A UNet at a quarter and an
-    eighth of the mosaic's resolution, where a convolution is cheapest, changes the gain of its
-    bands and adds a correction, in a coding that evens out the capture's own noise. It sees detail
-    in units of the noise, so that it treats equal ratios alike at all sensitivities. The filters of
-    its pointwise convolutions are mixtures, whose coefficients a small network computes from the
-    capture, its measured noise, and the measured shift of red and blue against green. The last
-    convolution is scaled by the noise: a clean capture is hardly corrected.
+    A directional demosaicing without parameters makes a first picture. A UNet at a quarter and an
+    eighth of the mosaic's resolution, where a convolution is cheapest, changes the gain of the
+    picture's bands and adds a correction, in a coding that makes the capture's noise uniform.
+    Its input detail is in units of the noise, so equal signal-to-noise ratios are treated alike at
+    all sensitivities. The filters of its pointwise convolutions are mixtures of learnt filters. A
+    filter predictor computes the mixture's coefficients from the capture, its measured noise, and
+    the measured shift of red and blue against green. The last convolution's filters scale with the
+    noise, so a clean capture is hardly corrected.
 
     Args:
-        options: see Options.
+        options: The network's sizes.
 
     Attributes:
-        stride: height and width of the packed input must be multiples of this.
-        min_size: the least height and width of the packed input.
-        scale: output pixels per packed pixel along an axis.
-        halo: how far, in packed pixels, an output pixel sees if the filters are given.
-        default_size: packed height and width to compile for.
-        free_sizes: one graph serves all sizes.
-        inputs: the packed capture.
-        outputs: the picture.
+        stride: Number of which height and width of the packed input must be multiples.
+        min_size: Smallest height and width of the packed input.
+        scale: Output pixels per packed pixel along an axis.
+        halo: Distance, in packed pixels, up to which input pixels affect an output pixel if the
+            filters are given.
+        default_size: Packed height and width to compile for.
+        free_sizes: Whether one graph supports all sizes.
+        inputs: The packed capture.
+        outputs: The picture.
 
-    Source: papers/002 (filters predicted from the capture); arXiv 2601.00703 (work at reduced
+    Source: [HyperConvISP] (filters predicted from the capture); arXiv 2601.00703 (work at reduced
     resolution); arXiv 2009.06205 (learn the residual of a strong classical method); Y. Wang et al.,
     Practical deep raw image denoising on mobile devices, ECCV 2020, section 3 (normalise by the
     noise).
@@ -168,7 +171,7 @@ class HyperConvIsp(nn.Module):
             nn.ReLU(),
         )
         self.mix = nn.Sequential(nn.Linear(2 * 48 + 2 * 4 + 2, 64), nn.ReLU(), nn.Linear(64, k + 1))
-        # A filter of 4 x 4 packed pixels, every second one: 2 x 2 cells of 4 x 4 mosaic pixels.
+        # 4 x 4 packed pixels with stride 2: each filter covers 2 x 2 cells of 4 x 4 mosaic pixels.
         self.enter = nn.Conv2d(4 + 4 + 2 + 1, width, 4, stride=2, padding=1)
         self.down = nn.Conv2d(width, coarse, 2, stride=2)
 
@@ -189,19 +192,19 @@ class HyperConvIsp(nn.Module):
         """Predict the filters of every sample and apply them.
 
         Args:
-            x: [N, 4, H, W], normalised packed Bayer, about 0..1; H and W multiples of 4 and at
-                least 20.
+            x: Normalised packed Bayer [N, 4, H, W], about 0 to 1; H and W are multiples of 4 and
+                at least 20.
 
         Returns:
-            [N, 3, 2H, 2W], linear camera RGB.
+            Linear camera RGB [N, 3, 2H, 2W].
         """
         return self.apply_filters(x, self.predict_filters(x))
 
     def predict_filters(self, x: Tensor) -> dict[str, Tensor]:
-        """The filters by name, the coding's offset and the scale of detail.
+        """Return the filters, the offset of the coding and the scale of detail, by name.
 
         Args:
-            x: as for forward.
+            x: Packed capture, as for `forward`.
 
         Returns:
             `LAYER.weight` [N, out, in, f, f], `LAYER.bias` [N, out], `coding.offset` [N] and
@@ -229,11 +232,11 @@ class HyperConvIsp(nn.Module):
         return predicted
 
     def apply_filters(self, x: Tensor, filters: Mapping[str, Tensor]) -> Tensor:
-        """The picture, with given filters.
+        """Return the picture [N, 3, 2H, 2W] for given filters.
 
         Args:
-            x: as for forward.
-            filters: as predict_filters gives them, for as many samples, or one set for all.
+            x: Packed capture, as for `forward`.
+            filters: Output of `predict_filters` for N samples, or for one sample to use for all.
         """
 
         def of(name: str) -> Filters:

@@ -1,4 +1,4 @@
-"""The HyperConv UNet: packed Bayer in, RGB of twice the size out (papers/002, Table 6)."""
+"""The HyperConv UNet: packed Bayer in, RGB of twice the size out ([HyperConvISP], Table 6)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["HyperConvUNet", "Options", "build"]
 
 @dataclass(frozen=True)
 class Options:
-    """What the network can be built with.
+    """Options of the network.
 
     Attributes:
-        in_channels: channels of the packed capture; 4 for Bayer.
-        out_channels: channels of the picture.
-        n_fwd: feature maps of the forward network, even.
-        n_embed: feature maps of the first layer of an embedding network, even.
-        n_hid: hidden width of the filter predictors at full scale, even.
-        hyper: False gives the ablation with ordinary convolutions.
-        head: `published` samples up bilinearly, then convolves; `shuffle` convolves at packed
-            resolution to four times the channels and moves them to space.
+        in_channels: Channels of the packed capture; 4 for Bayer.
+        out_channels: Channels of the picture.
+        n_fwd: Feature maps of the forward network, an even number.
+        n_embed: Feature maps of the first layer of an embedding network, an even number.
+        n_hid: Hidden width of the filter predictors at full scale, an even number.
+        hyper: Whether filters are predicted; False builds the ablation with ordinary convolutions.
+        head: `published` upsamples bilinearly, then convolves; `shuffle` convolves at packed
+            resolution to four times the channels, then rearranges channels into pixels.
     """
 
     in_channels: int = 4
@@ -55,12 +55,12 @@ class Options:
 
 
 def build(options: Options) -> HyperConvUNet:
-    """The network for `options`, with fresh weights from torch's generator."""
+    """Return the network for `options`, with fresh weights from torch's generator."""
     return HyperConvUNet(options)
 
 
 def _embedding(channels: list[int], pools: list[int], *, stride: int = 1) -> nn.Sequential:
-    """3x3 convolutions with max pooling and GELU between them; `stride` is the first one's."""
+    """Return 3x3 convolutions, the first with `stride`, with max pooling and GELU between them."""
     layers: list[nn.Module] = []
     for i, (n_in, n_out) in enumerate(itertools.pairwise(channels)):
         if i:
@@ -85,23 +85,24 @@ def _picture(channels: int) -> Port:
 
 
 class HyperConvUNet(nn.Module):
-    """A UNet all of whose convolutions are HyperConvs, fed by four embedding networks.
+    """A UNet of HyperConvs whose filters are predicted from four embedding networks.
 
     Args:
-        options: see Options.
+        options: Options of the network.
 
     Attributes:
-        stride: height and width of the input must be multiples of this.
-        min_size: and at least this, so that the coarsest embedding is not empty.
-        scale: output pixels per input pixel along an axis.
-        default_size: packed height and width to compile for.
-        free_sizes: one graph serves all sizes.
-        inputs: the packed capture.
-        outputs: the picture.
-        halo: how far, in input pixels, an output pixel sees when the filters are given; None for
-            the published head, whose aligned corners make every pixel depend on the whole size.
+        stride: Number of which height and width of the input must be multiples.
+        min_size: Smallest height and width; below it the coarsest embedding would be empty.
+        scale: Output pixels per input pixel along an axis.
+        default_size: Packed height and width to compile for.
+        free_sizes: Whether one graph supports all sizes.
+        inputs: The packed capture.
+        outputs: The picture.
+        halo: Distance, in input pixels, up to which input pixels affect an output pixel if the
+            filters are given; None for the published head, which aligns corners, so that every
+            output pixel depends on the size of the input.
 
-    Source: papers/002, Table 6 and figures 7 and 8.
+    Source: [HyperConvISP], Table 6 and Figures 7 and 8.
     """
 
     stride = 16
@@ -149,11 +150,11 @@ class HyperConvUNet(nn.Module):
         """Predict the filters of every sample and apply them.
 
         Args:
-            x: [N, in_channels, H, W], normalised packed Bayer, about 0..1; H and W multiples of 16
-                and at least 32.
+            x: Normalised packed Bayer [N, in_channels, H, W], about 0 to 1; H and W are multiples
+                of 16 and at least 32.
 
         Returns:
-            [N, out_channels, 2H, 2W].
+            The picture [N, out_channels, 2H, 2W].
         """
         if self.head is not None:
             x = compress(x)
@@ -183,22 +184,23 @@ class HyperConvUNet(nn.Module):
         return F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=self.head is None)
 
     def predict_filters(self, x: Tensor) -> dict[str, Tensor]:
-        """The filters alone, by name: `LAYER.weight` [N, out, in, 3, 3], `LAYER.bias` [N, out].
+        """Return the predicted filters by name.
 
         Args:
-            x: as for forward.
+            x: Packed capture, as for `forward`.
 
         Returns:
-            In call order; empty for the ablation, which has none.
+            `LAYER.weight` [N, out, in, 3, 3] and `LAYER.bias` [N, out] of each layer, in call
+            order; an empty dict for the ablation, which predicts no filters.
         """
         return given_filters.predict_filters(self, x)
 
     def apply_filters(self, x: Tensor, filters: Mapping[str, Tensor]) -> Tensor:
-        """Forward with given filters; the embedding networks and predictors do not run.
+        """Return the picture for given filters, without the embedding networks and predictors.
 
         Args:
-            x: as for forward.
-            filters: as predict_filters gives them, for as many samples.
+            x: Packed capture, as for `forward`.
+            filters: Output of `predict_filters` for as many samples.
         """
         embeddings = (self.embed, self.embed2, self.embed4, self.embed8)
         return given_filters.apply_filters(self, x, filters, embeddings=embeddings)

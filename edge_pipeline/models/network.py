@@ -1,4 +1,4 @@
-"""What a network says of itself: its tensors, the sizes it takes, where its weights are from."""
+"""The interface of a network: its inputs and outputs, supported sizes and fixed parameters."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Network", "Port", "Rescalable", "check_fixed", "free_parameters"]
 
 @dataclass(frozen=True)
 class Port:
-    """A tensor that a network takes or gives: [N, channels, H * times / per, W * times / per].
+    """An input or output of a network: [N, channels, H * times / per, W * times / per].
 
     H and W are the height and width of the network's first input.
 
     Attributes:
-        name: in the manifest, `image` or `packed` or `logits`.
-        channels: how many.
-        meaning: a clause for the manifest.
-        space: what the values are, in the manifest's words (`artifact.schema.Space`).
-        range: what the values usually span.
-        times: rows of this tensor per row of the first input.
-        per: rows of the first input per row of this tensor.
-        fixed: the shape of a tensor that does not follow the first input's size, or is no map.
+        name: Name of the tensor in the manifest, such as `image`, `packed` or `logits`.
+        channels: Number of channels.
+        meaning: Clause that describes the tensor in the manifest.
+        space: Kind of values, a member of `artifact.schema.Space`.
+        range: Usual range of the values.
+        times: Rows of this tensor per row of the first input.
+        per: Rows of the first input per row of this tensor.
+        fixed: Shape of a tensor that is not a map or does not follow the first input's size.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Port:
 
     @classmethod
     def of_unknown(cls, name: str, shape: tuple[int, ...] | None = None) -> Port:
-        """The port of a tensor of which nothing but its shape is known."""
+        """Return the port of a tensor of which only the name and perhaps the shape are known."""
         channels = shape[1] if shape is not None and len(shape) > 1 else 1
         return cls(name, channels, "not described", "features", fixed=shape)
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
-        """The shape of one sample if the first input is `height` x `width`."""
+        """Return the shape of one sample if the first input is `height` x `width`."""
         if self.fixed is not None:
             return self.fixed
         rows, columns = (side * self.times // self.per for side in (height, width))
@@ -55,21 +55,21 @@ class Port:
 
 
 class Network(Protocol):
-    """What the compiler and the cost counter ask of any network.
+    """The interface of a network that the compiler and the cost counter use.
 
-    Its `forward` takes the inputs in order. Further parameters, such as a number that sets the
-    cost, get values from the user (`--fix NAME=VALUE`), which `forward` reads as Python values.
+    `forward` takes the inputs in order. The user sets its further parameters, such as a number
+    that controls the cost, by `--fix NAME=VALUE`; `forward` receives them as Python values.
 
     Attributes:
-        inputs: in call order; the first one's H and W are the network's size.
-        outputs: in order; a network of one output gives a tensor, of several a tuple.
-        stride: H and W are multiples of it.
-        min_size: and at least this.
-        halo: how far an output pixel sees, in pixels of the first input; None where there is no
-            limit or it depends on the whole size.
-        scale: output pixels per pixel of the first input along an axis.
-        default_size: height and width to compile for where none is asked for.
-        free_sizes: whether one graph may serve all sizes.
+        inputs: Inputs in call order; H and W of the first one are the network's size.
+        outputs: Outputs in order; `forward` returns one output as a tensor, several as a tuple.
+        stride: Number of which H and W must be multiples.
+        min_size: Smallest supported H and W.
+        halo: Distance, in pixels of the first input, up to which input pixels affect an output
+            pixel; None if it is unlimited or depends on the size of the input.
+        scale: Output pixels per pixel of the first input along an axis.
+        default_size: Height and width to compile for if the user requests none.
+        free_sizes: Whether one graph supports all sizes.
     """
 
     inputs: tuple[Port, ...]
@@ -83,14 +83,14 @@ class Network(Protocol):
 
 
 def free_parameters(module: nn.Module, fixed: Mapping[str, object]) -> list[inspect.Parameter]:
-    """The parameters of a module's `forward` that have no fixed value, in order.
+    """Return the parameters of a module's `forward` that have no fixed value, in order.
 
     Args:
-        module: any module.
-        fixed: values by name.
+        module: Any module.
+        fixed: Fixed values by parameter name.
 
     Raises:
-        InputError: `forward` has no parameter of a name in `fixed`.
+        InputError: If `forward` has no parameter of a name in `fixed`.
     """
     found = inspect.signature(module.forward).parameters
     for name in fixed:
@@ -103,14 +103,14 @@ def free_parameters(module: nn.Module, fixed: Mapping[str, object]) -> list[insp
 
 
 def check_fixed(module: nn.Module, fixed: Mapping[str, object]) -> None:
-    """Refuse fixed values that leave `forward` with other parameters than its stated inputs.
+    """Check that the parameters of `forward` without a fixed value are exactly its inputs.
 
     Args:
-        module: may state its `inputs`; otherwise it has one.
-        fixed: values by name.
+        module: Any module; a module without the attribute `inputs` has one input.
+        fixed: Fixed values by parameter name.
 
     Raises:
-        InputError: a parameter has no value, or an input has one.
+        InputError: If a parameter that is not an input has no value, or an input has a fixed one.
     """
     name, stated = type(module).__name__, len(getattr(module, "inputs", (None,)))
     left = [p for p in free_parameters(module, fixed) if p.kind is not p.VAR_KEYWORD]
@@ -126,7 +126,7 @@ def check_fixed(module: nn.Module, fixed: Mapping[str, object]) -> None:
 
 @runtime_checkable
 class Rescalable(Protocol):
-    """A network whose published initialisation leaves an output that ignores the input."""
+    """A network whose output hardly depends on the input under its published initialisation."""
 
     def let_through(self) -> None:
         """Rescale fresh weights so that the output depends on the input."""

@@ -1,4 +1,4 @@
-"""The meta block of HyperSeg: an inverted residual whose weights differ from patch to patch."""
+"""The meta block of HyperSeg: an inverted residual block with separate weights per patch."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ __all__ = ["Options", "OrdinaryBlock", "PatchwiseBlock", "build"]
 
 @dataclass(frozen=True)
 class Options:
-    """What the block can be built with.
+    """Options of the block.
 
     Attributes:
-        in_channels: channels in.
-        out_channels: channels out; the input is added to the output where they are as many.
-        signal_channels: length of a patch's signal vector, a multiple of groups.
-        expand: hidden channels per channel in; with kernel 1 there are none.
-        kernel: 3 for the whole block; 1 for the one of small patches, which is its first
-            convolution alone.
-        patch: height and width of a patch in pixels; at least 2 with kernel 3.
-        groups: channel groups of the weight mapper.
-        halo: where the border pixels of a patch's neighbours come from. `block`: the block's
-            input is padded and cut into overlapping patches once, and each patch computes the
-            hidden pixels of its halo with its own weights, as the published implementation does
-            from its version 1.0 on. `layer`: each convolution is padded and cut for itself, so a
-            halo's hidden pixels are the neighbour's, computed with the neighbour's weights, as
-            section 3.3 of the paper reads.
-        hyper: False gives the same layers with ordinary weights, one set for the whole map, and
-            padding by zeros; it takes no signal.
+        in_channels: Number of input channels.
+        out_channels: Number of output channels; if it equals `in_channels`, the block adds its
+            input to its output.
+        signal_channels: Length of a patch's signal vector, a multiple of `groups`.
+        expand: Hidden channels per input channel; unused with kernel 1.
+        kernel: 3 for the whole block; 1 for the block of small patches, which consists of the
+            first convolution only.
+        patch: Height and width of a patch in pixels; at least 2 with kernel 3.
+        groups: Channel groups of the weight mapper.
+        halo: How the border pixels of a patch's neighbours are computed. With `block`, the
+            block's input is padded and cut into overlapping patches once, and each patch computes
+            the hidden pixels of its halo with its own weights, as the published implementation
+            does from version 1.0. With `layer`, the input of each convolution is padded and cut
+            separately, so the hidden pixels of a halo are computed with the neighbour's weights,
+            as in section 3.3 of the paper.
+        hyper: Whether weights are computed per patch; False builds the same layers with one set of
+            ordinary weights for the whole map, zero padding and no signal input.
     """
 
     in_channels: int = 32
@@ -63,12 +64,12 @@ class Options:
 
 
 def build(options: Options) -> PatchwiseBlock | OrdinaryBlock:
-    """The block for `options`, with fresh weights from torch's generator."""
+    """Return the block for `options`, with fresh weights from torch's generator."""
     return PatchwiseBlock(options) if options.hyper else OrdinaryBlock(options)
 
 
 class _Block(nn.Module):
-    """What both kinds of block say of themselves, and their normalisations."""
+    """Base class of both blocks: their attributes and normalisation layers."""
 
     scale = 1
     free_sizes = False
@@ -93,10 +94,10 @@ class _Block(nn.Module):
 
 
 class OrdinaryBlock(_Block):
-    """The block's layers with ordinary weights, to compare with.
+    """The block's layers with ordinary weights, for comparison.
 
     Args:
-        options: see Options; those of patches and signals do nothing.
+        options: Options of the block; those of patches and signals have no effect.
     """
 
     def __init__(self, options: Options) -> None:
@@ -108,7 +109,7 @@ class OrdinaryBlock(_Block):
             self.pw2 = nn.Conv2d(hidden, n_out, 1, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[N, in_channels, H, W] -> [N, out_channels, H, W]."""
+        """Return the output [N, out_channels, H, W] for features [N, in_channels, H, W]."""
         if not self.whole:
             return F.relu(self.bn1(self.pw1(features)))
         hidden = F.relu6(self.bn1(self.pw1(features)))
@@ -117,27 +118,28 @@ class OrdinaryBlock(_Block):
 
 
 class PatchwiseBlock(_Block):
-    """Point-wise, depth-wise and point-wise convolution with weights from a signal, patch by patch.
+    """Pointwise, depthwise and pointwise convolutions; a signal determines each patch's weights.
 
-    Each is followed by batch normalisation, the first two by ReLU6 too. The normalisation's scale
-    can be folded into the weight mapper and its shift be added after the convolution (papers/001,
-    appendix E): the mapper's rows of one output channel are neighbours.
+    Batch normalisation follows each convolution, and ReLU6 the first two. The normalisation's
+    scale can be folded into the weight mapper, and its shift added after the convolution
+    ([HyperSeg], appendix E), because the mapper's rows of one output channel are adjacent.
 
     Args:
-        options: see Options.
+        options: Options of the block.
 
     Attributes:
-        stride: height and width of the features are multiples of the patch.
-        min_size: and at least one.
-        scale: output pixels per input pixel along an axis.
+        stride: Side of a patch; height and width of the features must be multiples of it.
+        min_size: Smallest height and width of the features: one patch.
+        scale: Output pixels per input pixel along an axis.
         default_size: 8 x 8 patches; 0.65 GFLOP with the default options (0.61 with `layer`).
-        free_sizes: False, since the number of patches is the number of channel groups.
-        halo: how far an output pixel sees in the features; of the signal it sees its patch's.
-        inputs: features, and a signal vector a patch (`OrdinaryBlock`: features).
-        outputs: features of the same height and width.
+        free_sizes: False, because the number of channel groups depends on the number of patches.
+        halo: Distance up to which features affect an output pixel; of the signal, only the vector
+            of the pixel's own patch does.
+        inputs: Features, and one signal vector per patch (`OrdinaryBlock`: features only).
+        outputs: Features of the same height and width.
 
-    Source: papers/001, section 3.2 and figure 3; `kernel=1` and its plain ReLU, the published
-    implementation's `hyperseg_v1_0.py`.
+    Source: [HyperSeg], section 3.2 and Figure 3; for `kernel=1` and its plain ReLU,
+    `hyperseg_v1_0.py` of the published implementation.
     """
 
     def __init__(self, options: Options) -> None:
@@ -146,7 +148,7 @@ class PatchwiseBlock(_Block):
         signal = Port(
             "signal",
             options.signal_channels,
-            "what each patch's weights are computed from",
+            "one vector per patch, from which its weights are computed",
             "features",
             per=options.patch,
         )
@@ -160,14 +162,14 @@ class PatchwiseBlock(_Block):
         self.mapper = WeightMapper(options.signal_channels, layers, options.groups)
 
     def forward(self, features: Tensor, signal: Tensor) -> Tensor:
-        """The block's maps.
+        """Compute the weights of every patch and apply the block.
 
         Args:
-            features: [N, in_channels, H, W]; H and W multiples of the patch.
-            signal: [N, signal_channels, H / patch, W / patch].
+            features: Feature maps [N, in_channels, H, W]; H and W are multiples of the patch.
+            signal: Signal vectors [N, signal_channels, H / patch, W / patch].
 
         Returns:
-            [N, out_channels, H, W].
+            Feature maps [N, out_channels, H, W].
         """
         grid = (signal.shape[2], signal.shape[3])
         weights = self.mapper(signal)

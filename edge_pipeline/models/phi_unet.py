@@ -1,9 +1,9 @@
-"""The UNet whose maps shrink by any factor phi a level, with weights computed from phi.
+"""The UNet whose maps shrink by any factor phi per level, with weights computed from phi.
 
-What the paper leaves open is settled as follows. Sizes: its text rounds to the nearest integer,
-its tables come out with the floor alone, never below one pixel. Interpolation: it says bilinear
-and nothing of corners, so torch's default stands (`align_corners` False). Padding: zeros, so that
-a convolution keeps its map's size.
+Choices that the paper leaves open: Sizes are rounded down, to at least one pixel; the paper's text
+rounds to the nearest integer, but only rounding down reproduces its tables. Interpolation is
+bilinear with torch's default `align_corners=False`, because the paper does not mention corners.
+Convolutions pad with zeros and keep the size of their maps.
 """
 
 from __future__ import annotations
@@ -23,31 +23,32 @@ from edge_pipeline.models.network import Port
 
 __all__ = ["Options", "PhiUNet", "build", "sizes_of"]
 
-# torch's own default, which the paper does not change.
+# Negative slope of LeakyReLU: torch's default, which the paper does not change.
 _SLOPE = 0.01
 
-# 90 * 0.7 is 62.99999999999999 in binary and 63 on paper. No product of a size below 2**16 and a
-# phi of up to four decimals comes this near an integer without being one.
+# 90 * 0.7 is 62.99999999999999 in floating point, but 63 exactly. A product of a size below 2**16
+# and a phi of up to four decimals that is this close to an integer is that integer.
 _BINARY_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the network can be built with.
+    """Options of the network.
 
     Attributes:
-        in_channels: channels of the picture.
-        out_channels: classes, or 1 for foreground against background.
-        encoder: channels of each encoder stage from fine to coarse, as `16-32-64`.
-        decoder: channels of each decoder stage from coarse to fine; one fewer than the encoder.
-        hidden1: width of the hypernetwork's first hidden layer.
-        hidden2: and of the second.
-        hyper: False gives the paper's baseline, ordinary weights for one phi.
-        phi_min: lowest phi of training, at least 0.
-        phi_max: highest, at most 1.
-        height: rows to compile for where no size is asked for.
-        width: columns.
-        align_corners: whether interpolation maps corners to corners.
+        in_channels: Channels of the picture.
+        out_channels: Number of classes, or 1 for foreground against background.
+        encoder: Channels of each encoder stage from fine to coarse, such as `16-32-64`.
+        decoder: Channels of each decoder stage from coarse to fine; one stage fewer than `encoder`.
+        hidden1: Width of the hypernetwork's first hidden layer.
+        hidden2: Width of the hypernetwork's second hidden layer.
+        hyper: Whether a hypernetwork computes the weights; False builds the paper's baseline with
+            ordinary weights for one phi.
+        phi_min: Lowest phi of training, at least 0.
+        phi_max: Highest phi of training, at most 1.
+        height: Height to compile for if the user requests no size.
+        width: Width to compile for if the user requests no size.
+        align_corners: Whether interpolation maps corners to corners.
     """
 
     in_channels: int = 3
@@ -69,33 +70,33 @@ class Options:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.phi_min <= self.phi_max <= 1:
             raise InputError(
-                f"phi_min={self.phi_min} and phi_max={self.phi_max} must be within 0 to 1, "
-                "in this order"
+                f"phi_min={self.phi_min} and phi_max={self.phi_max} must be from 0 to 1, and "
+                "phi_min must not exceed phi_max"
             )
         encoder, decoder = self.widths("encoder"), self.widths("decoder")
         if len(decoder) != len(encoder) - 1:
             raise InputError(
                 f"decoder={self.decoder} has {len(decoder)} stages, and the {len(encoder)} of "
-                f"encoder={self.encoder} need {len(encoder) - 1}"
+                f"encoder={self.encoder} need {len(encoder) - 1} decoder stages"
             )
 
     def widths(self, name: str) -> tuple[int, ...]:
-        """The channels that the option `name` (`encoder` or `decoder`) lists.
+        """Return the channels that the option `name` (`encoder` or `decoder`) lists.
 
         Raises:
-            InputError: it is no list of numbers of at least 1, or empty for the encoder.
+            InputError: If the option is not a list of numbers from 1, or if `encoder` is empty.
         """
         text: str = getattr(self, name)
         parts = text.split("-") if text else []
         if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-            raise InputError(f"{name}={text} must be channels from 1, as in 16-32-64")
+            raise InputError(f"{name}={text} must be channels of at least 1, as in 16-32-64")
         if name == "encoder" and not parts:
-            raise InputError("encoder is empty; give the channels of a stage at least, as in 16")
+            raise InputError("encoder is empty; give the channels of at least one stage, as in 16")
         return tuple(int(part) for part in parts)
 
 
 class _Shape(NamedTuple):
-    """A convolution's channels in and out, and its kernel's side."""
+    """The input and output channels of a convolution, and the side of its kernel."""
 
     n_in: int
     n_out: int
@@ -103,18 +104,18 @@ class _Shape(NamedTuple):
 
 
 def build(options: Options) -> PhiUNet:
-    """The network for `options`, with fresh weights from torch's generator."""
+    """Return the network for `options`, with fresh weights from torch's generator."""
     return PhiUNet(options)
 
 
 def sizes_of(height: int, width: int, phi: float, levels: int) -> list[tuple[int, int]]:
-    """Height and width of each level's maps, fine to coarse: floor(previous * phi), at least 1.
+    """Return height and width of each level, fine to coarse: floor(previous * phi), at least 1.
 
     Args:
-        height: of the first level, at least 1.
-        width: of the first level, at least 1.
-        phi: the rescaling factor, 0 to 1.
-        levels: how many, at least 1.
+        height: Height of the first level, at least 1.
+        width: Width of the first level, at least 1.
+        phi: Rescaling factor, 0 to 1.
+        levels: Number of levels, at least 1.
     """
     sizes = [(height, width)]
     while len(sizes) < levels:
@@ -124,7 +125,7 @@ def sizes_of(height: int, width: int, phi: float, levels: int) -> list[tuple[int
 
 
 class _Convolution(nn.Module):
-    """A convolution with weights of its own, or one that is given its weights at each call."""
+    """A convolution with its own weights or, if `given`, with weights passed at each call."""
 
     def __init__(self, shape: _Shape, *, given: bool) -> None:
         super().__init__()
@@ -137,26 +138,27 @@ class _Convolution(nn.Module):
             initialise(self.weight, slope=_SLOPE)
 
     def forward(self, x: Tensor, given: tuple[Tensor, Tensor] | None) -> Tensor:
-        """[N, n_in, H, W] -> [N, n_out, H, W], with the given weight and bias or its own."""
+        """Convolve [N, n_in, H, W] to [N, n_out, H, W], with its own weights if `given` is None."""
         weight, bias = given or (self.weight, self.bias)
         return F.conv2d(x, weight, bias, padding=self.padding)
 
 
 class PhiUNet(nn.Module):
-    """A UNet of any rescaling factor, and the hypernetwork that gives it its weights.
+    """A UNet with any rescaling factor, and the hypernetwork that computes its weights.
 
-    A stage is two 3x3 convolutions, each with LeakyReLU; between stages, bilinear interpolation.
-    A decoder stage takes the encoder's map of its level and the one from below, concatenated.
+    A stage is two 3x3 convolutions, each followed by LeakyReLU; bilinear interpolation connects the
+    stages. The input of a decoder stage is the encoder's map of the same level, concatenated with
+    the output of the next coarser stage.
 
     Args:
-        options: see Options.
+        options: Options of the network.
 
     Attributes:
-        inputs, outputs, stride, min_size, halo, scale, default_size, free_sizes: see
-            `models.network.Network`; sizes below one pixel are held at one, so every size goes.
-        phi_range: lowest and highest phi of training.
+        inputs, outputs, stride, min_size, halo, scale, default_size, free_sizes: See
+            `models.network.Network`. Every size is supported: no level is below one pixel.
+        phi_range: Lowest and highest phi of training.
 
-    Source: papers/000, section 4.1 and appendix A.1.
+    Source: [AmortizedScaling], section 4.1 and appendix A.1.
     """
 
     stride = 1
@@ -171,7 +173,7 @@ class PhiUNet(nn.Module):
         self.phi_range = (options.phi_min, options.phi_max)
         self.default_size = (options.height, options.width)
         self.inputs = (Port("image", options.in_channels, "the picture", "srgb", (0.0, 1.0)),)
-        meaning = "a score a class" if options.out_channels > 1 else "a score for the foreground"
+        meaning = "one score per class" if options.out_channels > 1 else "score for the foreground"
         self.outputs = (Port("logits", options.out_channels, meaning, "logits"),)
         self.levels = len(options.widths("encoder"))
         shapes = _shapes(options)
@@ -189,14 +191,14 @@ class PhiUNet(nn.Module):
         """Compute the weights for phi and apply them.
 
         Args:
-            x: [N, in_channels, H, W], a picture in 0..1.
-            phi: within `phi_range`; it sets the weights and the sizes of the maps.
+            x: Picture [N, in_channels, H, W], 0 to 1.
+            phi: Rescaling factor within `phi_range`; it determines the weights and the map sizes.
 
         Returns:
-            [N, out_channels, H, W], scores before softmax or sigmoid.
+            Scores [N, out_channels, H, W], before softmax or sigmoid.
 
         Raises:
-            InputError: phi is outside the trained range.
+            InputError: If phi is outside the trained range.
         """
         self._check(phi)
         weights: dict[str, Tensor] = {}
@@ -216,7 +218,7 @@ class PhiUNet(nn.Module):
         return self._convolved("classify", y, weights)
 
     def _stage(self, name: str, maps: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        """Two convolutions of one level, each with its activation."""
+        """Apply the two convolutions of a stage, each followed by its activation."""
         for i in (0, 1):
             maps = F.leaky_relu(self._convolved(f"{name}_{i}", maps, weights), _SLOPE)
         return maps
@@ -232,10 +234,10 @@ class PhiUNet(nn.Module):
         )
 
     def let_through(self) -> None:
-        """Rescale fresh weights so that the output depends on the picture, for every phi.
+        """Rescale fresh weights so that the output depends on the picture for every phi.
 
-        With the published initialisation almost nothing but biases is left after two stages. It
-        is meant for training; see docs/decisions/0016-dead-outputs.md.
+        With the published initialisation, which is for training, the maps after two stages are
+        almost only biases; see docs/decisions/0016-dead-outputs.md.
         """
         if self.hypernetwork is not None:
             lowest, highest = self.phi_range
@@ -243,16 +245,16 @@ class PhiUNet(nn.Module):
 
     def _check(self, phi: float) -> None:
         lowest, highest = self.phi_range
-        # Written so that a value that is no number fails too.
+        # NaN and values that are not numbers fail this test too.
         if not (isinstance(phi, int | float) and lowest <= phi <= highest):
             raise InputError(
-                f"phi={phi} is outside the range {lowest} to {highest} that the network is "
-                "trained for"
+                f"phi={phi} is outside the range {lowest} to {highest} for which the network is "
+                "trained"
             )
 
 
 def _shapes(options: Options) -> dict[str, _Shape]:
-    """The convolutions by name, in call order; stages are named after their level, 0 the finest."""
+    """Return the convolutions by name, in call order; stage numbers are levels, 0 the finest."""
     encoder, decoder = options.widths("encoder"), options.widths("decoder")
     shapes: dict[str, _Shape] = {}
     n_in = options.in_channels

@@ -1,4 +1,4 @@
-"""The phi UNet of OASIS: four levels of 32 features, 25 classes (papers/000, Table 1)."""
+"""The phi UNet of OASIS: four levels of 32 features, 25 classes ([AmortizedScaling], Table 1)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ __all__ = ["Options", "build"]
 
 @dataclass(frozen=True)
 class Options(phi_unet.Options):
-    """See `phi_unet.Options`; other defaults.
+    """Options of `phi_unet.Options` with the defaults of the OASIS network.
 
-    24 structures and the background. Four levels, though the text names five: the costs of
-    Table 1 come out with four only. phi is trained over 0 to 1 (section 4.1, "Training").
+    The classes are 24 structures and the background. The network has four levels, because only
+    four reproduce the costs of Table 1; the paper's text names five. The range of phi in training
+    is 0 to 1 (section 4.1, "Training").
     """
 
     in_channels: int = 1

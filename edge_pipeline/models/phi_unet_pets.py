@@ -1,4 +1,4 @@
-"""The phi UNet of OxfordPets and CUBBirds: five levels, one class (papers/000, Table 2)."""
+"""The phi UNet of OxfordPets and CUBBirds: five levels, one class ([AmortizedScaling], Table 2)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["Options", "build"]
 
 @dataclass(frozen=True)
 class Options(phi_unet.Options):
-    """See `phi_unet.Options`; its defaults are this network's.
+    """Options of `phi_unet.Options`, whose defaults are those of this network.
 
-    phi is trained over 0 to 0.6 (section 4.1, "Training"): above, the maps outgrew the authors'
-    GPU.
+    The range of phi in training is 0 to 0.6 (section 4.1, "Training"), because maps of larger phi
+    did not fit into the memory of the authors' GPU.
     """

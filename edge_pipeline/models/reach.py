@@ -1,4 +1,4 @@
-"""Which tensors of an eager run depend on the network's inputs."""
+"""Track which tensors of an eager run depend on the network's inputs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Reach"]
 
 
 class Reach:
-    """The tensors that the inputs reach, as long as they live; ask it at each operator.
+    """The set of live tensors that depend on the inputs; call `follow` for each operator.
 
     Args:
-        inputs: of the network.
+        inputs: Inputs of the network.
     """
 
     def __init__(self, inputs: Iterable[Tensor]) -> None:
@@ -24,11 +24,11 @@ class Reach:
         self._add(inputs)
 
     def follow(self, operands: Any, result: Any) -> bool:
-        """Whether an operator has an operand that the inputs reach; then its results are reached.
+        """Return whether an operator depends on the inputs; if so, add its results to the set.
 
         Args:
-            operands: its arguments, nested as they are.
-            result: what it returned.
+            operands: Arguments of the operator, nested in any way.
+            result: Value that the operator returned.
         """
         found = any(value in self._reached for value in _tensors(operands))
         if found:

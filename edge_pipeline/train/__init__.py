@@ -1,3 +1,3 @@
-"""Training: loop, losses, recipes."""
+"""Training: the loop, losses and recipes."""
 
 __all__: list[str] = []

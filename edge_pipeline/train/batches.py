@@ -1,4 +1,4 @@
-"""Batches, each of one synthetic capture; batch k is a function of the seed and k alone."""
+"""Training batches, each of one synthetic capture; a batch depends only on its number and seed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Batch(NamedTuple):
     """Crops of one synthetic capture, and their targets.
 
     Attributes:
-        packed: [N, 4, h, w].
-        target: [N, 3, 2h, 2w], linear camera RGB.
-        camera_to_srgb: [3, 3].
-        push: scalar, the factor with which pictures are judged.
+        packed: Packed crops of the capture, [N, 4, h, w].
+        target: Linear camera RGB of the crops, [N, 3, 2h, 2w].
+        camera_to_srgb: Colour matrix [3, 3].
+        push: Factor on the picture when the loss is computed, a scalar.
     """
 
     packed: Tensor
@@ -33,15 +33,15 @@ class Batch(NamedTuple):
 
 
 def make_batch(pictures: Mixture, *, size: int, crop: int, seed: int, step: int) -> Batch:
-    """Batch `step` of a training.
+    """Return the batch of one training step.
 
     Args:
-        pictures: to take crops of.
-        size: samples in the batch.
-        crop: side of a crop in packed pixels.
-        seed: of the training.
-        step: number of the batch; the same number gives the same batch, so that a resumed
-            training continues as if it had not stopped.
+        pictures: Pictures to crop.
+        size: Number of samples in the batch.
+        crop: Side of a crop in packed pixels.
+        seed: Seed of the training.
+        step: Number of the batch. The same number gives the same batch, so a resumed training
+            continues as if it had not stopped.
     """
     rng = np.random.default_rng([seed, step])
     packed, target, conditions = synthesise_crops(pictures, count=size, size=2 * crop, rng=rng)
@@ -52,15 +52,15 @@ def make_batch(pictures: Mixture, *, size: int, crop: int, seed: int, step: int)
 def batches(
     pictures: Mixture, *, size: int, crop: int, seed: int, first: int, last: int
 ) -> Iterator[Batch]:
-    """Batches `first` to `last` - 1, made ahead in a thread while the one before is trained on.
+    """Yield the batches `first` to `last` - 1, which a thread prepares up to two steps ahead.
 
     Args:
-        pictures: to take crops of.
-        size: samples in a batch.
-        crop: side of a crop in packed pixels.
-        seed: of the training.
-        first: number of the first batch.
-        last: one past the number of the last.
+        pictures: Pictures to crop.
+        size: Number of samples in a batch.
+        crop: Side of a crop in packed pixels.
+        seed: Seed of the training.
+        first: Number of the first batch.
+        last: Number of the last batch plus one.
     """
 
     def make(step: int) -> Batch:

@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for a moment when nothing is half done."""
+"""Delay Ctrl-C to a point at which the training state is consistent."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["interrupt_between_steps"]
 
 @contextmanager
 def interrupt_between_steps() -> Iterator[Callable[[], None]]:
-    """Hold SIGINT back inside the block until the function that it gives is called.
+    """Delay SIGINT inside the block until the yielded function is called.
 
-    Weights, their average, Adam's moments and the step belong together; an interrupt between two
-    of them would save a state that no training has. Outside the main thread, where Python delivers
-    no signals, nothing changes.
+    Weights, their average, Adam's moments and the step belong together. An interrupt between two of
+    their updates would save an inconsistent state. Outside the main thread, to which Python does
+    not deliver signals, signal handling does not change.
 
     Yields:
-        Raises KeyboardInterrupt if SIGINT came since the block began.
+        A function that raises KeyboardInterrupt if SIGINT arrived since the block began.
     """
     asked = threading.Event()
 

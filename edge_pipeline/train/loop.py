@@ -1,4 +1,4 @@
-"""The training loop: recipe in, checkpoint out; stops and goes on without a difference."""
+"""The training loop, from a recipe to a checkpoint; resuming gives the same result."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = ["Progress", "learning_rate", "loss_of", "train"]
 
 @dataclass(frozen=True)
 class Progress:
-    """What the caller may show after a step.
+    """The progress of a training after a step.
 
     Attributes:
-        step: steps done.
-        steps: in all.
-        loss: of the last step.
-        psnr: by noise level, of the last validation; empty before the first.
+        step: Number of finished steps.
+        steps: Total number of steps.
+        loss: Loss of the last step.
+        psnr: PSNR in dB by noise level at the last validation; empty before the first one.
     """
 
     step: int
@@ -47,12 +47,12 @@ class Progress:
 
 
 def loss_of(developed: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
-    """The weighted loss.
+    """Return the weighted loss.
 
     Args:
-        developed: [N, 3, H, W], linear camera RGB.
-        batch: what it was developed from.
-        weights: of the terms; MSE + (1 - MS-SSIM) in encoded sRGB is the paper's.
+        developed: Output of the network, linear camera RGB [N, 3, H, W].
+        batch: Batch with the network's input and target.
+        weights: Weights of the loss terms; the paper's loss is MSE + (1 - MS-SSIM) in encoded sRGB.
     """
     matrix, border = batch.camera_to_srgb * batch.push, 2 * weights.border
     inner = (..., slice(border, -border or None), slice(border, -border or None))
@@ -76,11 +76,11 @@ def loss_of(developed: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """The rate of a step: 200 steps of warm-up, constant, then along a cosine to nothing.
+    """Return the learning rate of a step: 200 steps of warm-up, constant, then cosine decay to 0.
 
     Args:
-        recipe: its optimiser's settings are used.
-        step: from 0.
+        recipe: Recipe whose optimiser settings are used.
+        step: Number of the step, from 0.
     """
     optimiser = recipe.optimiser
     start = optimiser.decay_from * optimiser.steps
@@ -100,30 +100,29 @@ def train(
     every: int = 1000,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
-    """Train, logging to TensorBoard, and write `checkpoint.safetensors`.
+    """Train a network, log to TensorBoard and write `checkpoint.safetensors`.
 
     Args:
-        recipe: what and how.
-        folder: of the run; made if absent. It gets the state, the checkpoint and the log.
-        start: the checkpoint whose weights the training begins with; fresh weights if None. A
-            resumed training has its weights already.
-        resume: go on from the state in `folder`; the result is that of a run without a stop, bit
-            for bit on one machine with one thread count.
+        recipe: Recipe of the training.
+        folder: Folder of the run, for the state, the checkpoint and the log; created if absent.
+        start: Checkpoint with the initial weights; fresh weights if None. Ignored if `resume`.
+        resume: Whether to continue from the state in `folder`. The result is that of a run without
+            a stop, bit for bit on one machine with the same number of threads.
         accelerator: `cpu`, `cuda` or `auto`.
-        every: steps between a validation with a checkpoint, and the next.
-        report: called after each step.
+        every: Number of steps between validations; each validation writes a checkpoint.
+        report: Function that is called after each step.
 
     Returns:
-        The checkpoint's path.
+        Path of the checkpoint.
 
     Raises:
-        OutputError: `folder` holds a training and `resume` is off, nothing to resume, or an
-            artifact.
-        CheckpointError: the state is damaged, or of another recipe; `start` is damaged, or of
-            another network.
-        InputError: a data set, an option of the network or the accelerator cannot be used.
-        KeyboardInterrupt: Ctrl-C; the step was finished and the state written.
-        JobError: the loss is not finite.
+        OutputError: If `folder` contains a training and `resume` is off, if it contains none and
+            `resume` is on, or if it is in an artifact.
+        CheckpointError: If the state is damaged or of another recipe, or if `start` is damaged or
+            of another network.
+        InputError: If a data set, an option of the network or the accelerator cannot be used.
+        KeyboardInterrupt: After Ctrl-C, once the step is finished and the state is written.
+        JobError: If the loss is not finite.
     """
     state_file = folder / "state.safetensors"
     check_outside_artifacts(state_file)
@@ -172,7 +171,7 @@ def _fresh_state(recipe: Recipe, fabric: Fabric, start: Path | None = None) -> T
 
 
 def _begun(recipe: Recipe, start: Path) -> nn.Module:
-    """The recipe's network with the weights of a checkpoint."""
+    """Return the recipe's network with the weights of a checkpoint."""
     given, own = load_checkpoint(start), options_of(recipe.model, recipe.options)
     if (given.model, given.options) != (recipe.model, own):
         raise CheckpointError(
@@ -192,10 +191,10 @@ def _steps(
     every: int,
     report: Callable[[Progress], None],
 ) -> None:
-    """All steps from `state.step` on, with a validation and a checkpoint every `every`."""
+    """Run all steps from `state.step`; validate and write a checkpoint after each `every` steps."""
     optimiser = recipe.optimiser
     psnr: dict[str, float] = {}
-    if state.step == optimiser.steps:  # stopped between its last step and its checkpoint
+    if state.step == optimiser.steps:  # stopped after the last step, before its checkpoint
         _checkpoint(recipe, folder, fabric, state, pictures)
     for batch in batches(
         pictures[0],
@@ -217,7 +216,7 @@ def _steps(
 
 
 def _one_step(recipe: Recipe, fabric: Fabric, state: TrainingState, batch: Batch) -> float:
-    """Loss, gradient, update, average; returns the loss."""
+    """Run one training step, update the average of the weights, and return the loss."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, state.step)
     with fabric.autocast():
@@ -241,7 +240,7 @@ def _one_step(recipe: Recipe, fabric: Fabric, state: TrainingState, batch: Batch
 
 
 def _developed(model: nn.Module, packed: Tensor, *, shared: bool) -> Tensor:
-    """The network's pictures; shared filters are predicted from the crops side by side."""
+    """Return the developed crops; shared filters are predicted from all crops side by side."""
     network: Any = model
     maps = packed.contiguous(memory_format=torch.channels_last)
     pictures: Tensor
@@ -260,7 +259,7 @@ def _checkpoint(
     state: TrainingState,
     pictures: tuple[Mixture, Pictures],
 ) -> dict[str, float]:
-    """Validate the averaged weights, write state and checkpoint; PSNR by noise level."""
+    """Validate the averaged weights, write state and checkpoint; return PSNR by noise level."""
     model = build_model(recipe.model, recipe.options).to(fabric.device)
     model.load_state_dict(state.average)
     psnr = psnr_by_level(lambda x: model(x.to(fabric.device)), pictures[1], tuple(NOISE_LEVELS))

@@ -1,4 +1,4 @@
-"""Losses on developed pictures, in encoded sRGB, where the eye and the metrics judge them."""
+"""Losses between developed pictures and targets, in perceptual codings such as sRGB."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from edge_pipeline.models.layers.coding import compress
 
 __all__ = ["coded_error", "encode", "log_energy", "log_mse", "ms_ssim"]
 
-# Weight of each scale, fine to coarse. Source: Z. Wang et al., Multi-scale structural similarity
-# for image quality assessment, Asilomar 2003, section 3.2.
+# Weight of each scale of MS-SSIM, fine to coarse. Source: Z. Wang et al., Multi-scale structural
+# similarity for image quality assessment, Asilomar 2003, section 3.2.
 _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
-# 50 dB: better samples have little weight.
+# Corresponds to 50 dB; samples with less error have little weight.
 _LEAST_ENERGY = 1e-5
 
 
 def encode(camera: Tensor, camera_to_srgb: Tensor) -> Tensor:
-    """Linear camera RGB to sRGB; values outside 0..1 go on smoothly, so that they are learnt from.
+    """Convert linear camera RGB to encoded sRGB, without clipping, so that gradients do not vanish.
 
     Args:
-        camera: [N, 3, H, W], white-balanced.
-        camera_to_srgb: [3, 3].
+        camera: White-balanced linear camera RGB [N, 3, H, W].
+        camera_to_srgb: Colour matrix [3, 3].
     """
     linear = _matrixed(camera, camera_to_srgb)
     curve = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
@@ -32,28 +32,28 @@ def encode(camera: Tensor, camera_to_srgb: Tensor) -> Tensor:
 
 
 def coded_error(x: Tensor, y: Tensor, camera_to_srgb: Tensor) -> Tensor:
-    """The difference of two pictures in sRGB's primaries and the networks' coding.
+    """Return the difference of two pictures in sRGB's primaries and the networks' coding.
 
-    The coding is nearly as even to the eye as sRGB's curve, and unlike that it is smooth about
-    black, where noisy pictures have many values: training starts several times faster.
+    The coding is nearly as perceptually uniform as the sRGB curve. Unlike that curve, it is smooth
+    around black, where noisy pictures have many values, so training starts several times faster.
 
     Args:
-        x: [N, 3, H, W], linear camera RGB.
-        y: the same shape.
-        camera_to_srgb: [3, 3].
+        x: Linear camera RGB [N, 3, H, W].
+        y: Linear camera RGB of the same shape.
+        camera_to_srgb: Colour matrix [3, 3].
     """
     first, second = (compress(_matrixed(picture, camera_to_srgb)) for picture in (x, y))
     return first - second
 
 
 def log_energy(error: Tensor, *, alternation: float, phase_mean: float) -> Tensor:
-    """The mean over samples of ln(energy): clean and noisy samples then weigh alike.
+    """Return the mean over samples of ln(energy), in which clean and noisy samples weigh the same.
 
     Args:
-        error: [N, 3, H, W] with H and W multiples of 2 and at least 16.
-        alternation: weight of the error's second differences, in which a zipper shows.
-        phase_mean: weight of the error's means over 8 x 8 cells of each phase of the 2 x 2 grid,
-            in which wrong colours and a grid in flat areas show.
+        error: Error [N, 3, H, W]; H and W are multiples of 2 and at least 16.
+        alternation: Weight of the error's second differences, which penalise zipper artefacts.
+        phase_mean: Weight of the error's means over 8 x 8 cells for each phase of the 2 x 2 grid,
+            which penalise wrong colours and grid patterns in flat areas.
     """
     energy = error.square().mean((1, 2, 3))
     if alternation:
@@ -68,22 +68,22 @@ def log_energy(error: Tensor, *, alternation: float, phase_mean: float) -> Tenso
 
 
 def _matrixed(camera: Tensor, matrix: Tensor) -> Tensor:
-    """[N, 3, H, W] times [3, 3]."""
+    """Return the picture [N, 3, H, W] with its colours multiplied by the matrix [3, 3]."""
     return F.conv2d(camera, matrix[:, :, None, None])
 
 
 def log_mse(x: Tensor, y: Tensor) -> Tensor:
-    """The mean over samples of ln(MSE): clean and noisy samples then weigh alike, as in a PSNR.
+    """Return the mean over samples of ln(MSE), in which clean and noisy samples weigh the same.
 
     Args:
-        x: [N, C, H, W].
-        y: the same shape.
+        x: Pictures [N, C, H, W].
+        y: Pictures of the same shape.
     """
     return torch.log((x - y).square().mean((1, 2, 3)) + 1e-6).mean()
 
 
 def _blur_matrix(size: int, like: Tensor) -> Tensor:
-    """[size - 10, size]: each row is the Gaussian window at one place."""
+    """Return [size - 10, size], in which each row is the Gaussian window at one position."""
     offsets = torch.arange(_WINDOW, dtype=like.dtype, device=like.device) - _WINDOW // 2
     window = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     rows = size - _WINDOW + 1
@@ -94,19 +94,20 @@ def _blur_matrix(size: int, like: Tensor) -> Tensor:
 
 
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Multi-scale structural similarity, mean over samples.
+    """Return the multi-scale structural similarity (MS-SSIM), averaged over samples.
 
-    The window is applied by a banded matrix from either side, which on a CPU takes a tenth of the
-    time of the square convolution in torchmetrics; a test holds both to the same result.
+    The window is applied by multiplication with a banded matrix from either side. On a CPU this
+    takes a tenth of the time of the square convolution in torchmetrics; a test checks that the
+    results agree.
 
     Args:
-        x: [N, C, H, W], H and W at least 176, about 0..1.
-        y: the same shape.
+        x: Pictures [N, C, H, W], H and W at least 176, about 0 to 1.
+        y: Pictures of the same shape.
 
     Returns:
         A scalar, at most 1.
 
-    Source: papers/002, "Training Details"; Wang et al. 2003, equation 7.
+    Source: [HyperConvISP], "Training Details"; Z. Wang et al. 2003, equation 7.
     """
     result = x.new_ones(x.shape[0])
     for scale, weight in enumerate(_SCALES):
@@ -117,7 +118,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
         contrast = (2 * (xy - mean_x * mean_y) + _C2) / (xx - mean_x**2 + yy - mean_y**2 + _C2)
         if scale == len(_SCALES) - 1:
             contrast = contrast * (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
-        # A small positive floor: the power of a negative number is not a number.
+        # The minimum avoids NaN: the mean can be negative, and the weight is fractional.
         result = result * contrast.mean((1, 2, 3)).clamp(min=1e-4) ** weight
         x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
     return result.mean()

@@ -1,4 +1,4 @@
-"""Recipes: what is trained, on what, how. YAML files with this schema."""
+"""The schema of recipes: YAML files that state a training's network, data, loss and optimiser."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from edge_pipeline.optional import require
 
 __all__ = ["DataPart", "LossWeights", "Optimiser", "Recipe", "load_recipe", "recipe_names"]
 
-# What raw_synthesis makes: packed Bayer, and the RGB picture that it was made of.
+# Channels of synthesised captures (packed Bayer) and of their RGB targets.
 _CHANNELS = {"in_channels": 4, "out_channels": 3}
-# Five scales of windows of 11 pixels.
+# Smallest crop, in packed pixels, for five scales of windows of 11 output pixels.
 _LEAST_FOR_MS_SSIM = 88
 _RECIPES = Path(__file__).parent / "recipes"
 
@@ -35,7 +35,7 @@ class _Section(BaseModel):
 
 
 class DataPart(_Section):
-    """One data set and the share of crops that it gives."""
+    """One data set and its share of the crops."""
 
     dataset: str
     share: float = Field(default=1.0, gt=0)
@@ -46,13 +46,13 @@ class LossWeights(_Section):
     """Weights of the loss terms; the defaults are the paper's MSE + (1 - MS-SSIM).
 
     Attributes:
-        mse: mean square error in encoded sRGB.
-        ms_ssim: 1 - MS-SSIM in encoded sRGB.
-        log_mse: logarithm of the mean square error in encoded sRGB.
-        log_coded: logarithm of the error's energy in the networks' coding.
-        alternation: share of second differences in that energy.
-        phase_mean: share of local means by phase of the mosaic in that energy.
-        border: packed pixels along the crop's border that are not judged.
+        mse: Weight of the mean square error in encoded sRGB.
+        ms_ssim: Weight of 1 - MS-SSIM in encoded sRGB.
+        log_mse: Weight of the logarithm of the mean square error in encoded sRGB.
+        log_coded: Weight of the logarithm of the error's energy in the networks' coding.
+        alternation: Weight of second differences within that energy.
+        phase_mean: Weight of local means by phase of the mosaic within that energy.
+        border: Packed pixels along the crop's border that the loss ignores.
     """
 
     mse: float = Field(default=1.0, ge=0)
@@ -65,19 +65,20 @@ class LossWeights(_Section):
 
 
 class Optimiser(_Section):
-    """Adam; the defaults are the bold values of papers/002, Table 3.
+    """Settings of Adam; the defaults are the bold values of [HyperConvISP], Table 3.
 
     Attributes:
-        learning_rate: constant at first.
-        betas: of Adam.
-        batch: samples a step.
-        steps: in all.
-        decay_from: share of the steps after which the rate falls to nothing along a cosine; 1
-            keeps it constant.
-        average: decay of the running average of the weights that is saved; 0 saves the last ones.
-        clip: largest norm of the gradient; 0 for no limit.
-        precision: `bf16-mixed` computes convolutions in bfloat16, which is several times faster
-            on processors with matrix units for it.
+        learning_rate: Learning rate before its decay.
+        betas: Adam's coefficients of its running averages.
+        batch: Samples per step.
+        steps: Total number of steps.
+        decay_from: Fraction of the steps after which the learning rate decays to zero along a
+            cosine; 1 keeps it constant.
+        average: Decay of the running average of the weights, which is saved; 0 saves the last
+            weights.
+        clip: Maximum norm of the gradient; 0 for no limit.
+        precision: `32-true`, or `bf16-mixed` for convolutions in bfloat16, which are several times
+            faster on processors with matrix units for bfloat16.
     """
 
     learning_rate: float = Field(default=5e-6, gt=0, allow_inf_nan=False)
@@ -91,22 +92,22 @@ class Optimiser(_Section):
 
 
 class Recipe(_Section):
-    """One training.
+    """The recipe of one training.
 
     Attributes:
-        name: of the recipe and of the run's folder.
-        model: a registered network.
-        options: of the network.
-        data: training data sets.
-        validation: pictures that are not trained on.
-        crop: side of a crop in packed pixels; at least 88 if the loss has MS-SSIM.
-        shared_filters: whether the crops of a batch, which belong to one capture, share filters
-            predicted from the crops side by side, as the tiles of a developed capture do.
-        loss: weights.
-        optimiser: Adam's settings.
-        seed: of weights, crops and noise.
-        description: for the model card.
-        licence: of the weights.
+        name: Name of the recipe and of the run's folder.
+        model: Name of a registered network.
+        options: Options of the network.
+        data: Training data sets.
+        validation: Data set of validation pictures, which are not used for training.
+        crop: Side of a crop in packed pixels; at least 88 if the loss includes MS-SSIM.
+        shared_filters: Whether the crops of a batch, which belong to one capture, share filters
+            predicted from all crops side by side, like the tiles of a developed capture.
+        loss: Weights of the loss terms.
+        optimiser: Settings of Adam.
+        seed: Seed of weights, crops and noise.
+        description: Description for the model card.
+        licence: Licence of the weights.
     """
 
     name: str
@@ -126,7 +127,7 @@ class Recipe(_Section):
     def _large_enough(self) -> Self:
         least = _LEAST_FOR_MS_SSIM + 2 * self.loss.border
         if self.loss.ms_ssim and self.crop < least:
-            raise ValueError(f"crop is {self.crop}; with MS-SSIM in the loss at least {least}")
+            raise ValueError(f"crop is {self.crop}; MS-SSIM in the loss requires at least {least}")
         return self
 
     @field_validator("crop")
@@ -138,15 +139,18 @@ class Recipe(_Section):
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the package."""
+    """Return the names of the recipes in the package."""
     return sorted(path.stem for path in _RECIPES.glob("*.yaml"))
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """Read a recipe: one that comes with the package, or a YAML file.
+    """Read a recipe.
+
+    Args:
+        name_or_path: Name of a recipe in the package, or path of a YAML file.
 
     Raises:
-        InputError: no such recipe, or one that the schema refuses; the message names the field.
+        InputError: If there is no such recipe, or if a field, which the message names, is invalid.
     """
     yaml = require("yaml", "train", "training")
     path = Path(name_or_path)
@@ -169,7 +173,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     for name, channels in _CHANNELS.items():
         if options.get(name, channels) != channels:
             raise InputError(
-                f"{path}: options.{name}: {options[name]} does not fit the captures that are "
-                f"synthesised; {channels} does"
+                f"{path}: options.{name}: {options[name]} does not fit the synthesised captures; "
+                f"it must be {channels}"
             )
     return recipe

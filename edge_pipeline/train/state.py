@@ -1,4 +1,4 @@
-"""A training at rest: weights, their running average, Adam's moments and the step."""
+"""Save and load a training: weights, their running average, Adam's moments and the step."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 @dataclass
 class TrainingState:
-    """What changes from step to step.
+    """The part of a training that changes with each step.
 
     Attributes:
-        model: the network.
-        average: the running average of its weights, by name.
+        model: The network.
+        average: Running average of the network's weights, by name.
         optimizer: Adam over `model.parameters()`.
-        step: steps done.
+        step: Number of finished steps.
     """
 
     model: nn.Module
@@ -37,12 +37,12 @@ class TrainingState:
 
 
 def save_state(path: Path, state: TrainingState, recipe: str) -> None:
-    """Write a state, whole or not at all.
+    """Write a training state atomically.
 
     Args:
-        path: the file.
-        state: what to write.
-        recipe: the recipe as JSON; a resume under another one is refused.
+        path: Path of the file.
+        state: State to write.
+        recipe: Recipe as JSON; `load_state` requires the same recipe.
     """
     tensors: dict[str, Tensor] = {}
     for name, parameter in state.model.named_parameters():
@@ -59,15 +59,15 @@ def save_state(path: Path, state: TrainingState, recipe: str) -> None:
 
 
 def load_state(path: Path, state: TrainingState, recipe: str) -> None:
-    """Read a state into `state`.
+    """Read a training state into `state`.
 
     Args:
-        path: the file that save_state wrote.
-        state: of the same network; all of it is replaced.
-        recipe: the recipe as JSON.
+        path: File that `save_state` wrote.
+        state: State of the same network, all of which is replaced.
+        recipe: Recipe as JSON.
 
     Raises:
-        CheckpointError: the file is damaged, or of a training with another recipe.
+        CheckpointError: If the file is damaged or of a training with another recipe.
     """
     try:
         with safe_open(path, framework="pt") as file:

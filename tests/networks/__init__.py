@@ -1,1 +1,1 @@
-"""Networks as other people write them, each with weights from a fixed seed."""
+"""Networks written as in other projects and papers, each with weights from a fixed seed."""

@@ -1,4 +1,4 @@
-"""Weights that other operators of the graph compute."""
+"""Networks whose convolution weights are computed by other operators of the graph."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -10,9 +10,9 @@ __all__ = ["correlated", "patches"]
 
 
 class Patches(nn.Module):
-    """Windows taken by a convolution with one-hot kernels, which the network computes (MNN 729).
+    """Extracts windows by a convolution with one-hot kernels that the network computes.
 
-    The second convolution has kernels that depend on the picture too.
+    The kernels of a second convolution depend on the picture. Source: issue 729 of MNN.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ def patches() -> nn.Module:
 
 
 class Correlated(nn.Module):
-    """A tracker: the features of the target are the kernel that searches the picture."""
+    """A tracker, which convolves the features of a picture with the features of the target."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Networks that a second input, or a hypernetwork, conditions."""
+"""Networks that are conditioned by a second input or a hypernetwork."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -12,7 +12,7 @@ PICTURE = (1, 3, 32, 32)
 
 
 class FilmBlock(nn.Module):
-    """Convolution, group normalisation, and a scale and shift from the condition."""
+    """A convolution, group normalisation, and a scale and shift computed from the condition."""
 
     def __init__(self, n_in: int, n_out: int, condition: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class FilmBlock(nn.Module):
 
 
 class FilmUNet(nn.Module):
-    """A UNet of two levels; time steps, as a diffusion model has them, become sines and cosines."""
+    """A UNet of two levels with a sinusoidal embedding of time steps, as in diffusion models."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ def film_unet() -> nn.Module:
 
 
 class LowRankConv(nn.Module):
-    """A frozen convolution and a low-rank change of its weights, whose factors are inputs."""
+    """A frozen convolution plus a low-rank change of its weights, whose factors are inputs."""
 
     def __init__(self, n_in: int, n_out: int, rank: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class LowRankConv(nn.Module):
 
 
 class LowRankLinear(nn.Module):
-    """The same of a linear layer, written as two products."""
+    """A frozen linear layer plus a low-rank change, written as two matrix products."""
 
     def __init__(self, n_in: int, n_out: int, rank: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class LowRankLinear(nn.Module):
 
 
 class LoRA(nn.Module):
-    """A small classifier, and a hypernetwork that gives the factors from a description."""
+    """A small classifier, and a hypernetwork that computes its factors from a description."""
 
     def __init__(self, rank: int = 2) -> None:
         super().__init__()

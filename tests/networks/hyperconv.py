@@ -1,7 +1,7 @@
-"""The modules of the appendix of papers/002, with the operators that are printed there.
+"""The modules of the appendix of [HyperConvISP], with the operators that are printed there.
 
 Tables 5, 6 and 7, restated: two inputs in one list, pooling by `AdaptiveMaxPool2d`, samples as
-channel groups. The additions behind the brackets of table 6 are made to the layer's output.
+channel groups. Terms added after the brackets in Table 6 are added to the layer's output.
 """
 
 import math
@@ -28,7 +28,7 @@ def _perceptron(n_in: int, hidden: int, n_out: int, active: type[nn.Module]) -> 
 
 
 class HyperConv(nn.Module):
-    """Table 5. The first map decides on the filters that convolve the second."""
+    """The module of Table 5: convolves its second input with filters predicted from the first."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class HyperConv(nn.Module):
 
 
 def _embedding(*steps: tuple[int, int, int, int]) -> nn.Sequential:
-    """Convolutions (in, out, stride, pooling), each but the last with pooling and GELU."""
+    """Return convolutions (in, out, stride, pooling), with pooling and GELU if pooling is not 0."""
     layers: list[nn.Module] = []
     for n_in, n_out, stride, pooling in steps:
         layers.append(nn.Conv2d(n_in, n_out, 3, padding=1, stride=stride))
@@ -98,7 +98,7 @@ def _embedding(*steps: tuple[int, int, int, int]) -> nn.Sequential:
 
 
 class HyperUNet(nn.Module):
-    """Table 6."""
+    """The UNet of Table 6."""
 
     def __init__(self, n_input: int = 4, n_fwd: int = 4, e: int = 4, n_hid: int = 8) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def hyper_unet() -> nn.Module:
 
 
 class HyperConvEmbed(nn.Module):
-    """Table 7: the drop-in layer, with an embedding of its own."""
+    """The drop-in layer of Table 7, with its own embedding."""
 
     def __init__(self, n_in: int, n_out: int, n_hid: int = 8, base: int = 8) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class HyperConvEmbed(nn.Module):
 
 
 def drop_in() -> nn.Module:
-    """Two such layers in the place of a denoiser's convolutions."""
+    """Return a denoiser with two drop-in layers in place of convolutions."""
     torch.manual_seed(0)
     network = nn.Sequential(
         HyperConvEmbed(3, 8),
@@ -212,7 +212,7 @@ def drop_in() -> nn.Module:
 
 
 class LowRank(nn.Module):
-    """Table 5 with filters of rank 3 and a gain, in the place of one convolution."""
+    """A network with a HyperConv of Table 5 that has rank-3 filters and a gain."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""HyperSeg: a segmentation decoder whose weights differ from patch to patch (papers/001).
+"""A segmentation network whose decoder has separate weights for each patch ([HyperSeg]).
 
-The shape is HyperSeg-M's: a backbone of five levels, a context head that predicts a signal a patch,
-and a decoder that omits the finest level. The numbers of channels are smaller.
+Its structure is that of HyperSeg-M: a backbone of five levels, a context head that predicts one
+signal per patch, and a decoder that omits the finest level. It has fewer channels.
 """
 
 import itertools
@@ -21,7 +21,7 @@ LEVELS = (8, 8, 8, 8)
 
 
 class Inverted(nn.Module):
-    """A block of the backbone: EfficientNet's, with squeeze and excitation."""
+    """A block of the backbone, as in EfficientNet, with squeeze and excitation."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class PatchConv(nn.Module):
 
 
 class MetaBlock(nn.Module):
-    """Point-wise, depth-wise, point-wise; or the first alone if patches are small."""
+    """Pointwise, depthwise and pointwise convolutions; only the first one if patches are small."""
 
     def __init__(self, n_in: int, n_out: int, signal: int, *, whole: bool) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class MetaBlock(nn.Module):
 
 
 def positions(x: Tensor) -> Tensor:
-    """The fixed positional encoding, [N, 2, H, W], from -1 to 1."""
+    """Return the fixed positional encoding [N, 2, H, W], from -1 to 1."""
     height, width = x.shape[-2:]
     rows = torch.linspace(-1, 1, steps=height, device=x.device)
     columns = torch.linspace(-1, 1, steps=width, device=x.device)
@@ -125,7 +125,7 @@ def positions(x: Tensor) -> Tensor:
 
 
 class HyperSeg(nn.Module):
-    """Backbone, context head and decoder."""
+    """The whole network: backbone, context head and decoder."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ __all__ = ["of_timm", "of_torchvision"]
 
 
 def of_timm(name: str, side: int, **options: Any) -> nn.Module:
-    """A network of timm's, without pretrained weights, for pictures of `side` x `side`."""
+    """Return a network of timm without pretrained weights, for pictures of `side` x `side`."""
     import timm
 
     torch.manual_seed(0)
@@ -20,7 +20,7 @@ def of_timm(name: str, side: int, **options: Any) -> nn.Module:
 
 
 class Named(nn.Module):
-    """The output `out` of a segmentation network of torchvision's."""
+    """A wrapper that returns the output `out` of a segmentation network of torchvision."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Named(nn.Module):
 
 
 def of_torchvision(name: str, side: int, **options: Any) -> nn.Module:
-    """A network of torchvision's, without pretrained weights."""
+    """Return a torchvision network without pretrained weights, for pictures of `side` x `side`."""
     from torchvision import models
 
     torch.manual_seed(0)

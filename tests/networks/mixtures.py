@@ -1,4 +1,4 @@
-"""Convolutions whose kernel is a mixture of several, with shares that the picture decides on."""
+"""Convolutions whose kernel is a mixture of several kernels, with weights that the picture sets."""
 
 import math
 
@@ -14,7 +14,7 @@ PICTURE = (1, 3, 32, 32)
 
 
 class CondConv(nn.Module):
-    """Experts mixed by a sigmoid routing (Yang et al., 2019); samples become channel groups."""
+    """Experts mixed by a sigmoid routing; samples become channel groups. Source: [CondConv]."""
 
     def __init__(
         self, n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1
@@ -39,7 +39,7 @@ class CondConv(nn.Module):
 
 
 class CondBlock(nn.Module):
-    """MobileNet's inverted residual, all three convolutions of which are mixtures."""
+    """An inverted residual block, as in MobileNet, whose three convolutions are mixtures."""
 
     def __init__(self, n_in: int, n_out: int, stride: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def cond_conv() -> nn.Module:
 
 
 class DynamicConv(nn.Module):
-    """Attention over kernels with a temperature (Chen et al., 2020), with biases of their own."""
+    """Attention with a temperature over kernels, each with its bias. Source: [DynamicConv]."""
 
     def __init__(self, n_in: int, n_out: int, stride: int = 1) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class DynamicConv(nn.Module):
 
 
 class DynamicNet(nn.Module):
-    """Three layers with normalisation, a skip and a map as output."""
+    """Three layers with normalisation and a skip connection; the output is a map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def dynamic() -> nn.Module:
 
 
 class ODConv(nn.Module):
-    """Attention along all four axes of a kernel (Li et al., 2022), in tensors of six axes."""
+    """Attention along all four axes of a kernel, in tensors of six axes. Source: [ODConv]."""
 
     def __init__(
         self, n_in: int, n_out: int, kernel: int, stride: int = 1, groups: int = 1
@@ -156,7 +156,7 @@ class ODConv(nn.Module):
 
 
 class ODBlock(nn.Module):
-    """MobileNetV2's inverted residual of such convolutions."""
+    """An inverted residual block of ODConvs, as in MobileNetV2."""
 
     def __init__(self, n_in: int, n_out: int, stride: int) -> None:
         super().__init__()

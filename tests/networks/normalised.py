@@ -10,7 +10,7 @@ __all__ = ["spectral", "spectral_as_before", "standardised", "weighted"]
 
 
 class Weighted(nn.Module):
-    """A vocoder's block, in two dimensions and in one: weight_norm over plain and transposed."""
+    """weight_norm over 1-d, 2-d and transposed convolutions, as in a vocoder."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ def weighted() -> nn.Module:
 
 
 class Discriminator(nn.Module):
-    """Patches judged by convolutions under spectral_norm."""
+    """A patch discriminator of convolutions with spectral_norm."""
 
     def __init__(self, normalise=spectral_norm) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Discriminator(nn.Module):
 
 
 def _iterated(network: nn.Module) -> nn.Module:
-    """After enough runs in training mode that the largest singular values are known."""
+    """Run `network` in training mode until the largest singular values are known; return it."""
     with torch.no_grad():
         for _ in range(20):
             network.train()(torch.zeros(1, 3, 32, 32))
@@ -62,13 +62,13 @@ def spectral() -> nn.Module:
 
 
 def spectral_as_before() -> nn.Module:
-    """With `torch.nn.utils.spectral_norm`, which sets the weight before each forward."""
+    """Return a network with `torch.nn.utils.spectral_norm`, a hook that sets the weight."""
     torch.manual_seed(0)
     return _iterated(Discriminator(old_spectral_norm))
 
 
 class StandardisedConv(nn.Conv2d):
-    """Weight standardisation: each filter has mean 0 and variance 1."""
+    """A convolution with weight standardisation: each filter has mean 0 and variance 1."""
 
     def forward(self, x: Tensor) -> Tensor:
         mean = self.weight.mean((1, 2, 3), keepdim=True)

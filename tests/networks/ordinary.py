@@ -1,4 +1,4 @@
-"""Networks with constant weights, which must lose nothing."""
+"""Networks with constant weights, for which compilation must not be worse than plain export."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -21,7 +21,7 @@ def _pair(n_in: int, n_out: int) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Three levels, transposed convolutions on the way up."""
+    """A UNet of three levels with transposed convolutions in the decoder."""
 
     def __init__(self, width: int = 8) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def unet() -> nn.Module:
 
 
 class DeepLab(nn.Module):
-    """Dilated convolutions side by side, pooled context, and resizing with aligned corners."""
+    """Parallel dilated convolutions, pooled context, and resizing with aligned corners."""
 
     def __init__(self, width: int = 12) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def deeplab() -> nn.Module:
 
 
 def perceptron() -> nn.Module:
-    """A classifier of vectors."""
+    """Return a classifier of vectors."""
     torch.manual_seed(0)
     return settled(
         nn.Sequential(
@@ -98,6 +98,6 @@ def perceptron() -> nn.Module:
 
 
 def tokens() -> nn.Module:
-    """A transformer layer on a sequence of vectors."""
+    """Return a transformer layer on a sequence of vectors."""
     torch.manual_seed(0)
     return settled(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), (1, 10, 16))

@@ -1,4 +1,4 @@
-"""Kernels of their own for every pixel."""
+"""Networks with a separate kernel for every pixel."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -12,7 +12,7 @@ PICTURE = (1, 3, 32, 32)
 
 
 class Involution(nn.Module):
-    """A kernel a pixel and channel group, shared by the group's channels (Li et al., 2021)."""
+    """One kernel per pixel and channel group, shared by its channels. Source: [Involution]."""
 
     def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def involution() -> nn.Module:
 
 
 class KernelPrediction(nn.Module):
-    """A 5 x 5 kernel a pixel, normalised by softmax, weighs the noisy picture's neighbourhood."""
+    """A denoiser that applies to each pixel a predicted 5 x 5 kernel, normalised by softmax."""
 
     def __init__(self, kernel: int = 5) -> None:
         super().__init__()
@@ -79,9 +79,9 @@ def kernel_prediction() -> nn.Module:
 
 
 class FilterAdaptive(nn.Module):
-    """A kernel a pixel and channel, on a padded map, as low-light enhancement has it (LEDNet).
+    """One kernel per pixel and channel, on a padded map, as in low-light enhancement ([LEDNet]).
 
-    The windows come from `Tensor.unfold` twice; a curve of predicted heights follows.
+    `Tensor.unfold`, applied twice, extracts the windows; a curve of predicted heights follows.
     """
 
     def __init__(self, channels: int = 8, kernel: int = 3) -> None:

@@ -1,4 +1,4 @@
-"""Generators whose kernels a style modulates and demodulates."""
+"""Generators whose kernels are modulated by a style and demodulated."""
 
 import math
 
@@ -12,7 +12,7 @@ __all__ = ["face_decoder", "generator"]
 
 
 class EqualLinear(nn.Module):
-    """A linear layer whose weights are scaled when they are used."""
+    """A linear layer whose weights are scaled at run time."""
 
     def __init__(self, n_in: int, n_out: int, start: float = 0.0) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class EqualLinear(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    """Modulation, demodulation and convolution; upwards by a transposed one and a blur."""
+    """A modulated, demodulated convolution; it upsamples by a transposed convolution and a blur."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ModulatedConv(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """A modulated convolution, noise of the layer's own, and a scaled leaky ReLU."""
+    """A modulated convolution, the layer's constant noise, and a scaled leaky ReLU."""
 
     def __init__(self, n_in: int, n_out: int, style: int, side: int, *, up: bool = False) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class StyledConv(nn.Module):
 
 
 class Generator(nn.Module):
-    """StyleGAN2's generator at 4, 8 and 16 pixels, from a latent vector to a picture."""
+    """A generator from a latent vector to pictures of 16 x 16. Source: [StyleGAN2]."""
 
     def __init__(self, style: int = 16, channels: int = 12) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ def generator() -> nn.Module:
 
 
 class ResizedConv(nn.Module):
-    """A modulated convolution of a map that is first doubled by interpolation."""
+    """A modulated convolution of a map that may first be upsampled by interpolation."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int, style: int, *, up: bool, demod: bool):
         super().__init__()
@@ -141,10 +141,10 @@ class ResizedConv(nn.Module):
 
 
 class FaceDecoder(nn.Module):
-    """Restores a face as GFPGAN does.
+    """A network that restores faces.
 
-    An encoder gives the style of a decoder of modulated convolutions, and maps that scale and shift
-    half of the decoder's channels.
+    An encoder computes the style of a decoder of modulated convolutions, and maps that scale and
+    shift half of the decoder's channels. Source: [GFPGAN].
     """
 
     def __init__(self, channels: int = 12, style: int = 16) -> None:

@@ -1,4 +1,4 @@
-"""The table of networks: how each is made, and the shapes of its inputs."""
+"""The table of networks: the factory of each network, and the shapes of its inputs."""
 
 import importlib
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ __all__ = ["NETWORKS", "Known"]
 
 @dataclass(frozen=True)
 class Known:
-    """A network of another's design.
+    """A network that was designed outside this project.
 
     Attributes:
-        factory: `module:factory` below `tests.networks`.
-        inputs: shapes by the names of parameters of `forward`.
-        kind: a few words for tables.
-        needs: the library that the factory imports; empty for none.
-        slow: whether compiling for all runtimes takes more than a few seconds each.
-        larger: shapes of inputs that `timed` has in other sizes.
+        factory: `module:factory`, relative to `tests.networks`.
+        inputs: Shapes of the inputs, by the names of the parameters of `forward`.
+        kind: Short description for tables.
+        needs: Library that the factory imports; empty for none.
+        slow: Whether compiling takes more than a few seconds per runtime.
+        larger: Shapes of those inputs that `timed` replaces by larger ones.
     """
 
     factory: str
@@ -31,16 +31,16 @@ class Known:
 
     @property
     def timed(self) -> dict[str, tuple[int, ...]]:
-        """Shapes large enough that the network takes longer than calling it."""
+        """Shapes so large that computing takes longer than the overhead of a call."""
         return dict(self.inputs) | dict(self.larger)
 
     @property
     def source(self) -> str:
-        """As the command line takes it."""
+        """The network as an argument of the command line."""
         return f"tests.networks.{self.factory}"
 
     def build(self) -> nn.Module:
-        """The network, in eval mode."""
+        """Return the network in eval mode."""
         module, _, name = self.factory.partition(":")
         built = getattr(importlib.import_module(f"tests.networks.{module}"), name)()
         assert isinstance(built, nn.Module)
@@ -66,13 +66,13 @@ NETWORKS: dict[str, Known] = {
     "kernel_prediction": Known(
         "per_pixel:kernel_prediction",
         {"noisy": (1, 3, 32, 32)},
-        "a 5 x 5 kernel a pixel",
+        "a 5 x 5 kernel per pixel",
         larger={"noisy": (1, 3, 128, 128)},
     ),
     "filter_adaptive": Known(
         "per_pixel:filter_adaptive",
         {"dark": (1, 3, 32, 32)},
-        "a kernel a pixel and channel",
+        "a kernel per pixel and channel",
         larger={"dark": (1, 3, 128, 128)},
     ),
     "generator": Known("stylegan:generator", {"latent": (1, 16)}, "StyleGAN2's generator"),
@@ -82,7 +82,7 @@ NETWORKS: dict[str, Known] = {
     "film_unet": Known(
         "conditioned:film_unet",
         _IMAGE | {"time": (1,)},
-        "UNet under FiLM, with time steps",
+        "UNet with FiLM and time steps",
         larger=_LARGE,
     ),
     "lora": Known(
@@ -112,17 +112,17 @@ NETWORKS: dict[str, Known] = {
     "hyper_unet": Known(
         "hyperconv:hyper_unet",
         {"x": (1, 4, 64, 64)},
-        "papers/002, table 6",
+        "UNet of [HyperConvISP], Table 6",
         larger={"x": (1, 4, 128, 128)},
     ),
     "drop_in": Known(
         "hyperconv:drop_in",
         {"input": (1, 3, 32, 32)},
-        "papers/002, table 7",
+        "drop-in layer of [HyperConvISP], Table 7",
         larger={"input": (1, 3, 128, 128)},
     ),
     "low_rank": Known(
-        "hyperconv:low_rank", _IMAGE, "papers/002, table 5 of low rank", larger=_LARGE
+        "hyperconv:low_rank", _IMAGE, "low-rank filters of [HyperConvISP], Table 5", larger=_LARGE
     ),
     "unet": Known("ordinary:unet", _IMAGE, "UNet", larger=_LARGE),
     "deeplab": Known(

@@ -1,4 +1,4 @@
-"""Weights from a fixed seed that let the signal through, for networks that nobody trained."""
+"""Weights from a fixed seed that propagate the signal, for untrained networks."""
 
 import math
 
@@ -11,19 +11,19 @@ SEED = 0
 
 
 def drawn(shape: tuple[int, ...], seed: int) -> Tensor:
-    """An input of `shape`, evenly drawn from 0 to 1."""
+    """Return an input of `shape`, drawn uniformly from 0 to 1."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def settled(module: nn.Module, *shapes: tuple[int, ...]) -> nn.Module:
-    """`module` in eval mode, with weights drawn so that its outputs follow its inputs.
+    """Return `module` in eval mode, with weights drawn so that its outputs depend on its inputs.
 
-    Convolutions and linear layers get He's spread, and batch normalisation the statistics that its
-    inputs have on one drawn batch. Scales of residual branches that start near zero become 0.3.
+    Weights of convolutions and linear layers get He's variance. Batch normalisation gets the
+    statistics of its inputs on one random batch. Residual scales near zero are set to 0.3.
 
     Args:
-        module: any; its own parameters besides those of layers stay.
-        shapes: of the inputs, in the order of `forward`.
+        module: Any module; parameters that do not belong to such layers are kept.
+        shapes: Shapes of the inputs, in the order of `forward`.
     """
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
@@ -41,7 +41,7 @@ def settled(module: nn.Module, *shapes: tuple[int, ...]) -> nn.Module:
     return module.eval()
 
 
-# The biases of layers that compute a scale start at one in the published networks.
+# Layers that compute a scale, whose biases are kept: they start at one in the published networks.
 KEPT = ("modulation", "to_scale")
 
 
@@ -55,4 +55,4 @@ def _settle_statistics(module: nn.Module, shapes: tuple[tuple[int, ...], ...]) -
         norm.momentum = 1.0
     module(*(drawn((8, *shape[1:]), SEED + i) for i, shape in enumerate(shapes)))
     for norm in norms:
-        norm.running_var.clamp_(min=0.05)  # channels that were dead on these inputs
+        norm.running_var.clamp_(min=0.05)  # for channels that are constant on these inputs

@@ -1,8 +1,8 @@
-"""papers/002, Table 1, rows "Ours" and "no HC": parameters and FLOPs.
+"""[HyperConvISP], Table 1, rows "Ours" and "no HC": parameters and FLOPs.
 
-The paper's FLOPs are 2 x MAC, and its 12.6 Mpix are the sensor's (and the picture's) pixels:
-4096 x 3072 = 12,582,912, which is a packed input of 4 x 1536 x 2048. With 12.6 Mpix packed pixels
-every figure would be four times as large; `test_packed_pixels_are_not_meant` holds that.
+The paper's FLOPs are 2 x MAC. Its 12.6 Mpix are the pixels of the sensor and of the picture:
+4096 x 3072 = 12,582,912, which is a packed input of 4 x 1536 x 2048. With 12.6 million packed
+pixels every value would be four times as large, which `test_packed_pixels_are_not_meant` checks.
 """
 
 import pytest
@@ -11,7 +11,7 @@ from edge_pipeline.models.cost import cost_of_name
 
 PACKED = (4, 1536, 2048)
 
-# options, parameters, printed parameters, FLOPs (figures.md, section 1), printed FLOPs
+# Options, parameters, printed parameters, TFLOPs with two decimals, printed TFLOPs.
 HYPER = [
     ((64, 32, 2048), 276_049_571, "276 M", 0.74, "0.7"),
     ((32, 32, 2048), 94_651_907, "95 M", 0.30, "0.3"),
@@ -52,14 +52,14 @@ def test_packed_pixels_are_not_meant():
 
 
 def test_the_path_costs_what_the_ablation_costs():
-    """A HyperConv's convolution is an ordinary one; all that it adds is the predictor."""
+    """A HyperConv costs as much as an ordinary convolution, except for its filter predictor."""
     hyper = _cost(n_fwd=64, n_embed=32, n_hid=2048)
     plain = _cost(n_fwd=64, hyper=False)
     assert hyper.path.macs == plain.macs
 
 
 def test_predictor_cost_hardly_depends_on_its_width():
-    """Section 4: hidden units add parameters and next to no FLOPs."""
+    """Section 4: hidden units add parameters but almost no FLOPs."""
     narrow = _cost(n_fwd=32, n_embed=16, n_hid=256)
     wide = _cost(n_fwd=32, n_embed=16, n_hid=2048)
     assert wide.params > 9 * narrow.params

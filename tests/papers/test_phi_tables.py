@@ -1,4 +1,4 @@
-"""papers/000, Tables 1 and 2: inference cost of every rescaling factor.
+"""[AmortizedScaling], Tables 1 and 2: inference cost of every rescaling factor.
 
 The paper's "GFLOPs" are 1e9 multiply-accumulates of the primary network's convolutions.
 """
@@ -46,7 +46,7 @@ PETS = [
 
 
 def _rows(printed):
-    """phi as the paper writes it (0.05, 0.10, ...) and the cost that it prints."""
+    """Return pairs of phi as printed in the paper (0.05, 0.10, ...) and its printed cost."""
     return [(round(0.05 * i, 2), cost) for i, cost in enumerate(printed, start=1)]
 
 
@@ -63,7 +63,7 @@ def test_pets_and_birds(phi, printed):
 
 
 def test_the_text_s_rounding_and_its_five_levels_are_not_meant():
-    """Sizes of a level are exact only by the floor; five levels of OASIS cost too much."""
+    """Only rounding down gives the exact sizes; five levels of OASIS would cost too much."""
     assert sizes_of(192, 256, 0.55, 5)[2] == (57, 77)  # 105 * .55 = 57.75, 140 * .55 = 77
     five = {"encoder": "32-32-32-32-32", "decoder": "32-32-32-32"}
     cost = cost_of_name("phi_unet_oasis", five, (1, 160, 192), {"phi": 0.5})
@@ -71,7 +71,7 @@ def test_the_text_s_rounding_and_its_five_levels_are_not_meant():
 
 
 def test_the_hypernetwork_costs_no_macs_to_speak_of():
-    """Section 3: it is left out for inference, and the primary network's cost is the table's."""
+    """Section 3: inference does not run it; the table states the cost of the primary network."""
     hyper = cost_of_name("phi_unet_pets", {}, (3, 192, 256), {"phi": 0.5})
     plain = cost_of_name("phi_unet_pets", {"hyper": False}, (3, 192, 256), {"phi": 0.5})
     assert hyper.path.macs == plain.macs

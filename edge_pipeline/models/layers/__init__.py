@@ -1,3 +1,3 @@
-"""Layers that several networks share."""
+"""Layers that the networks use."""
 
 __all__: list[str] = []

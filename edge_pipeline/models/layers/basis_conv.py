@@ -1,4 +1,4 @@
-"""A convolution whose filters are a computed mixture of learnt ones."""
+"""A convolution whose filters are mixtures of learnt filters with computed coefficients."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from edge_pipeline.models.layers.hyperconv import Filters
 
 __all__ = ["BasisConv", "in_type_of"]
 
-# The share of the constant filters' deviation with which each learnt variation starts.
+# Initial standard deviation of each learnt variation, relative to that of the constant filters.
 _VARIATION = 0.2
 
 
 def in_type_of(like: Tensor, x: Tensor) -> Tensor:
-    """Return `x` in the dtype of `like`; a conversion that changes nothing is not exported."""
+    """Return `x` in the dtype of `like`, without an operator if it already has this dtype."""
     return x if x.dtype == like.dtype else x.to(like.dtype)
 
 
 class BasisConv(nn.Module):
     """A convolution with filters W = W_0 + sum over k of c_k W_k, for given coefficients c.
 
-    It is the last, linear layer of a filter predictor: HyperConv (papers/002) without the
-    normalisation of predicted kernels, so that training starts as that of an ordinary convolution.
-    The map keeps its size; zeros are assumed beyond its border.
+    It contains the last, linear layer of a filter predictor. Unlike HyperConv ([HyperConvISP]), it
+    does not normalise predicted kernels, so training starts as with an ordinary convolution.
+    The map is padded with zeros and keeps its size.
 
     Args:
-        n_in: channels in.
-        n_out: channels out.
-        f_size: height and width of a filter, odd.
-        n_basis: how many coefficients there are.
-        scale: factor on the initial deviation of the filters.
+        n_in: Number of input channels.
+        n_out: Number of output channels.
+        f_size: Height and width of a filter, an odd number.
+        n_basis: Number of coefficients.
+        scale: Factor on the initial standard deviation of the filters.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BasisConv(nn.Module):
         """Compute filters.
 
         Args:
-            coefficients: [N, n_basis].
+            coefficients: Coefficients of the mixtures, [N, n_basis].
 
         Returns:
             Filters with weight [N, n_out, n_in, f_size, f_size] and bias [N, n_out].
@@ -65,20 +65,20 @@ class BasisConv(nn.Module):
         """Convolve every sample with its own filters, or all samples with a single set.
 
         Args:
-            x: [N, n_in, H, W].
-            filters: N sets, or one.
+            x: Feature maps [N, n_in, H, W].
+            filters: N sets of filters, or a single set.
 
         Returns:
-            [N, n_out, H, W].
+            Feature maps [N, n_out, H, W].
         """
         n_out, n_in, f_size, _ = self.shape
         n, (height, width) = filters.weight.shape[0], x.shape[2:]
         weight = filters.weight.reshape(n * n_out, n_in, f_size, f_size)
-        # [N, n_in, H, W] -> [1, N * n_in, H, W]: one group a sample
+        # [N, n_in, H, W] -> [1, N * n_in, H, W]: one group per sample
         grouped = x if n == 1 else x.reshape(1, n * n_in, height, width)
         y = F.conv2d(grouped, weight, padding=f_size // 2, groups=n)
         y = y if n == 1 else y.reshape(n, n_out, height, width)
         if filters.bias is None:
             return y
-        # Afterwards: Core ML takes no bias that is computed at run time.
+        # Added separately: Core ML does not support a convolution bias computed at run time.
         return y + in_type_of(y, filters.bias[:, :, None, None])

@@ -1,4 +1,4 @@
-"""A coding of linear light in which noise and visible error are nearly even."""
+"""A coding of linear light in which noise and visible error are nearly uniform."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from torch import Tensor
 __all__ = ["OFFSET", "compress", "expand"]
 
 OFFSET = 1 / 256
-"""The least offset: the square root's slope at black is then 8; that of sRGB's curve is 12.9."""
+"""Smallest offset; the square root's slope at black is then 8, that of the sRGB curve 12.9."""
 
 
 def compress(x: Tensor, offset: Tensor | None = None) -> Tensor:
-    """Code linear values: sqrt(x + offset) above zero, its tangent below.
+    """Return coded values: sqrt(x + offset) if x is above zero, the tangent at zero below.
 
-    Noise of variance a x + b^2 has the same variance in shadows and lights if the offset is
-    b^2 / a. Below zero the curve continues along its tangent, so that noise about black keeps its
-    mean.
+    Noise of variance a x + b^2 has the same variance in shadows and highlights if the offset is
+    b^2 / a. Below zero the curve is its tangent at zero, so that noise around black keeps its mean.
 
     Args:
-        x: linear values of any shape, white at 1.
-        offset: above 0, of a shape that broadcasts to that of `x`; `OFFSET` if left out.
+        x: Linear values of any shape, white at 1.
+        offset: Positive offset of a shape that broadcasts to that of `x`; `OFFSET` by default.
 
     Source: the generalised Anscombe transform, as in equation 3 of M. Makitalo and A. Foi, IEEE
         TIP 22(1), 2013.
@@ -33,11 +32,11 @@ def compress(x: Tensor, offset: Tensor | None = None) -> Tensor:
 
 
 def expand(z: Tensor, offset: Tensor | None = None) -> Tensor:
-    """Return linear values, at least -offset: the inverse of `compress` above zero.
+    """Return linear values, at least -offset; the inverse of `compress` above zero.
 
     Args:
-        z: coded values of any shape.
-        offset: as for `compress`.
+        z: Coded values of any shape.
+        offset: Offset that `compress` was called with.
     """
     light = F.relu(z)
     return light * light - (OFFSET if offset is None else offset)

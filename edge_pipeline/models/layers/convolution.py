@@ -1,4 +1,4 @@
-"""The ordinary convolution that stands in for a HyperConv in the paper's ablation."""
+"""The ordinary convolution that replaces a HyperConv in the paper's ablation."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ class ReflectConv(nn.Conv2d):
     """A convolution that pads by reflection and keeps height and width.
 
     Args:
-        n_in: channels in.
-        n_out: channels out.
-        f_size: height and width of a filter, odd.
+        n_in: Number of input channels.
+        n_out: Number of output channels.
+        f_size: Height and width of a filter, an odd number.
 
-    Source: papers/002, section 5.2 ("no HC" of Table 1).
+    Source: [HyperConvISP], section 5.2 ("no HC" of Table 1).
     """
 
     def __init__(self, n_in: int, n_out: int, f_size: int = 3) -> None:
         super().__init__(n_in, n_out, f_size)
 
     def forward(self, x: Tensor, feature_maps: Tensor | None = None) -> Tensor:
-        """Convolve.
+        """Convolve a batch of maps.
 
         Args:
-            x: [N, n_in, H, W].
-            feature_maps: not used; a HyperConv predicts its filters from them.
+            x: Feature maps [N, n_in, H, W].
+            feature_maps: Ignored; present for compatibility with HyperConv.
 
         Returns:
-            [N, n_out, H, W].
+            Feature maps [N, n_out, H, W].
         """
         pad = self.kernel_size[0] // 2
         return super().forward(F.pad(x, (pad, pad, pad, pad), mode="reflect"))

@@ -1,4 +1,4 @@
-"""Directional demosaicing at packed resolution, out of convolutions and arithmetic alone."""
+"""Directional demosaicing at packed resolution, using only convolutions and arithmetic."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor, nn
 __all__ = ["DirectionalDemosaic", "Estimate"]
 
 _R, _G1, _G2, _B = range(4)
-# A tap: (plane, rows down, columns right, weight); the offsets count 2x2 cells.
+# A filter tap: (plane, rows down, columns right, weight), with offsets in 2x2 cells.
 _Tap = tuple[int, int, int, float]
 
-# Green at red and at blue pixels, along the row, then along the column: the mean of the two green
-# neighbours plus a quarter of the second difference of the pixel's own colour.
+# Green at red and at blue pixels, estimated along the row, then along the column: the mean of the
+# two green neighbours plus a quarter of the second difference of the pixel's own colour.
 _GREEN: tuple[tuple[_Tap, ...], ...] = (
     ((_G1, 0, -1, 0.5), (_G1, 0, 0, 0.5), (_R, 0, 0, 0.5), (_R, 0, -1, -0.25), (_R, 0, 1, -0.25)),
     ((_G2, 0, 0, 0.5), (_G2, 0, 1, 0.5), (_B, 0, 0, 0.5), (_B, 0, -1, -0.25), (_B, 0, 1, -0.25)),
     ((_G2, -1, 0, 0.5), (_G2, 0, 0, 0.5), (_R, 0, 0, 0.5), (_R, -1, 0, -0.25), (_R, 1, 0, -0.25)),
     ((_G1, 0, 0, 0.5), (_G1, 1, 0, 0.5), (_B, 0, 0, 0.5), (_B, -1, 0, -0.25), (_B, 1, 0, -0.25)),
 )
-# A colour difference known at red pixels, interpolated at R, G1, G2 and B of a cell.
+# Interpolation of a colour difference, known at red pixels, at R, G1, G2 and B of a cell.
 _RED_MINUS_GREEN: tuple[tuple[tuple[int, int, float], ...], ...] = (
     ((0, 0, 1.0),),
     ((0, 0, 0.5), (0, 1, 0.5)),
@@ -30,12 +30,12 @@ _RED_MINUS_GREEN: tuple[tuple[tuple[int, int, float], ...], ...] = (
     ((0, 0, 0.25), (0, 1, 0.25), (1, 0, 0.25), (1, 1, 0.25)),
 )
 _BOX = ((1, 2, 1), (2, 4, 2), (1, 2, 1))  # sixteenths
-# Variance of the compressed signal below which neither direction is preferred.
+# Variance of the coded signal below which neither direction is preferred.
 _EVEN = 1e-4
 
 
 def _zeros(*shape: int) -> Tensor:
-    """Zeros with memory even where a network is built without, on the meta device."""
+    """Return zeros on the CPU, even if the network is built on the meta device."""
     return torch.zeros(shape, device="cpu")
 
 
@@ -47,14 +47,14 @@ def _kernel(taps: tuple[_Tap, ...], n_in: int) -> Tensor:
 
 
 def _differences() -> Tensor:
-    """[4, 4, 3, 3]: red minus green along rows, blue minus green along rows, both along columns."""
+    """Return [4, 4, 3, 3]: red and blue minus green, estimated along rows, then along columns."""
     own = [_kernel(((plane, 0, 0, 1.0),), 4) for plane in (_R, _B, _R, _B)]
     green = [_kernel(taps, 4) for taps in _GREEN]
     return torch.stack(own) - torch.stack(green)
 
 
 def _gradients() -> Tensor:
-    """[4, 4, 3, 3]: each difference minus its neighbour one cell back in its own direction."""
+    """Return [4, 4, 3, 3]: each difference minus that of the previous cell in its direction."""
     weight = _zeros(4, 4, 3, 3)
     for plane, (down, right) in enumerate(((0, 1), (0, 1), (1, 0), (1, 0))):
         weight[plane, plane, 1, 1] = 1.0
@@ -63,7 +63,7 @@ def _gradients() -> Tensor:
 
 
 def _energies() -> Tensor:
-    """[2, 4, 3, 3]: squared gradients along rows, and along columns, summed over a window."""
+    """Return [2, 4, 3, 3]: window sums of squared gradients along rows and along columns."""
     weight = _zeros(2, 4, 3, 3)
     box = weight.new_tensor(_BOX) / 16
     weight[0, :2], weight[1, 2:] = box, box
@@ -71,28 +71,28 @@ def _energies() -> Tensor:
 
 
 def _pictures() -> Tensor:
-    """[12, 6, 3, 3]: from four planes and two colour differences to the cell's R, G and B."""
+    """Return [12, 6, 3, 3]: from four planes and two colour differences to R, G and B."""
     weight = _zeros(3, 4, 6, 3, 3)
     for place in range(4):
         weight[:, place, place, 1, 1] = 1.0
-    for colour in range(3):  # green at red and blue pixels: the pixel less the difference
+    for colour in range(3):  # green at red and blue pixels: the pixel minus the difference
         weight[colour, _R, 4, 1, 1] -= 1.0
         weight[colour, _B, 5, 1, 1] -= 1.0
     for place, taps in enumerate(_RED_MINUS_GREEN):
         for down, right, value in taps:
             weight[0, place, 4, down + 1, right + 1] += value
-            # Blue lies where red does once the cell is turned by half a turn.
+            # Rotated by 180 degrees, the cell has blue in the place of red.
             weight[2, 3 - place, 5, 1 - down, 1 - right] += value
     return weight.reshape(12, 6, 3, 3)
 
 
 class Estimate(NamedTuple):
-    """A demosaiced picture at packed resolution and the decisions behind it.
+    """A demosaiced picture at packed resolution, with its directional decisions.
 
     Attributes:
-        picture: [N, 12, H, W]: R at the cell's four pixels, then G, then B.
-        disagreement: [N, 2, H, W]: green along the row minus green along the column, at R and B.
-        share: [N, 1, H, W]: the weight of the estimate along the row, 0 to 1.
+        picture: R at the cell's four pixels, then G, then B, [N, 12, H, W].
+        disagreement: Green along the row minus green along the column, at R and B, [N, 2, H, W].
+        share: Weight of the estimate along the row, 0 to 1, [N, 1, H, W].
     """
 
     picture: Tensor
@@ -105,8 +105,8 @@ class DirectionalDemosaic(nn.Module):
 
     Green is estimated along rows and along columns (Hamilton and Adams). Each estimate is weighted
     by the energy of the other direction's colour-difference gradients, summed over a window, so the
-    decision is continuous (Menon, Andriani and Calvagno decide between the two). Red and blue
-    follow by bilinear interpolation of their differences to green. It has no parameters.
+    decision is continuous (Menon, Andriani and Calvagno choose one direction). Red and blue follow
+    from bilinear interpolation of their differences to green. The module has no parameters.
 
     Source: J. Hamilton and J. Adams, US patent 5,629,734, 1997; D. Menon, S. Andriani and
     G. Calvagno, Demosaicing with directional filtering and a posteriori decision, IEEE TIP 16(1),
@@ -132,8 +132,8 @@ class DirectionalDemosaic(nn.Module):
         """Demosaic a packed capture.
 
         Args:
-            z: [N, 4, H, W], packed RGGB; a square-root or similar coding gives better pictures
-                than linear values. Beyond the border, zeros are assumed.
+            z: Packed RGGB [N, 4, H, W], padded with zeros; a square-root or similar coding gives
+                better pictures than linear values.
         """
         difference = F.conv2d(z, self.differences, padding=1)  # [N, 4, H, W]
         along_row, along_column = difference[:, :2], difference[:, 2:]

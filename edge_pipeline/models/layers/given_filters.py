@@ -1,4 +1,4 @@
-"""Run a network of HyperConvs in two halves: predict its filters, or apply given ones."""
+"""Run one half of a network of HyperConvs: predict its filters, or apply given filters."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["apply_filters", "predict_filters"]
 
 
 def predict_filters(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """The filters that a network predicts for its input.
+    """Return the filters that a network predicts for its input.
 
     Args:
-        network: its convolutions are HyperConvs.
-        x: its input.
+        network: Network whose convolutions are HyperConvs.
+        x: Input of the network.
 
     Returns:
         `LAYER.weight` [N, out, in, f, f] and `LAYER.bias` [N, out], in the order of the calls.
@@ -44,13 +44,13 @@ def apply_filters(
     *,
     embeddings: Iterable[nn.Module] = (),
 ) -> Tensor:
-    """The network's output with given filters.
+    """Return the network's output for given filters.
 
     Args:
-        network: its convolutions are HyperConvs.
-        x: its input.
-        filters: as `predict_filters` returns them, for as many samples.
-        embeddings: modules that only predictors need; they do not run.
+        network: Network whose convolutions are HyperConvs.
+        x: Input of the network.
+        filters: Output of `predict_filters` for as many samples.
+        embeddings: Modules that only the filter predictors need; they do not run.
     """
 
     def given(name: str, _: HyperConv) -> Callable[[Tensor], Filters]:
@@ -68,7 +68,7 @@ def apply_filters(
 def _replaced(
     network: nn.Module, by: Callable[[str, HyperConv], Callable[[Tensor], Filters]]
 ) -> Iterator[None]:
-    """Replace `predict` of every HyperConv."""
+    """Replace `predict` of every HyperConv within the context."""
     with ExitStack() as stack:
         for name, layer in network.named_modules():
             if isinstance(layer, HyperConv):
@@ -78,7 +78,7 @@ def _replaced(
 
 @contextmanager
 def _method(module: nn.Module, name: str, function: Callable[[Tensor], object]) -> Iterator[None]:
-    """Give one module another method."""
+    """Replace one method of one module within the context."""
     vars(module)[name] = function
     try:
         yield

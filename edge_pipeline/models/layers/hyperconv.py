@@ -1,4 +1,4 @@
-"""HyperConv: a convolution whose filters are predicted from an input, one set a sample."""
+"""HyperConv: a convolution whose filters are predicted from an input, one set per sample."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Filters", "HyperConv", "HyperConvEmbed", "convolve_per_sample"]
 
 
 class Filters(NamedTuple):
-    """One convolution's computed weights, for a batch of N samples.
+    """The computed weights of one convolution, for a batch of N samples.
 
     Attributes:
-        weight: [N, n_out, n_in_forward, f_size, f_size].
-        bias: [N, n_out], in [-0.1, 0.1]; None without bias.
-        gain: [N, n_out], in [0.1, 1.1]; None without gain.
+        weight: Filters [N, n_out, n_in_forward, f_size, f_size].
+        bias: Biases [N, n_out], -0.1 to 0.1; None without bias.
+        gain: Gains [N, n_out], 0.1 to 1.1; None without gain.
     """
 
     weight: Tensor
@@ -27,26 +27,26 @@ class Filters(NamedTuple):
     gain: Tensor | None = None
 
     def named(self, layer: str) -> dict[str, Tensor]:
-        """The tensors there are, as `LAYER.weight`, `LAYER.bias`, `LAYER.gain`."""
+        """Return the tensors that are not None as `LAYER.weight`, `LAYER.bias`, `LAYER.gain`."""
         return {
             f"{layer}.{part}": value for part, value in self._asdict().items() if value is not None
         }
 
     def scaled(self, factor: Tensor) -> Filters:
-        """Filters whose output is `factor` [N, 1] times as large."""
+        """Return filters whose convolution output is scaled by `factor` [N, 1]."""
         bias = None if self.bias is None else self.bias * factor
         return Filters(self.weight * factor[:, :, None, None, None], bias, self.gain)
 
     @classmethod
     def from_named(cls, layer: str, tensors: Mapping[str, Tensor]) -> Filters:
-        """The inverse of `named`.
+        """Return the filters of one layer; the inverse of `named`.
 
         Args:
-            layer: whose filters.
-            tensors: those of this layer, and of others.
+            layer: Name of the layer.
+            tensors: Tensors of this layer, and possibly of others, by name.
 
         Raises:
-            KeyError: there is no `LAYER.weight`.
+            KeyError: If there is no `LAYER.weight`.
         """
         return cls(
             tensors[f"{layer}.weight"],
@@ -59,19 +59,19 @@ def convolve_per_sample(x: Tensor, filters: Filters) -> Tensor:
     """Convolve every sample with its own filters, padding by reflection to keep the size.
 
     Args:
-        x: [N, n_in_forward, H, W], H and W above f_size // 2.
-        filters: as many sets as there are samples.
+        x: Feature maps [N, n_in_forward, H, W], H and W above f_size // 2.
+        filters: N sets of filters, one per sample.
 
     Returns:
-        [N, n_out, H, W].
+        Feature maps [N, n_out, H, W].
 
-    Source: papers/002, algorithm 1.
+    Source: [HyperConvISP], Algorithm 1.
     """
     weight, bias, gain = filters
     n, n_out, n_in, f_size, _ = weight.shape
     pad = f_size // 2
     x = F.pad(x, (pad, pad, pad, pad), mode="reflect")
-    # [N, C, H, W] -> [1, N*C, H, W]: one group a sample
+    # [N, C, H, W] -> [1, N*C, H, W]: one group per sample
     grouped = x.reshape(1, n * n_in, x.shape[2], x.shape[3])
     y = F.conv2d(grouped, weight.reshape(n * n_out, n_in, f_size, f_size), groups=n)
     y = y.reshape(n, n_out, y.shape[2], y.shape[3])
@@ -83,20 +83,20 @@ def convolve_per_sample(x: Tensor, filters: Filters) -> Tensor:
 
 
 class FilterPredictor(nn.Module):
-    """From a pooled feature vector to the filters of one convolution.
+    """A filter predictor: maps a pooled feature vector to the filters of one convolution.
 
     Args:
-        n_in_forward: channels that the convolution takes.
-        n_in_hyper: length of the feature vector.
-        n_out: channels that the convolution gives.
-        f_size: height and width of a filter, odd.
-        bias: also predict a bias, clamped to [-0.1, 0.1].
-        gain: also predict a gain, clamped to [0.1, 1.1].
-        n_hid: width of the two hidden layers.
-        decompose: above 0, predict this many rank-one terms and take their mean.
-        activation: between the layers.
+        n_in_forward: Number of input channels of the convolution.
+        n_in_hyper: Length of the feature vector.
+        n_out: Number of output channels of the convolution.
+        f_size: Height and width of a filter, an odd number.
+        bias: Whether to predict a bias too, clamped to [-0.1, 0.1].
+        gain: Whether to predict a gain too, clamped to [0.1, 1.1].
+        n_hid: Width of the two hidden layers.
+        decompose: If above 0, predict this many rank-one terms and take their mean.
+        activation: Activation between the layers.
 
-    Source: papers/002, section 4.1 and Table 5.
+    Source: [HyperConvISP], section 4.1 and Table 5.
     """
 
     def __init__(
@@ -141,10 +141,11 @@ class FilterPredictor(nn.Module):
         """Predict filters.
 
         Args:
-            features: [N, n_in_hyper].
+            features: Pooled feature vectors [N, n_in_hyper].
 
         Returns:
-            Filters; each predicted kernel has an L1 norm of 1/2 before the constant one is added.
+            Filters for N samples. Each predicted kernel is normalised to an L1 norm of 1/2, then
+            the constant kernel is added.
         """
         n_out, n_in, f_size, _ = self.shape
         if self.decompose < 1:
@@ -164,14 +165,16 @@ class FilterPredictor(nn.Module):
 class HyperConv(FilterPredictor):
     """A convolution with filters predicted from feature maps of another network.
 
-    Arguments are those of FilterPredictor. Source: papers/002, algorithm 1 and Table 5.
+    The arguments are those of FilterPredictor.
+
+    Source: [HyperConvISP], Algorithm 1 and Table 5.
     """
 
     def predict(self, feature_maps: Tensor) -> Filters:
-        """Filters, one set a sample, from feature maps [N, n_in_hyper, h, w] of any h and w.
+        """Predict one set of filters per sample from feature maps [N, n_in_hyper, h, w].
 
-        The maps are max-pooled over the whole picture, so the number of parameters does not
-        depend on its size, and the predictor's cost is small beside the convolution's.
+        The maps, of any size, are max-pooled over the whole picture. The number of parameters thus
+        does not depend on the size, and the predictor costs little compared to the convolution.
         """
         return self.predict_from(feature_maps.amax((2, 3)))
 
@@ -179,30 +182,30 @@ class HyperConv(FilterPredictor):
         """Predict the filters of every sample and convolve it with them.
 
         Args:
-            x: [N, n_in_forward, H, W].
-            feature_maps: [N, n_in_hyper, h, w].
+            x: Feature maps [N, n_in_forward, H, W].
+            feature_maps: Input of the filter predictor [N, n_in_hyper, h, w].
 
         Returns:
-            [N, n_out, H, W].
+            Feature maps [N, n_out, H, W].
         """
         return convolve_per_sample(x, self.predict(feature_maps))
 
 
 class HyperConvEmbed(nn.Module):
-    """The drop-in HyperConv: it embeds its own input to predict its filters.
+    """The drop-in HyperConv, which predicts its filters from an embedding of its own input.
+
+    The embedding has 128 output channels, so the pooled vector has 128 values. (The expression in
+    the paper's appendix, 128 x n_in_forward, does not match its embedding.)
 
     Args:
-        n_in_forward: channels in.
-        n_out: channels out.
-        f_size: height and width of a filter, odd.
-        bias: also predict a bias.
-        gain: also predict a gain.
-        n_hid: width of the predictor's hidden layers.
+        n_in_forward: Number of input channels.
+        n_out: Number of output channels.
+        f_size: Height and width of a filter, an odd number.
+        bias: Whether to predict a bias too.
+        gain: Whether to predict a gain too.
+        n_hid: Width of the predictor's hidden layers.
 
-    The embedding ends in 128 channels, and that is the length of the pooled vector. (The
-    appendix's own expression for that length, 128 x n_in_forward, does not fit its embedding.)
-
-    Source: papers/002, Table 7 and section 5.4.
+    Source: [HyperConvISP], Table 7 and section 5.4.
     """
 
     def __init__(
@@ -236,5 +239,5 @@ class HyperConvEmbed(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N, n_in_forward, H, W] -> [N, n_out, H, W]."""
+        """Predict filters from `x` [N, n_in_forward, H, W] and return its map [N, n_out, H, W]."""
         return convolve_per_sample(x, self.predictor.predict_from(self.embed(x).mean((2, 3))))

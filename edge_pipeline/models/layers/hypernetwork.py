@@ -10,32 +10,34 @@ from torch import Tensor, nn
 
 __all__ = ["Hypernetwork", "initialise"]
 
-# torch's own default, which the paper does not change.
+# Negative slope of LeakyReLU: torch's default, which the paper does not change.
 _SLOPE = 0.01
 _SMALL_BIAS = 0.02
 
 
 def initialise(weight: Tensor, *, slope: float = 1.0) -> None:
-    """Fill `weight` by Kaiming's rule with `fan_out`, from torch's generator.
+    """Initialise `weight` in place by Kaiming's method with `fan_out`, from torch's generator.
 
     Args:
-        weight: of a linear layer or a convolution; changed in place.
-        slope: of the LeakyReLU that follows; 1 where none does.
+        weight: Weight of a linear layer or a convolution.
+        slope: Negative slope of the LeakyReLU that follows the layer; 1 if none follows.
     """
     nn.init.kaiming_normal_(weight, a=slope, mode="fan_out", nonlinearity="leaky_relu")
 
 
 class Hypernetwork(nn.Module):
-    """phi -> [phi, 1 - phi] -> two hidden layers -> one linear layer per tensor that is predicted.
+    """A hypernetwork of two hidden layers with the input [phi, 1 - phi].
 
-    The last layer is a group a tensor, so that how a tensor starts depends on its own size alone.
+    Its last layer is a separate linear layer for each predicted tensor, so that the initialisation
+    of a tensor depends only on its own size.
 
     Args:
-        shapes: of the tensors to predict, by `LAYER.weight` or `LAYER.bias`; no dot in LAYER.
-        hidden1: width of the first hidden layer.
-        hidden2: and of the second.
+        shapes: Shapes of the predicted tensors by name, `LAYER.weight` or `LAYER.bias`, where LAYER
+            contains no dot.
+        hidden1: Width of the first hidden layer.
+        hidden2: Width of the second hidden layer.
 
-    Source: papers/000, section 4.1 "Hypernetwork", and appendix A.1 "Initialization".
+    Source: [AmortizedScaling], section 4.1 "Hypernetwork", and appendix A.1 "Initialization".
     """
 
     def __init__(
@@ -65,14 +67,14 @@ class Hypernetwork(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, phi: Tensor) -> dict[str, Tensor]:
-        """The tensors by name, in the order of `shapes`.
+        """Return the predicted tensors by name, in the order of `shapes`.
 
         Args:
-            phi: [1].
+            phi: Rescaling factor, a tensor of shape [1].
         """
         features = self.hidden(torch.cat([phi, 1 - phi]))  # [2] -> [hidden2]
         return {
-            # [hidden2] -> [numel] -> the tensor's own shape
+            # [hidden2] -> [numel] -> shape of the predicted tensor
             name: self.heads.get_submodule(name)(features).reshape(shape)
             for name, shape in self.shapes.items()
         }
@@ -81,13 +83,13 @@ class Hypernetwork(nn.Module):
     def keep_variance(self, phis: Sequence[float]) -> None:
         """Rescale the last layer so that predicted convolutions keep the variance of their maps.
 
-        The published initialisation gives a kernel [out, in, k, k] the variance 1 / (out * in *
-        k * k) per unit of the hidden features, `out` times less than keeps the variance of maps.
-        Afterwards the mean square of each predicted kernel, over `phis`, is 2 / (in * k * k), and
-        that of a bias is small beside a map of 0 to 1.
+        Under the published initialisation, a kernel [out, in, k, k] has the variance
+        1 / (out * in * k * k) per unit of the hidden features. This is `out` times too small to
+        keep the variance of the maps. After the rescaling, the mean square of each predicted
+        kernel, over `phis`, is 2 / (in * k * k), and biases are small compared to maps of 0 to 1.
 
         Args:
-            phis: values of phi, at least one.
+            phis: Values of phi, at least one.
         """
         predicted = [self(torch.tensor([phi])) for phi in phis]
         for name in self.shapes:

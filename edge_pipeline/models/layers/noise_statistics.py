@@ -1,4 +1,4 @@
-"""Measure the noise of a capture where it is flattest."""
+"""Measure the noise of a capture in its flattest block."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from torch import Tensor, nn
 
 __all__ = ["Noise", "NoiseStatistics"]
 
-# A second difference along both axes; it has unit gain for white noise and none for a plane.
+# A second difference along both axes, with unit gain for white noise and zero gain for a plane.
 _LAPLACIAN = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))  # sixths
 _BLOCK = 16
 _TINY = 1e-8
-# The flattest of many blocks has less than the noise by chance. With this factor, the value is that
-# of the flattest of 49 blocks of 8 x 8, which the default model was trained with.
+# By chance, the deviation in the flattest of many blocks is below that of the noise. This factor
+# converts it to the flattest of 49 blocks of 8 x 8, with which the default model was trained.
 _CHANCE = 0.88
-# A smaller second difference is none; pixels without one are clipped, or finer than a step of the
-# sensor.
-# Blocks with a larger share of them, or with a value about white, say nothing of the noise.
+# Second differences below _NONE count as zero: such pixels are clipped, or vary by less than a step
+# of the sensor. A block with more than _SHARE of them, or with a value above _WHITE, is unusable.
 _NONE, _SHARE, _WHITE = 1e-4, 0.1, 0.985
-# Above any deviation of values in 0..1; a block that says nothing has more. All factors have to be
-# numbers of half precision.
+# _MUCH exceeds the deviation of any usable block; _PENALTY lifts unusable blocks above it. All
+# factors must be in the range of half precision.
 _MUCH, _PENALTY = 0.5, 1e4
 
 
@@ -30,9 +29,9 @@ class Noise(NamedTuple):
     """Standard deviations of a capture's high frequencies, each [N, channels].
 
     Attributes:
-        least: of the flattest block without clipped pixels, times 0.88: about 0.73 of the noise;
-            0 if there is no such block.
-        mean: the mean over all blocks: noise and texture.
+        least: Deviation in the flattest usable block, times 0.88; about 0.73 times that of the
+            noise, or 0 if no block is usable.
+        mean: Mean deviation over all blocks, which contains noise and texture.
     """
 
     least: Tensor
@@ -40,10 +39,10 @@ class Noise(NamedTuple):
 
 
 class NoiseStatistics(nn.Module):
-    """The deviation of second differences in blocks of 16 x 16; it has no parameters.
+    """Measure the deviation of second differences in blocks of 16 x 16, without parameters.
 
     Args:
-        channels: of the map.
+        channels: Number of channels of the map.
 
     Source: J. Immerkaer, Fast noise variance estimation, CVIU 64(2), 1996 (the filter).
     """
@@ -52,16 +51,16 @@ class NoiseStatistics(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # On the CPU even where a network is built without memory, on the meta device.
+        # On the CPU even if the network is built on the meta device.
         kernel = torch.tensor(_LAPLACIAN, device="cpu").expand(channels, 1, 3, 3) / 6
         self.register_buffer("laplacian", kernel, persistent=False)
 
     def forward(self, z: Tensor) -> Noise:
-        """Measure.
+        """Measure the noise of each channel.
 
         Args:
-            z: [N, channels, H, W] in a coding that evens noise out, white at 1, H and W at least
-                18.
+            z: Maps [N, channels, H, W] in a coding that makes noise uniform, white at 1, H and W
+                at least 18.
         """
         detail = F.conv2d(z, self.laplacian, groups=z.shape[1])
         energy = F.avg_pool2d(detail * detail, _BLOCK, _BLOCK, count_include_pad=False)

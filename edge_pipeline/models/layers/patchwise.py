@@ -1,7 +1,7 @@
-"""Dynamic patch-wise convolution: weights that differ from patch to patch of one map.
+"""Dynamic patch-wise convolution, which uses different weights for each patch of a map.
 
-A map is split into patches that overlap by the kernel's halo, each patch is convolved with its own
-weights – one channel group a patch – and the results are put side by side again.
+A map is split into patches that overlap by the kernel's halo. Each patch is convolved with its own
+weights, as a channel group of one convolution, and the results are joined into a map.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ __all__ = ["PatchwiseConv2d", "WeightMapper", "merge", "split"]
 
 
 def split(x: Tensor, grid: tuple[int, int], halo: int) -> Tensor:
-    """Cut a map into patches, each with the border pixels of its neighbours.
+    """Split a map into patches, each with the border pixels of its neighbours.
 
-    The whole map is padded by reflection first, so a patch at the map's edge sees the reflection
-    and every other patch sees its true neighbours.
+    The whole map is padded by reflection first, so the halo of a patch contains reflected pixels
+    only at the map's edge and true neighbours elsewhere.
 
     Args:
-        x: [N, C, H, W]; H and W are multiples of the grid, and larger than the halo.
-        grid: patches along the height and along the width.
-        halo: pixels that a patch sees beyond its own, on each side.
+        x: Feature maps [N, C, H, W]; H and W are multiples of the grid, and larger than the halo.
+        grid: Number of patches along the height and along the width.
+        halo: Pixels to include beyond the patch, on each side.
 
     Returns:
-        [N * rows * columns, C, H / rows + 2 * halo, W / columns + 2 * halo], rows outermost.
+        Patches [N * rows * columns, C, H / rows + 2 * halo, W / columns + 2 * halo], in row-major
+        order.
 
-    Source: papers/001, section 3.3.
+    Source: [HyperSeg], section 3.3.
     """
     n, c, height, width = x.shape
     rows, columns = grid
@@ -44,14 +45,14 @@ def split(x: Tensor, grid: tuple[int, int], halo: int) -> Tensor:
 
 
 def merge(patches: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Put patches side by side; the inverse of `split` without a halo.
+    """Join patches into a map; the inverse of `split` with halo 0.
 
     Args:
-        patches: [N * rows * columns, C, h, w], rows outermost.
-        grid: patches along the height and along the width.
+        patches: Patches [N * rows * columns, C, h, w], in row-major order.
+        grid: Number of patches along the height and along the width.
 
     Returns:
-        [N, C, rows * h, columns * w].
+        Feature maps [N, C, rows * h, columns * w].
     """
     rows, columns = grid
     _, c, tall, wide = patches.shape
@@ -61,19 +62,19 @@ def merge(patches: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 class PatchwiseConv2d(nn.Module):
-    """A convolution of patches, each with its own weights; it has no parameters.
+    """A convolution of patches, each with its own given weights; it has no parameters.
 
     Args:
-        in_channels: C_in.
-        out_channels: C_out.
-        kernel_size: height and width of the kernel, odd.
-        groups: channel groups G of one patch; C_in and C_out are multiples of it.
+        in_channels: Number of input channels, C_in in the paper.
+        out_channels: Number of output channels, C_out in the paper.
+        kernel_size: Height and width of the kernel, an odd number.
+        groups: Number of channel groups of a patch, G in the paper; it divides both channel counts.
 
     Attributes:
-        weights: how many values one patch's kernel has.
-        fan_in: how many of them meet in one output value.
+        weights: Number of weights of one patch.
+        fan_in: Number of weights per output value.
 
-    Source: papers/001, section 3.3, equation 8.
+    Source: [HyperSeg], section 3.3, equation 8.
     """
 
     def __init__(
@@ -89,34 +90,34 @@ class PatchwiseConv2d(nn.Module):
         """Convolve without padding.
 
         Args:
-            patches: [B, in_channels, h, w], halo included.
-            weight: [B, weights], a row a patch: [out, in / groups, kernel, kernel], flat.
+            patches: Patches [B, in_channels, h, w], including the halo.
+            weight: Weights [B, weights]: per patch, [out, in / groups, kernel, kernel] flattened.
 
         Returns:
-            [B, out_channels, h - kernel_size + 1, w - kernel_size + 1].
+            Patches [B, out_channels, h - kernel_size + 1, w - kernel_size + 1].
         """
         b, c, tall, wide = patches.shape
         k = self.kernel_size
         kernel = weight.reshape(b * self.out_channels, c // self.groups, k, k)
-        # [B, C, h, w] -> [1, B * C, h, w]: one group a patch, or `groups` of them
+        # [B, C, h, w] -> [1, B * C, h, w]: `groups` channel groups per patch
         grouped = patches.reshape(1, b * c, tall, wide)
         y = F.conv2d(grouped, kernel, groups=b * self.groups)
         return y.reshape(b, self.out_channels, y.shape[2], y.shape[3])
 
 
 class WeightMapper(nn.Module):
-    """From a signal vector a patch to the weights of several patch-wise convolutions.
+    """Map each patch's signal vector to its weights of several patch-wise convolutions.
 
-    One grouped 1x1 convolution gives the weights of all layers, in the layers' order; a layer's
-    weights lie in the order that PatchwiseConv2d takes, so those of one output channel are
-    neighbours. Where the groups do not divide the number of weights, it gives a few more, unused.
+    One grouped 1x1 convolution computes the weights of all layers, in the order of the layers. A
+    layer's weights are in the order of PatchwiseConv2d, so those of one output channel are
+    adjacent. If the groups do not divide the number of weights, the last outputs are unused.
 
     Args:
-        signal_channels: length S of a patch's signal vector, a multiple of groups.
-        layers: what the weights are for.
-        groups: channel groups of the mapping.
+        signal_channels: Length of a patch's signal vector, a multiple of `groups`.
+        layers: Convolutions whose weights are computed.
+        groups: Number of channel groups of the mapping.
 
-    Source: papers/001, sections 3.1 and 3.2, equations 3, 6 and 7.
+    Source: [HyperSeg], sections 3.1 and 3.2, equations 3, 6 and 7.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class WeightMapper(nn.Module):
         self.sizes = tuple(layer.weights for layer in layers)
         given = math.ceil(sum(self.sizes) / groups) * groups
         self.conv = nn.Conv2d(signal_channels, given, 1, bias=False, groups=groups)
-        # Normal, as published; so spread that a signal of unit variance gives He's kernels.
+        # Normal, as published; scaled so that a signal of unit variance gives He's variance.
         with torch.no_grad():
             weight, first = self.conv.weight.normal_(), 0
             for layer in layers:
@@ -135,18 +136,18 @@ class WeightMapper(nn.Module):
                 first += layer.weights
 
     def forward(self, signal: Tensor) -> tuple[Tensor, ...]:
-        """The weights of each layer.
+        """Compute the weights of each layer.
 
         Args:
-            signal: [N, signal_channels, rows, columns].
+            signal: Signal vectors [N, signal_channels, rows, columns].
 
         Returns:
-            [N * rows * columns, weights] for each layer, in order.
+            Weights [N * rows * columns, weights] of each layer, in order.
         """
         mapped = self.conv(signal)
         # [N, given, rows, columns] -> [N * rows * columns, given]
         each = mapped.permute(0, 2, 3, 1).reshape(-1, mapped.shape[1])
         if self.sizes == each.shape[1:]:
-            return (each,)  # a slice of all of it would stay in the exported program
+            return (each,)  # slicing all of it would leave an operator in the export
         ends = list(itertools.accumulate(self.sizes))
         return tuple(each[:, end - n : end] for n, end in zip(self.sizes, ends, strict=True))

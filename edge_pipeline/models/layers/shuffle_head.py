@@ -1,4 +1,4 @@
-"""The head that moves channels to space, so that nothing is sampled off the CFA's phase."""
+"""The pixel-shuffle head, which never resamples between the positions of the CFA."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from edge_pipeline.models.layers.convolution import ReflectConv
 
 __all__ = ["ShuffleHead", "compress", "expand"]
 
-# Below black by more than this, a sample is clipped: about four sigma of a noisy base-ISO capture.
+# Samples more than this below black are clipped; about four sigma of a noisy base-ISO capture.
 _OFFSET = 1 / 64
 
-# Predicted filters have a fixed norm, so the correction would start far larger than the picture.
+# Predicted filters have a fixed norm: unscaled, the initial correction would exceed the picture.
 _CORRECTION = 1 / 8
 
 # Malvar, He and Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned
-# color images", ICASSP 2004, figure 2; all times 8.
+# color images", ICASSP 2004, Figure 2; all weights times 8.
 _GREEN = (
     (0, 0, -1, 0, 0),
     (0, 0, 2, 0, 0),
@@ -42,26 +42,26 @@ _ACROSS = (
 
 
 def compress(x: Tensor) -> Tensor:
-    """A square root that evens out photon noise: sqrt(x + 1/64), x clipped at -1/64.
+    """Return sqrt(x + 1/64), with x clipped at -1/64, which makes photon noise nearly uniform.
 
-    Its variance is then nearly the same in shadows and lights (Anscombe's transform without
-    constants), and its error weighs about as it does after the sRGB curve.
+    The variance is then nearly the same in shadows and highlights (Anscombe's transform without
+    its constants), and errors have about the same weight as after the sRGB curve.
     """
     return torch.sqrt(torch.clamp(x, min=-_OFFSET) + _OFFSET)
 
 
 def expand(z: Tensor) -> Tensor:
-    """The inverse of compress: linear again, never below -1/64."""
+    """Return linear values, at least -1/64; the inverse of `compress`."""
     return torch.square(F.relu(z)) - _OFFSET
 
 
 def _malvar_at_packed_resolution() -> Tensor:
-    """Malvar's 5x5 filters on an RGGB mosaic as [12, 4, 3, 3] on packed Bayer."""
+    """Return Malvar's 5x5 filters of an RGGB mosaic as filters [12, 4, 3, 3] of packed Bayer."""
     centre = ((0.0,) * 5,) * 2 + ((0.0, 0.0, 8.0, 0.0, 0.0),) + ((0.0,) * 5,) * 2
     along = torch.tensor(_ALONG_ROW)
     green, across = torch.tensor(_GREEN), torch.tensor(_ACROSS)
     itself = torch.tensor(centre)
-    # For the four pixels of a cell, R G / G B: the filters that give R, G and B there.
+    # The filters that compute R, G and B at each of the four pixels of a cell, R G / G B.
     filters = {
         (0, 0): (itself, green, across),
         (0, 1): (along, itself, along.T),
@@ -81,16 +81,15 @@ def _malvar_at_packed_resolution() -> Tensor:
 
 
 class ShuffleHead(nn.Module):
-    """Four values a colour at packed resolution, moved to space over a linear demosaic.
+    """Add a correction to a linear demosaicing, then rearrange four values per colour into pixels.
 
-    The linear part is a 3x3 convolution of the packed capture, which reaches as far as a 5x5
-    filter on the mosaic; for Bayer it starts as Malvar's. The network adds a correction to it.
+    The linear part is a 3x3 convolution of the packed capture, which covers a 5x5 filter of the
+    mosaic; for Bayer it is initialised with Malvar's filters. The network computes the correction.
+    docs/decisions/0005-shipped-model.md describes why the published head is not shipped.
 
     Args:
-        in_channels: channels of the packed capture.
-        out_channels: channels of the picture.
-
-    Source: `../shared/figures.md`, section 5 (why the published head is not shipped).
+        in_channels: Number of channels of the packed capture.
+        out_channels: Number of channels of the picture.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -102,14 +101,14 @@ class ShuffleHead(nn.Module):
                 nn.init.zeros_(self.linear.bias)  # type: ignore[arg-type]
 
     def forward(self, compressed: Tensor, correction: Tensor) -> Tensor:
-        """Join both parts.
+        """Return the corrected picture.
 
         Args:
-            compressed: [N, in_channels, H, W], the capture after `compress`.
-            correction: [N, 4 * out_channels, H, W].
+            compressed: Packed capture [N, in_channels, H, W] after `compress`.
+            correction: Output of the network [N, 4 * out_channels, H, W].
 
         Returns:
-            [N, out_channels, 2H, 2W], linear.
+            Linear picture [N, out_channels, 2H, 2W].
         """
         z = self.linear(compressed) + _CORRECTION * correction
         return F.pixel_shuffle(expand(z), 2)

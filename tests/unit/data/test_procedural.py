@@ -46,5 +46,5 @@ def test_folder_of_photographs(tmp_path):
     (tmp_path / "d.png").write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"d\.png cannot be read as a picture"):
         load_pictures("photographs", options)
-    with pytest.raises(InputError, match="holds no picture"):
+    with pytest.raises(InputError, match="contains no picture"):
         load_pictures("photographs", options | {"only": ["nothing"]})

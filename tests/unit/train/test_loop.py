@@ -275,7 +275,7 @@ WHOLE = "name: x\ndata: [{dataset: procedural}]\nvalidation: {dataset: procedura
         ("name: [", "is not YAML"),
         (f"{WHOLE}\ncrop: 100", r"crop: 100 must be a multiple of 16"),
         (f"{WHOLE}\ncrop: 16", "crop: Input should be greater than or equal to 32"),
-        (f"{WHOLE}\ncrop: 64", "crop is 64; with MS-SSIM in the loss at least 88"),
+        (f"{WHOLE}\ncrop: 64", "crop is 64; MS-SSIM in the loss requires at least 88"),
         (f"{WHOLE}\ncrop: 96\nloss: {{border: 8}}", "crop is 96; .* at least 104"),
         (f"{WHOLE}\nloss: {{border: 17}}", "loss.border: Input should be less than"),
         (f"{WHOLE}\noptimiser: {{clip: -1}}", "clip: Input should be greater than"),
