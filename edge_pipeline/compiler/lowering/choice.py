@@ -41,7 +41,7 @@ def choose(costs: BackendCosts, call: Call, *, constant: bool) -> ConvPlan | Non
         call: the convolution.
         constant: whether its weights are constants.
     """
-    known = [plan for plan in plans_of(call, constant=constant) if plan.form in costs.forms]
+    known = [plan for plan in plans_of(call, constant=constant) if plan.algorithm in costs.forms]
     # `min` takes the first of equals, so the order of the plans decides, and the same each time.
     best = min(known, key=lambda plan: predict(costs, call, plan), default=None)
     if not constant or best is None or CONSTANT not in known:

@@ -1,6 +1,6 @@
 """A convolution with weights computed at run time, out of operators that any delegate runs.
 
-The forms of `lowering/forms.py` compute a convolution of stride 1 for one sample. Here a
+The forms of `lowering/algorithms.py` compute a convolution of stride 1 for one sample. Here a
 convolution of any stride, dilation and number of groups becomes one of those, cut into strips of
 rows, so that what a form puts beside each other stays in the cache.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from edge_pipeline.compiler.lowering.forms import FORMS, Layer, Shape, Strip
+from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS, Layer, Shape, Strip
 from edge_pipeline.compiler.lowering.padding import Padding, padded
 
 __all__ = [
@@ -33,18 +33,18 @@ _FEWEST_ROWS = 8
 class ConvPlan(NamedTuple):
     """A form, and what the widest intermediate of a strip may take in bytes; 0 for no limit."""
 
-    form: str
+    algorithm: str
     strip_bytes: int
 
     def __str__(self) -> str:
-        return f"{self.form}/{self.strip_bytes >> 10}K" if self.strip_bytes else self.form
+        return f"{self.algorithm}/{self.strip_bytes >> 10}K" if self.strip_bytes else self.algorithm
 
 
 # Finer strips stay nearer to the core, but every strip is a dozen operators to compile, and three
 # dozen where each tap has a product; decision 11 has what finer ones gain: nothing.
 PLANS = (
-    *(ConvPlan(form, 0) for form in FORMS),
-    *(ConvPlan(form, 2 << 20) for form in FORMS if form != "shifted_products"),
+    *(ConvPlan(name, 0) for name in ALGORITHMS),
+    *(ConvPlan(name, 2 << 20) for name in ALGORITHMS if name != "shifted_products"),
 )
 
 
@@ -83,7 +83,7 @@ def strip_rows(shape: Shape, plan: ConvPlan) -> int:
     """Rows a strip, so that its widest intermediate fits, and strips are of like height."""
     if not plan.strip_bytes:
         return shape.height
-    row_bytes = 4 * FORMS[plan.form].channels(shape) * shape.width
+    row_bytes = 4 * ALGORITHMS[plan.algorithm].channels(shape) * shape.width
     most = max(_FEWEST_ROWS, plan.strip_bytes // row_bytes - shape.row_span)
     strips = -(-shape.height // most)
     return -(-shape.height // strips)
@@ -139,11 +139,11 @@ def convolve(
     n_out, n_in, kernel_rows, kernel_columns = weight.shape
     sizes = (n_out, n_in, kernel_rows, kernel_columns)
     shape = shape_of((x.shape[2], x.shape[3]), sizes, geometry)
-    padding, g, form = geometry.padding, geometry.groups, FORMS[plan.form]
+    padding, g, algorithm = geometry.padding, geometry.groups, ALGORITHMS[plan.algorithm]
     if geometry.stride != (1, 1):
         x, weight = _without_stride(x, weight, geometry, shape)
         padding = Padding(0, 0, "zeros")
-    inside = ones is not None and bias is not None and form.takes_bias and g == 1
+    inside = ones is not None and bias is not None and algorithm.takes_bias and g == 1
     layer = Layer(
         x.reshape(g, shape.n_in, x.shape[2], x.shape[3]) if g > 1 else x,
         weight.reshape(g, shape.n_out, shape.n_in, shape.rows, shape.columns),
@@ -154,7 +154,7 @@ def convolve(
     )
     rows = strip_rows(shape, plan)
     strips = [
-        form.compute(layer, Strip(top, min(rows, shape.height - top)))
+        algorithm.compute(layer, Strip(top, min(rows, shape.height - top)))
         for top in range(0, shape.height, rows)
     ]
     y = strips[0] if len(strips) == 1 else torch.cat(strips, 2)

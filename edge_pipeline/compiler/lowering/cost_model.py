@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
 from edge_pipeline.compiler.lowering.convolution import (
     ConvGeometry,
     ConvPlan,
@@ -28,7 +29,6 @@ from edge_pipeline.compiler.lowering.convolution import (
     shape_of,
     strip_rows,
 )
-from edge_pipeline.compiler.lowering.forms import FORMS
 from edge_pipeline.compiler.lowering.padding import padded
 from edge_pipeline.device_profile import device_file
 from edge_pipeline.errors import InputError
@@ -87,7 +87,7 @@ class Call:
 
     def ones(self, plan: ConvPlan) -> Tensor | None:
         """What `convolve` wants to take the bias with the product; None if it is added later."""
-        if not self.bias or self.geometry.groups > 1 or not FORMS[plan.form].takes_bias:
+        if not self.bias or self.geometry.groups > 1 or not ALGORITHMS[plan.algorithm].takes_bias:
             return None
         shape = shape_of(self.size, self.weight, self.geometry)
         rows = strip_rows(shape, plan) + shape.row_span
@@ -269,7 +269,7 @@ def predict(costs: BackendCosts, call: Call, plan: ConvPlan) -> float:
     Raises:
         KeyError: the backend's model has no such form.
     """
-    each = costs.forms[plan.form]
+    each = costs.forms[plan.algorithm]
     units = work_of(call, plan, costs.cache_bytes, costs.lanes).units()
     rates = (each.per_gflop, each.per_near_gb, each.per_far_gb, each.per_operator)
     return sum(rate * amount for rate, amount in zip(rates, units, strict=True))

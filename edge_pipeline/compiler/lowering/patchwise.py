@@ -20,14 +20,23 @@ from torch import Tensor
 
 from edge_pipeline.compiler.lowering.padding import Padding, window
 
-__all__ = ["Added", "Clamp", "Depthwise", "DepthwiseForm", "Patches", "Pointwise", "Stage", "run"]
+__all__ = [
+    "Added",
+    "Clamp",
+    "Depthwise",
+    "DepthwiseAlgorithm",
+    "Patches",
+    "Pointwise",
+    "Stage",
+    "run",
+]
 
 # What a strip's widest tensor may take: about a core's second-level cache.
 _STRIP_BYTES = 2 << 20
 
 # How a depth-wise convolution is computed: as one of all patches and channels with weights of run
 # time, or as a product and a sum a tap.
-DepthwiseForm = Literal["convolution", "taps"]
+DepthwiseAlgorithm = Literal["convolution", "taps"]
 
 
 @dataclass(frozen=True)
@@ -90,11 +99,11 @@ class Depthwise:
 
     Attributes:
         weight: [patches, channels, kernel rows, kernel columns].
-        form: see DepthwiseForm.
+        algorithm: see DepthwiseAlgorithm.
     """
 
     weight: Tensor
-    form: DepthwiseForm
+    algorithm: DepthwiseAlgorithm
 
     def apply(self, patches: Patches) -> Patches:
         """See Stage."""
@@ -104,7 +113,7 @@ class Depthwise:
             rows=patches.rows - kernel_rows + 1,
             columns=patches.columns - kernel_columns + 1,
         )
-        if self.form == "taps":
+        if self.algorithm == "taps":
             return replace(smaller, values=self._taps(patches, smaller))
         values = self._convolution(_whole_rows(patches))
         return replace(smaller, values=values, pitch=smaller.columns)

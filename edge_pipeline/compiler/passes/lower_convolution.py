@@ -23,7 +23,7 @@ _ATEN = torch.ops.aten
 _CONV = _ATEN.conv2d.default
 _ONE = "the pass raise_convolution must come first, which makes it a conv2d"
 _THREE = "write it as conv2d calls, or make its weights parameters"
-# Those that no form here computes, each with what helps if its weights are computed.
+# Those that no algorithm here computes, each with what helps if its weights are computed.
 _OTHERS = {
     _ATEN.conv1d.default: _ONE,
     _ATEN.conv1d.padding: _ONE,
@@ -75,11 +75,11 @@ class LowerConvolution:
     becomes
     x -> strips: slices, concatenation, bmm, slices, additions -> concatenation
 
-    Which form, and in which strips, is chosen for each layer by the costs measured on a device; one
-    of them can be to leave it to the runtime. XNNPACK takes no computed weights at all, and wastes
-    most of its work where few channels come out, constant weights or not. Padding by reflection is
-    taken in, so that no padded map is made; a computed bias is one more row of the product. The
-    samples of a batch that share their weights are lowered one by one.
+    Which algorithm, and in which strips, is chosen for each layer by the costs measured on a
+    device; one choice is to leave it to the runtime. XNNPACK takes no computed weights at all, and
+    wastes most of its work where few channels come out, constant weights or not. Padding by
+    reflection is taken in, so that no padded map is made; a computed bias is one more row of the
+    product. The samples of a batch that share their weights are lowered one by one.
 
     Args:
         backend: whose costs count, as in the registry.
@@ -112,8 +112,8 @@ class LowerConvolution:
         """See the class.
 
         Raises:
-            CompileError: convolutions with computed weights are none that the forms compute; all
-                of them are named.
+            CompileError: convolutions with computed weights are none that the algorithms
+                compute; all of them are named.
             InputError: the device has no measured costs.
         """
         editor = Editor(program)
@@ -130,7 +130,7 @@ class LowerConvolution:
                 continue
             plan = self._choice(site.call, constant=constant)
             if plan is None:
-                problem = f"its weights are computed, and {self.device} has no form measured"
+                problem = f"its weights are computed, and {self.device} has no algorithm measured"
                 remedy = f"measure with tools/fit_cost_model.py for {self.backend}"
                 refused.append(Refused.of(node, problem, remedy))
             elif plan not in (CONSTANT, NATIVE):

@@ -18,7 +18,7 @@ from edge_pipeline.compiler.lowering.movement import part
 from edge_pipeline.compiler.lowering.padding import Padding, window
 
 __all__ = [
-    "FORMS",
+    "ALGORITHMS",
     "ConvAlgorithm",
     "Layer",
     "Shape",
@@ -267,7 +267,7 @@ def im2col(layer: Layer, strip: Strip) -> Tensor:
     return product.reshape(g, shape.n_out, height, shape.width)
 
 
-FORMS: Mapping[str, ConvAlgorithm] = {
+ALGORITHMS: Mapping[str, ConvAlgorithm] = {
     "stacked_columns": ConvAlgorithm(
         stacked_columns, lambda s: max(s.columns * s.n_in, s.rows * s.n_out), takes_bias=True
     ),
