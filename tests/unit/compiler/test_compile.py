@@ -173,7 +173,11 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"source": "gone.safetensors"}, CheckpointError, r"gone\.safetensors"),
         ({"options": {"n_fed": 4}}, InputError, "no option 'n_fed'"),
         ({"options": {"n_fwd": "three"}}, InputError, "n_fwd=three"),
-        ({"size": (100, 96)}, InputError, "side of 100; packed is taken in multiples of 16"),
+        (
+            {"size": (100, 96)},
+            InputError,
+            "side of 100; the sides of packed must be multiples of 16",
+        ),
         ({"size": (16, 96)}, InputError, "side of 16"),
         ({"calibration": (Path("x.dng"),)}, InputError, r"x\.dng does not exist"),
         ({"calibration": (CHART,)}, InputError, "needs no calibration"),
