@@ -160,7 +160,7 @@ def compile_network(
     built = [build(entry, target, ready.order_of(entry)) for entry in ready.form.entries]
     check_constants(request, built)
     work = Work(request, ready.network, ready.form, tuple(built), ready.observed, tools)
-    on_step("checking what was written")
+    on_step("checking the programs")
     with drafted_artifact(request.output, force=request.force) as draft:
         draft.add(work.files())
         proof = work.prove(draft.folder)

@@ -43,7 +43,7 @@ class Reflection(NamedTuple):
 
 
 def reflection(node: fx.Node) -> Reflection | None:
-    """Return the reflection that `node` computes; None if it is none or its sides differ."""
+    """Return the reflection that `node` computes; None for others, or if opposite sides differ."""
     if node.target is _PAD:
         mode: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
     elif node.target is _REFLECT:

@@ -77,7 +77,7 @@ def test_fresh_weights_make_an_artifact_that_says_so(tmp_path):
     assert program.outputs[0].shape == (1, 3, 64, 96)
     assert program.flops == 2 * program.macs > 0
     assert steps[0] == "building the network"
-    assert steps[-1] == "checking what was written"
+    assert steps[-1] == "checking the programs"
     assert (manifest.checked, manifest.notes) == ("not_run", ("written by a fake",))
 
 
