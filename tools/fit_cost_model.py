@@ -1,13 +1,13 @@
-"""Measure the forms of a convolution on a device, and fit the cost model by which they are chosen.
+"""Measure the algorithms of a convolution on a device, and fit the cost model that ranks them.
 
     python -m tools.fit_cost_model --device NAME [--backend executorch ...] [--rounds 20] [--refit]
 
-Run it on the device itself: each form of each layer of a grid is compiled by the project's own
-passes and backend, and timed in its runtime on one thread. All forms of a layer take turns, so that
-drift falls on all alike. Before the layer stands a pooling, as layers have one before or behind
-them, so that a runtime which turns its maps pays for it as in a network; a program with the pooling
-alone is timed with them, and taken off. Writes `devices/NAME.costs.json`, samples and models; with
---refit only the models, from the samples that are there.
+Run it on the device itself: each algorithm of each layer of a grid is compiled by the project's own
+passes and backend, and timed in its runtime on one thread. All algorithms of a layer take turns, so
+that drift falls on all alike. Before the layer stands a pooling, as layers have one before or
+behind them, so that a runtime which turns its maps pays for it as in a network; a program with the
+pooling alone is timed with them, and taken off. Writes `devices/NAME.costs.json`, samples and
+models; with --refit only the models, from the samples that are there.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _spec(emitted: Emitted, inputs: dict[str, Tensor], output: Tensor) -> Progra
 def measure(
     backend: str, layers: Iterable[tuple[int, int, int, int]], rounds: int
 ) -> list[CostSample]:
-    """Time every form of every layer that the backend takes.
+    """Time every algorithm of every layer that the backend takes.
 
     Args:
         backend: as in the registry.
@@ -215,7 +215,7 @@ def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> l
     return [
         CostSample(
             backend=backend,
-            form=plan.form,
+            form=plan.algorithm,
             strip_bytes=plan.strip_bytes,
             size=call.size,
             weight=call.weight,
@@ -238,7 +238,7 @@ def _call(sample: CostSample) -> Call:
 def _coefficients(
     samples: Sequence[CostSample], cache_bytes: int, lanes: int, peak_gflops: float
 ) -> Coefficients:
-    """One form's model, by non-negative least squares on relative errors.
+    """One algorithm's model, by non-negative least squares on relative errors.
 
     A GFLOP costs at least what it does at the peak, and a far byte at least as much as a near one;
     without that, few samples give models that take large maps for free.
@@ -262,15 +262,15 @@ def _coefficients(
 def _model(
     samples: Sequence[CostSample], cache_bytes: int, lanes: int, peak_gflops: float
 ) -> BackendCosts:
-    forms = {
-        form: _coefficients([s for s in samples if s.form == form], cache_bytes, lanes, peak_gflops)
-        for form in sorted({s.form for s in samples})
+    algorithms = {
+        name: _coefficients([s for s in samples if s.form == name], cache_bytes, lanes, peak_gflops)
+        for name in sorted({s.form for s in samples})
     }
     unknown = Quality(
         median_error=0, p90_error=0, held_out_layers=1, best_found=0, within_10_percent=0
     )
     return BackendCosts(
-        cache_bytes=cache_bytes, lanes=lanes, forms=forms, quality=unknown, tools={}
+        cache_bytes=cache_bytes, lanes=lanes, forms=algorithms, quality=unknown, tools={}
     )
 
 
@@ -282,14 +282,14 @@ def _errors(model: BackendCosts, samples: Iterable[CostSample]) -> list[float]:
 
 
 def _regret(model: BackendCosts, samples: Sequence[CostSample]) -> float:
-    """How much longer than the fastest the chosen forms take, relative; mean over the layers.
+    """How much longer than the fastest the chosen algorithms take, relative; mean over the layers.
 
     Each layer counts once with computed and once with constant weights.
     """
     lost = []
     groups = itertools.groupby(samples, key=lambda s: (s.weight, s.size))
     for group, other in itertools.product([list(g) for _, g in groups], (CONSTANT, NATIVE)):
-        held = [s for s in group if s.form != other.form]
+        held = [s for s in group if s.form != other.algorithm]
         chosen = min(held, key=lambda s: predict(model, _call(s), ConvPlan(s.form, s.strip_bytes)))
         lost.append(_time(chosen) / min(map(_time, held)) - 1)
     return float(np.mean(lost))
@@ -312,7 +312,7 @@ def quality_of(samples: Sequence[CostSample], model: BackendCosts, peak_gflops: 
     """How well the model predicts, and how well one ranks layers that it has not seen.
 
     Each layer is held out in turn, the model fitted to the others with the same cache size and
-    lanes; then the forms with computed weights are ranked.
+    lanes; then the algorithms with computed weights are ranked.
     """
     errors = _errors(model, samples)
     layers = sorted({(s.weight, s.size) for s in samples})
@@ -320,9 +320,9 @@ def quality_of(samples: Sequence[CostSample], model: BackendCosts, peak_gflops: 
     for layer in layers:
         others = [s for s in samples if (s.weight, s.size) != layer]
         blind = _model(others, model.cache_bytes, model.lanes, peak_gflops)
-        known = set(blind.forms) - {CONSTANT.form}
+        known = set(blind.forms) - {CONSTANT.algorithm}
         held = [s for s in samples if (s.weight, s.size) == layer and s.form in known]
-        if not held:  # no other layer had these forms
+        if not held:  # no other layer had these algorithms
             continue
         chosen = min(held, key=lambda s: predict(blind, _call(s), ConvPlan(s.form, s.strip_bytes)))
         fastest = min(held, key=_time)
@@ -342,7 +342,7 @@ def _report(backend: str, model: BackendCosts) -> None:
     q = model.quality
     print(
         f"{backend}: median error {q.median_error:.0%}, p90 {q.p90_error:.0%}; on held-out layers "
-        f"the best form {q.best_found} of {q.held_out_layers} times, within 10 % of it "
+        f"the best algorithm {q.best_found} of {q.held_out_layers} times, within 10 % of it "
         f"{q.within_10_percent} times; near up to {model.cache_bytes >> 10} KiB, "
         f"{model.lanes} lanes"
     )

@@ -1,3 +1,3 @@
-"""From a network to an artifact: passes, lowering, backends."""
+"""The compiler, from a network to an artifact: passes, lowerings and backends."""
 
 __all__: list[str] = []

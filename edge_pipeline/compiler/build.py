@@ -1,4 +1,4 @@
-"""One program of an artifact: exported, passed through the pipeline, written by the backend."""
+"""Build one program of an artifact: run the passes on it and write it with the backend."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = ["Built", "Target", "build"]
 
 @dataclass(frozen=True)
 class Target:
-    """What programs are built for.
+    """The backend and device that programs are built for.
 
     Attributes:
-        name: the backend's, in the registry.
-        backend: its module.
-        device: by whose measured costs convolutions are lowered.
-        tell: told in a few words what is being done.
+        name: Name of the backend in the registry.
+        backend: Module of the backend.
+        device: Device profile whose measured costs decide how convolutions are lowered.
+        tell: Function that is called with a short description of each step.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Built:
-    """A program's files, and what the manifest says of it."""
+    """A program's files, its entry in the manifest, and its notes."""
 
     spec: ProgramSpec
     files: dict[str, bytes]
@@ -58,16 +58,16 @@ def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
     """Build one program.
 
     Args:
-        entry: what it is to be.
-        target: what for.
-        options: how it is written.
+        entry: Traced program and the roles of its tensors.
+        target: Backend and device.
+        options: Options of the backend.
 
     Raises:
-        CompileError: a pass or the backend cannot take the network; the layer is named.
+        CompileError: A pass or the backend cannot compile the network; the layer is named.
     """
     source = entry.program
     notes: tuple[str, ...] = ()
-    if entry.weights and options.precision != "int8":  # whose scales belong to the weights
+    if entry.weights and options.precision != "int8":  # int8 scales depend on the weights
         try:
             return _build_exchangeable(source, entry, target, options)
         except LostMark as reason:
@@ -79,7 +79,7 @@ def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
 def _build_exchangeable(
     source: ExportedProgram, entry: Entry, target: Target, options: EmitOptions
 ) -> Built:
-    """Build with marks in the place of weights, and write the weights over them."""
+    """Build the program with marks as weights, then overwrite the marks with the weights."""
     exchange = Exchange.of(source, entry.weights)
     if not all(value.isfinite().all() for value in run_program(exchange.program, entry.example)):
         raise LostMark("with other weights, the network's outputs are not finite")
@@ -94,7 +94,7 @@ def _build_exchangeable(
 
 
 def _varied(spec: ProgramSpec, entry: Entry) -> ProgramSpec:
-    """The program with how its outputs vary over different inputs, eagerly."""
+    """Return `spec` with the variation of its outputs over different inputs, computed eagerly."""
 
     def run(inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         given = entry.run(tuple(torch.from_numpy(inputs[role.name]) for role in entry.inputs))
@@ -110,7 +110,7 @@ def _graph_file(entry: Entry) -> str:
 
 
 def _write(source: ExportedProgram, entry: Entry, target: Target, options: EmitOptions) -> Built:
-    """Run the passes and the backend."""
+    """Run the passes and the backend; return the files and the manifest entry."""
     passes = passes_for(target.name, target.device, options.precision)
     changes: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []

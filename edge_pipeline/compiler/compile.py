@@ -1,4 +1,4 @@
-"""From a checkpoint or a registered network to an artifact."""
+"""Compile a checkpoint, a registered network or any module to an artifact."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ __all__ = ["CompileRequest", "compile_model", "compile_module", "compile_network
 def compile_model(
     request: CompileRequest, *, on_step: Callable[[str], None] = lambda _: None
 ) -> Artifact:
-    """Compile and write an artifact, whole or not at all.
+    """Compile a network and write the artifact; on failure, nothing is written.
 
     Args:
-        request: see CompileRequest.
-        on_step: told in a few words what is being done.
+        request: Source, backend, options and output folder.
+        on_step: Function that is called with a short description of each step.
 
     Raises:
-        InputError: an option, size, capture or checkpoint cannot be used.
-        MissingExtraError: the backend's packages are not installed.
-        OutputError: the folder exists, cannot be written, or lies inside an artifact or a source.
-        CompileError: the network cannot be compiled, or what was written is not what eager gives.
+        InputError: An option, size, capture or checkpoint cannot be used.
+        MissingExtraError: The backend's packages are not installed.
+        OutputError: The folder exists, cannot be written, or lies inside an artifact or a source.
+        CompileError: The network cannot be compiled, or a program's outputs differ from eager's.
     """
     backend = _backend_of(request)
     request = with_listed_files(request)
-    # Known now, not after minutes of work.
+    # Checked first, not after minutes of work.
     check_output(request.output, force=request.force, sources=_sources(request))
     on_step("building the network")
     network = open_network(request)
@@ -73,32 +73,32 @@ def compile_module(
     """Compile any module that `torch.export` can trace; `edge_pipeline.compile` is this function.
 
     Args:
-        module: with its weights; it is put into eval mode.
-        example_inputs: tensors in the order of `forward`, or by the names of its parameters, of
-            float32, int64, int32 or bool. The program is compiled for their shapes.
-        output: the artifact's folder.
-        backend: as in the registry: `onnx`, `executorch`, `litert`, `coreml`, ...
-        filters: `dynamic` computes weights in the program; `split` makes a program that predicts
-            them and one that takes them; `folded` has those of the example inputs as constants;
-            `refolded` is `folded` with the program that predicts them, so that those of each input
-            can take the constants' place in memory before the runtime loads the program.
-        precision: of weights and arithmetic.
-        fixed: values for parameters of `forward` that the program shall not have, such as a
-            number that sets the cost.
-        respecialisable: whether the artifact carries the weights at other values of the number
-            that is fixed, for `respecialise`.
-        allowed: operators that may stay outside the delegate, by name.
-        description: the network's purpose, tensors and tile geometry; what is left out is
-            inferred, and what is stated is checked, by running the network.
-        free_sizes: leave height and width open; ONNX Runtime can.
-        device: the profile in `devices/` whose measured costs count.
-        force: replace an artifact at `output`.
+        module: Module with its weights; it is put into eval mode.
+        example_inputs: Tensors in the order of `forward`, or by the names of its parameters, of
+            type float32, int64, int32 or bool. The program is compiled for their shapes.
+        output: Folder of the artifact.
+        backend: Name of the backend in the registry: `onnx`, `executorch`, `litert`, `coreml`, ...
+        filters: `dynamic` computes weights in the program. `split` builds one program that predicts
+            weights and one that takes them as inputs. `folded` stores the weights for the example
+            inputs as constants. `refolded` is `folded` plus the program that predicts weights, so
+            that the constants can be replaced in memory before the runtime loads the program.
+        precision: Precision of weights and arithmetic.
+        fixed: Values of parameters of `forward` that become constants, such as a number that sets
+            the cost of the network.
+        respecialisable: Whether the artifact contains the weights for other values of the fixed
+            number, for `respecialise`.
+        allowed: Names of operators that may stay outside the delegate.
+        description: The network's purpose, tensors and tile geometry. Running the network checks
+            the given fields and infers the others.
+        free_sizes: Whether height and width stay free; only ONNX Runtime supports this.
+        device: Name of the profile in `devices/` whose measured costs the compiler uses.
+        force: Whether to replace an artifact at `output`.
 
     Raises:
-        InputError: an input or an option cannot be used.
-        MissingExtraError: the backend's packages are not installed.
-        OutputError: the folder exists, cannot be written, or lies inside an artifact.
-        CompileError: the network cannot be compiled, or the program disagrees with eager.
+        InputError: An input or an option cannot be used.
+        MissingExtraError: The backend's packages are not installed.
+        OutputError: The folder exists, cannot be written, or lies inside an artifact.
+        CompileError: The network cannot be compiled, or a program's outputs differ from eager's.
     """
     request = CompileRequest(
         source=type(module).__name__,
@@ -123,12 +123,12 @@ def _backend_of(request: CompileRequest) -> Backend:
     backend = open_backend(request.backend, request.precision, request.device)
     if request.tflite_runtime is not None and request.backend != "litert":
         raise InputError(
-            f"tflite-runtime cannot read what {request.backend} writes; leave out --tflite-runtime"
+            f"tflite-runtime cannot read {request.backend} programs; leave out --tflite-runtime"
         )
     if request.respecialisable and request.precision == "int8":
         raise InputError(
-            "--respecialisable does not go with int8, whose scales belong to the weights of one "
-            "value; leave out one of them"
+            "--respecialisable cannot be combined with int8, whose scales belong to the weights of "
+            "one value; leave out one of them"
         )
     if request.free_sizes and not backend.FREE_SIZES:
         raise InputError(f"{request.backend} is compiled for fixed sizes; leave out --free-sizes")
@@ -143,13 +143,13 @@ def compile_network(
     *,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Artifact:
-    """Compile a network that is open, as `compile_model` does.
+    """Compile an opened network and write the artifact, as `compile_model` does.
 
     Args:
-        network: with an example of its inputs, or with a geometry from which one follows.
-        request: its source is not looked at.
-        backend: the request's.
-        on_step: told in a few words which step runs.
+        network: Network with example inputs, or with a geometry that determines them.
+        request: Request to compile; its source is ignored.
+        backend: Module of the request's backend.
+        on_step: Function that is called with a short description of each step.
 
     Raises:
         The errors of `compile_model`.
@@ -160,7 +160,7 @@ def compile_network(
     built = [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
     check_constants(request, built)
     work = Work(request, ready.network, ready.form, tuple(built), ready.observed, tools)
-    on_step("checking what was written")
+    on_step("checking the programs")
     with drafted_artifact(request.output, force=request.force) as draft:
         draft.add(work.files())
         proof = work.prove(draft.folder)
@@ -168,7 +168,7 @@ def compile_network(
 
 
 def _sources(request: CompileRequest) -> tuple[Path, ...]:
-    """The files and folders that the artifact is made from."""
+    """Return the files and folders that the artifact is made from."""
     files = (*request.calibration, *request.validation)
     if request.weights is not None:
         files = (request.weights, *files)
@@ -177,7 +177,7 @@ def _sources(request: CompileRequest) -> tuple[Path, ...]:
 
 
 def _tools() -> dict[str, str]:
-    """This program and the interpreter, with versions."""
+    """Return the versions of this package and of Python."""
     try:
         own = version("edge-pipeline")
     except PackageNotFoundError:

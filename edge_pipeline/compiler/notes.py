@@ -1,4 +1,4 @@
-"""The notes of passes, shortened: one line for each kind of change."""
+"""Summary of the notes of passes: one line for each kind of change."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _SHOWN = 3
 
 
 def shortened(notes: Iterable[str]) -> tuple[str, ...]:
-    """Notes that differ in the layer alone as one line.
+    """Join notes that differ only in the layer to one line.
 
     Args:
-        notes: each `LAYER: text`.
+        notes: Notes of the form `LAYER: text`.
 
     Returns:
-        A line for each text, in order: `LAYER, LAYER, LAYER and 4 more: text`.
+        One line for each text, in order: `LAYER, LAYER, LAYER and 4 more: text`.
     """
     layers: dict[str, list[str]] = {}
     for note in notes:

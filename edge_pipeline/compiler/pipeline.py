@@ -1,4 +1,4 @@
-"""Which passes a backend's programs go through, in order, each with its reason."""
+"""The passes that each backend runs, in order, each with the reason for its place."""
 
 from __future__ import annotations
 
@@ -60,37 +60,37 @@ from edge_pipeline.errors import CompileError, UnknownNameError
 __all__ = ["PIPELINES", "TOLERANCE", "passes_for", "run_passes"]
 
 
-# What makes foreign graphs ours, first in every pipeline: all other passes look for operators that
-# compute. Constants of more bytes than the limit stay operators.
+# Normalise graphs from any source; first in every pipeline, since all other passes look for
+# operators that compute. Constants of more bytes than the limit stay operators.
 def _normalising(limit_bytes: int) -> tuple[Pass, ...]:
     return (
-        RelaxViews(),  # first: dropping a copy can leave values in another order than a view asks
-        DropNoops(),  # early: a copy between two operators hides what they are to each other
-        FoldSourceless(limit_bytes),  # before folding: what depends on constants then folds too
+        RelaxViews(),  # first: without copies, strides may not suit a view
+        DropNoops(),  # early: a copy hides that one operator feeds another
+        FoldSourceless(limit_bytes),  # before folding: its constants may make others foldable
     )
 
 
-# Runtimes that have a filling operator need no constant in its place.
+# For runtimes that have an operator which fills a tensor, so that no constant must replace it.
 _SMALL = 64 << 10
-# XNNPACK has none.
+# For XNNPACK, which has no such operator.
 _LARGE = 64 << 20
 
 # For Core ML, whether as a package or as ExecuTorch's delegate.
 _FOR_COREML: tuple[Pass, ...] = (
     *_normalising(_SMALL),
-    TakeInGain(),  # before batch norm, which then finds the convolution before it
-    FoldBatchNorm(),  # before views are dropped: it looks for convolutions as they were written
-    LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
-    DropSampleGroups(),  # before folding: weights of run time allow no groups of samples
+    TakeInGain(),  # before batch norm, which must directly follow its convolution
+    FoldBatchNorm(),  # before views are dropped: it matches convolutions as written
+    LowerPatchwise("taps"),  # before views are dropped: they define the patches
+    DropSampleGroups(),  # before folding: computed weights allow no groups of samples
     DecomposeArithmetic(),  # before folding: Core ML adds 1e-4 to the operand of a reciprocal
-    FoldConstants(),  # after the reshapes are gone: folded filters become constants
-    FoldBias(),  # after constants are: it looks for constant addends
-    RaiseConvolution(),  # after folding: Core ML transposes convolutions of constant weights alone
-    LowerRank(5),  # after all that may write views
-    StateStrides(),  # anywhere: no other pass here makes poolings
+    FoldConstants(),  # after reshapes are dropped: folded filters become constants
+    FoldBias(),  # after constants: it looks for constant addends
+    RaiseConvolution(),  # after folding: only constant weights may be transposed
+    LowerRank(5),  # after all passes that write views
+    StateStrides(),  # anywhere: no other pass here creates poolings
     StateSizes(),  # anywhere: it drops resizes to the same size
     FloatScalars(),  # anywhere: no other pass here writes scalars
-    MergeDuplicates(),  # last: passes above may make equal operators
+    MergeDuplicates(),  # last: the passes above may create equal operators
 )
 
 
@@ -101,102 +101,102 @@ def _for_packed_weights(
     constants: bool = True,
     ones: bool = True,
 ) -> tuple[Pass, ...]:
-    """For runtimes that pack convolutions' weights ahead of time: XNNPACK's, and Vulkan's.
+    """Return the passes for runtimes that pack weights ahead of time: those of XNNPACK and Vulkan.
 
     Args:
-        costs: the backend by whose measured costs convolutions are lowered.
-        more: what the backend needs besides, before what makes things tidy.
-        before: what the backend needs before convolutions are lowered.
-        constants: whether the costs were measured on the very target, so that convolutions with
-            constant weights may be lowered by them.
-        ones: whether products with ones repeat pixels, see `LowerResize`.
+        costs: Backend whose measured costs decide how convolutions are lowered.
+        more: Additional passes of the backend, before the passes that tidy up.
+        before: Additional passes of the backend, before convolutions are lowered.
+        constants: Whether convolutions with constant weights may be lowered, which requires costs
+            measured on this backend.
+        ones: Whether products with ones repeat pixels, see `LowerResize`.
     """
     return (
         *_normalising(_LARGE),
-        TakeInGain(),  # before batch norm, which then finds the convolution before it
+        TakeInGain(),  # before batch norm, which must directly follow its convolution
         FoldBatchNorm(),  # before views are dropped: it looks for convolutions as written
-        LowerPatchwise("taps"),  # before views are dropped: it reads what they do to patches
-        DropSampleGroups(),  # so that each convolution is a plain one
-        FoldConstants(),  # before lowering: a weight that folds is not dynamic
-        FoldBias(),  # after constants are: it looks for constant addends
+        LowerPatchwise("taps"),  # before views are dropped: they define the patches
+        DropSampleGroups(),  # so that no convolution has groups of samples
+        FoldConstants(),  # before lowering: a folded weight is not computed
+        FoldBias(),  # after constants: it looks for constant addends
         *before,
-        RaiseConvolution(),  # before lowering, which takes conv2d alone
+        RaiseConvolution(),  # before lowering, which supports conv2d only
         TakeInBias(),  # before lowering: a matrix product adds a bias for free
-        LowerConvolution(costs, constants=constants),  # before padding: it takes the padding in
-        FoldConstants(),  # again: the arranging of constant weights for matrix products
-        StateSizes(),  # before lowering: it leaves few factors
-        LowerResize(ones=ones),  # what is left: XNNPACK would sample by the ratio of sizes
-        LowerPadding(),  # what is left: constant convolutions'
-        LowerReductions(),  # after folding: a folded predictor has no reductions left
+        LowerConvolution(costs, constants=constants),  # before padding, which it absorbs
+        FoldConstants(),  # again: the rearranged constant weights of matrix products
+        StateSizes(),  # before resizes are lowered: it replaces most factors by sizes
+        LowerResize(ones=ones),  # the rest: XNNPACK would sample by the ratio of sizes
+        LowerPadding(),  # the rest: the padding of constant convolutions
+        LowerReductions(),  # after folding: a folded predictor has no reductions
         *more,
-        FloatScalars(),  # after all that may write scalars
-        StateLayouts(),  # after all that may make constants
-        MergeDuplicates(),  # last: lowerings of one map slice it alike
+        FloatScalars(),  # after all passes that write scalars
+        StateLayouts(),  # after all passes that create constants
+        MergeDuplicates(),  # last: lowerings of the same map take the same slices
     )
 
 
-# What XNNPACK's partitioner for ExecuTorch lacks, into what it takes.
+# Replace operators that XNNPACK's partitioner for ExecuTorch rejects.
 _FOR_EXECUTORCH_FIRST: tuple[Pass, ...] = (
     DecomposeRecurrence(),  # anywhere
-    DecomposeUnfold(),  # anywhere before slices: it writes slices with steps
+    DecomposeUnfold(),  # before slices: it writes slices with steps
     DecomposeNorms(),  # before means are lowered: it writes them
     DecomposeEinsum(),  # anywhere
     DecomposeAttention(),  # before softmax: it writes one
     DecomposeSoftmax(),  # before sums are lowered: it writes them
     DecomposeActivations(*(name for name in ACTIVATIONS if name != "hardswish")),  # anywhere
-    DecomposeArithmetic(),  # before folding: constants that it writes fold
+    DecomposeArithmetic(),  # before folding: it writes constants that fold
     DecomposeStatistics(),  # before sums are lowered: it writes them
 )
 _FOR_EXECUTORCH_LAST: tuple[Pass, ...] = (
-    LowerProducts(),  # after folding: a weight that folds is not computed
+    LowerProducts(),  # after folding: a folded weight is not computed
     LowerPooling(),  # before sums: it writes means
-    LowerSums(),  # after `lower_reductions`, whose forms are faster where they hold
+    LowerSums(),  # after `lower_reductions`, which is faster where it applies
     LowerSlices(),  # before views, since it writes none
-    LowerViews(),  # after all that may write views
-    LowerExpansion(),  # after views: it asks for the shapes that users see
+    LowerViews(),  # after all passes that write views
+    LowerExpansion(),  # after views: it depends on the shapes that users read
 )
 
-# What LiteRT's converter writes in operators that XNNPACK's delegate lacks.
+# Replace operators that LiteRT's converter writes as ones that XNNPACK's delegate rejects.
 _FOR_LITERT_FIRST: tuple[Pass, ...] = (
     DecomposeRecurrence(),  # anywhere
-    DecomposeUnfold(),  # anywhere before slices: it writes slices with steps
-    DecomposeNorms(layers=False),  # anywhere; layer norms are taken apart by the converter
+    DecomposeUnfold(),  # before slices: it writes slices with steps
+    DecomposeNorms(layers=False),  # anywhere; the converter decomposes layer norms
     DecomposeEinsum(),  # before products: it writes one
     DecomposeAttention(),  # anywhere
     DecomposeActivations("mish", "softplus", "elu", "celu", "selu"),  # anywhere
-    DecomposeArithmetic(),  # before folding: constants that it writes fold
+    DecomposeArithmetic(),  # before folding: it writes constants that fold
 )
 _FOR_LITERT_LAST: tuple[Pass, ...] = (
-    LowerProducts(),  # after folding: a weight that folds is not computed
+    LowerProducts(),  # after folding: a folded weight is not computed
     LowerPooling(edges=True),  # before slices, since it writes none with steps
     LowerSlices(),  # anywhere
-    LowerExpansion(ones=False),  # after all that may write views
+    LowerExpansion(ones=False),  # after all passes that write views
     LowerClamp(),  # anywhere: RELU_0_TO_1 is not delegated
 )
 
 PIPELINES: dict[str, tuple[Pass, ...]] = {
     "onnx": (
         *_normalising(_SMALL),
-        TakeInGain(),  # before batch norm, which then finds the convolution before it
+        TakeInGain(),  # before batch norm, which must directly follow its convolution
         FoldBatchNorm(),  # before views are dropped: it looks for convolutions as written
-        LowerPatchwise("convolution"),  # before views are dropped: it reads what they do to patches
-        DropSampleGroups(),  # so that each convolution is a plain one
-        NarrowBeforeResize(),  # before folding: it arranges weights, which folding then does once
-        FoldConstants(),  # after the reshapes are gone: folded filters become constants
-        FoldBias(),  # after constants are: it looks for constant addends
+        LowerPatchwise("convolution"),  # before views are dropped: they define the patches
+        DropSampleGroups(),  # so that no convolution has groups of samples
+        NarrowBeforeResize(),  # before folding: it writes rearrangements of weights
+        FoldConstants(),  # after reshapes are dropped: folded filters become constants
+        FoldBias(),  # after constants: it looks for constant addends
         StateSizes(),  # anywhere: it drops resizes to the same size
-        FloatScalars(),  # before blocks: they look for float factors
+        FloatScalars(),  # before blocks, which look for float factors
         KeepBlocks(),  # after folding: it looks for convolutions with constant weights
-        MergeDuplicates(),  # last: passes above may make equal operators
+        MergeDuplicates(),  # last: the passes above may create equal operators
     ),
     "coreml": _FOR_COREML,
     "executorch": (
         *_for_packed_weights("executorch", *_FOR_EXECUTORCH_LAST, before=_FOR_EXECUTORCH_FIRST),
-        LowerRepetition(),  # after duplicates are merged, which can make such ones
-        SeparateConstants(),  # after all that may use a constant twice
+        LowerRepetition(),  # after duplicates are merged, which may create repetitions
+        SeparateConstants(),  # after all passes that may use a constant twice
     ),
     "executorch_coreml": _FOR_COREML,
-    # Its own costs are not measured, so constant convolutions stay its own.
+    # The costs of Vulkan are not measured, so it keeps convolutions with constant weights.
     "executorch_vulkan": _for_packed_weights("executorch", constants=False),
     "litert": _for_packed_weights(
         "litert",
@@ -206,42 +206,42 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
     ),
 }
 
-# After a backend's passes, what a precision needs besides.
+# Additional passes of a precision, after those of the backend.
 _NARROW: dict[tuple[str, Precision], tuple[Pass, ...]] = {
     ("executorch", "fp16"): (
-        ApproximateGelu(),  # before scalars: it writes some
-        ConstantScalars(),  # last: the types of all constants are then changed at once
+        ApproximateGelu(),  # before scalars: it writes them
+        ConstantScalars(),  # last: `to_half` then changes the types of all constants
     ),
 }
 
-# Every pass but an approximation computes the same function, so outputs may differ by rounding
-# alone: about 50 units in the last place of the largest value, after eleven layers of sums in
+# Every pass except an approximation computes the same function, so outputs may only differ by
+# rounding: about 50 units in the last place of the largest value, after eleven layers of sums in
 # another order.
 TOLERANCE = 2e-5
 
-# A program that enlarges rounding errors has larger ones itself: its outputs differ from those in
-# float64. Another order of operators may differ by so many times as much.
+# A program that amplifies rounding errors has large errors itself, as a comparison with float64
+# shows. A program with another order of operators may differ by this many times that error.
 _TIMES_ITS_OWN = 10
 
 
 def passes_for(
     backend: str, device: str = DEFAULT_DEVICE, precision: Precision = "fp32"
 ) -> tuple[Pass, ...]:
-    """The passes of a backend, in order.
+    """Return the passes of a backend, in order.
 
     Args:
-        backend: as in `PIPELINES`.
-        device: by whose measured costs convolutions are lowered.
-        precision: of the program. In int8 all convolutions with constant weights are left to the
-            runtime: its integer convolution beats products of any form, whose costs were measured
-            in float32.
+        backend: Name of the backend, a key of `PIPELINES`.
+        device: Device whose measured costs decide how convolutions are lowered.
+        precision: Precision of the program. In int8, all convolutions with constant weights are
+            left to the runtime: its integer convolution is faster than any lowering, and the costs
+            were measured in float32.
 
     Raises:
-        UnknownNameError: no pipeline is listed for it.
+        UnknownNameError: No pipeline is listed for the backend.
     """
     if backend not in PIPELINES:
         raise UnknownNameError(
-            f"no passes are listed for {backend!r}; there are for {', '.join(sorted(PIPELINES))}"
+            f"no passes are listed for {backend!r}; the backends are {', '.join(sorted(PIPELINES))}"
         )
     return tuple(
         step.on(device, constants=step.constants and precision != "int8")
@@ -258,17 +258,16 @@ def run_passes(
     *,
     on_result: Callable[[Pass, Result], None] | None = None,
 ) -> ExportedProgram:
-    """Run passes in order; after each that changed anything, check that the outputs are the same.
+    """Run passes in order, and check after each change that the outputs are the same.
 
     Args:
-        program: as exported.
-        passes: in order.
-        inputs: an example, on which outputs are compared.
-        on_result: called after each pass, once its result has been checked.
+        program: Exported program.
+        passes: Passes to run, in order.
+        inputs: Example inputs, on which outputs are compared.
+        on_result: Function that is called with each pass and its result, after the check.
 
     Raises:
-        CompileError: a pass changed what the program computes, or could not do its work; the
-            pass is named.
+        CompileError: A pass changed the program's outputs or failed; the pass is named.
     """
     expected = run_program(program, inputs)
     own = cache(partial(rounding_errors, program, inputs, expected))
@@ -293,17 +292,18 @@ def _check(
     own: Callable[[], list[float]],
     tolerance: float,
 ) -> None:
-    """Raise if outputs differ by more than `tolerance` or rounding, whose errors `own` gives."""
+    """Raise if outputs differ by more than `tolerance` and rounding, whose errors `own` returns."""
     if len(found) != len(expected):
-        raise CompileError(f"the pass {step.name} made {len(found)} outputs of {len(expected)}")
+        raise CompileError(f"the pass {step.name} turned {len(expected)} outputs into {len(found)}")
     for i, (new, old) in enumerate(zip(found, expected, strict=True)):
         if new.shape != old.shape:
             raise CompileError(
-                f"the pass {step.name} made output {i} {tuple(new.shape)} from {tuple(old.shape)}"
+                f"the pass {step.name} reshaped output {i} to {tuple(new.shape)}; expected "
+                f"{tuple(old.shape)}"
             )
         scale = max(1.0, float(old.abs().max()))
         error = float((new - old).abs().max())
-        # Written so that a value that is no number fails too.
+        # Written such that NaN fails too.
         if error <= tolerance * scale:
             continue
         allowed = max(tolerance * scale, _TIMES_ITS_OWN * own()[i])

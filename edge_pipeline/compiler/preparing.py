@@ -1,4 +1,4 @@
-"""From a request to programs that are ready to build; `compile` and `bisect` begin with it."""
+"""Prepare the programs of a request for building; both `compile` and `bisect` use this."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Samples = list[tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """The programs of a form of deployment, and the way to write them.
+    """The programs of a deployment form, and the options to write them.
 
     Attributes:
-        network: with an example of its inputs.
-        form: its programs.
-        samples: for int8, inputs of the network on which ranges are observed.
-        observed: the record of the samples.
-        options: precision and permissions; names and samples are each program's own.
+        network: Network with example inputs.
+        form: Programs of the deployment form.
+        samples: Inputs of the network on which ranges are observed for int8; else empty.
+        observed: Record of the samples for the manifest; None if there are none.
+        options: Options of the backend, without names and samples, which each program sets.
     """
 
     network: SourceNetwork
@@ -46,7 +46,7 @@ class Prepared:
     options: EmitOptions
 
     def options_of(self, entry: Entry) -> EmitOptions:
-        """How one of the programs is to be written."""
+        """Return the options of the backend for one of the programs."""
         return replace(
             self.options,
             name=entry.name,
@@ -57,7 +57,7 @@ class Prepared:
 
 
 def with_listed_files(request: CompileRequest) -> CompileRequest:
-    """The request with the files that its folders of captures or pictures hold."""
+    """Return the request with its folders of captures or pictures replaced by their files."""
     return replace(
         request,
         calibration=listed_files(request.calibration),
@@ -66,10 +66,10 @@ def with_listed_files(request: CompileRequest) -> CompileRequest:
 
 
 def open_network(request: CompileRequest) -> SourceNetwork:
-    """The request's network.
+    """Open the request's network.
 
     Raises:
-        InputError: an option, a checkpoint, a file of weights or a factory cannot be used.
+        InputError: An option, a checkpoint, a file of weights or a factory cannot be used.
     """
     return open_source(
         request.source,
@@ -89,17 +89,17 @@ def prepared(
     *,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
-    """Trace a network and cut it into the programs of the form that is asked for.
+    """Trace a network and cut it into the programs of the requested deployment form.
 
     Args:
-        network: with an example of its inputs, or with a geometry from which one follows.
-        request: its source and its output are not looked at.
-        backend: the request's.
-        on_step: told in a few words which step runs.
+        network: Network with example inputs, or with a geometry that determines them.
+        request: Request to compile; its source and its output are ignored.
+        backend: Module of the request's backend.
+        on_step: Function that is called with a short description of each step.
 
     Raises:
-        InputError: a size, a capture or a form cannot be used.
-        CompileError: the network cannot be traced or cut.
+        InputError: A size, a capture or a deployment form cannot be used.
+        CompileError: The network cannot be traced or cut.
     """
     free = backend.FREE_SIZES and network.geometry.free_sizes
     size = network.geometry.size(request.size, free=free)
@@ -127,7 +127,7 @@ def prepared(
 def _samples(
     request: CompileRequest, geometry: Geometry, size: tuple[int, int], given: Sequence[Tensor]
 ) -> tuple[Samples, Calibration | None]:
-    """The samples for int8, like the user's example if there is one; none in other precisions."""
+    """Return the samples for int8, similar to the user's example if given; none otherwise."""
     if request.precision == "int8" and given and not request.calibration:
         return samples_like(given)
     if request.precision == "int8":

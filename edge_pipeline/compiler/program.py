@@ -1,8 +1,8 @@
-"""Programs, passes, and the editing that passes share.
+"""Programs, passes, and the editor that passes share.
 
 A program is an `ExportedProgram`: a flat graph of ATen operators, with parameters, buffers and
-constants lifted to inputs of the graph. A pass takes one and gives one back; it never changes the
-one that it was given.
+constants lifted to inputs of the graph. A pass takes a program and returns another one; it never
+changes its argument.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _CHECKS = ("_assert", "sym_constrain_range")
 
 @dataclass(frozen=True)
 class Result:
-    """What a pass gives back.
+    """The result of a pass.
 
     Attributes:
-        program: the one it was given where nothing changed.
-        modified: whether anything did.
-        notes: a line for each place that was changed, and for each that was looked at and left,
-            with the reason; the source layer is named.
+        program: The new program, or the given one if nothing changed.
+        modified: Whether the program changed.
+        notes: One line for each place that was changed, or considered and left unchanged, with the
+            source layer and the reason.
     """
 
     program: ExportedProgram
@@ -65,14 +65,14 @@ class Result:
 
 
 class Pass(Protocol):
-    """One rewriting of a program, one subject; running it a second time changes nothing.
+    """A rewriting of programs for one purpose; running it a second time changes nothing.
 
     Attributes:
-        name: as in the manifest and in messages.
-        why: the reason for the rewriting, a clause.
-        approximation: of the passes that compute something slightly different, and of no others:
-            the largest error of an output relative to its largest magnitude; see
-            `approximation_of`. Their notes are shown to the user.
+        name: Name in the manifest and in messages.
+        why: Reason for the rewriting, a clause.
+        approximation: Largest error of an output relative to its largest magnitude. Only passes
+            that change the computed function have this attribute; see `approximation_of`. Their
+            notes are shown to the user.
     """
 
     name: str
@@ -82,37 +82,37 @@ class Pass(Protocol):
         """Rewrite `program` into a new one.
 
         Raises:
-            CompileError: it is one that the pass has to change and cannot; the layer is named.
+            CompileError: The pass must change a layer and cannot; the layer is named.
         """
         ...
 
 
 def approximation_of(step: Pass) -> float:
-    """The largest relative error that a pass may make; 0 if it computes the same function."""
+    """Return the largest relative error of a pass; 0 if it computes the same function."""
     return float(getattr(step, "approximation", 0.0))
 
 
 def value_of(node: fx.Node) -> Tensor:
-    """The shape-only tensor that stands for what `node` computes.
+    """Return the shape-only (fake) tensor of the value that `node` computes.
 
     Raises:
-        CompileError: it computes something else than one tensor.
+        CompileError: The value is not one tensor.
     """
     value = node.meta["val"]
     if not isinstance(value, Tensor):
         raise CompileError(
-            f"{layer_of(node)}: {node.name} gives {type(value).__name__}, and a tensor is required"
+            f"{layer_of(node)}: {node.name} returned {type(value).__name__}; expected a tensor"
         )
     return value
 
 
 def constants_of(program: ExportedProgram) -> dict[str, Tensor]:
-    """Parameters, buffers and constants by the name of the graph's input that carries them."""
+    """Return parameters, buffers and constants by the name of the graph input that holds them."""
     found: dict[str, Tensor] = {}
     for spec in program.graph_signature.input_specs:
         if spec.kind is InputKind.USER_INPUT or spec.target is None:
             continue
-        # A buffer that is not persistent lies among the constants.
+        # A buffer that is not persistent is stored in the constants.
         held = program.state_dict.get(spec.target, program.constants.get(spec.target))
         if isinstance(held, Tensor):
             found[spec.arg.name] = held.detach()
@@ -120,17 +120,17 @@ def constants_of(program: ExportedProgram) -> dict[str, Tensor]:
 
 
 def user_inputs(signature: ExportGraphSignature) -> list[str]:
-    """The names of the graph's inputs that carry the user's, in order."""
+    """Return the names of the graph inputs that are user inputs, in order."""
     return [s.arg.name for s in signature.input_specs if s.kind is InputKind.USER_INPUT]
 
 
 def is_check(node: fx.Node) -> bool:
-    """Whether an operator only checks a value, or states what sizes a value may have."""
+    """Return whether an operator only checks a value or constrains a size."""
     return node.op == "call_function" and any(word in str(node.target) for word in _CHECKS)
 
 
 def arguments_of(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """What the graph takes, in order: constants where it has them, and the user's inputs."""
+    """Return the arguments of the graph in order: its constants and the user's inputs."""
     constants = constants_of(program)
     given = iter(inputs)
     return [
@@ -140,11 +140,11 @@ def arguments_of(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Ten
 
 
 def run_program(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """What `program` computes, eagerly; the outputs in order.
+    """Run `program` eagerly and return its outputs in order.
 
     Args:
-        program: its user inputs are tensors.
-        inputs: one for each of them, in order.
+        program: Program whose user inputs are tensors.
+        inputs: One tensor for each user input, in order.
     """
     with torch.no_grad():
         outputs = fx.Interpreter(program.graph_module).run(*arguments_of(program, inputs))
@@ -152,10 +152,10 @@ def run_program(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tens
 
 
 class Editor:
-    """A copy of a program that can be changed, then sealed into a new one.
+    """An editable copy of a program, from which `finish` makes a new program.
 
     Args:
-        program: it stays as it is.
+        program: Program to copy; it is not changed.
     """
 
     def __init__(self, program: ExportedProgram) -> None:
@@ -176,21 +176,21 @@ class Editor:
         return self._module.graph
 
     def calls(self, *targets: Any) -> Iterator[fx.Node]:
-        """The nodes that call one of `targets`, in order; the graph may change meanwhile."""
+        """Yield the nodes that call one of `targets`, in order; the graph may change meanwhile."""
         for node in list(self.graph.nodes):
             if node.op == "call_function" and node.target in targets and not node._erased:
                 yield node
 
     def constant(self, argument: Any) -> Tensor | None:
-        """The tensor that a node stands for if it is a parameter, buffer or constant."""
+        """Return the value of a node that is a parameter, buffer or constant; None for others."""
         return self.constants.get(argument.name) if isinstance(argument, fx.Node) else None
 
     def add_constant(self, value: Tensor, name: str) -> fx.Node:
-        """A new constant; give it a meaningful `name`, which is made unique.
+        """Add a constant to the program and return its node.
 
         Args:
-            value: contiguous, on the CPU.
-            name: letters, digits and underscores.
+            value: Contiguous tensor on the CPU.
+            name: Meaningful name of letters, digits and underscores; it is made unique.
         """
         placeholders = [n for n in self.graph.nodes if n.op == "placeholder"]
         taken = {n.name for n in self.graph.nodes}
@@ -217,24 +217,24 @@ class Editor:
         operands: Sequence[fx.Node],
         note: str,
     ) -> None:
-        """Put what `function` does with `operands` in the place of `node`.
+        """Replace `node` by the operators that `function` calls on `operands`.
 
-        The function is traced on shapes, so it is an ordinary torch function which can be tested
-        as one. What it traces to keeps the source layer of `node`.
+        The function is traced with fake tensors, so it is an ordinary torch function that can be
+        tested as one. The new operators keep the source layer of `node`.
 
         Args:
-            node: gives a tensor of the shape and type that `function` gives.
-            function: takes as many tensors as there are operands.
-            operands: nodes that come before `node`.
-            note: what was done, without the layer's name.
+            node: Node to replace; its shape and type must be those of the function's result.
+            function: Function of as many tensors as there are operands.
+            operands: Nodes that come before `node`.
+            note: Note about the change, without the layer's name.
 
         Raises:
-            CompileError: `function` gives another shape, or cannot be traced into plain calls.
+            CompileError: `function` returns another shape, or cannot be traced into plain calls.
         """
         values = [value_of(operand) for operand in operands]
         mode = detect_fake_mode(values)
         if mode is None:
-            raise CompileError(f"{node.name} has no shape-only values to trace with")
+            raise CompileError(f"the operands of {node.name} have no fake values to trace with")
         with mode, torch.no_grad():
             # Before dispatch, so that conv2d and max_pool2d stay whole.
             traced = make_fx(lambda *given: function(*given), pre_dispatch=True)(*values)
@@ -249,11 +249,11 @@ class Editor:
                 elif inner.op == "output":
                     result = mapping[inner.args[0]]
                 else:
-                    raise CompileError(f"the rewriting of {layer_of(node)} made a {inner.op} node")
+                    raise CompileError(f"the rewriting of {layer_of(node)} calls a {inner.op} node")
         if value_of(result).shape != value_of(node).shape:
             raise CompileError(
-                f"the rewriting of {layer_of(node)} gives {tuple(value_of(result).shape)} "
-                f"in place of {tuple(value_of(node).shape)}"
+                f"the rewriting of {layer_of(node)} returned the shape "
+                f"{tuple(value_of(result).shape)}; expected {tuple(value_of(node).shape)}"
             )
         self.substitute(node, result, note)
 
@@ -264,7 +264,7 @@ class Editor:
         return copied
 
     def substitute(self, node: fx.Node, other: fx.Node, note: str) -> None:
-        """Let `other`, which computes the same, stand in the place of `node`; `note` says so."""
+        """Use `other`, which has the same value, instead of `node`; `note` describes the change."""
         self.notes.append(f"{layer_of(node)}: {note}")
         node.replace_all_uses_with(other)
         for spec in self._signature.output_specs:
@@ -275,7 +275,7 @@ class Editor:
         self.modified = True
 
     def _drop_unused(self) -> None:
-        """Remove what nothing uses: operators, and the constants that only they used."""
+        """Remove unused operators, and the constants that only they use."""
         self.graph.eliminate_dead_code()
         unused = {
             n.name
@@ -293,7 +293,7 @@ class Editor:
             self._constants.pop(target, None)
 
     def finish(self) -> Result:
-        """Remove what is no longer used, check the graph, and give the new program."""
+        """Remove unused nodes, check the graph, and return the new program."""
         before = len(self.graph.nodes)
         self._drop_unused()
         self.modified = self.modified or len(self.graph.nodes) != before

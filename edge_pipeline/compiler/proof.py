@@ -1,4 +1,4 @@
-"""Running what was just written, before it gets its name: errors, and what precision costs."""
+"""Checks of the programs that were just written, before the artifact gets its final name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Arrays = dict[str, NDArray[np.float32]]
 def _open(
     folder: Path, backend: str, spec: ProgramSpec, constants: Arrays | None = None
 ) -> Session:
-    """A session of a program; `constants` take the place of those in its files."""
+    """Open a session of a program; `constants`, if given, replace those in its files."""
     replaced: tuple[dict[str, bytes], ...] = ()
     if constants is not None:
         held = {c.file: (folder / c.file).read_bytes() for c in spec.constants}
@@ -45,19 +45,20 @@ def prove(
     precision: Precision,
     space: Space,
 ) -> None:
-    """Run every program on its reference input and hold it against what eager gave.
+    """Run every program on its reference input and compare its outputs with eager's.
 
     Args:
-        folder: where the files lie.
-        backend: whose runtime, or evaluator, runs them.
-        specs: the programs.
-        precision: which sets the tolerance.
-        space: of the network's own output.
+        folder: Folder of the files.
+        backend: Backend whose runtime, or evaluator, runs the programs.
+        specs: The programs.
+        precision: Precision, which determines the tolerance.
+        space: Kind of values of the network's own output.
 
     Raises:
-        CompileError: an output is out of tolerance.
-        RuntimeFailure: the runtime cannot load or run a program.
-        MissingExtraError: the runtime is not installed.
+        CompileError: An output is out of tolerance.
+        VerificationError: An output has another shape than eager's, or is not finite.
+        RuntimeFailure: The runtime cannot load or run a program.
+        MissingExtraError: The runtime is not installed.
     """
     for spec in specs:
         inputs, wanted = _reference(folder, spec)
@@ -78,12 +79,12 @@ def prove(
 
 
 def doubts(folder: Path, spec: ProgramSpec, precision: Precision) -> list[str]:
-    """A warning for each output that hardly depends on the input.
+    """Return a warning for each output that hardly depends on the input.
 
     Args:
-        folder: where the files lie.
-        spec: the program that gives the network's own outputs.
-        precision: what is written in.
+        folder: Folder of the files.
+        spec: Program that returns the network's own outputs.
+        precision: Precision of the program.
     """
     _, wanted = _reference(folder, spec)
     found = compare(wanted, wanted, variations=spec.variation)
@@ -94,16 +95,16 @@ def doubts(folder: Path, spec: ProgramSpec, precision: Precision) -> list[str]:
 def board_notes(
     folder: Path, specs: Sequence[ProgramSpec], precision: Precision, python: Path | None
 ) -> list[str]:
-    """What the manifest says of boards with tflite-runtime, a sentence a program.
+    """Return the manifest's notes on boards with tflite-runtime, one sentence per program.
 
     Args:
-        folder: where the files lie.
+        folder: Folder of the files.
         specs: LiteRT programs.
-        precision: theirs.
-        python: the interpreter of an environment with tflite-runtime; None leaves it unchecked.
+        precision: Precision of the programs.
+        python: Python interpreter of an environment with tflite-runtime; None for no check.
 
     Raises:
-        InputError: `python` is no such interpreter.
+        InputError: `python` is not such an interpreter.
     """
     if python is None:
         return [unchecked_note(spec.name) for spec in specs]
@@ -114,7 +115,7 @@ def board_notes(
 
 
 def _reference(folder: Path, spec: ProgramSpec) -> tuple[Arrays, Arrays]:
-    """The reference input of a program that was just written, and what eager gave for it."""
+    """Return the reference input of a program that was just written, and eager's outputs for it."""
     tensors: Mapping[str, Any] = safetensors.numpy.load_file(folder / spec.reference)
     inputs = {t.name: tensors[f"input.{t.name}"] for t in spec.inputs}
     return inputs, {t.name: tensors[f"output.{t.name}"] for t in spec.outputs}
@@ -127,14 +128,14 @@ def compiled_run(
     ports: Sequence[str],
     window: int = VIEW,
 ) -> Run:
-    """The written programs as one function of the network's inputs; a predictor feeds its path.
+    """Return a function that runs the written programs on the network's inputs.
 
     Args:
-        folder: where the files lie.
-        backend: whose runtime runs them.
-        specs: one program, or a predictor and its path.
-        ports: the names of the network's inputs, in order.
-        window: side of the part of each map that the predictor sees at most.
+        folder: Folder of the files.
+        backend: Backend whose runtime runs the programs.
+        specs: One program, or a predictor and the path that takes its filters.
+        ports: Names of the network's inputs, in order.
+        window: Largest side of the part of each map that the predictor sees.
     """
 
     def run(inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Programs like another one, with some parts in the place of its own."""
+"""Copies of exported programs with some parts replaced."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Parts", "copied_graph", "rebuilt"]
 
 
 def copied_graph(program: ExportedProgram) -> fx.Graph:
-    """A copy of a program's graph with the same names, by which the signature goes."""
+    """Return a copy of a program's graph with the node names that the signature refers to."""
     graph: fx.Graph = copy.deepcopy(program.graph)
     for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
-        new.name = old.name  # copying renames nodes that are called like a Python builtin
+        new.name = old.name  # copying renames nodes whose name is a Python builtin
     return graph
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of a program that another one has instead; None for a copy of the program's own."""
+    """Replacements for parts of a program; None for a copy of the program's own part."""
 
     module: fx.GraphModule | None = None
     signature: ExportGraphSignature | None = None
@@ -34,11 +34,11 @@ class Parts:
 
 
 def rebuilt(program: ExportedProgram, parts: Parts) -> ExportedProgram:
-    """Return a program like another one with other parts; no container is shared.
+    """Return a copy of a program with some parts replaced; the two share no container.
 
     Args:
-        program: it stays as it is.
-        parts: the parts that differ.
+        program: Program to copy; it is not changed.
+        parts: Parts to replace.
     """
     module = program.graph_module if parts.module is None else parts.module
     return ExportedProgram(

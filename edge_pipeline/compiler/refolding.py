@@ -1,4 +1,4 @@
-"""What a refolded artifact requires: loading from memory, and a place for each filter."""
+"""Requirements of a refolded artifact: loading from memory, and a place for each filter."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["check_constants", "check_request"]
 
 
 def check_request(request: CompileRequest) -> None:
-    """Refuse a refolded form for which weights cannot be exchanged at run time.
+    """Raise an error if the weights of a refolded request could not be exchanged at run time.
 
     Raises:
-        InputError: the precision fixes the weights' scales, or no runtime here loads the backend's
-            programs from memory.
+        InputError: The precision is int8, whose scales depend on the weights, or no runtime here
+            loads the backend's programs from memory.
     """
     if request.filters != "refolded":
         return
     if request.precision == "int8":
         raise InputError(
-            "--filters refolded does not go with int8, whose scales belong to the weights that "
-            "were there when it was compiled; give fp32 or fp16, or --filters split"
+            "--filters refolded cannot be combined with int8, whose scales belong to the weights "
+            "at compile time; give fp32 or fp16, or --filters split"
         )
     if not loads_from_memory(request.backend):
         raise InputError(
@@ -34,10 +34,10 @@ def check_request(request: CompileRequest) -> None:
 
 
 def check_constants(request: CompileRequest, built: Sequence[Built]) -> None:
-    """Refuse a refolded form if a predicted filter has no place of its own in the program.
+    """Raise an error if a predicted filter of a refolded form is not stored in the program.
 
     Raises:
-        CompileError: a pass or the backend computed something else from the filter.
+        CompileError: A pass or the backend computed another constant from the filter.
     """
     if request.filters == "refolded" and not built[-1].spec.constants:
         why = "; ".join(built[-1].notes)

@@ -1,4 +1,4 @@
-"""A user's request to the compiler."""
+"""The options of a compilation."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ __all__ = ["CompileRequest"]
 
 @dataclass(frozen=True)
 class CompileRequest:
-    """What to compile, how, and where to.
+    """A request to the compiler: the source, its options, and the output.
 
     Attributes:
-        source: a checkpoint's path, or a registered network's name for fresh weights.
-        output: the artifact's folder.
-        backend: as in the registry.
-        options: of a registered network; a checkpoint has its own.
+        source: Path of a checkpoint, name of a registered network for fresh weights, or
+            `package.module:factory` for a network from the user's own code.
+        output: Folder of the artifact.
+        backend: Name of the backend in the registry.
+        options: Options of a registered network; a checkpoint contains its own.
         filters: `dynamic`, `folded`, `split` or `refolded`.
-        precision: of weights and arithmetic.
-        calibration: captures or pictures for folding and for int8, or folders of them; those that
-            come with the project when empty.
-        validation: likewise, on which the loss of folding and of precision is measured; those of
-            `accuracy.trial_for` when empty.
-        size: height and width of the first input. A backend with fixed sizes compiles for it (the
-            network's own default when left out); one with free sizes makes its reference of it.
-        seed: of fresh weights; 0 when left out.
-        window: side of what a separate predictor sees at most, in pixels of the input.
-        device: the profile in `devices/` by whose measured costs convolutions are lowered.
-        allowed: operators that may stay outside the delegate, by name.
-        tflite_runtime: for LiteRT, the interpreter of an environment with tflite-runtime 2.14 to
-            check the file with; without one, the manifest says that it needs LiteRT.
-        force: replace an artifact that stands at `output`.
-        inputs: shapes by name, of a network from a user's own code.
-        weights: of such a network: safetensors, `.pt` or `.pth`.
-        fixed: values by name, for parameters of the network's `forward` that are no inputs.
-        respecialisable: whether the artifact carries the weights at other values of the number
-            that is fixed, for `respecialise`.
-        description: of such a network, by its author; what is left out is inferred.
-        free_sizes: leave height and width of such a network open, on backends that can.
+        precision: Precision of weights and arithmetic.
+        calibration: Captures or pictures for folding and for int8, or folders of them; if empty,
+            the project's own set.
+        validation: Captures or pictures, or folders of them, on which the loss of folding and of
+            precision is measured; if empty, those of `accuracy.trial_for`.
+        size: Height and width of the first input; the network's default if None. A backend with
+            fixed sizes compiles for this size, others use it for the reference input only.
+        seed: Seed of fresh weights; 0 if None.
+        window: Largest side of the window that a separate predictor sees, in pixels of the input.
+        device: Profile in `devices/` whose measured costs decide how convolutions are lowered.
+        allowed: Names of operators that may stay outside the delegate.
+        tflite_runtime: Python interpreter of an environment with tflite-runtime 2.14, which checks
+            LiteRT programs. If None, the manifest notes that the program requires LiteRT.
+        force: Whether to replace an artifact at `output`.
+        inputs: Input shapes by name, for a network from the user's own code.
+        weights: Weights file of such a network: safetensors, `.pt` or `.pth`.
+        fixed: Values by name, for parameters of the network's `forward` that become constants.
+        respecialisable: Whether the artifact contains the weights for other values of the fixed
+            number, for `respecialise`.
+        description: Author's description of such a network; missing fields are inferred.
+        free_sizes: Whether height and width of such a network stay free, if the backend can.
     """
 
     source: str | Path

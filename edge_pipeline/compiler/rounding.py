@@ -1,4 +1,4 @@
-"""How much rounding alone changes what a program computes."""
+"""The rounding errors of a program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["rounding_errors"]
 
 
 class _InDouble(fx.Interpreter):
-    """Runs operators that ask for float32 in float64."""
+    """An interpreter that computes in float64 wherever a program asks for float32."""
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         wider = pytree.tree_map(_wider, (args, kwargs))
@@ -32,15 +32,15 @@ def _wider(value: Any) -> Any:
 def rounding_errors(
     program: ExportedProgram, inputs: Sequence[Tensor], found: Sequence[Tensor]
 ) -> list[float]:
-    """The largest difference of each output in float32 from the same program's in float64.
+    """Return the largest difference of each output between float32 and float64.
 
     Args:
-        program: its user inputs are tensors.
-        inputs: one for each of them, float32.
-        found: what the program gives for them in float32.
+        program: Program whose user inputs are tensors.
+        inputs: One float32 tensor for each user input.
+        found: Outputs of the program for these inputs in float32.
 
     Returns:
-        A number for each output; zeros if the program cannot be run in float64.
+        One number for each output; zeros if the program cannot run in float64.
     """
     arguments = map(_wider, arguments_of(program, inputs))
     try:

@@ -1,4 +1,4 @@
-"""The files and the manifest of an artifact, from all that was decided and built."""
+"""Assemble the files and the manifest of an artifact from the programs that were built."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Proof(NamedTuple):
     """The result of running the programs that were built.
 
     Attributes:
-        checked: how far they could be checked on this machine.
-        losses: in picture quality, by folding and by precision.
-        notes: a sentence each.
+        checked: How far the programs could be checked on this machine.
+        losses: Losses of picture quality by folding and by precision.
+        notes: Notes for the manifest, one sentence each.
     """
 
     checked: Checked
@@ -45,7 +45,7 @@ class Proof(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """All that was decided and built, from which the artifact is described."""
+    """The request, the network and the built programs, from which the artifact is assembled."""
 
     request: CompileRequest
     network: SourceNetwork
@@ -55,7 +55,7 @@ class Work:
     tools: dict[str, str]
 
     def files(self) -> dict[str, bytes | Path]:
-        """The artifact's files but the manifest."""
+        """Return the artifact's files except the manifest."""
         files: dict[str, bytes | Path] = {}
         if self.network.source.model in MODELS:
             files[COST_FILE] = self._cost()
@@ -68,8 +68,9 @@ class Work:
         """Run the programs in `folder`, if this machine can, and compare them with eager.
 
         Raises:
-            VerificationError: a program disagrees with eager.
-            RuntimeFailure: a program does not run.
+            CompileError: A program's outputs differ from eager's.
+            VerificationError: An output has another shape than eager's, or is not finite.
+            RuntimeFailure: A program does not run.
         """
         request, specs = self.request, self.specs
         backend = cast(Backend, BACKENDS.load(request.backend))
@@ -84,12 +85,12 @@ class Work:
         notes = []
         if request.backend == "litert":
             notes += board_notes(folder, specs, request.precision, request.tflite_runtime)
-        # The loss of an output that ignores its input says nothing.
+        # The loss of an output that ignores its input is meaningless.
         losses = () if dead else self._losses(after)
         return Proof(checked, losses, (*notes, *dead))
 
     def manifest(self, proof: Proof) -> Manifest:
-        """The manifest, all but the files' hashes."""
+        """Return the manifest without the files' hashes."""
         request, form = self.request, self.form
         notes = [note for one in self.built for note in one.notes] + _advice(self.specs)
         return Manifest(
@@ -117,7 +118,7 @@ class Work:
         return [one.spec for one in self.built]
 
     def _cost(self) -> bytes:
-        """What the network costs at the reference input, for those who have it not."""
+        """Return the network's cost at the reference input, for devices without torch."""
         source = self.network.source
         entry = self.form.entries[-1]
         shape = tuple(entry.example[0].shape[1:])
@@ -127,14 +128,14 @@ class Work:
         return cost.json_text().encode()
 
     def _trial_size(self) -> tuple[int, int]:
-        """Height and width at which losses are measured: the same for every backend.
+        """Return the height and width at which losses are measured, for all backends alike.
 
-        A reference is small if sizes stay free; a loss would depend on that.
+        The size of the reference would not do: it is smaller if sizes are free.
         """
         return self.network.geometry.size(self.request.size, free=False)
 
     def _losses(self, after: Run | None) -> tuple[Loss, ...]:
-        """What folding cost, in eager, and what precision cost, in the runtime."""
+        """Return the losses by folding (measured in eager) and by precision (in the runtime)."""
         narrow = self.request.precision != "fp32" and after is not None
         if self.form.filters != "folded" and not narrow:
             return ()
@@ -147,7 +148,7 @@ class Work:
         )
         losses = []
         if self.form.filters == "folded":
-            # Already traced for folding.
+            # The network was already traced for folding.
             whole = Form("dynamic", (entries.dynamic(self.network),))
             losses.append(loss_of("folding", trial, whole.run, self.form.run))
         if narrow and after is not None:
@@ -156,7 +157,7 @@ class Work:
 
 
 def _recorded(fixed: Mapping[str, object]) -> dict[str, Value]:
-    """Fixed values as the manifest has them: of other types, their texts."""
+    """Return the fixed values for the manifest; values of other types become their `repr`."""
     return {
         name: value if isinstance(value, str | int | float) else repr(value)
         for name, value in fixed.items()
@@ -164,7 +165,7 @@ def _recorded(fixed: Mapping[str, object]) -> dict[str, Value]:
 
 
 def _advice(specs: Sequence[ProgramSpec]) -> list[str]:
-    """A note if splitting put most of the network into its predictor."""
+    """Return a note if most of the network's cost is in the predictor after splitting."""
     if len(specs) < 2:
         return []
     predictor, path = specs[0].macs, specs[1].macs
@@ -172,5 +173,5 @@ def _advice(specs: Sequence[ProgramSpec]) -> list[str]:
         return []
     return [
         f"the predictor takes {predictor / 1e6:.3g} MMAC and the path {path / 1e6:.3g}, since the "
-        "weights depend on most of the network; --filters dynamic computes both once"
+        "weights depend on most of the network; --filters dynamic computes the common part once"
     ]

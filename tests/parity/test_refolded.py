@@ -204,7 +204,7 @@ class TestRefusals:
         )
 
     def test_int8(self, tmp_path):
-        with pytest.raises(InputError, match="does not go with int8, whose scales belong"):
+        with pytest.raises(InputError, match="cannot be combined with int8, whose scales belong"):
             compile_model(self.asked(tmp_path, precision="int8"))
 
     @pytest.mark.parametrize("backend", ["coreml", "executorch_vulkan"])

@@ -1,3 +1,3 @@
-"""Finding the pass or the operator at which a compiled network goes wrong."""
+"""Search for the pass or the operator at which a compiled network becomes wrong."""
 
 __all__: list[str] = []

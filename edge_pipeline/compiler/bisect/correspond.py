@@ -1,8 +1,8 @@
-"""Which value of a program, after a pass, stands for which value before it.
+"""Correspondences between the values of a program before and after a pass.
 
-Nothing is asked of the pass but its two programs. A node that is in both and takes the same things
-gives the same. Where it takes another thing than before, that thing stands for what it took: such
-are all places at which a pass put something in another's place.
+Only the two programs are needed, nothing from the pass. A node that is in both programs and has the
+same operands has the same value. If one of its operands differs, the new operand corresponds to the
+old one. Results that one rewritten layer passes to another are paired by the layer.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["correspondences", "operands_of"]
 def correspondences(
     before: ExportedProgram, after: ExportedProgram
 ) -> Iterator[tuple[fx.Node, fx.Node]]:
-    """Pairs (node before, node after) that should give the same values, in the order of `after`.
+    """Yield pairs (node before, node after) that should have equal values, in the order of `after`.
 
     Args:
-        before: what a pass was given.
-        after: what it gave.
+        before: Program before a pass.
+        after: Program that the pass returned.
     """
     old = {node.name: node for node in before.graph.nodes}
     claims = _claims(old, after.graph)
@@ -42,7 +42,7 @@ def correspondences(
 
 
 def operands_of(node: fx.Node) -> list[Any]:
-    """Its arguments, lists opened, in order; keyword arguments by name after them."""
+    """Return the node's arguments with lists flattened, then its keyword arguments by name."""
     found: list[Any] = []
 
     def open_list(value: Any) -> None:
@@ -61,7 +61,7 @@ def operands_of(node: fx.Node) -> list[Any]:
 
 
 def _claims(old: dict[str, fx.Node], graph: fx.Graph) -> defaultdict[str, set[str]]:
-    """For nodes after the pass, the operators before it whose place they took."""
+    """Map the name of each node after the pass to the names of the operators that it replaced."""
     claims: defaultdict[str, set[str]] = defaultdict(set)
     for node in graph.nodes:
         twin = old.get(node.name)
@@ -73,7 +73,7 @@ def _claims(old: dict[str, fx.Node], graph: fx.Graph) -> defaultdict[str, set[st
         for was, now in zip(first, second, strict=True):
             if not (isinstance(was, fx.Node) and isinstance(now, fx.Node)):
                 continue
-            # Another weight in the place of a weight is a change, not a stand-in.
+            # A weight that replaces another weight is a change, so the two need not be equal.
             if was.name != now.name and was.op == "call_function":
                 claims[now.name].add(was.name)
     return claims
@@ -82,7 +82,7 @@ def _claims(old: dict[str, fx.Node], graph: fx.Graph) -> defaultdict[str, set[st
 def _is_kept(
     twin: fx.Node, node: fx.Node, kept: set[str], claims: defaultdict[str, set[str]]
 ) -> bool:
-    """Whether a node takes what its twin took, or what stands for that."""
+    """Return whether a node has the operands of its twin, or replacements of them."""
     if twin.op != node.op or twin.target != node.target:
         return False
     first, second = operands_of(twin), operands_of(node)
@@ -99,7 +99,7 @@ def _is_kept(
 
 
 def _claim_by_layer(before: fx.Graph, after: fx.Graph, claims: defaultdict[str, set[str]]) -> None:
-    """Pair what layers give where one that was rewritten feeds another that was, too."""
+    """Pair the results of a rewritten layer before and after the pass, by the layer's name."""
     taken = {name for names in claims.values() for name in names}
     survivors = {node.name for node in after.nodes}
     gone = _results(before, lambda node: node.name not in survivors and node.name not in taken)
@@ -111,7 +111,7 @@ def _claim_by_layer(before: fx.Graph, after: fx.Graph, claims: defaultdict[str, 
 
 
 def _results(graph: fx.Graph, wanted: Any) -> dict[str, fx.Node]:
-    """By layer, the one operator whose result others take, where there is just one."""
+    """Map each layer to the operator whose result other layers use, if it has exactly one."""
     found: dict[str, list[fx.Node]] = defaultdict(list)
     for node in graph.nodes:
         layer = _layer(node)

@@ -1,4 +1,4 @@
-"""The values that a program computes on the way, and those open after an operator."""
+"""The intermediate values of a program, and those that are still used after an operator."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["all_values", "open_values", "operators_of"]
 
 
 def operators_of(program: ExportedProgram) -> list[fx.Node]:
-    """What computes, in order."""
+    """Return the nodes that call operators, in order."""
     return [node for node in program.graph.nodes if node.op == "call_function"]
 
 
 def open_values(program: ExportedProgram, last: int) -> list[fx.Node]:
-    """What the first operators have computed that later ones, or the user, still need.
+    """Return the values at a cut: computed before it, and used after it or returned to the user.
 
     Args:
-        program: its operators are counted from 0.
-        last: the last operator before the cut.
+        program: Program to cut.
+        last: Index of the last operator before the cut; operators are counted from 0.
 
     Returns:
-        Those that give float32 tensors, in order; sizes and indices are left out.
+        The nodes whose values are float32 tensors, in order, without sizes and indices.
     """
     operators = operators_of(program)
     done = set(operators[: last + 1])
@@ -41,7 +41,7 @@ def _is_map(node: fx.Node) -> bool:
 
 
 class _Keeping(fx.Interpreter):
-    """Keeps every tensor; in double precision if asked to, whatever type calls ask for."""
+    """An interpreter that keeps every tensor. If `double`, calls for float32 compute in float64."""
 
     def __init__(self, module: fx.GraphModule, *, double: bool) -> None:
         super().__init__(module)
@@ -65,14 +65,14 @@ def _doubled(value: Any) -> Any:
 
 
 def all_values(program: ExportedProgram, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Every tensor that the program computes, by its node's name.
+    """Return every tensor that the program computes, by the name of its node.
 
-    In double precision, so that rounding does not hide what is wrong, or look like it; in the
-    program's own where it has an operator that refuses.
+    The program runs in double precision, so that rounding neither hides nor imitates a fault. If an
+    operator does not support that, the program runs in its own precision.
 
     Args:
-        program: its user inputs are tensors.
-        inputs: one for each of them, in order.
+        program: Program whose user inputs are tensors.
+        inputs: One tensor for each user input, in order.
     """
     for double in (True, False):
         constants = constants_of(program)

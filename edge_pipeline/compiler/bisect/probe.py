@@ -1,4 +1,4 @@
-"""Compiling and running the beginning of a program, and judging what it gives."""
+"""Compile and run the beginning of a program, and compare its values with eager ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LETTERS = "ABCDEFGH"
 
 
 def outputs_of(program: ExportedProgram) -> list[fx.Node]:
-    """The nodes whose values a program gives, in order."""
+    """Return the nodes whose values a program returns, in order."""
     by_name = {node.name: node for node in program.graph.nodes}
     return [by_name[spec.arg.name] for spec in program.graph_signature.output_specs]
 
@@ -36,17 +36,17 @@ def outputs_of(program: ExportedProgram) -> list[fx.Node]:
 def first_complaint(
     wanted: Sequence[Tensor], found: Sequence[Tensor], tolerance: Tolerance
 ) -> str | None:
-    """What is out of tolerance in a list of outputs, as a clause, or None."""
+    """Return a clause about the first output out of tolerance; None if there is none."""
     if len(wanted) != len(found):
-        return f"there are {len(found)} outputs, and {len(wanted)} are wanted"
+        return f"expected {len(wanted)} outputs, got {len(found)}"
     complaints = (complaint_of(one, two, tolerance) for one, two in zip(wanted, found, strict=True))
     return next((text for text in complaints if text is not None), None)
 
 
 def complaint_of(wanted: Tensor, found: Tensor, tolerance: Tolerance) -> str | None:
-    """What is out of tolerance; where both are the same infinity or no number, nothing is."""
+    """Return a clause if `found` is out of tolerance, or None; equal infinities and NaNs agree."""
     if wanted.shape != found.shape:
-        return f"the shape is {tuple(found.shape)}, and {tuple(wanted.shape)} is wanted"
+        return f"expected the shape {tuple(wanted.shape)}, got {tuple(found.shape)}"
     first, second = (value.detach().double().numpy() for value in (wanted, found))
     if not first.size:
         return None
@@ -58,15 +58,15 @@ def complaint_of(wanted: Tensor, found: Tensor, tolerance: Tolerance) -> str | N
 
 
 class Probe:
-    """Compiles and runs beginnings of a program.
+    """Compiles and runs the first operators of a program.
 
     Args:
-        program: after the backend's passes.
-        inputs: an example.
-        backend: writes it.
-        options: how; its names of inputs and outputs are the program's.
-        opener: opens what was written, as `open_session` of a module of `runtime` does.
-        tolerance: how far values may be from eager's.
+        program: Program after the backend's passes.
+        inputs: Example inputs.
+        backend: Backend that writes the programs.
+        options: Options of the backend, with the program's names of inputs and outputs.
+        opener: Function that opens a written program, such as `open_session` in `runtime`.
+        tolerance: Largest allowed difference from the values that eager computes.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Probe:
         self._tolerance = tolerance
 
     def whole(self) -> str | None:
-        """What is out of tolerance in the outputs of the whole program, or why it does not run."""
+        """Run the whole program; return a clause about its fault or failure, or None."""
         outputs = outputs_of(self.program)
         try:
             found = self._run(self.program, self._options.outputs, outputs)
@@ -98,16 +98,17 @@ class Probe:
         return first_complaint(wanted, found, self._tolerance)
 
     def upto(self, last: int) -> tuple[fx.Node, str] | None:
-        """The first value out of tolerance that the operators up to `last` leave open.
+        """Return the first value at the cut after the operator `last` that is out of tolerance.
 
-        If this part is compiled and does not run, that is the value of the operator at `last`.
+        The value is returned as its node and a clause. If this part of the program is compiled but
+        does not run, the node is the operator at `last`.
 
         Raises:
-            CompileError: this part cannot be compiled by itself.
+            CompileError: This part cannot be compiled by itself.
         """
         nodes = open_values(self.program, last)
         if not nodes:
-            raise CompileError(f"nothing after {self.operators[last].name} can be looked at")
+            raise CompileError(f"no value can be compared after {self.operators[last].name}")
         names = [f"value_{index}" for index in range(len(nodes))]
         try:
             found = self._run(cut_at(self.program, nodes), names, nodes)

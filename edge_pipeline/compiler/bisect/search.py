@@ -1,9 +1,9 @@
-"""Where does a compiled network go wrong: the first pass, then the first operator.
+"""Find the first pass, then the first operator, at which a compiled network becomes wrong.
 
-Passes are run one by one, and each result is compared with the source program's. In the first that
-leaves tolerance, values before and after the pass are compared where they should be equal. If all
-passes agree, the program is cut in two again and again, and the part is compiled and run. A part
-that the runtime cannot run counts as one that gives a wrong value.
+Passes are run one by one, and the outputs after each are compared with those of the source program.
+For the first pass out of tolerance, the values that should be equal before and after it are
+compared. If all passes agree, the compiled program is bisected: its first part is compiled and run,
+for several cuts. A part that the runtime cannot run counts as a part with a wrong value.
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ class Finding:
     """The first operator whose result is out of tolerance.
 
     Attributes:
-        stage: whether a pass did it, or the backend with its runtime.
-        step: the pass's name; empty for the backend.
-        operator: the operator, such as `conv2d`, after the pass or as the backend was given it.
-        node: its name in the program.
-        layer: the module of the source network that it comes from.
-        source: the operator and the name, in the source program, of the value that it should
-            give; None where it is a step inside what became of its layer.
-        complaint: what is out of tolerance.
-        before: operators that could not be tried alone; the fault may be in one of them.
+        stage: Whether a pass caused the fault, or the backend with its runtime.
+        step: Name of the pass; empty for the backend.
+        operator: The operator, such as `conv2d`, in the program after the pass or before the
+            backend.
+        node: Name of the operator's node in that program.
+        layer: Module of the source network that the operator comes from.
+        source: Operator and node name of the equal value in the source program; None if the source
+            program has no such value, since the operator is a step inside a rewritten layer.
+        complaint: Clause about the difference.
+        before: Operators that could not be checked alone; the fault may be in one of them.
     """
 
     stage: Literal["pass", "backend"]
@@ -70,20 +71,21 @@ def bisect(
     tolerance: Tolerance | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Finding | None:
-    """Find where `program` leaves tolerance; None if it does not.
+    """Find the first operator at which `program` leaves tolerance; return None if there is none.
 
     Args:
-        program: as exported.
-        inputs: an example.
-        passes: in order.
-        backend: writes the program; None to look at the passes alone.
-        options: how it is to be written; names of inputs and outputs as the program has them.
-        opener: opens what `backend` wrote, as `open_session` of a module of `runtime` does.
-        tolerance: in the place of fp32's for passes and the precision's own for the backend.
-        tell: told in a few words what is being done.
+        program: Exported program.
+        inputs: Example inputs.
+        passes: Passes to check, in order.
+        backend: Backend that writes the program; None to check the passes only.
+        options: Options of the backend, with the program's names of inputs and outputs.
+        opener: Function that opens a written program, such as `open_session` in `runtime`.
+        tolerance: Largest allowed difference. If None, passes use the tolerance of fp32, and the
+            backend that of its precision.
+        tell: Function that is called with a short description of each step.
 
     Raises:
-        CompileError: a pass or the backend cannot take the program.
+        CompileError: A pass or the backend cannot compile the program.
     """
     exact = tolerance or TOLERANCES["fp32"]
     source = all_values(program, inputs)
@@ -119,7 +121,7 @@ def _called(node: fx.Node) -> str:
 
 
 def _operator(node: fx.Node) -> str:
-    """`aten.conv2d.default` as `conv2d`; one of several results by the operator that gives it."""
+    """Return the operator's short name, such as `conv2d`; of `getitem`, the name of its source."""
     if node.op != "call_function":
         return "a constant"
     if node.target is operator.getitem:
@@ -149,7 +151,7 @@ def _in_pass(
     tolerance: Tolerance,
     origins: Mapping[str, str],
 ) -> Finding | None:
-    """The first value after a pass that is not what it stands for."""
+    """Return the first value after a pass that differs from its corresponding value before it."""
     old = all_values(before, inputs)
     for was, now in correspondences(before, after):
         if was.name not in old or now.name not in values:
@@ -164,7 +166,7 @@ def _in_pass(
 def _carried(
     before: ExportedProgram, after: ExportedProgram, origins: Mapping[str, str]
 ) -> dict[str, str]:
-    """Which value of the source program each value of the new program stands for."""
+    """Map the values of the new program to the corresponding values of the source program."""
     carried: dict[str, str] = {}
     for was, now in correspondences(before, after):
         if was.name in origins:
@@ -175,7 +177,7 @@ def _carried(
 def _in_backend(
     probe: Probe, origins: Mapping[str, str], tell: Callable[[str], None]
 ) -> Finding | None:
-    """Halve the program until one operator is left that is right before and wrong after."""
+    """Bisect the program until one operator is left with right values before and wrong after it."""
     tell("the whole program in the runtime")
     complaint = probe.whole()
     if complaint is None:

@@ -1,4 +1,4 @@
-"""Bisecting what `compile` would make of a source: the same programs, passes and backend."""
+"""Bisection of a source network, with the programs, passes and backend that `compile` uses."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def bisect_source(
     passes: Sequence[Pass] | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[str, Finding | None]]:
-    """For each program that the request would be compiled to, its name and what is found.
+    """Yield the name and the finding of each program that `compile` would build.
 
     Args:
-        request: as for `compile_model`; nothing is written, so its output is not looked at.
-        tolerance: largest relative error, in the place of the precision's own tolerance.
-        passes: in the place of the backend's.
-        on_step: told in a few words which step runs.
+        request: Request as for `compile_model`; its output is ignored, since nothing is written.
+        tolerance: Largest relative error; if None, the tolerance of the precision.
+        passes: Passes to check; if None, those of the backend.
+        on_step: Function that is called with a short description of each step.
 
     Raises:
-        InputError: an option, size, capture or checkpoint cannot be used.
-        MissingExtraError: the backend's packages are not installed.
-        CompileError: the network cannot be compiled.
+        InputError: An option, size, capture or checkpoint cannot be used.
+        MissingExtraError: The backend's packages are not installed.
+        CompileError: The network cannot be compiled.
     """
     backend = open_backend(request.backend, request.precision, request.device)
     backend.require()
     if backend.checked() == "not_run":
         raise InputError(
-            f"what is written for {request.backend} cannot be run here; bisect runs it"
+            f"bisect runs the compiled programs, and those of {request.backend} cannot run here"
         )
     request = with_listed_files(request)
     on_step("building the network")

@@ -1,3 +1,3 @@
-"""Lowerings of computed-weight operators, one file an operator family."""
+"""Lowerings of computed-weight operators, one file per operator family."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Which form a convolution is lowered to, by the cost model of the target alone."""
+"""Choose the algorithm of each convolution, by the cost model of the target alone."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from edge_pipeline.compiler.lowering.cost_model import (
 
 __all__ = ["MARGIN", "choose", "plans_of"]
 
-# By what share of its time another form must be faster than the runtime's own convolution with
-# constant weights, at least.
+# An algorithm replaces the runtime's own convolution with constant weights only if it saves at
+# least this share of that convolution's time.
 MARGIN = 0.1
 
-# The kernels in the samples of `tools/fit_cost_model.py`.
+# The kernel sizes in the samples of `tools/fit_cost_model.py`.
 _KERNELS = ((1, 1), (3, 3), (5, 5))
-# And the fewest rows and columns of their maps.
+# The smallest number of rows or columns of a map in these samples.
 _SMALLEST = 24
 
 
 def plans_of(call: Call, *, constant: bool) -> list[ConvPlan]:
-    """All the ways to compute `call`, the runtime's own first."""
+    """Return all plans that can compute `call`; the runtime's own convolution comes first."""
     own = CONSTANT if constant else NATIVE
     return [own, *plans_for(shape_of(call.size, call.weight, call.geometry))]
 
 
 def choose(costs: BackendCosts, call: Call, *, constant: bool) -> ConvPlan | None:
-    """The plan that is predicted to be fastest; None if the model has no form for it.
+    """Return the plan with the least predicted time, or None if the model has no algorithm for it.
 
-    A convolution with constant weights stays the runtime's own except if a form was measured for
-    its kind (one group, stride and dilation 1, a kernel of the samples, no smaller map) and is
-    predicted to be faster by more than the model's error and by at least `MARGIN`.
+    A convolution with constant weights is left to the runtime unless the samples contain its kind
+    (one group, stride and dilation 1, a measured kernel size, a map no smaller than the smallest
+    sample) and another algorithm is predicted to save more than the model's 90th-percentile error
+    and at least `MARGIN`.
 
     Args:
-        costs: the backend's model.
-        call: the convolution.
-        constant: whether its weights are constants.
+        costs: Cost model of the backend.
+        call: The convolution.
+        constant: Whether its weights are constants.
     """
-    known = [plan for plan in plans_of(call, constant=constant) if plan.form in costs.forms]
-    # `min` takes the first of equals, so the order of the plans decides, and the same each time.
+    known = [plan for plan in plans_of(call, constant=constant) if plan.algorithm in costs.forms]
+    # `min` returns the first of equal plans, so the choice is deterministic.
     best = min(known, key=lambda plan: predict(costs, call, plan), default=None)
     if not constant or best is None or CONSTANT not in known:
         return best
@@ -52,7 +53,7 @@ def choose(costs: BackendCosts, call: Call, *, constant: bool) -> ConvPlan | Non
 
 
 def _is_measured(call: Call) -> bool:
-    """Whether the samples have convolutions of this kind: no grouped, strided or dilated ones."""
+    """Return whether the samples contain such convolutions: not grouped, strided or dilated."""
     geometry = call.geometry
     plain = geometry.groups == 1 and geometry.stride == (1, 1) == geometry.dilation
     return plain and call.weight[2:] in _KERNELS and min(call.size) >= _SMALLEST

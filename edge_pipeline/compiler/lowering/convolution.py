@@ -1,8 +1,8 @@
-"""A convolution with weights computed at run time, out of operators that any delegate runs.
+"""Convolution with weights computed at run time, built from operators that any delegate runs.
 
-The forms of `lowering/forms.py` compute a convolution of stride 1 for one sample. Here a
-convolution of any stride, dilation and number of groups becomes one of those, cut into strips of
-rows, so that what a form puts beside each other stays in the cache.
+The algorithms of `lowering/algorithms.py` compute a convolution of stride 1 for one sample. This
+module reduces a convolution of any stride, dilation and number of groups to that case, and computes
+it in strips of rows, so that the intermediate results of a strip fit into the cache.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from edge_pipeline.compiler.lowering.forms import FORMS, Layer, Shape, Strip
+from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS, Layer, Shape, Strip
 from edge_pipeline.compiler.lowering.padding import Padding, padded
 
 __all__ = [
@@ -31,32 +31,37 @@ _FEWEST_ROWS = 8
 
 
 class ConvPlan(NamedTuple):
-    """A form, and what the widest intermediate of a strip may take in bytes; 0 for no limit."""
+    """An algorithm and the size limit of its strips.
 
-    form: str
+    Attributes:
+        algorithm: Name of the algorithm, a key of `ALGORITHMS`, or `constant` or `native`.
+        strip_bytes: Largest size of a strip's widest intermediate tensor in bytes; 0 for no limit.
+    """
+
+    algorithm: str
     strip_bytes: int
 
     def __str__(self) -> str:
-        return f"{self.form}/{self.strip_bytes >> 10}K" if self.strip_bytes else self.form
+        return f"{self.algorithm}/{self.strip_bytes >> 10}K" if self.strip_bytes else self.algorithm
 
 
-# Finer strips stay nearer to the core, but every strip is a dozen operators to compile, and three
-# dozen where each tap has a product; decision 11 has what finer ones gain: nothing.
+# Each strip adds a dozen operators to the program, and three dozen if each tap is a product. Finer
+# strips than these gain nothing; see `docs/decisions/0011-cost-model.md`.
 PLANS = (
-    *(ConvPlan(form, 0) for form in FORMS),
-    *(ConvPlan(form, 2 << 20) for form in FORMS if form != "shifted_products"),
+    *(ConvPlan(name, 0) for name in ALGORITHMS),
+    *(ConvPlan(name, 2 << 20) for name in ALGORITHMS if name != "shifted_products"),
 )
 
 
 @dataclass(frozen=True)
 class ConvGeometry:
-    """How a convolution goes over its map.
+    """The arguments of a convolution besides its tensors.
 
     Attributes:
-        padding: what lies around the map.
-        stride: rows and columns from one output pixel to the next, at least 1.
-        dilation: rows and columns from one tap to the next, at least 1.
-        groups: into which channels are divided.
+        padding: Padding of the map.
+        stride: Rows and columns from one output pixel to the next, at least 1.
+        dilation: Rows and columns from one tap to the next, at least 1.
+        groups: Number of groups into which the channels are divided.
     """
 
     padding: Padding
@@ -68,7 +73,7 @@ class ConvGeometry:
 def output_size(
     size: tuple[int, int], kernel: tuple[int, int], geometry: ConvGeometry
 ) -> tuple[int, int]:
-    """Rows and columns that a convolution gives for a map of `size`."""
+    """Return the rows and columns of a convolution's output for a map of `size`."""
     amounts = (geometry.padding.rows, geometry.padding.columns)
     height, width = (
         (length + 2 * amount - dilation * (taps - 1) - 1) // stride + 1
@@ -80,17 +85,17 @@ def output_size(
 
 
 def strip_rows(shape: Shape, plan: ConvPlan) -> int:
-    """Rows a strip, so that its widest intermediate fits, and strips are of like height."""
+    """Return the rows per strip: within the limit of `plan`, and similar for all strips."""
     if not plan.strip_bytes:
         return shape.height
-    row_bytes = 4 * FORMS[plan.form].channels(shape) * shape.width
+    row_bytes = 4 * ALGORITHMS[plan.algorithm].channels(shape) * shape.width
     most = max(_FEWEST_ROWS, plan.strip_bytes // row_bytes - shape.row_span)
     strips = -(-shape.height // most)
     return -(-shape.height // strips)
 
 
 def plans_for(shape: Shape) -> list[ConvPlan]:
-    """The plans that differ for a convolution of this shape, in order."""
+    """Return the plans for a convolution of this shape, in order, without equivalent ones."""
     return [
         plan for plan in PLANS if not plan.strip_bytes or strip_rows(shape, plan) < shape.height
     ]
@@ -99,12 +104,12 @@ def plans_for(shape: Shape) -> list[ConvPlan]:
 def shape_of(
     size: tuple[int, int], weight: tuple[int, int, int, int], geometry: ConvGeometry
 ) -> Shape:
-    """The sizes that the forms see, after strides were turned into channels.
+    """Return the shape that an algorithm computes, in which strides are turned into channels.
 
     Args:
-        size: rows and columns of the map.
-        weight: shape of the weight, [out, in / groups, rows, columns].
-        geometry: how it goes over the map.
+        size: Rows and columns of the map.
+        weight: Shape of the weight, [out, in / groups, rows, columns].
+        geometry: Padding, stride, dilation and groups.
     """
     n_out, n_in, rows, columns = weight
     height, width = output_size(size, (rows, columns), geometry)
@@ -123,27 +128,27 @@ def convolve(
     bias: Tensor | None = None,
     ones: Tensor | None = None,
 ) -> Tensor:
-    """What `conv2d` does, for one sample.
+    """Return the convolution of one sample, as `torch.conv2d` computes it.
 
     Args:
-        x: [1, in, H, W], float32.
-        weight: [out, in / groups, rows, columns].
-        geometry: how it goes over the map; a reflected padding is less than H and W.
-        plan: which form, in which strips.
-        bias: [out].
-        ones: where the form is to take the bias with the product, [1, 1, h, w] as `Layer` has it.
+        x: Map [1, in, H, W], float32.
+        weight: Weight [out, in / groups, rows, columns].
+        geometry: Padding (by reflection, less than H and W), stride, dilation and groups.
+        plan: Algorithm and strip size.
+        bias: Bias [out].
+        ones: Constant of ones, see `Layer.ones`, if the matrix product is to add the bias.
 
     Returns:
-        [1, out, rows, columns] as `output_size` says.
+        Tensor [1, out, rows, columns]; `output_size` returns the rows and columns.
     """
     n_out, n_in, kernel_rows, kernel_columns = weight.shape
     sizes = (n_out, n_in, kernel_rows, kernel_columns)
     shape = shape_of((x.shape[2], x.shape[3]), sizes, geometry)
-    padding, g, form = geometry.padding, geometry.groups, FORMS[plan.form]
+    padding, g, algorithm = geometry.padding, geometry.groups, ALGORITHMS[plan.algorithm]
     if geometry.stride != (1, 1):
         x, weight = _without_stride(x, weight, geometry, shape)
         padding = Padding(0, 0, "zeros")
-    inside = ones is not None and bias is not None and form.takes_bias and g == 1
+    inside = ones is not None and bias is not None and algorithm.takes_bias and g == 1
     layer = Layer(
         x.reshape(g, shape.n_in, x.shape[2], x.shape[3]) if g > 1 else x,
         weight.reshape(g, shape.n_out, shape.n_in, shape.rows, shape.columns),
@@ -154,7 +159,7 @@ def convolve(
     )
     rows = strip_rows(shape, plan)
     strips = [
-        form.compute(layer, Strip(top, min(rows, shape.height - top)))
+        algorithm.compute(layer, Strip(top, min(rows, shape.height - top)))
         for top in range(0, shape.height, rows)
     ]
     y = strips[0] if len(strips) == 1 else torch.cat(strips, 2)
@@ -165,10 +170,10 @@ def convolve(
 def _without_stride(
     x: Tensor, weight: Tensor, geometry: ConvGeometry, shape: Shape
 ) -> tuple[Tensor, Tensor]:
-    """The same convolution with stride 1, over a map whose strides became channels.
+    """Return the map and the weight of an equal convolution with stride 1 and more channels.
 
-    Taps a stride apart see the same phase of the map, so each phase is a channel of its own, and
-    the kernel is filled up with zeros to a whole number of strides:
+    Taps that are a stride apart read the same phase of the map. So each phase becomes a channel of
+    its own, and the kernel is padded with zeros to a multiple of the stride:
 
         x [1, C, s * h, t * w] -> [1, C * s * t, h, w]
         weight [O, C, s * k, t * l] -> [O, C * s * t, k, l]
@@ -186,7 +191,7 @@ def _without_stride(
 
 
 def _dilated(weight: Tensor, dilation: tuple[int, int]) -> Tensor:
-    """The kernel with zeros where its dilation leaves gaps."""
+    """Return the kernel with zeros between its taps, as its dilation spaces them."""
     if dilation == (1, 1):
         return weight
     (n_out, c, rows, columns), (a, b) = weight.shape, dilation
@@ -197,7 +202,7 @@ def _dilated(weight: Tensor, dilation: tuple[int, int]) -> Tensor:
 
 
 def _filled(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Rows and columns cut off or, with zeros, filled up to `size`."""
+    """Return `x` cropped, or padded with zeros at the end, to rows and columns of `size`."""
     for dim in (2, 3):
         if x.shape[dim] > size[dim - 2]:
             x = torch.ops.aten.slice.Tensor(x, dim, 0, size[dim - 2])

@@ -1,10 +1,11 @@
-"""What a form of a convolution costs on a device, by a model fitted to measurements.
+"""Cost model: the time that an algorithm takes for a convolution on a device.
 
     ms = a * GFLOP + b * near GB + c * far GB + d * operators
 
-for each backend and form, none of the four negative. Near are the bytes of operators whose operands
-and result fit into `cache_bytes`. `python -m tools.fit_cost_model` measures, fits and writes
-`devices/NAME.costs.json`; nothing here measures, so what is compiled depends on that file alone.
+The four non-negative coefficients are fitted to measurements, for each backend and algorithm. Bytes
+are near if the operator that moves them has operands and a result that fit into `cache_bytes`.
+`python -m tools.fit_cost_model` measures, fits and writes `devices/NAME.costs.json`. The compiler
+only reads this file and never measures, so equal files give equal programs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
 from edge_pipeline.compiler.lowering.convolution import (
     ConvGeometry,
     ConvPlan,
@@ -28,7 +30,6 @@ from edge_pipeline.compiler.lowering.convolution import (
     shape_of,
     strip_rows,
 )
-from edge_pipeline.compiler.lowering.forms import FORMS
 from edge_pipeline.compiler.lowering.padding import padded
 from edge_pipeline.device_profile import device_file
 from edge_pipeline.errors import InputError
@@ -51,22 +52,22 @@ __all__ = [
 
 COSTS_FILE = "costs.json"
 
-# The runtime's own convolution, its weights constants or computed at run time.
+# The runtime's own convolution, with constant weights or with weights computed at run time.
 CONSTANT, NATIVE = ConvPlan("constant", 0), ConvPlan("native", 0)
 
-# Operators that move nothing: they say how memory is to be read.
+# Operators that move no data: they only change how memory is read.
 _FREE = frozenset({"view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "alias", "detach"})
 
 
 @dataclass(frozen=True)
 class Call:
-    """A convolution of one sample, by its sizes.
+    """The sizes of a convolution of one sample.
 
     Attributes:
-        size: rows and columns of the map without padding.
-        weight: [out, in / groups, rows, columns].
-        geometry: how it goes over the map.
-        bias: whether it has one.
+        size: Rows and columns of the map without padding.
+        weight: Shape of the weight, [out, in / groups, rows, columns].
+        geometry: Padding, stride, dilation and groups.
+        bias: Whether the convolution has a bias.
     """
 
     size: tuple[int, int]
@@ -75,7 +76,7 @@ class Call:
     bias: bool
 
     def run(self, x: Tensor, weight: Tensor, bias: Tensor | None, plan: ConvPlan) -> Tensor:
-        """The convolution as `plan` computes it; `CONSTANT` and `NATIVE` are torch's own."""
+        """Compute the convolution by `plan`; `CONSTANT` and `NATIVE` call `torch.conv2d`."""
         g = self.geometry
         if plan not in (CONSTANT, NATIVE):
             return convolve(x, weight, g, plan, bias, self.ones(plan))
@@ -86,8 +87,8 @@ class Call:
         return y
 
     def ones(self, plan: ConvPlan) -> Tensor | None:
-        """What `convolve` wants to take the bias with the product; None if it is added later."""
-        if not self.bias or self.geometry.groups > 1 or not FORMS[plan.form].takes_bias:
+        """Return the argument `ones` of `convolve`; None if the bias is added after the product."""
+        if not self.bias or self.geometry.groups > 1 or not ALGORITHMS[plan.algorithm].takes_bias:
             return None
         shape = shape_of(self.size, self.weight, self.geometry)
         rows = strip_rows(shape, plan) + shape.row_span
@@ -99,7 +100,7 @@ class _Fields(BaseModel):
 
 
 class Coefficients(_Fields):
-    """What the units of work cost in one form, in milliseconds."""
+    """The cost of each unit of work for one algorithm, in milliseconds."""
 
     per_gflop: NonNegativeFloat
     per_near_gb: NonNegativeFloat
@@ -108,14 +109,16 @@ class Coefficients(_Fields):
 
 
 class Quality(_Fields):
-    """How well the model predicts.
+    """The accuracy of a cost model.
 
     Attributes:
-        median_error: of the fit, relative to what was measured; half of the samples are nearer.
-        p90_error: nine of ten are nearer.
-        held_out_layers: layers on which ranking was tried, by a fit that had not seen them.
-        best_found: on how many of them the form predicted to be fastest was it.
-        within_10_percent: on how many it took at most 1.1 times the fastest form's time.
+        median_error: Median relative error of the predicted times of the samples.
+        p90_error: 90th percentile of the relative errors.
+        held_out_layers: Number of layers whose algorithms were ranked by a model fitted without
+            them.
+        best_found: Number of these layers on which the algorithm ranked first was the fastest.
+        within_10_percent: Number of these layers on which the algorithm ranked first took at most
+            1.1 times the time of the fastest.
     """
 
     median_error: NonNegativeFloat
@@ -126,14 +129,14 @@ class Quality(_Fields):
 
 
 class BackendCosts(_Fields):
-    """A backend's fitted model.
+    """The fitted cost model of a backend.
 
     Attributes:
-        cache_bytes: up to which an operator's bytes count as near.
-        lanes: output channels that the runtime's own convolution computes at a time.
-        forms: by the form's name, `constant` and `native` among them.
-        quality: how well it predicts.
-        tools: what was measured with, by name and version.
+        cache_bytes: Most bytes that an operator may move for them to count as near.
+        lanes: Number of output channels that the runtime's own convolution computes at a time.
+        forms: Coefficients by the name of the algorithm, including `constant` and `native`.
+        quality: Accuracy of the model.
+        tools: Versions of the measured packages, by name.
     """
 
     cache_bytes: PositiveInt
@@ -144,15 +147,16 @@ class BackendCosts(_Fields):
 
 
 class CostSample(_Fields):
-    """What one form of one layer took.
+    """The measured times of one algorithm for one layer.
 
     Attributes:
-        backend: as in the registry.
-        form: its name.
-        strip_bytes: of its plan.
-        size: rows and columns.
-        weight: [out, in, rows, columns].
-        ms: a round each, less what the program around the layer took in that round.
+        backend: Name of the backend in the registry.
+        form: Name of the algorithm.
+        strip_bytes: Strip size of the plan.
+        size: Rows and columns of the map.
+        weight: Shape of the weight, [out, in, rows, columns].
+        ms: Milliseconds in each round, minus the time of the program without the layer in the same
+            round.
     """
 
     backend: str
@@ -164,7 +168,7 @@ class CostSample(_Fields):
 
 
 class Costs(_Fields):
-    """`devices/NAME.costs.json`: what was measured on one thread, and the models fitted to it."""
+    """The content of `devices/NAME.costs.json`: samples of one thread, and the fitted models."""
 
     device: str
     backends: Mapping[str, BackendCosts]
@@ -173,10 +177,10 @@ class Costs(_Fields):
 
 @cache
 def load_costs(device: str) -> Costs:
-    """Read what a device's forms cost.
+    """Read the cost models of a device.
 
     Raises:
-        InputError: there is no such device, or its costs were never measured, or the file is wrong.
+        InputError: The device does not exist, has no measured costs, or its file is not valid.
     """
     path = device_file(device, COSTS_FILE)
     if not path.exists():
@@ -197,7 +201,7 @@ def load_costs(device: str) -> Costs:
 
 @dataclass(frozen=True)
 class Work:
-    """What a form does: floating-point operations, bytes moved near and far, operators."""
+    """The work of a plan: floating-point operations, near and far bytes moved, and operators."""
 
     flops: int
     near_bytes: int
@@ -205,12 +209,12 @@ class Work:
     operators: int
 
     def units(self) -> tuple[float, float, float, float]:
-        """In the units of `Coefficients`."""
+        """Return the work in the units of `Coefficients`."""
         return self.flops / 1e9, self.near_bytes / 1e9, self.far_bytes / 1e9, self.operators
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no types
-    """Adds up what the operators do that run inside its block."""
+    """A context manager that adds up the work of the operators that run inside it."""
 
     def __init__(self, cache_bytes: int, lanes: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch has no types
@@ -234,7 +238,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has 
     def _count(self, name: str, args: tuple[Any, ...], out: Tensor) -> None:
         flat = [a for arg in args for a in (arg if isinstance(arg, list | tuple) else (arg,))]
         read = sum(4 * a.numel() for a in flat if isinstance(a, Tensor))
-        # A slice reads only what it takes; torch makes a view of it, and a runtime a copy.
+        # A slice reads only its result; torch makes it a view, but a runtime makes a copy.
         moved = 4 * out.numel() + (4 * out.numel() if name == "slice" else read)
         self.operators += 1
         if moved <= self._cache_bytes:
@@ -252,7 +256,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has 
 
 @cache
 def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> Work:
-    """Count what `plan` does for `call`, on tensors without content."""
+    """Count the work of `plan` for `call`, by running it on meta tensors."""
     n_in = call.weight[1] * call.geometry.groups
     counter = _Counter(cache_bytes, lanes)
     with torch.device("meta"), torch.no_grad():
@@ -264,12 +268,12 @@ def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> Work:
 
 
 def predict(costs: BackendCosts, call: Call, plan: ConvPlan) -> float:
-    """Milliseconds that `plan` is predicted to take, on one thread.
+    """Return the predicted time of `plan` in milliseconds, on one thread.
 
     Raises:
-        KeyError: the backend's model has no such form.
+        KeyError: The backend's model does not include the algorithm.
     """
-    each = costs.forms[plan.form]
+    each = costs.forms[plan.algorithm]
     units = work_of(call, plan, costs.cache_bytes, costs.lanes).units()
     rates = (each.per_gflop, each.per_near_gb, each.per_far_gb, each.per_operator)
     return sum(rate * amount for rate, amount in zip(rates, units, strict=True))

@@ -1,4 +1,4 @@
-"""Operators replaced by their definitions."""
+"""Replacement of operators by their definitions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["write_out"]
 
 
 def write_out(editor: Editor, node: fx.Node, body: Callable[..., Tensor | None], note: str) -> None:
-    """Put the definition of an operator in its place.
+    """Replace an operator by its definition.
 
     Args:
-        editor: of the program.
-        node: its tensors come before its settings.
-        body: takes the same tensors and settings; it gives None for settings that it does not
-            compute, and the operator then stays.
-        note: what is said of the change.
+        editor: Editor of the program.
+        node: Call of the operator, whose tensors come before its other arguments.
+        body: Function of the same arguments that computes the operator. If it returns None, it does
+            not support these arguments, and the operator is kept.
+        note: Note about the change.
     """
     operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
     settings, named = node.args[len(operands) :], dict(node.kwargs)

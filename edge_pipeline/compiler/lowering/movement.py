@@ -1,4 +1,4 @@
-"""Moving values by slices, views and concatenations alone, which every delegate takes."""
+"""Movement of values by slices, views and concatenations alone, which every delegate supports."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = [
 ]
 
 _PAD = torch.ops.aten.constant_pad_nd.default
-# More stretches than these are a product with a matrix of ones and zeros.
+# More than this many slices are replaced by a product with a matrix of ones and zeros.
 _MOST_PARTS = 16
 
 
 def part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """x[start : start + length] along `dim`; x itself if that is all of it."""
+    """Return x[start : start + length] along `dim`, or x itself if that is all of it."""
     if start == 0 and length == x.shape[dim]:
         return x
     sliced: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
@@ -32,18 +32,18 @@ def part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 
 def flipped(x: Tensor, dim: int) -> Tensor:
-    """The values along `dim` from last to first."""
+    """Return x with the order of the values along `dim` reversed."""
     return taken(x, dim, list(range(x.shape[dim] - 1, -1, -1)))
 
 
 def taken(x: Tensor, dim: int, indices: Sequence[int], matrix: Tensor | None = None) -> Tensor:
-    """The values at `indices` along `dim`, as stretches joined, or as a product.
+    """Return the values at `indices` along `dim`, by joined slices or by a matrix product.
 
     Args:
-        x: any rank.
-        dim: at least 0.
-        indices: each at least 0 and less than the size along `dim`; at least one.
-        matrix: [indices, size], the ones and zeros of the product; None for stretches.
+        x: Tensor of any rank.
+        dim: Dimension, at least 0.
+        indices: At least one index, each from 0 to the size along `dim` minus 1.
+        matrix: Ones and zeros [indices, size] to multiply by, see `matrix_for`; None for slices.
     """
     if matrix is not None:
         last = x.transpose(dim, x.dim() - 1)
@@ -53,7 +53,7 @@ def taken(x: Tensor, dim: int, indices: Sequence[int], matrix: Tensor | None = N
 
 
 def stretches(indices: Sequence[int]) -> list[tuple[int, int]]:
-    """The indices as stretches of numbers that follow each other: start and length of each."""
+    """Return the runs of consecutive indices, each by its start and length."""
     found: list[tuple[int, int]] = []
     for index in indices:
         if found and index == sum(found[-1]):
@@ -64,18 +64,18 @@ def stretches(indices: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def matrix_for(indices: Sequence[int], size: int) -> Tensor | None:
-    """The matrix that `taken` needs for these indices; None if stretches do."""
+    """Return the matrix that `taken` needs for these indices; None if slices are few enough."""
     if len(stretches(indices)) <= _MOST_PARTS:
         return None
     return torch.eye(size)[list(indices)].contiguous()
 
 
 def stepped(x: Tensor, dim: int, start: int, count: int, step: int) -> Tensor:
-    """`count` values along `dim`, from `start` on, each `step` further."""
+    """Return `count` values along `dim`, beginning at `start` with a distance of `step`."""
     size = x.shape[dim]
     if step == 1:
         return part(x, dim, start, count)
-    # All but the last step are whole; the last may end beyond the map.
+    # All steps are whole except the last, which may end beyond the map.
     x = part(x, dim, start, min(size - start, count * step))
     if x.shape[dim] < count * step:
         amounts = [0] * (2 * (x.dim() - 1 - dim)) + [0, count * step - x.shape[dim]]
@@ -87,13 +87,13 @@ def stepped(x: Tensor, dim: int, start: int, count: int, step: int) -> Tensor:
 
 
 def repeated(x: Tensor, count: int, ones: Tensor | None) -> Tensor:
-    """A tensor of size 1 along its second axis, `count` times along it.
+    """Repeat a tensor along its second axis: [B, count, A].
 
     Args:
-        x: [B, 1, A].
-        count: at least 1.
-        ones: [1, count, 1], to multiply with; None to join the tensor to itself, and the result to
-            itself, which costs a copy of the result instead.
+        x: Tensor [B, 1, A].
+        count: Number of repetitions, at least 1.
+        ones: Ones [1, count, 1] to multiply by; None to concatenate the tensor with itself until it
+            is long enough, which costs a copy of the result instead.
     """
     if ones is not None:
         return x * ones
@@ -104,7 +104,7 @@ def repeated(x: Tensor, count: int, ones: Tensor | None) -> Tensor:
 
 
 def zeros_between(x: Tensor, dim: int, step: int) -> Tensor:
-    """The values along `dim` with `step` - 1 zeros after each but the last."""
+    """Return x with `step` - 1 zeros after each value along `dim`, except after the last."""
     if step == 1:
         return x
     size, after = x.shape[dim], x.shape[dim + 1 :].numel()

@@ -1,4 +1,4 @@
-"""Padding as slices and concatenation, which every delegate takes."""
+"""Padding by slices and concatenation, which every delegate supports."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["PADS", "Padding", "Reflection", "padded", "reflection", "window"]
 
 _PAD = torch.ops.aten.pad.default
 _REFLECT = torch.ops.aten.reflection_pad2d.default
-# The operators that `reflection` looks at.
+# The operators that `reflection` recognises.
 PADS = (_PAD, _REFLECT)
 
 
 @dataclass(frozen=True)
 class Padding:
-    """What lies around a map.
+    """The padding of a map.
 
     Attributes:
-        rows: how many rows above and below, at least 0.
-        columns: how many columns left and right, at least 0.
+        rows: Number of rows above and of rows below, at least 0.
+        columns: Number of columns on the left and on the right, at least 0.
         mode: `reflect` about the edge pixel, which is not repeated, or `zeros`.
     """
 
@@ -31,19 +31,19 @@ class Padding:
     mode: Literal["reflect", "zeros"]
 
     def along(self, dim: int) -> int:
-        """The amount along dimension 2 (rows) or 3 (columns)."""
+        """Return the amount along dimension 2 (rows) or 3 (columns)."""
         return self.rows if dim == 2 else self.columns
 
 
 class Reflection(NamedTuple):
-    """What is padded, and by how much."""
+    """A node that is padded by reflection, and the padding."""
 
     source: fx.Node
     padding: Padding
 
 
 def reflection(node: fx.Node) -> Reflection | None:
-    """What `node` reflects, if it pads both ends of rows and of columns alike by reflection."""
+    """Return the reflection that `node` computes; None for others, or if opposite sides differ."""
     if node.target is _PAD:
         mode: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
     elif node.target is _REFLECT:
@@ -60,7 +60,7 @@ def reflection(node: fx.Node) -> Reflection | None:
 
 
 def _slice(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """x[start : start + length] along `dim`; x itself where that is all of it."""
+    """Return x[start : start + length] along `dim`, or x itself if that is all of it."""
     if start == 0 and length == x.shape[dim]:
         return x
     sliced: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
@@ -68,24 +68,24 @@ def _slice(x: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 
 def window(x: Tensor, dim: int, start: int, length: int, padding: Padding) -> Tensor:
-    """A stretch of the padded map, without making the padded map.
+    """Return a slice of the padded map without computing the whole padded map.
 
     Args:
-        x: [N, C, H, W].
+        x: Map [N, C, H, W].
         dim: 2 for rows, 3 for columns.
-        start: first row or column, counted in the padded map.
-        length: how many, at least 1; they lie inside the padded map.
-        padding: by reflection, less than the size along `dim`.
+        start: First row or column, counted in the padded map.
+        length: Number of rows or columns, at least 1; all must be inside the padded map.
+        padding: Padding; by reflection, less than the size along `dim`.
 
     Returns:
-        x with `length` in the place of its size along `dim`.
+        Tensor of the shape of x, except for the size `length` along `dim`.
     """
     size, amount = x.shape[dim], padding.along(dim)
     first, last = start - amount, start - amount + length - 1  # in the map's own coordinates
     inner_first, inner_last = max(first, 0), min(last, size - 1)
     if padding.mode == "zeros":
         if inner_first > inner_last:
-            # All of it is padding; made of the map, since no delegate makes a tensor of nothing.
+            # All of it is padding. It is made from the map, since no delegate can create a tensor.
             inner, before, after = _slice(x, dim, 0, 1) * 0.0, 0, length - 1
         else:
             inner = _slice(x, dim, inner_first, inner_last - inner_first + 1)
@@ -103,14 +103,14 @@ def window(x: Tensor, dim: int, start: int, length: int, padding: Padding) -> Te
 
 
 def padded(x: Tensor, padding: Padding) -> Tensor:
-    """The padded map.
+    """Return the padded map.
 
     Args:
-        x: [N, C, H, W].
-        padding: by reflection, less than H and W.
+        x: Map [N, C, H, W].
+        padding: Padding; by reflection, less than H and W.
 
     Returns:
-        [N, C, H + 2 * rows, W + 2 * columns].
+        Tensor [N, C, H + 2 * rows, W + 2 * columns].
     """
     for dim in (2, 3):
         x = window(x, dim, 0, x.shape[dim] + 2 * padding.along(dim), padding)

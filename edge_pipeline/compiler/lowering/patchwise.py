@@ -1,12 +1,10 @@
-"""Patch-wise convolutions out of operators that every backend runs, no tensor above rank 5.
+"""Patch-wise convolution, built from operators that every backend runs, with tensors up to rank 5.
 
-A map is worked on in strips of patch rows. A strip's patches lie with their channels before their
-pixels, [patches, channels, pixels], the pixels of a patch row after row: then every point-wise
-convolution is one batched matrix product, and moving by a tap of a depth-wise one is one stretch of
-memory. What is cut off at the ends of rows is computed in vain and left out at the end of the
-strip; it is a sixteenth for patches of 32.
-
-Why so, and what else was tried: `docs/decisions/0006-lowering-patchwise-convolution.md`.
+A map is processed in strips of patch rows. The patches of a strip are stored as [patches, channels,
+pixels], with the pixels of a patch row by row. So every point-wise convolution is one batched
+matrix product, and the shift by a tap of a depth-wise convolution is one contiguous slice. This
+also computes values at the ends of rows that are not needed, a sixteenth for patches of 32; they
+are cut off last. Reasons: `docs/decisions/0006-lowering-patchwise-convolution.md`.
 """
 
 from __future__ import annotations
@@ -20,14 +18,23 @@ from torch import Tensor
 
 from edge_pipeline.compiler.lowering.padding import Padding, window
 
-__all__ = ["Added", "Clamp", "Depthwise", "DepthwiseForm", "Patches", "Pointwise", "Stage", "run"]
+__all__ = [
+    "Added",
+    "Clamp",
+    "Depthwise",
+    "DepthwiseAlgorithm",
+    "Patches",
+    "Pointwise",
+    "Stage",
+    "run",
+]
 
-# What a strip's widest tensor may take: about a core's second-level cache.
+# Largest size of a strip's widest tensor: about the second-level cache of a core.
 _STRIP_BYTES = 2 << 20
 
-# How a depth-wise convolution is computed: as one of all patches and channels with weights of run
-# time, or as a product and a sum a tap.
-DepthwiseForm = Literal["convolution", "taps"]
+# Algorithm of a depth-wise convolution: one `conv2d` with a group per patch and channel and weights
+# computed at run time, or one product and one sum per tap.
+DepthwiseAlgorithm = Literal["convolution", "taps"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +42,11 @@ class Patches:
     """The patches of one strip.
 
     Attributes:
-        values: [patches, channels, (rows - 1) * pitch + columns], or to the end of the last row.
-        rows: of one patch, halo included.
-        columns: of one patch, halo included.
-        pitch: values from a pixel to the one below.
-        first: the number of the strip's first patch.
+        values: Tensor [patches, channels, (rows - 1) * pitch + columns or rows * pitch].
+        rows: Rows of one patch, including its halo.
+        columns: Columns of one patch, including its halo.
+        pitch: Number of values from a pixel to the one below it.
+        first: Index of the strip's first patch in the map.
     """
 
     values: Tensor
@@ -49,7 +56,7 @@ class Patches:
     first: int
 
     def own(self, per_patch: Tensor) -> Tensor:
-        """The part of [all patches, ...] that belongs to these."""
+        """Return the part of a tensor [all patches, ...] that belongs to these patches."""
         return _part(per_patch, 0, self.first, self.values.shape[0])
 
 
@@ -57,11 +64,11 @@ class Stage(Protocol):
     """One operation on patches."""
 
     def apply(self, patches: Patches) -> Patches:
-        """The patches that come out."""
+        """Return the result of the operation."""
         ...
 
     def channels(self, before: int) -> int:
-        """How many channels come out where `before` go in."""
+        """Return the number of output channels for `before` input channels."""
         ...
 
 
@@ -70,13 +77,13 @@ class Pointwise:
     """A 1x1 convolution of each patch.
 
     Attributes:
-        weight: [patches, out, in].
+        weight: Weight [patches, out, in].
     """
 
     weight: Tensor
 
     def apply(self, patches: Patches) -> Patches:
-        """See Stage. Weights on the left: the map stays as it lies."""
+        """See Stage. The weight is the left operand, so the map needs no transposition."""
         return replace(patches, values=torch.bmm(patches.own(self.weight), patches.values))
 
     def channels(self, before: int) -> int:
@@ -89,12 +96,12 @@ class Depthwise:
     """A depth-wise convolution of each patch, without padding.
 
     Attributes:
-        weight: [patches, channels, kernel rows, kernel columns].
-        form: see DepthwiseForm.
+        weight: Weight [patches, channels, kernel rows, kernel columns].
+        algorithm: See DepthwiseAlgorithm.
     """
 
     weight: Tensor
-    form: DepthwiseForm
+    algorithm: DepthwiseAlgorithm
 
     def apply(self, patches: Patches) -> Patches:
         """See Stage."""
@@ -104,13 +111,13 @@ class Depthwise:
             rows=patches.rows - kernel_rows + 1,
             columns=patches.columns - kernel_columns + 1,
         )
-        if self.form == "taps":
+        if self.algorithm == "taps":
             return replace(smaller, values=self._taps(patches, smaller))
         values = self._convolution(_whole_rows(patches))
         return replace(smaller, values=values, pitch=smaller.columns)
 
     def _taps(self, patches: Patches, smaller: Patches) -> Tensor:
-        """A product and a sum a tap; a tap is a stretch of memory further on."""
+        """Compute one product and one sum per tap; a shift by a tap is a contiguous slice."""
         count, channels = patches.values.shape[:2]
         rows, columns = self.weight.shape[2:]
         taps = patches.own(self.weight).reshape(count, channels, rows * columns)
@@ -119,13 +126,13 @@ class Depthwise:
         for tap in range(rows * columns):
             start = tap // columns * patches.pitch + tap % columns
             product = _part(patches.values, 2, start, length) * _part(taps, 2, tap, 1)
-            # Added at once: nine products would not stay in the cache until the first sum.
+            # Added immediately: nine products would not stay in the cache until a later sum.
             total = product if total is None else total + product
         assert total is not None  # noqa: S101 - a kernel has a tap
         return total
 
     def _convolution(self, patches: Patches) -> Tensor:
-        """One channel group a patch and channel."""
+        """Compute one `conv2d` with a group for each channel of each patch."""
         count, channels = patches.values.shape[:2]
         groups = count * channels
         kernel = patches.own(self.weight).reshape(groups, 1, *self.weight.shape[2:])
@@ -140,10 +147,10 @@ class Depthwise:
 
 @dataclass(frozen=True)
 class Added:
-    """A value a channel, the same for all patches.
+    """The addition of a constant per channel, the same for all patches.
 
     Attributes:
-        value: of one element, or as many as there are channels.
+        value: Tensor of one element, or of one element per channel.
     """
 
     value: Tensor
@@ -159,12 +166,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Clamp:
-    """Limits; None for none.
-
-    Attributes:
-        low: least value.
-        high: greatest value.
-    """
+    """The limitation of values to the range from `low` to `high`; None means no limit."""
 
     low: float | None
     high: float | None
@@ -179,7 +181,7 @@ class Clamp:
 
 
 def _part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """x[start : start + length] along `dim`; x itself where that is all of it."""
+    """Return x[start : start + length] along `dim`, or x itself if that is all of it."""
     if start == 0 and length == x.shape[dim]:
         return x
     part: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
@@ -191,7 +193,7 @@ def _joined(parts: list[Tensor], dim: int) -> Tensor:
 
 
 def _whole_rows(patches: Patches) -> Patches:
-    """The same, the last row as long as the others; what is put at its end is never looked at."""
+    """Fill the last row of each patch up to the pitch; the values that are added are never used."""
     missing = patches.rows * patches.pitch - patches.values.shape[2]
     if missing == 0:
         return patches
@@ -200,14 +202,14 @@ def _whole_rows(patches: Patches) -> Patches:
 
 
 def _beside(blocks: Tensor, halo: int) -> Tensor:
-    """Give each block the columns of its neighbours, and the outer ones their reflection.
+    """Extend each block by columns of its neighbours, and by reflection at the edges of the map.
 
     Args:
-        blocks: [patch columns, n, width], width above halo.
-        halo: how many columns on each side, at least 1.
+        blocks: Tensor [patch columns, n, width]; the width must be greater than the halo.
+        halo: Number of columns on each side, at least 1.
 
     Returns:
-        [patch columns, n, width + 2 * halo].
+        Tensor [patch columns, n, width + 2 * halo].
     """
     count, _, width = blocks.shape
     leftmost, rightmost = _part(blocks, 0, 0, 1), _part(blocks, 0, count - 1, 1)
@@ -224,7 +226,7 @@ def _beside(blocks: Tensor, halo: int) -> Tensor:
 
 
 def _cut(x: Tensor, grid: tuple[int, int], halo: int, top: int, rows: int) -> Patches:
-    """The patches of the patch rows [top, top + rows)."""
+    """Return the patches of the patch rows [top, top + rows)."""
     _, channels, height, width = x.shape
     count = grid[1]
     own_h, own_w = height // grid[0], width // count
@@ -247,11 +249,11 @@ def _cut(x: Tensor, grid: tuple[int, int], halo: int, top: int, rows: int) -> Pa
 
 
 def _put(patches: Patches, rows: int, columns: int) -> Tensor:
-    """The strip's map, [1, channels, rows of pixels, columns of pixels], from its patches."""
+    """Return the map of a strip, [1, channels, pixel rows, pixel columns], from its patches."""
     whole = _whole_rows(patches)
     channels, tall, wide = whole.values.shape[1], whole.rows, whole.columns
     if rows == 1:
-        # Transposed before it is cut, so that what is moved are whole rows.
+        # Transposed before the halo is cut off, so that whole rows are moved.
         lines = whole.values.reshape(columns, channels * tall, whole.pitch).permute(1, 0, 2)
         return _part(lines, 2, 0, wide).reshape(1, channels, tall, columns * wide)
     apart = whole.values.reshape(rows, columns, channels, tall, whole.pitch)
@@ -260,7 +262,7 @@ def _put(patches: Patches, rows: int, columns: int) -> Tensor:
 
 
 def _strip_rows(shape: torch.Size, grid: tuple[int, int], halo: int, widest: int) -> int:
-    """Patch rows a strip, so that its widest tensor fits, and strips are of like height."""
+    """Return the patch rows per strip: within the size limit, and similar for all strips."""
     tall, wide = shape[2] // grid[0] + 2 * halo, shape[3] // grid[1] + 2 * halo
     most = max(1, _STRIP_BYTES // (4 * widest * grid[1] * tall * wide))
     strips = -(-grid[0] // most)
@@ -268,17 +270,17 @@ def _strip_rows(shape: torch.Size, grid: tuple[int, int], halo: int, widest: int
 
 
 def run(x: Tensor, grid: tuple[int, int], halo: int, stages: Sequence[Stage]) -> Tensor:
-    """Cut a map into patches, let them go through `stages`, and put them side by side again.
+    """Cut a map into patches, apply `stages` to them, and join the results to a map.
 
     Args:
-        x: [1, C, H, W]; H and W are multiples of the grid.
-        grid: patches along the height and along the width.
-        halo: pixels of its neighbours that a patch has on each side; at the map's edge, their
-            reflection. Below a patch's own height and width.
-        stages: what is done with patches; they take the halo away again.
+        x: Map [1, C, H, W]; H and W must be multiples of the grid.
+        grid: Number of patches along the height and along the width.
+        halo: Pixels of its neighbours, or reflected ones at the edge of the map, that a patch
+            includes on each side. Must be less than the height and width of a patch.
+        stages: Operations on the patches; together they must consume the halo.
 
     Returns:
-        [1, channels of the last stage, H, W].
+        Map [1, channels of the last stage, H, W].
     """
     counts = [x.shape[1]]
     for stage in stages:

@@ -1,4 +1,4 @@
-"""Recurrent layers written out step by step, in operators that any delegate runs."""
+"""Recurrent layers, unrolled in time into operators that any delegate runs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor
 
 __all__ = ["KINDS", "Layout", "recurrent"]
 
-# From the projected input of a step, [N, gates * hidden], the state and the recurrent weights to
-# the next state; its first tensor is the output.
+# Computes the next state, whose first tensor is the output, from the projected input of a step,
+# [N, gates * hidden], the state, and the recurrent weight and bias.
 _Step = Callable[[Tensor, Sequence[Tensor], Tensor, Tensor | None], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a recurrent layer is built; the arguments of torch's operators.
+    """The structure of a recurrent network, as in the arguments of torch's operators.
 
     Attributes:
-        biases: whether each direction has two biases behind its two weights.
-        layers: one above the other.
-        bidirectional: whether each layer runs in both directions of time.
-        batch_first: whether the input is [N, T, C], not [T, N, C].
+        biases: Whether each direction has two biases after its two weights.
+        layers: Number of stacked layers.
+        bidirectional: Whether each layer runs in both directions of time.
+        batch_first: Whether the input is [N, T, C], not [T, N, C].
     """
 
     biases: bool
@@ -62,7 +62,7 @@ def _plain(active: Callable[[Tensor], Tensor]) -> _Step:
     return step
 
 
-# By torch's name of the operator: the step, and how many tensors the state has.
+# For each operator, by torch's name: its step function and the number of tensors in its state.
 KINDS: dict[str, tuple[_Step, int]] = {
     "gru": (_gru, 1),
     "lstm": (_lstm, 2),
@@ -72,7 +72,7 @@ KINDS: dict[str, tuple[_Step, int]] = {
 
 
 def _parts(x: Tensor, count: int) -> list[Tensor]:
-    """Equal parts of the last axis."""
+    """Split [N, C] into equal parts of its last axis."""
     size = x.shape[1] // count
     return [torch.ops.aten.slice.Tensor(x, 1, i * size, (i + 1) * size) for i in range(count)]
 
@@ -80,17 +80,17 @@ def _parts(x: Tensor, count: int) -> list[Tensor]:
 def recurrent(
     kind: str, layout: Layout, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """What torch's operator of this kind gives.
+    """Compute torch's recurrent operator of this kind.
 
     Args:
-        kind: one of `KINDS`.
-        layout: see Layout.
-        x: [T, N, C], or [N, T, C] as the layout says.
-        state: at the beginning, each [layers * directions, N, hidden].
-        weights: of each layer and direction, as torch keeps them.
+        kind: Name of the operator, a key of `KINDS`.
+        layout: Structure of the network.
+        x: Input [T, N, C], or [N, T, C] if `layout.batch_first`.
+        state: Tensors of the initial state, each [layers * directions, N, hidden].
+        weights: Weights and biases of each layer and direction, in torch's order.
 
     Returns:
-        The outputs of all steps, and each tensor of the state at the end.
+        The outputs of all steps, followed by each tensor of the final state.
     """
     parts, each = iter(weights), 4 if layout.biases else 2
     ends: list[tuple[Tensor, ...]] = []
@@ -116,7 +116,7 @@ def _run(
     *,
     backwards: bool,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One layer in one direction: all outputs in order of time, and the last state."""
+    """Run one layer in one direction; return all outputs in order of time, and the last state."""
     step, _ = KINDS[kind]
     time = 1 if layout.batch_first else 0
     into, again = weights[:2]
@@ -134,7 +134,7 @@ def _times(count: int, *, backwards: bool) -> Iterator[int]:
 
 
 def _at(x: Tensor, dim: int, index: int) -> Tensor:
-    """One place along an axis of a tensor of three, as [A, B]."""
+    """Return x[index] along `dim` of a tensor of rank 3, as [A, B]."""
     shape = [size for axis, size in enumerate(x.shape) if axis != dim]
     part: Tensor = torch.ops.aten.slice.Tensor(x, dim, index, index + 1)
     return part.reshape(shape)

@@ -1,4 +1,4 @@
-"""Resizing as products with constants, where a delegate has no operator for it."""
+"""Resizing by products with constants, for delegates without an operator for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["BILINEAR", "RESIZES", "axis_matrix", "enlarged", "resized", "scales_
 _ATEN = torch.ops.aten
 BILINEAR = _ATEN.upsample_bilinear2d.vec
 _NEAREST = (_ATEN.upsample_nearest2d.vec, _ATEN._upsample_nearest_exact2d.vec)
-# Each is separable and linear; the size is argument 1, and scales are the last, if given.
+# All are separable and linear. Argument 1 is the size, and the last one the scales, if given.
 RESIZES = (
     BILINEAR,
     *_NEAREST,
@@ -28,25 +28,25 @@ RESIZES = (
 
 
 def scales_of(node: fx.Node) -> tuple[float, float] | None:
-    """The scales that a resize is asked for along rows and columns, if not a size."""
+    """Return the scales along rows and columns, if the resize is given scales and not a size."""
     place = 2 if node.target in _NEAREST else 3
     found: Any = node.args[place] if len(node.args) > place else node.kwargs.get("scale_factors")
     return None if found is None else (float(found[0]), float(found[1]))
 
 
 def axis_matrix(node: fx.Node, dim: int) -> Tensor:
-    """What a resize does along one dimension, found by resizing the unit vectors.
+    """Return the matrix of a resize along one dimension, found by resizing the unit vectors.
 
     Args:
-        node: one of RESIZES, of a map of fixed size.
+        node: Call of one of `RESIZES` on a map of fixed size.
         dim: 2 for rows, 3 for columns.
 
     Returns:
-        [out, in], float32.
+        Matrix [out, in], float32.
     """
     source: Any = node.args[0]
     before, after = int(value_of(source).shape[dim]), int(value_of(node).shape[dim])
-    # Along columns either way: antialiasing of a map of one column is wrong (torch 2.13, CPU).
+    # Resized along columns in both cases: torch 2.13 antialiases maps of one column wrongly (CPU).
     maps = torch.eye(before).reshape(1, before, 1, before)
     scales = scales_of(node)
     size, along = ([1, after], None) if scales is None else (None, [1.0, scales[dim - 2]])
@@ -57,7 +57,7 @@ def axis_matrix(node: fx.Node, dim: int) -> Tensor:
 
 
 def whole_factor(node: fx.Node) -> tuple[int, int] | None:
-    """How often nearest-neighbour sampling repeats rows and columns, if simply that."""
+    """Return how often a resize repeats rows and columns; None if it does anything else."""
     source: Any = node.args[0]
     (h, w), (tall, wide) = value_of(source).shape[2:], value_of(node).shape[2:]
     if node.target not in _NEAREST or tall % h or wide % w:
@@ -68,15 +68,15 @@ def whole_factor(node: fx.Node) -> tuple[int, int] | None:
 
 
 def enlarged(x: Tensor, factors: tuple[int, int], ones: Sequence[Tensor]) -> Tensor:
-    """Each pixel as often as the factors say, along rows and along columns.
+    """Repeat each pixel along rows and along columns.
 
     Args:
-        x: [N, C, H, W].
-        factors: of rows and of columns.
-        ones: to multiply with, [1, rows, 1] and [1, columns, 1]; none to join copies.
+        x: Map [N, C, H, W].
+        factors: Number of repetitions along rows and along columns.
+        ones: Ones [1, rows, 1] and [1, columns, 1] to multiply by; if empty, copies are joined.
 
     Returns:
-        [N, C, H * rows, W * columns].
+        Map [N, C, H * rows, W * columns].
     """
     n, c, h, w = x.shape
     (down, across), held = factors, ones or (None, None)
@@ -88,15 +88,15 @@ def enlarged(x: Tensor, factors: tuple[int, int], ones: Sequence[Tensor]) -> Ten
 
 
 def resized(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
-    """The product rows @ x @ columns^T, as linear layers.
+    """Compute rows @ x @ columns^T by linear layers.
 
     Args:
-        x: [N, C, H, W].
-        rows: [H', H], or None where rows stay.
-        columns: [W', W], or None where columns stay.
+        x: Map [N, C, H, W].
+        rows: Matrix [H', H], or None to keep the rows.
+        columns: Matrix [W', W], or None to keep the columns.
 
     Returns:
-        [N, C, H', W'].
+        Map [N, C, H', W'].
     """
     if columns is not None:
         x = F.linear(x, columns)

@@ -1,4 +1,4 @@
-"""Sums over any axes as products with ones, which every delegate takes."""
+"""Sums over any axes by products with ones, which every delegate supports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["ones_for", "summed"]
 
 
 def _arranged(shape: Sequence[int], dims: Sequence[int]) -> tuple[list[int], tuple[int, int, int]]:
-    """How axes are to be permuted so that `dims` follow each other, and the sizes around them.
+    """Return a permutation that makes `dims` adjacent, and the sizes before, of and after them.
 
-    The axes before the first of `dims` stay before; all others come behind.
+    Axes before the first of `dims` stay before it; all others are placed after `dims`.
     """
     before = list(range(dims[0]))
     behind = [d for d in range(dims[0], len(shape)) if d not in dims]
@@ -22,11 +22,11 @@ def _arranged(shape: Sequence[int], dims: Sequence[int]) -> tuple[list[int], tup
 
 
 def ones_for(shape: Sequence[int], dims: Sequence[int], weight: float) -> Tensor:
-    """The constant that `summed` multiplies with, each value `weight`.
+    """Return the constant by which `summed` multiplies; each value is `weight`.
 
     Args:
-        shape: of what is summed.
-        dims: over which, sorted.
+        shape: Shape of the tensor to sum.
+        dims: Axes to sum over, sorted.
         weight: 1 for a sum, 1 / n for a mean.
     """
     _, (before, n, behind) = _arranged(shape, dims)
@@ -34,12 +34,12 @@ def ones_for(shape: Sequence[int], dims: Sequence[int], weight: float) -> Tensor
 
 
 def summed(x: Tensor, dims: Sequence[int], ones: Tensor) -> Tensor:
-    """The weighted sum over `dims`, kept with size 1.
+    """Return the weighted sum over `dims`, which keep the size 1.
 
     Args:
-        x: any rank.
-        dims: sorted, each at least 0.
-        ones: as `ones_for` gives it.
+        x: Tensor of any rank.
+        dims: Axes to sum over, sorted, each at least 0.
+        ones: Result of `ones_for`.
     """
     order, (before, n, behind) = _arranged(x.shape, dims)
     kept = [1 if d in dims else size for d, size in enumerate(x.shape)]

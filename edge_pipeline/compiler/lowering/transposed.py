@@ -1,4 +1,4 @@
-"""A transposed convolution as a convolution of stride 1 whose channels are then spread out."""
+"""Transposed convolution by a convolution of stride 1 and a depth-to-space rearrangement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAD = torch.ops.aten.constant_pad_nd.default
 
 
 class Transposition(NamedTuple):
-    """How a transposed convolution goes over its map, as torch has it; pairs are rows, columns."""
+    """Torch's arguments of a transposed convolution; pairs are (rows, columns)."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
@@ -25,18 +25,19 @@ class Transposition(NamedTuple):
 
 
 def transposed(x: Tensor, weight: Tensor, bias: Tensor | None, how: Transposition) -> Tensor:
-    """The transposed convolution, without a zero multiplied but those that fill the kernel up.
+    """Compute a transposed convolution without inserting zeros into the map.
 
-    Pixels of the result that lie a stride apart meet the same taps, so each phase of the stride is
-    a channel of a convolution over the small map, with every s-th tap of the kernel, turned round:
+    Output pixels that are a stride apart use the same taps. So each phase of the stride is a
+    channel of a convolution over the small map, with every s-th tap of the kernel, reversed. Only
+    the kernel may be padded with zeros, to a multiple of the stride:
 
         full[o, s * i + r] = sum over a of x[i - a] * weight[o, s * a + r]
 
     Args:
-        x: [N, C, H, W].
-        weight: [C, out / groups, rows, columns].
-        bias: [out].
-        how: see `Transposition`.
+        x: Map [N, C, H, W].
+        weight: Weight [C, out / groups, rows, columns].
+        bias: Bias [out], or None.
+        how: Stride, padding, output padding, groups and dilation.
     """
     (s, t), groups = how.stride, how.groups
     for dim in (2, 3):
@@ -54,13 +55,13 @@ def transposed(x: Tensor, weight: Tensor, bias: Tensor | None, how: Transpositio
 
 
 def _phases(weight: Tensor, groups: int, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-    """[C, O, k * s, l * t] as [groups * O * s * t, C / groups, k, l], taps turned round."""
+    """Return [C, O, k * s, l * t] as [groups * O * s * t, C / groups, k, l], with reversed taps."""
     (k, s), (l, t) = rows, columns  # noqa: E741 - as above
     c, o = weight.shape[0] // groups, weight.shape[1]
     below, right = k * s - weight.shape[2], l * t - weight.shape[3]
     if below or right:
         weight = _PAD(weight, [0, right, 0, below], 0.0)
-    # No delegate permutes more than six axes, so the channels move behind first.
+    # No delegate permutes more than six axes, so the channels are moved to the end first.
     weight = weight.reshape(groups, c, o * k * s * l * t).permute(0, 2, 1)
     weight = weight.reshape(groups * o, k, s, l, t, c).permute(0, 2, 4, 5, 1, 3)
     weight = weight.reshape(groups * o * s * t, c, k, l)
@@ -68,7 +69,7 @@ def _phases(weight: Tensor, groups: int, rows: tuple[int, int], columns: tuple[i
 
 
 def _spread(y: Tensor, s: int, t: int) -> Tensor:
-    """[N, C * s * t, H, W] as [N, C, H * s, W * t]."""
+    """Rearrange [N, C * s * t, H, W] to [N, C, H * s, W * t]."""
     if s == t == 1:
         return y
     n, channels, h, w = y.shape
@@ -77,7 +78,7 @@ def _spread(y: Tensor, s: int, t: int) -> Tensor:
 
 
 def _cut(y: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """The stretch along `dim`, with zeros for what lies beyond the end."""
+    """Return y[start : start + length] along `dim`, with zeros beyond its end."""
     beyond = start + length - y.shape[dim]
     if beyond > 0:
         y = _PAD(y, [0, 0, 0, beyond] if dim == 2 else [0, beyond], 0.0)

@@ -1,4 +1,4 @@
-"""Windows of a map laid side by side, and added back, by slices, views and sums."""
+"""`unfold` and `fold` by slices, views and sums: windows of a map, and their sum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAD = torch.ops.aten.constant_pad_nd.default
 
 
 class Windows(NamedTuple):
-    """Which windows of a map; pairs are of rows and columns."""
+    """The arguments of `unfold` and `fold`; pairs are (rows, columns)."""
 
     kernel: tuple[int, int]
     dilation: tuple[int, int]
@@ -23,7 +23,7 @@ class Windows(NamedTuple):
     stride: tuple[int, int]
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        """How many windows fit below and beside each other."""
+        """Return the number of windows along the rows and along the columns of a map."""
         rows, columns = (
             (size[i] + 2 * self.padding[i] - self.dilation[i] * (self.kernel[i] - 1) - 1)
             // self.stride[i]
@@ -33,20 +33,20 @@ class Windows(NamedTuple):
         return rows, columns
 
     def apart(self) -> bool:
-        """Whether they lie edge to edge, without gaps, overlap or padding."""
+        """Return whether the windows tile the map without gaps, overlap or padding."""
         plain = self.dilation == (1, 1) and self.padding == (0, 0)
         return plain and self.kernel == self.stride
 
 
 def unfolded(x: Tensor, windows: Windows) -> Tensor:
-    """The windows of a map, as `torch.nn.functional.unfold` gives them.
+    """Return the windows of a map, as `torch.nn.functional.unfold` does.
 
     Args:
-        x: [N, C, H, W].
-        windows: which.
+        x: Map [N, C, H, W].
+        windows: Kernel, dilation, padding and stride.
 
     Returns:
-        [N, C * rows * columns of the kernel, windows].
+        Tensor [N, C * kernel rows * kernel columns, windows].
     """
     n, c, height, width = x.shape
     (k, l), (a, b), (s, t) = windows.kernel, windows.dilation, windows.stride  # noqa: E741
@@ -69,15 +69,15 @@ def unfolded(x: Tensor, windows: Windows) -> Tensor:
 
 
 def folded(x: Tensor, size: tuple[int, int], windows: Windows) -> Tensor:
-    """The windows added up where they lie, as `torch.nn.functional.fold` does it.
+    """Add the windows up at their places in a map, as `torch.nn.functional.fold` does.
 
     Args:
-        x: [N, C * rows * columns of the kernel, windows].
-        size: rows and columns of the map.
-        windows: which.
+        x: Tensor [N, C * kernel rows * kernel columns, windows].
+        size: Rows and columns of the map.
+        windows: Kernel, dilation, padding and stride.
 
     Returns:
-        [N, C, rows, columns].
+        Map [N, C, rows, columns].
     """
     (k, l), (a, b) = windows.kernel, windows.dilation  # noqa: E741
     n, c = x.shape[0], x.shape[1] // (k * l)

@@ -15,7 +15,7 @@ from edge_pipeline.compiler.lowering.patchwise import (
     Added,
     Clamp,
     Depthwise,
-    DepthwiseForm,
+    DepthwiseAlgorithm,
     Pointwise,
     Stage,
     run,
@@ -81,7 +81,7 @@ class LowerPatchwise:
     name = "lower_patchwise"
     why = "a convolution with one channel group per patch is 100 x slower, or cannot be delegated"
 
-    def __init__(self, depthwise: DepthwiseForm) -> None:
+    def __init__(self, depthwise: DepthwiseAlgorithm) -> None:
         self.depthwise = depthwise
 
     def run(self, program: ExportedProgram) -> Result:
@@ -112,7 +112,7 @@ def _numbers(shape: Sequence[int]) -> Tensor:
     return torch.arange(torch.Size(shape).numel(), dtype=torch.float64).reshape(tuple(shape))
 
 
-def _region(editor: Editor, node: fx.Node, form: DepthwiseForm) -> _Region | None:
+def _region(editor: Editor, node: fx.Node, algorithm: DepthwiseAlgorithm) -> _Region | None:
     """Return the region that ends in `node`; None if `node` does not merge patches."""
     computed, *movements = chain(node)
     shape = value_of(node).shape
@@ -131,7 +131,7 @@ def _region(editor: Editor, node: fx.Node, form: DepthwiseForm) -> _Region | Non
         return None
     steps: list[_Step] = []
     while True:
-        step, before = _step(editor, computed, count, form)
+        step, before = _step(editor, computed, count, algorithm)
         steps.insert(0, step)
         cut = _cut(before, grid, shape[2:])
         if cut is not None:
@@ -179,13 +179,15 @@ def _cut(node: fx.Node, grid: tuple[int, int], size: Sequence[int]) -> tuple[fx.
     return None
 
 
-def _step(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm) -> tuple[_Step, fx.Node]:
+def _step(
+    editor: Editor, node: fx.Node, count: int, algorithm: DepthwiseAlgorithm
+) -> tuple[_Step, fx.Node]:
     """Return the step of `node` on `count` patches, and the node that holds these patches."""
     if len(node.users) != 1:
         raise _Left(f"{node.name} is also used by others")
     first: Any = node.args[0] if node.args else None
     if node.target is _CONV:
-        return _convolution(editor, node, count, form), first
+        return _convolution(editor, node, count, algorithm), first
     if node.target in _LIMITS:
         low, high = _limits(node)
         return _Step(node, (), lambda: Clamp(low, high)), first
@@ -211,7 +213,7 @@ def _limits(node: fx.Node) -> tuple[float | None, float | None]:
     return given.get("low", low), given.get("high", high)
 
 
-def _convolution(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm) -> _Step:
+def _convolution(editor: Editor, node: fx.Node, count: int, algorithm: DepthwiseAlgorithm) -> _Step:
     """Return the step of a conv2d over patches in channel groups."""
     x, weight = node.args[:2]
     if not isinstance(x, fx.Node) or not isinstance(weight, fx.Node):
@@ -237,7 +239,7 @@ def _convolution(editor: Editor, node: fx.Node, count: int, form: DepthwiseForm)
     if each == 1 and groups == out:
 
         def depthwise(w: Tensor) -> Stage:
-            return Depthwise(w.reshape(count, out_channels, rows, columns), form)
+            return Depthwise(w.reshape(count, out_channels, rows, columns), algorithm)
 
         return _Step(node, (weight,), depthwise)
     raise _Left(

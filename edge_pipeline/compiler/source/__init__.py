@@ -1,3 +1,3 @@
-"""How a network comes in, and which programs are made of it."""
+"""Source networks: opening and tracing a network, and cutting it into programs."""
 
 __all__: list[str] = []

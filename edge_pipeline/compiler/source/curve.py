@@ -1,9 +1,9 @@
-"""The weights of a network as functions of the number that it fixes, found by tracing it.
+"""The weights of a network as functions of its fixed number, found by tracing the network.
 
-`respecialise` may change weights alone, so the curve covers the values near the fixed one at which
-the program is the same but for its weights: a rescaling factor changes them only until a map gets
-another size. In that range the weights of a hypernetwork with piecewise linear activations lie on
-a few straight lines, exactly, whatever its size. Other curves get as many knots as they need.
+`respecialise` can only change weights. So the curve covers the values near the fixed number for
+which the program differs in its weights only: a rescaling factor changes only weights until a map
+gets another size. In that range, the weights of a hypernetwork with piecewise linear activations
+lie exactly on a few straight lines, whatever its size. Other curves get as many knots as they need.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from edge_pipeline.models.reach import Reach
 
 __all__ = ["curve_of"]
 
-# The range is searched in steps of this share of the value, or of 1 if that is more.
+# The range is searched in steps of this share of the value, or of 1 if the value is less than 1.
 _STEP = 1e-4
 _MOST_STEPS = 1 << 9
-# Weights of a network that runs in float32 differ by this share of the largest from straight ones.
+# Rounding to float32 moves weights off a straight line by up to this share of the largest weight.
 _TOLERANCE = 2e-6
-# A weight of which nothing is larger than this share of the largest of all is held to that.
+# Weights smaller than this share of the largest weight of all get the tolerance of that share.
 _FAINT = 1e-3
-# Each knot takes as many values as the network has weights.
+# Each knot stores as many values as the network has weights.
 _MOST_KNOTS = 16
 
 _Weights = dict[str, NDArray[np.float32]]
 
 
 class _TooManyKnots(Exception):  # noqa: N818 - caught here
-    """The weights follow the input on more lines than an artifact should carry."""
+    """The weights lie on more straight lines than an artifact should store."""
 
 
 @dataclass(frozen=True)
 class _Point:
-    """The program at one value: its text without weights, and its weights."""
+    """The program for one value of the fixed number: its text, other constants and weights."""
 
     text: str
     others: tuple[tuple[str, Tensor], ...]
@@ -67,7 +67,7 @@ class _Point:
         return cls(f"{program.graph}{shapes}", others, weights)
 
     def is_like(self, other: _Point) -> bool:
-        """Whether the two programs differ in their weights at most."""
+        """Return whether the two programs are equal except for their weights."""
         return self.text == other.text and all(
             torch.equal(mine, theirs)
             for (_, mine), (_, theirs) in zip(self.others, other.others, strict=True)
@@ -75,14 +75,14 @@ class _Point:
 
 
 def curve_of(network: SourceNetwork) -> WeightCurve:
-    """The weights near the fixed value, at the knots of the straight lines on which they lie.
+    """Return the weights near the fixed number, at the knots of the straight lines they lie on.
 
     Args:
-        network: with an example of its inputs, and one number among its fixed values.
+        network: Network with example inputs, and one number among its fixed values.
 
     Raises:
-        InputError: no number is fixed, or several are; or the program at no other value is the
-            same but for its weights.
+        InputError: No number or several numbers are fixed, or every other value changes more of
+            the program than its weights.
         CompileError: torch cannot trace the network.
     """
     name, value = _number(network)
@@ -105,7 +105,7 @@ def curve_of(network: SourceNetwork) -> WeightCurve:
 
 
 def _number(network: SourceNetwork) -> tuple[str, float]:
-    """The one fixed input that is a number."""
+    """Return the name and value of the one fixed input that is a number."""
     numbers = {
         name: value
         for name, value in network.fixed.items()
@@ -114,15 +114,15 @@ def _number(network: SourceNetwork) -> tuple[str, float]:
     if len(numbers) != 1:
         found = ", ".join(numbers) or "none"
         raise InputError(
-            f"--respecialisable requires one fixed number, as in --fix phi=0.35, and there is "
-            f"{found}"
+            f"--respecialisable requires one fixed number, such as --fix phi=0.35; the fixed "
+            f"numbers are: {found}"
         )
     ((name, value),) = numbers.items()
     return name, float(value)
 
 
 class _Trail(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """What an eager run does with the inputs: operators, numbers and shapes, but no weights."""
+    """Records the operators, numbers and shapes that an eager run applies to its inputs."""
 
     def __init__(self, inputs: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -140,7 +140,7 @@ class _Trail(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Samples:
-    """The network's weights at values of its fixed input, each computed once."""
+    """The network's weights for values of its fixed input, each computed once."""
 
     def __init__(self, network: SourceNetwork, name: str, value: float) -> None:
         self._network, self._name, self._value = network, name, value
@@ -153,10 +153,10 @@ class _Samples:
         self._bounds = {key: _TOLERANCE * max(v, faint) for key, v in largest.items()}
 
     def at(self, value: float) -> _Point:
-        """The program at a value.
+        """Return the program for a value.
 
         Raises:
-            InputError: more of it than its weights differs from the program at the fixed value.
+            InputError: It differs from the program for the fixed value in more than its weights.
         """
         if value not in self._held:
             network = self._with(value)
@@ -167,10 +167,10 @@ class _Samples:
         return self._held[value]
 
     def refusal(self) -> InputError:
-        """The error if the weights cannot be exchanged for those of another value."""
+        """Return the error for a network in which other values change more than weights."""
         return InputError(
-            f"with another {self._name}, more of {type(self._network.module).__name__} changes "
-            "than its weights; leave out --respecialisable"
+            f"another {self._name} changes more of {type(self._network.module).__name__} than "
+            "its weights; leave out --respecialisable"
         )
 
     def _with(self, value: float) -> SourceNetwork:
@@ -184,7 +184,7 @@ class _Samples:
         return steps
 
     def furthest(self, step: float) -> float:
-        """The value furthest from the fixed one, in whole steps, at which the program is alike."""
+        """Return the furthest value, in whole steps, whose program differs in its weights only."""
 
         def value(steps: int) -> float:
             return round(self._value + steps * step, 10)
@@ -204,29 +204,29 @@ class _Samples:
         try:
             return self._trail(value) == self._steps
         except (EdgePipelineError, RuntimeError, ValueError, ArithmeticError, LookupError):
-            # It does not take the value.
+            # The network does not support the value.
             return False
 
     def knots(self, low: float, high: float) -> list[float]:
-        """The values between which all weights are straight lines, the ends included.
+        """Return the values between which all weights are straight lines, including both ends.
 
         Raises:
-            _TooManyKnots: there are more than an artifact should carry.
+            _TooManyKnots: There are more values than an artifact should store.
         """
         found: list[float] = []
         for knot in self._pieces(low, high):
-            # A knot in the middle of a line is not needed.
+            # A knot in the middle of a straight line is not needed.
             while len(found) > 1 and self._is_straight(found[-2], found[-1], knot):
                 found.pop()
             found.append(knot)
-            if len(found) >= _MOST_KNOTS:  # with the last one, which is the end
+            if len(found) >= _MOST_KNOTS:  # `high` is one more
                 raise _TooManyKnots
         while len(found) > 1 and self._is_straight(found[-2], found[-1], high):
             found.pop()
         return [*found, high]
 
     def _pieces(self, low: float, high: float) -> Iterator[float]:
-        """The beginnings of straight pieces, in order."""
+        """Yield the beginnings of straight pieces, in order."""
         first, last = low + (high - low) / 4, high - (high - low) / 4
         straight = all(self._is_straight(low, middle, high) for middle in (first, last))
         if straight or high - low < self.step / 64:
@@ -239,7 +239,7 @@ class _Samples:
         yield from self._pieces(bend, high)
 
     def _is_straight(self, low: float, middle: float, high: float) -> bool:
-        """Whether the weights at `middle` lie on the lines from `low` to `high`."""
+        """Return whether the weights at `middle` lie on the straight lines from `low` to `high`."""
         share = (middle - low) / (high - low)
         ends, found = (self.at(low).weights, self.at(high).weights), self.at(middle).weights
         return all(
@@ -252,7 +252,7 @@ class _Samples:
 def _crossing(
     weights: Callable[[float], _Weights], values: tuple[float, float, float, float]
 ) -> float:
-    """Where the line through the first two values is nearest to that through the last two."""
+    """Return where the line through the first two values comes nearest to that of the last two."""
     low, first, last, high = (
         np.concatenate([w.ravel().astype(np.float64) for w in weights(v).values()]) for v in values
     )
@@ -260,6 +260,6 @@ def _crossing(
     left, right = (first - low) / (b - a), (high - last) / (d - c)
     turn = left - right
     size = float(turn @ turn)
-    # Both lines from a on: low + left * t, and high + right * (t - (d - a)).
+    # The two lines, with t = 0 at a: low + left * t, and high + right * (t - (d - a)).
     apart = low - high + right * (d - a)
     return a - float(turn @ apart) / size if size else (a + d) / 2

@@ -1,4 +1,4 @@
-"""A network's description by its author, checked and completed by running the network."""
+"""Descriptions of networks by their authors, checked and completed by running the network."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from edge_pipeline.compiler.source.probing import Probe
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.network import Port
 
-# How far an example may leave a stated range, which is what values usually span.
+# Example values may exceed a stated range, which is the usual one, by this share of its width.
 _SLACK = 0.25
 
 __all__ = ["Description", "PortDescription", "described", "read_description"]
 
 
 class PortDescription(Schema):
-    """What an input or an output is.
+    """The description of an input or an output.
 
-    `meaning` is a clause for the manifest, `space` the kind of values, `range` what they usually
-    span. `name` renames an output; an input has the name of its parameter.
+    `meaning` is a clause for the manifest, `space` the kind of values, and `range` their usual
+    range. `name` renames an output; an input has the name of its parameter.
     """
 
     name: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -40,12 +40,13 @@ class PortDescription(Schema):
 
 
 class Description(Schema):
-    """What the author of a network knows of it; everything that is left out is inferred.
+    """The description of a network by its author; missing fields are inferred.
 
     `inputs` are described by the names of parameters of `forward`, `outputs` in their order.
-    `stride`, `halo`, `minimum` and `scale` say how a picture may be cut into tiles, in pixels of
-    the first input: sizes and places are multiples of `stride` and at least `minimum`, no output
-    pixel sees further than `halo`, and there are `scale` output pixels per input pixel on an axis.
+    `stride`, `halo`, `minimum` and `scale` define how a picture may be cut into tiles, in pixels of
+    the first input: tile sizes and positions are multiples of `stride`, sizes are at least
+    `minimum`, no output pixel depends on pixels further away than `halo`, and there are `scale`
+    output pixels per input pixel along an axis.
     """
 
     card: ModelCard | None = None
@@ -57,7 +58,7 @@ class Description(Schema):
     scale: PositiveInt | None = None
 
     def ranges(self) -> dict[str, tuple[float, float]]:
-        """The ranges of inputs by name, of those that have one."""
+        """Return the stated ranges of inputs, by name."""
         return {name: text.range for name, text in self.inputs.items() if text.range is not None}
 
 
@@ -65,7 +66,7 @@ def read_description(path: Path) -> Description:
     """Read a description from a TOML file.
 
     Raises:
-        InputError: there is no such file, it is not TOML, or a field is wrong; the message names
+        InputError: The file does not exist or is not TOML, or a field is wrong; the message names
             the field.
     """
     try:
@@ -85,18 +86,18 @@ def read_description(path: Path) -> Description:
 def described(
     network: SourceNetwork, stated: Description, *, free_sizes: bool = False
 ) -> SourceNetwork:
-    """Check what is stated of a network by running it, and find what is not.
+    """Check a description by running the network, and infer the missing fields.
 
     Args:
-        network: with an example of its inputs.
-        stated: by its author.
-        free_sizes: let the program's height and width open.
+        network: Network with example inputs.
+        stated: Description by its author.
+        free_sizes: Whether the program's height and width stay free.
 
     Returns:
         The network with a complete geometry.
 
     Raises:
-        InputError: a statement is wrong; the message says what was found.
+        InputError: A field of the description is wrong; the message states the value found.
     """
     outputs = run_program(network.traced(), network.example)
     ports = _inputs(network, stated)
@@ -119,7 +120,7 @@ def described(
 
 
 def _inputs(network: SourceNetwork, stated: Description) -> tuple[Port, ...]:
-    """The ports of the inputs, with what is stated of them."""
+    """Return the ports of the inputs, with the fields that the description states."""
     known = [port.name for port in network.geometry.inputs]
     for name in stated.inputs:
         if name not in known:
@@ -134,7 +135,7 @@ def _inputs(network: SourceNetwork, stated: Description) -> tuple[Port, ...]:
 
 
 def _outputs(stated: Description, values: Sequence[Tensor]) -> tuple[Port, ...]:
-    """The ports of the outputs; none if nothing is stated of them."""
+    """Return the ports of the outputs, with the fields that the description states."""
     if stated.outputs and len(stated.outputs) != len(values):
         raise InputError(
             f"the description has {len(stated.outputs)} outputs; the network has {len(values)}"
@@ -147,7 +148,7 @@ def _outputs(stated: Description, values: Sequence[Tensor]) -> tuple[Port, ...]:
 
 
 def _port(port: Port, text: PortDescription, value: Tensor) -> Port:
-    """A port with what is stated of it, which its value on the example must not contradict."""
+    """Return the port with the stated fields; raise if they contradict its value on the example."""
     name = text.name or port.name
     if text.range is not None:
         low, high = text.range
@@ -164,7 +165,7 @@ def _port(port: Port, text: PortDescription, value: Tensor) -> Port:
 
 
 def _tiles(probe: Probe, geometry: Geometry, stated: Description) -> Geometry:
-    """Stride, halo, minimum and scale: as stated if that is right, else as found."""
+    """Return `geometry` with stride, halo, minimum and scale as stated, or as measured."""
     if stated.scale not in (None, probe.scale):
         found = "no whole number of" if probe.scale is None else str(probe.scale)
         raise InputError(
@@ -173,7 +174,7 @@ def _tiles(probe: Probe, geometry: Geometry, stated: Description) -> Geometry:
         )
     halo = _halo(probe, stated)
     stride = stated.stride or probe.stride(halo)
-    if stride is None:  # what an output is depends on its place in the picture
+    if stride is None:  # outputs depend on the position in the picture
         halo, stride = None, probe.stride(None) or 1
     elif halo is not None:
         halo = -(-halo // stride) * stride
@@ -201,7 +202,7 @@ def _halo(probe: Probe, stated: Description) -> int | None:
 
 
 def _check_stride(probe: Probe, stride: int, halo: int, stated: Description) -> None:
-    """Compare a tile with the whole picture."""
+    """Raise if a tile differs from the whole picture at the stated stride and halo."""
     difference = probe.difference(stride, halo)
     if probe.is_exact(stride, halo):
         return
@@ -219,7 +220,7 @@ def _check_stride(probe: Probe, stride: int, halo: int, stated: Description) -> 
 
 
 def _freed(geometry: Geometry, example: Sequence[Tensor], outputs: Sequence[Tensor]) -> Geometry:
-    """The same with ports that follow the size of the first input."""
+    """Return `geometry` with ports whose sizes follow that of the first input."""
     size = (example[0].shape[2], example[0].shape[3])
     inputs = zip(geometry.inputs, example, strict=True)
     given = zip(geometry.outputs, outputs, strict=True)

@@ -1,4 +1,4 @@
-"""The programs of each form of deployment, found in the network's graph."""
+"""The programs of each deployment form, cut from the network's graph."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Role:
-    """What the manifest says of a tensor, except for its shape and type."""
+    """The description of a tensor in the manifest, without its shape and type."""
 
     name: str
     layout: str
@@ -49,20 +49,20 @@ class Role:
 
     @classmethod
     def of_port(cls, port: Port, rank: int) -> Role:
-        """The role of a network's own input or output."""
+        """Return the role of a network's own input or output."""
         layout = {4: "NCHW"}.get(rank, "NABCDEFG"[:rank] or "N")
         return cls(port.name, layout, port.meaning, port.range)
 
     @classmethod
     def of_filter(cls, name: str, rank: int) -> Role:
-        """The role of a computed filter or bias, such as `hyper_conv0.weight`."""
+        """Return the role of a computed filter or bias, such as `hyper_conv0.weight`."""
         layer, _, kind = name.rpartition(".")
         weight, other = {4: "OIHW", 2: "OI", 1: "O"}, {4: "NCHW", 2: "NC", 1: "O"}
         layouts = weight if kind.startswith("weight") else other
         return cls(name, layouts.get(rank, "NABCDEFG"[:rank] or "N"), f"{kind} of {layer}")
 
     def spec(self, shape: tuple[int | str, ...], dtype: Dtype) -> TensorSpec:
-        """The manifest's entry."""
+        """Return the manifest's entry for the tensor."""
         return TensorSpec(
             name=self.name,
             shape=shape,
@@ -75,15 +75,15 @@ class Role:
 
 @dataclass(frozen=True)
 class Entry:
-    """A program to build: traced, with an example, and the roles of its tensors.
+    """A traced program to build, with example inputs and the roles of its tensors.
 
     Attributes:
-        name: as in the manifest.
-        program: as torch exported it, or a part of that.
-        example: inputs of the program: the network's own first, then filters if it takes any.
-        inputs: the role of each part of the example.
-        outputs: the role of each tensor that the program returns.
-        weights: computed ones that become constants, by name; they may be exchanged later.
+        name: Name in the manifest.
+        program: Program that torch exported, or a part of it.
+        example: Example inputs of the program: the network's own, then filters if it takes any.
+        inputs: Role of each tensor of the example.
+        outputs: Role of each tensor that the program returns.
+        weights: Computed weights that become constants, by name; they may be exchanged later.
     """
 
     name: ProgramName
@@ -106,7 +106,7 @@ def _roles(network: SourceNetwork) -> tuple[Role, ...]:
 
 
 def _entry(network: SourceNetwork, program: ExportedProgram, **kept: Any) -> Entry:
-    """The program `forward` that takes the network's own inputs and returns its outputs."""
+    """Return the program `forward`, which takes the network's inputs and returns its outputs."""
     _, returned = tensors_of(program)
     names = _output_names(network, len(returned))
     outputs = tuple(
@@ -123,14 +123,15 @@ def _output_names(network: SourceNetwork, count: int) -> tuple[Port, ...]:
 
 
 def dynamic(network: SourceNetwork, curve: WeightCurve | None = None) -> Entry:
-    """The whole network as it is written, with its fixed values.
+    """Return the whole network, with its fixed values, as one program.
 
     Args:
-        network: with an example of its inputs.
-        curve: its weights by its fixed input, as `respecialise` computes them.
+        network: Network with example inputs.
+        curve: Weights as functions of the fixed number; if given, the program gets the weights that
+            `respecialise` would compute from it.
 
     Raises:
-        InputError: it does not take its fixed values.
+        InputError: The network does not support its fixed values.
         CompileError: torch cannot trace the network.
     """
     program = network.traced()
@@ -142,7 +143,7 @@ def dynamic(network: SourceNetwork, curve: WeightCurve | None = None) -> Entry:
 def _on_curve(
     program: ExportedProgram, weights: Mapping[str, NDArray[np.float32]]
 ) -> ExportedProgram:
-    """A specialised program with the weights that `respecialise` would write, to the bit."""
+    """Return the program with exactly the weights that `respecialise` would write."""
     names = {value.data_ptr(): name for name, value in specialised_weights(program).items()}
     constants = dict(program.constants)
     for key, value in program.constants.items():
@@ -152,19 +153,19 @@ def _on_curve(
 
 
 def windowed(value: Tensor, window: int) -> Tensor:
-    """The part of an input that a predictor sees: of a map, the first window."""
+    """Return the part of an input that a predictor sees: the top left window of a map."""
     return value[:, :, :window, :window].contiguous() if value.dim() == 4 else value
 
 
 def predictor(network: SourceNetwork, window: int = VIEW) -> Entry:
-    """The program that computes the weights that one input has in common.
+    """Return the program that computes the weights which are the same for a whole input.
 
     Args:
-        network: computes weights from its inputs.
-        window: side of the part of each map that the predictor sees at most.
+        network: Network that computes weights from its inputs.
+        window: Largest side of the part of each map that the predictor sees.
 
     Raises:
-        InputError: the network computes no such weights.
+        InputError: The network computes no such weights.
         CompileError: torch cannot trace the network.
     """
     seen = tuple(windowed(value, window) for value in network.example)
@@ -188,12 +189,12 @@ def predictor(network: SourceNetwork, window: int = VIEW) -> Entry:
 
 
 def split(network: SourceNetwork, window: int = VIEW) -> tuple[Entry, Entry]:
-    """The predictor of the computed weights, and the path that takes them as inputs.
+    """Return the predictor of the computed weights, and the path that takes them as inputs.
 
-    Args and errors are those of `predictor`.
+    The arguments and errors are those of `predictor`.
 
     Raises:
-        CompileError: the shape of a weight depends on the input's size.
+        CompileError: The shape of a weight depends on the input's size.
     """
     first = predictor(network, window)
     whole = network.traced()
@@ -222,22 +223,22 @@ def _frontier(network: SourceNetwork, program: ExportedProgram) -> dict[fx.Node,
     nodes = frontier(program)
     if not nodes:
         raise InputError(
-            f"{type(network.module).__name__} computes no weights that hold for a whole input; "
+            f"{type(network.module).__name__} computes no weights that a whole input shares; "
             "compile it with --filters dynamic"
         )
     return nodes
 
 
 def folded(network: SourceNetwork, filters: Mapping[str, Tensor]) -> Entry:
-    """The path with constant filters.
+    """Return the path with constant filters.
 
     Args:
-        network: computes weights from its inputs.
-        filters: by name, in the shapes in which the predictor of `split` returns them.
+        network: Network that computes weights from its inputs.
+        filters: Filters by name, in the shapes that the predictor of `split` returns.
 
     Raises:
-        InputError: the network computes no weights that one input has in common, or nothing
-            depends on an input once they are constants.
+        InputError: The network computes no weights that are the same for a whole input, or no
+            output depends on an input once they are constants.
         CompileError: torch cannot trace the network.
     """
     whole = network.traced()

@@ -1,4 +1,4 @@
-"""The computed weights of a network, as `edge-pipeline inspect` shows them."""
+"""The computed weights of a network, for `edge-pipeline inspect`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Findings", "findings_of", "is_worth_splitting"]
 
 
 def is_worth_splitting(predictor_macs: int, path_macs: int) -> bool:
-    """Whether predicting weights apart costs less than half of using them."""
+    """Return whether predicting the weights costs less than half as much as using them."""
     return 2 * predictor_macs < path_macs
 
 
@@ -23,11 +23,11 @@ class Findings:
     """The computed weights of a network.
 
     Attributes:
-        weights: in the graph's order.
-        macs: multiply-accumulates of the whole network at its example inputs.
-        predictor_macs: those of the part that predicts weights; None if it cannot be cut off.
-        path_macs: those of the part that uses them; None if it cannot be cut off.
-        filters: names of the tensors at the cut.
+        weights: Computed weights, in the graph's order.
+        macs: Multiply-accumulates of the whole network for its example inputs.
+        predictor_macs: Those of the part that predicts weights; None if it cannot be cut off.
+        path_macs: Those of the part that uses the weights; None if it cannot be cut off.
+        filters: Names of the tensors at the cut.
     """
 
     weights: tuple[ComputedWeight, ...]
@@ -38,7 +38,7 @@ class Findings:
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """The forms in which the network can be compiled, the better one first."""
+        """Names of the deployment forms in which the network can be compiled, best first."""
         if self.predictor_macs is None or self.path_macs is None:
             return ("dynamic",)
         if is_worth_splitting(self.predictor_macs, self.path_macs):
@@ -50,11 +50,11 @@ def findings_of(network: SourceNetwork) -> Findings:
     """Trace a network and find its computed weights.
 
     Args:
-        network: with an example of its inputs.
+        network: Network with example inputs.
 
     Raises:
         CompileError: torch cannot trace the network.
-        InputError: the network does not take its fixed values.
+        InputError: The network does not support its fixed values.
     """
     whole = entries.dynamic(network)
     weights = computed_weights(whole.program)

@@ -26,7 +26,7 @@ from edge_pipeline.models.network import Port, free_parameters
 
 __all__ = ["drawn_inputs", "foreign_network", "open_factory"]
 
-# Keys under which checkpoints of other projects keep the weights.
+# Keys under which checkpoints of other projects store the weights.
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "params")
 
 
@@ -39,19 +39,19 @@ def open_factory(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     seed: int = 0,
 ) -> SourceNetwork:
-    """Call a factory of the user's, and load weights into the module that it returns.
+    """Call a user's factory, and load weights into the module that it returns.
 
     Args:
         source: `package.module:factory`; modules in the current folder are found too.
-        inputs: shapes by the names of parameters of the module's `forward`.
-        weights: safetensors, or a `.pt` or `.pth` file, which is read without unpickling code.
-        fixed: values by name, for parameters of `forward` that the program shall not have.
-        ranges: of example inputs, by name; 0 to 1 if left out.
-        seed: of fresh weights and of example inputs.
+        inputs: Input shapes by the names of parameters of the module's `forward`.
+        weights: Safetensors, `.pt` or `.pth` file; the latter are read without unpickling code.
+        fixed: Values by name, for parameters of `forward` that become constants.
+        ranges: Ranges of example inputs, by name; 0 to 1 by default.
+        seed: Seed of fresh weights and of example inputs.
 
     Raises:
-        InputError: there is no such factory, it fails, or the inputs do not fit `forward`.
-        CheckpointError: the weights cannot be read, or are those of another network.
+        InputError: The factory does not exist or fails, or the inputs do not fit `forward`.
+        CheckpointError: The weights cannot be read, or belong to another network.
     """
     factory = _factory(source)
     with torch.random.fork_rng(devices=[]):
@@ -78,17 +78,17 @@ def foreign_network(
     source: Source | None = None,
     fixed: Mapping[str, object] | None = None,
 ) -> SourceNetwork:
-    """Describe a module by an example of its inputs.
+    """Return a module and its example inputs as a source network.
 
     Args:
-        module: any module; it is put into eval mode.
-        inputs: tensors of the types in `DTYPES`, by the names of parameters of `forward` or in
+        module: Any module; it is put into eval mode.
+        inputs: Tensors of the types in `DTYPES`, by the names of parameters of `forward` or in
             their order.
-        source: its origin; its class if left out.
-        fixed: values by name, for parameters of `forward` that the program shall not have.
+        source: Origin of the module; its class by default.
+        fixed: Values by name, for parameters of `forward` that become constants.
 
     Raises:
-        InputError: the inputs do not fit `forward`, or have another type.
+        InputError: The inputs do not fit `forward`, or have another type.
     """
     name = type(module).__name__
     fixed = fixed or {}
@@ -121,7 +121,7 @@ def foreign_network(
 
 def _factory(source: str) -> Any:
     module, _, name = source.partition(":")
-    here = os.getcwd()  # noqa: PTH109 - the text that sys.path holds
+    here = os.getcwd()  # noqa: PTH109 - sys.path holds strings
     sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module), name)
@@ -132,14 +132,14 @@ def _factory(source: str) -> Any:
     except Exception as error:
         raise InputError(
             f"{module} cannot be imported: {type(error).__name__}: {error}; run from the folder "
-            "that holds it, or install it"
+            "that contains it, or install it"
         ) from error
     finally:
         sys.path.remove(here)
 
 
 def _load(module: nn.Module, path: Path) -> None:
-    """Load weights; a name that is missing or superfluous is an error."""
+    """Load weights; a missing or an unexpected name is an error."""
     if not path.is_file():
         raise InputError(f"the weights {path} are not a file; give safetensors, .pt or .pth")
     try:
@@ -156,12 +156,12 @@ def _load(module: nn.Module, path: Path) -> None:
 
 
 def _unpickled(path: Path) -> Any:
-    """Tensors by name from torch's own format; only tensors and plain containers are built."""
+    """Read tensors by name from torch's format; only tensors and plain containers are built."""
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     except Exception as error:
         raise CheckpointError(
-            f"{path} cannot be read without running code that it holds: "
+            f"{path} cannot be read without running code that it contains: "
             f"{str(error).splitlines()[0]}; save its state_dict as safetensors"
         ) from error
     for key in _NESTED:
@@ -175,7 +175,7 @@ def _named(
     taken: Sequence[inspect.Parameter],
     inputs: Mapping[str, Tensor] | Sequence[Tensor],
 ) -> dict[str, Tensor]:
-    """Inputs by the names of parameters, in the order of `forward`."""
+    """Return the inputs by the names of parameters, in the order of `forward`."""
     if isinstance(inputs, Mapping):
         named = dict(inputs)
     else:
@@ -186,7 +186,7 @@ def _named(
     unknown = [key for key in named if key not in known]
     missing = [p.name for p in taken if p.default is p.empty and p.name not in named]
     if unknown or missing or not named:
-        problem = f"has no input {unknown[0]!r}" if unknown else f"needs {', '.join(missing)}"
+        problem = f"has no input {unknown[0]!r}" if unknown else f"requires {', '.join(missing)}"
         raise InputError(
             f"{name}.forward {problem}; its inputs are {', '.join(known)}, and each is given by "
             f"its shape, such as --input {known[0]}=1x3x256x256"
@@ -197,7 +197,7 @@ def _named(
 def _card(name: str) -> ModelCard:
     return ModelCard(
         name=name,
-        description="A network from a user's own code; its author describes it.",
+        description="A network from a user's own code, without a description by its author.",
         input_space="features",
         output_space="features",
         training_data=(),
@@ -210,12 +210,12 @@ def drawn_inputs(
     seed: int = 0,
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, Tensor]:
-    """Example inputs of given shapes and types, evenly drawn from their ranges.
+    """Draw example inputs of the given shapes and types, uniformly from their ranges.
 
     Args:
-        shapes: by name; whole numbers include both ends of their range.
-        seed: two draws with the same seed are equal.
-        ranges: by name; 0 to 1 if left out.
+        shapes: Shapes and types by name; integers include both ends of their range.
+        seed: Seed; two draws with the same seed are equal.
+        ranges: Ranges by name; 0 to 1 by default.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = {}

@@ -1,4 +1,4 @@
-"""The forms of deployment: which programs, and how to run them eagerly on an input."""
+"""The deployment forms of a network: their programs, and how to run them eagerly."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ __all__ = ["Form", "form_of"]
 
 @dataclass(frozen=True)
 class Form:
-    """A form of deployment of one network.
+    """A network in one deployment form.
 
     Attributes:
-        filters: the treatment of computed weights.
-        entries: the programs, in the manifest's order.
-        ports: the names of the network's inputs, in order; needed if the predictor is separate.
-        calibration: the captures on which folded filters were predicted.
-        window: side of the part of each map that a separate predictor sees at most.
-        path: of a refolded network, the path with filters as inputs, which no program is built of;
-            it tells what the folded one gives with each input's own filters.
-        curve: the weights at other values of the fixed input, if they are to be exchanged.
+        filters: Name of the deployment form.
+        entries: Programs, in the manifest's order.
+        ports: Names of the network's inputs, in order; required for a separate predictor.
+        calibration: Captures on which folded filters were predicted.
+        window: Largest side of the part of each map that a separate predictor sees.
+        path: For a refolded network, the path with filters as inputs. It is not built, but computes
+            the output of the folded program with each input's own filters.
+        curve: Weights for other values of the fixed input, if they are to be exchanged.
     """
 
     filters: WeightsForm
@@ -55,11 +55,11 @@ class Form:
         return output
 
     def inputs_of(self, entry: Entry, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Inputs of the network as inputs of one of its programs.
+        """Return the inputs of one of the programs for given inputs of the network.
 
         Args:
-            entry: the program; a predictor sees the first window of each map.
-            inputs: of the network, in order.
+            entry: The program; a predictor sees the top left window of each map.
+            inputs: Inputs of the network, in order.
         """
         if entry.name == "forward":
             return inputs
@@ -80,29 +80,30 @@ def form_of(
     *,
     respecialisable: bool = False,
 ) -> Form:
-    """Build the programs of a form of deployment.
+    """Trace the programs of a deployment form.
 
     Args:
-        network: with an example of its inputs.
+        network: Network with example inputs.
         filters: `dynamic`, `folded`, `split` or `refolded`; a `dynamic` network whose fixed values
             determine weights becomes `specialised`.
-        calibration: captures for `folded` and `refolded`; those that come with the project if
-            empty.
-        window: side of the part of each map that a separate predictor sees at most.
-        respecialisable: whether the weights at other values of the fixed input are computed too.
+        calibration: Captures for `folded` and `refolded`; the project's own set if empty.
+        window: Largest side of the part of each map that a separate predictor sees.
+        respecialisable: Whether the weights for other values of the fixed input are computed too.
 
     Raises:
-        InputError: the network cannot be compiled in that form.
-        CaptureError: a capture cannot be read.
+        InputError: The network cannot be compiled in that form.
+        CaptureError: A capture cannot be read.
         CompileError: torch cannot trace the network.
     """
     if respecialisable and filters != "dynamic":
-        raise InputError(f"--respecialisable does not go with --filters {filters}; leave one out")
+        raise InputError(
+            f"--respecialisable cannot be combined with --filters {filters}; leave out one of them"
+        )
     if filters == "dynamic":
         curve = curve_of(network) if respecialisable else None
         entry = entries.dynamic(network, curve)
         return Form("specialised" if entry.weights else "dynamic", (entry,), curve=curve)
-    # Before the cut: the predictor scales a computed weight, and no pass folds anything into it.
+    # Before the cut: so the predictor scales its weights, and no later pass changes a filter.
     network = network.after(FoldBatchNorm())
     ports = tuple(port.name for port in network.geometry.inputs)
     if filters == "split":

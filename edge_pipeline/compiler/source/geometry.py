@@ -1,4 +1,4 @@
-"""The tensors and sizes of a network, as it states them."""
+"""The tensors and sizes of a network."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edge_pipeline.models.network import Port
 
 __all__ = ["Geometry"]
 
-# Where one graph serves all sizes the reference is small; not square, so that swapped axes show.
+# Size of the reference input if sizes are free: small, and not square, to detect swapped axes.
 _SMALL = (64, 96)
 _MOST_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a network takes and gives; see `models.network.Network` for the attributes."""
+    """The inputs, outputs and sizes of a network, as in `models.network.Network`."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -33,7 +33,7 @@ class Geometry:
 
     @classmethod
     def of(cls, model: nn.Module) -> Geometry:
-        """What the network says of itself."""
+        """Return the geometry that the network states in its attributes."""
         network: Any = model
         return cls(
             inputs=network.inputs,
@@ -47,15 +47,15 @@ class Geometry:
         )
 
     def size(self, asked: tuple[int, int] | None, *, free: bool) -> tuple[int, int]:
-        """Height and width to compile for, or to make the reference of where they stay free.
+        """Return the height and width to compile for, or of the reference input if sizes are free.
 
         Args:
-            asked: what the user wants, if anything.
-            free: whether sizes stay free.
+            asked: Height and width that the user requests, if any.
+            free: Whether sizes stay free.
 
         Raises:
-            InputError: a side is no multiple of the stride, or below the minimum, or there are too
-                many pixels.
+            InputError: A side is not a multiple of the stride or below the minimum, or there are
+                too many pixels.
         """
         height, width = asked or (_SMALL if free else self.default_size)
         if height * width > _MOST_PIXELS:
@@ -66,11 +66,11 @@ class Geometry:
         for side in (height, width):
             if side % self.stride or side < self.minimum:
                 raise InputError(
-                    f"the input {height}x{width} has a side of {side}; {self.inputs[0].name} is "
-                    f"taken in multiples of {self.stride} from {self.minimum}"
+                    f"the input {height}x{width} has a side of {side}; the sides of "
+                    f"{self.inputs[0].name} must be multiples of {self.stride} from {self.minimum}"
                 )
         return height, width
 
     def tile(self) -> Tile:
-        """The manifest's words for the sizes."""
+        """Return the sizes as the manifest stores them."""
         return Tile(stride=self.stride, halo=self.halo, scale=self.scale, minimum=self.minimum)

@@ -1,8 +1,8 @@
-"""Writing the network into its artifact, as torch exported it and before any pass.
+"""Serialise the network for its artifact, as torch exported it and before any pass.
 
-`torch.export.save` is not used. Its archive holds pickles (non-contiguous weights, constants and
-example inputs), and reading it evaluates the text of symbolic expressions; both would run whatever
-a file says. See `docs/decisions/0012-proof.md`.
+`torch.export.save` is not used. Its archive contains pickles (non-contiguous weights, constants and
+example inputs), and reading it evaluates the text of symbolic expressions; both would execute code
+from the file. See `docs/decisions/0012-proof.md`.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _MATH = {
 
 
 def graph_bytes(program: ExportedProgram) -> bytes:
-    """The file that `runtime/eager.py` runs; two exports of one network give the same bytes.
+    """Return the file that `runtime/eager.py` runs; two exports of a network have equal bytes.
 
     Args:
-        program: of an `Entry`; sizes may be symbolic.
+        program: Program of an `Entry`; sizes may be symbolic.
 
     Raises:
-        CompileError: a call cannot be written; the layer is named.
+        CompileError: A call cannot be stored; the layer is named.
     """
     constants = constants_of(program)
     signature = program.graph_signature
@@ -58,7 +58,7 @@ def graph_bytes(program: ExportedProgram) -> bytes:
         elif node.op == "output":
             outputs = [_output(value) for value in node.args[0]]
         elif node.op not in ("placeholder", "call_function"):
-            raise CompileError(f"{layer_of(node)}: a {node.op} node cannot be kept in an artifact")
+            raise CompileError(f"{layer_of(node)}: a {node.op} node cannot be stored")
     weights = {name: _array(name, value) for name, value in constants.items()}
     graph = Graph(
         inputs=tuple(inputs), weights=tuple(weights), calls=tuple(calls), outputs=tuple(outputs)
@@ -67,7 +67,7 @@ def graph_bytes(program: ExportedProgram) -> bytes:
 
 
 def _unused_guards(graph: fx.Graph) -> set[fx.Node]:
-    """The checks of sizes, which the manifest rules out, and the arithmetic only they look at."""
+    """Return the checks of sizes, which the manifest makes unnecessary, and nodes only they use."""
     found: set[fx.Node] = set()
     for node in reversed(graph.nodes):
         if node.op != "call_function":
@@ -95,13 +95,13 @@ def _target(node: fx.Node) -> str:
     if target in _MATH:
         return f"math.{_MATH[target]}"
     raise CompileError(
-        f"{layer_of(node)}: {target} is no ATen operator, so the network cannot be kept in the "
-        "artifact; write the layer with torch's own operators"
+        f"{layer_of(node)}: {target} is not an ATen operator, so the network cannot be stored in "
+        "the artifact; write the layer with torch's own operators"
     )
 
 
 def _argument(value: Any, node: fx.Node) -> Any:
-    """An argument as JSON; see `artifact.graph.Call`."""
+    """Return an argument as JSON; see `artifact.graph.Call`."""
     if isinstance(value, fx.Node):
         return {"node": value.name}
     if isinstance(value, list | tuple):
@@ -119,17 +119,19 @@ def _argument(value: Any, node: fx.Node) -> Any:
     ):
         if isinstance(value, kind):
             return {name: str(value).removeprefix("torch.")}
-    raise CompileError(f"{layer_of(node)}: an argument of {node.target} is {value!r:.60}")
+    raise CompileError(
+        f"{layer_of(node)}: the argument {value!r:.60} of {node.target} cannot be stored"
+    )
 
 
 def _output(value: Any) -> str:
     if not isinstance(value, fx.Node):
-        raise CompileError(f"an output of the network is {value!r:.60}, and a tensor is wanted")
+        raise CompileError(f"an output of the network is {value!r:.60}; expected a tensor")
     return value.name
 
 
 def _array(name: str, value: torch.Tensor) -> Any:
     try:
         return value.detach().cpu().contiguous().numpy()
-    except TypeError as error:  # bfloat16 and the like, which NumPy lacks
-        raise CompileError(f"the weight {name} is {value.dtype}, which is not kept") from error
+    except TypeError as error:  # bfloat16 and other types that NumPy does not have
+        raise CompileError(f"the weight {name} is {value.dtype}, which cannot be stored") from error

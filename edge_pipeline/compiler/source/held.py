@@ -1,4 +1,4 @@
-"""A network that runs on inputs of any size, with the weights that it computed for its example."""
+"""A network that runs at any size with the weights that it computed for its example."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Held", "Part", "Size", "ratio_to"]
 
 Size = tuple[int, int]
 Part = tuple[tuple[int, int], tuple[int, int]]
-"""From and to a row, and from and to a column, of the first input."""
+"""The first and the end row, and the first and the end column, of a part of the first input."""
 
 
 class Held:
-    """A network whose computed weights are held, as they are for all tiles of a capture.
+    """A network whose computed weights are kept constant, as for all tiles of a capture.
 
-    A map is an input [N, C, h, w] whose sides have the same ratio to those of the first input.
+    A map is an input [N, C, h, w] whose two sides have the same ratio to those of the first input.
 
     Args:
-        network: the first input of its example is a map.
+        network: Network whose first example input is a map.
 
     Attributes:
-        size: height and width of the example's first input.
+        size: Height and width of the example's first input.
     """
 
     def __init__(self, network: SourceNetwork) -> None:
@@ -44,7 +44,7 @@ class Held:
         self._weights = run_program(cut_at(whole, nodes), network.example) if nodes else []
 
     def inputs(self, size: Size) -> tuple[Tensor, ...]:
-        """The example, its maps repeated and cut to another size."""
+        """Return the example with its maps tiled and cropped to another size."""
         result = list(self._network.example)
         for i, ratio in self._maps.items():
             rows, columns = (int(side * ratio) for side in size)
@@ -53,21 +53,21 @@ class Held:
         return tuple(result)
 
     def cut(self, inputs: tuple[Tensor, ...], part: Part) -> tuple[Tensor, ...]:
-        """The inputs with nothing but a part of each map."""
+        """Return the inputs with each map cropped to a part."""
         result = list(inputs)
         for i, ratio in self._maps.items():
             result[i] = result[i][_place(part, ratio)].contiguous()
         return tuple(result)
 
     def spoilt(self, inputs: tuple[Tensor, ...], part: Part) -> tuple[Tensor, ...]:
-        """The inputs with NaN in a part of each map."""
+        """Return the inputs with NaN in a part of each map."""
         result = [value.clone() for value in inputs]
         for i, ratio in self._maps.items():
             result[i][_place(part, ratio)] = float("nan")
         return tuple(result)
 
     def takes(self, size: Size) -> bool:
-        """Whether the network runs at a size."""
+        """Return whether the network runs at a size."""
         try:
             self._network.run(self.inputs(size))
         except Exception:  # noqa: BLE001 - a user's network may fail in any way
@@ -75,7 +75,7 @@ class Held:
         return True
 
     def run(self, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        """The network's outputs.
+        """Return the network's outputs.
 
         Raises:
             CompileError: torch cannot trace the network at this size.
@@ -86,12 +86,12 @@ class Held:
         return run_program(path, [*(inputs[i] for i in used), *self._weights])
 
     def _path(self, inputs: tuple[Tensor, ...]) -> tuple[ExportedProgram, list[int]]:
-        """The program that takes the weights, and which of the inputs it takes too."""
+        """Return the program that takes the weights, and the indices of its other inputs."""
         size = (inputs[0].shape[2], inputs[0].shape[3])
         if size not in self._paths:
             free = self._network.free_sizes
             whole = self._network.traced() if free else self._network.traced(inputs)
-            # The same operators at every size, in the order of their values.
+            # The operators have the same names at every size; keep the order of the weights.
             nodes = {node.name: node for node in whole.graph.nodes}
             given = {nodes[name]: f"held_{i}" for i, name in enumerate(self._cut)}
             path = cut_at(whole, given=given)
@@ -100,7 +100,7 @@ class Held:
 
 
 def ratio_to(value: Tensor, size: Size) -> Fraction | None:
-    """Rows of a map per row of the first input; None if the tensor does not follow its size."""
+    """Return the rows of a map per row of the first input; None if the sizes are independent."""
     if value.dim() != 4 or not value.is_floating_point() or min(value.shape[2:]) < 2:
         return None
     same = value.shape[2] * size[1] == value.shape[3] * size[0]
@@ -108,6 +108,6 @@ def ratio_to(value: Tensor, size: Size) -> Fraction | None:
 
 
 def _place(part: Part, ratio: Fraction) -> tuple[slice, ...]:
-    """A part of the first input, as an index into a map."""
+    """Return a part of the first input as an index into a map."""
     spans = (slice(int(span[0] * ratio), int(span[1] * ratio)) for span in part)
     return (slice(None), slice(None), *spans)

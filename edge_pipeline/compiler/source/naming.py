@@ -1,4 +1,4 @@
-"""How a network's source and its inputs are written; without torch, for the command line."""
+"""Notation of network sources and inputs on the command line; does not import torch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["InputShape", "is_factory"]
 
 
 class InputShape(NamedTuple):
-    """An input to be drawn: its sizes and its type."""
+    """The shape and type of an example input to draw."""
 
     sizes: tuple[int, ...]
     dtype: Dtype = "float32"
 
 
 def is_factory(source: str) -> bool:
-    """Whether a source is written as `package.module:factory`."""
+    """Return whether a source has the form `package.module:factory`."""
     module, colon, name = source.partition(":")
     parts = [*module.split("."), name]
     return bool(colon) and all(part.isidentifier() for part in parts)

@@ -1,4 +1,4 @@
-"""A network to compile: its module, an example of its inputs, and its description."""
+"""A network to compile: its module, its example inputs, and its description."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _Shapes = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class SourceNetwork:
-    """A network with weights, and all that is known of it.
+    """A network with weights, example inputs and description.
 
     Attributes:
-        module: in eval mode.
-        geometry: its tensors and sizes.
-        source: its origin, for the manifest.
-        card: its purpose, for the manifest.
-        example: an input for each of its ports.
-        free_sizes: whether programs leave height and width open.
-        names: parameters of the module's `forward` that the inputs belong to; by place if empty.
-        fixed: values for other parameters of `forward`, which reads them as Python values.
-        steps: passes that every traced program goes through first.
+        module: Module in eval mode.
+        geometry: Tensors and sizes.
+        source: Origin, for the manifest.
+        card: Purpose, for the manifest.
+        example: Example inputs, one for each input port.
+        free_sizes: Whether height and width stay free in programs.
+        names: Names of the parameters of `forward` for the inputs; if empty, they are positional.
+        fixed: Values for other parameters of `forward`, which reads them as Python values.
+        steps: Passes to run first on every traced program.
     """
 
     module: nn.Module
@@ -53,20 +53,20 @@ class SourceNetwork:
     _programs: dict[_Shapes, ExportedProgram] = field(default_factory=dict, repr=False)
 
     def sized(self, example: tuple[Tensor, ...], *, free_sizes: bool) -> SourceNetwork:
-        """The same network for inputs like `example`."""
+        """Return the network with another example."""
         return replace(self, example=example, free_sizes=free_sizes, _programs={})
 
     def after(self, *steps: Pass) -> SourceNetwork:
-        """The same network, whose traced programs go through passes first."""
+        """Return the network with additional passes that run first on its traced programs."""
         return replace(self, steps=(*self.steps, *steps), _programs={})
 
     def traced(self, example: tuple[Tensor, ...] | None = None) -> ExportedProgram:
         """Trace the network, once for each set of input shapes.
 
-        What the fixed values determine is computed, and is constant in the program.
+        Values that depend only on the fixed values become constants of the program.
 
         Args:
-            example: inputs of other sizes than the network's example.
+            example: Inputs of other sizes than the network's example.
 
         Raises:
             CompileError: torch cannot trace the network.
@@ -80,7 +80,7 @@ class SourceNetwork:
         return self._programs[shapes]
 
     def with_fixed(self, fixed: Mapping[str, object]) -> SourceNetwork:
-        """The same network with other fixed values."""
+        """Return the network with other fixed values."""
         return replace(self, fixed=fixed, _programs={})
 
     def run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -93,10 +93,10 @@ class SourceNetwork:
         """Export the network as a functional program of ATen operators.
 
         Args:
-            example: inputs for it.
+            example: Inputs to trace with.
 
         Raises:
-            InputError: the network does not take its fixed values.
+            InputError: The network does not support its fixed values.
             CompileError: torch cannot trace the network.
         """
         module = _Forward(self).eval()
@@ -113,7 +113,7 @@ class SourceNetwork:
         return functional
 
     def _free_shapes(self) -> tuple[tuple[Any, ...]] | None:
-        """The sizes that stay free: those of the network's own maps."""
+        """Return the free sizes, those of the network's own maps, for `torch.export`."""
         if not self.free_sizes:
             return None
         geometry, stride = self.geometry, self.geometry.stride
@@ -126,7 +126,7 @@ class SourceNetwork:
 
 
 class _Forward(nn.Module):
-    """The whole network as its submodule `network`; takes tensors in order, returns a tuple."""
+    """A wrapper that takes the network's inputs in order and returns a tuple of outputs."""
 
     def __init__(self, network: SourceNetwork) -> None:
         super().__init__()

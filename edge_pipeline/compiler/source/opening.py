@@ -1,4 +1,4 @@
-"""The network to compile: a checkpoint's, a registered one, or one of a user's own code."""
+"""Open the network to compile: a checkpoint, a registered network, or a user's own code."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def open_source(
     fixed: Mapping[str, object] | None = None,
     description: Description | None = None,
 ) -> SourceNetwork:
-    """Open the source that `compile` or `bisect` is given.
+    """Open the source that is given to `compile` or `bisect`.
 
     Args:
-        source: a checkpoint's path, a registered network's name for fresh weights, or
+        source: Path of a checkpoint, name of a registered network for fresh weights, or
             `package.module:factory`.
-        options: of a registered network; a checkpoint has its own.
-        seed: of fresh weights; 0 if left out.
-        inputs: of a factory's network: shapes by name.
-        weights: of a factory's network: a file.
-        fixed: values by name, for parameters of the network's `forward` that are no inputs.
-        description: of a factory's network: by its author.
+        options: Options of a registered network; a checkpoint contains its own.
+        seed: Seed of fresh weights; 0 if None.
+        inputs: For a factory's network, input shapes by name.
+        weights: For a factory's network, file of its weights.
+        fixed: Values by name, for parameters of the network's `forward` that become constants.
+        description: For a factory's network, description by its author.
 
     Raises:
-        InputError: there is no such source, or it does not take what is given with it.
-        CheckpointError: weights are damaged or of another network, or a card is wrong.
+        InputError: The source does not exist, or does not support the other arguments.
+        CheckpointError: Weights are damaged or belong to another network, or a card is not valid.
     """
     name, options = str(source), options or {}
     if is_factory(name):
@@ -59,7 +59,7 @@ def open_source(
         )
     if inputs or weights is not None or description is not None:
         raise InputError(
-            "named inputs, weights and a description belong to "
+            "named inputs, weights and a description can only be given with "
             f"package.module:factory, which {name} is not; leave them out"
         )
     network = _described(source, options, seed)
@@ -70,7 +70,7 @@ def open_source(
 def _described(
     source: str | Path, options: Mapping[str, str | int | float | bool], seed: int | None
 ) -> SourceNetwork:
-    """A registered network, fresh or a checkpoint's."""
+    """Open a registered network with fresh weights, or a checkpoint."""
     name = str(source)
     if name in MODELS:
         return _fresh(name, options, seed or 0)
@@ -83,7 +83,7 @@ def _described(
     if options or seed is not None:
         load_checkpoint(path)
         what = "a seed" if seed is not None else f"the option {next(iter(options))}"
-        raise InputError(f"{path} has its weights and options with it; leave out {what}")
+        raise InputError(f"{path} contains its weights and options; leave out {what}")
     return _trained(path)
 
 
@@ -92,11 +92,11 @@ def _fresh(name: str, options: Mapping[str, str | int | float | bool], seed: int
     network: Any = fresh_model(name, complete, seed=seed)
     card = ModelCard(
         name=name,
-        description=f"Untrained: fresh weights from seed {seed}. What it gives means nothing.",
+        description=f"Untrained: fresh weights from seed {seed}. Its outputs are meaningless.",
         input_space=network.inputs[0].space,
         output_space=network.outputs[0].space,
         training_data=(),
-        licence="none: nothing was learnt",
+        licence="none: not trained",
     )
     source = Source(model=name, options=complete, seed=seed)
     return SourceNetwork(network, Geometry.of(network), source, card)

@@ -1,4 +1,4 @@
-"""Find out how a network treats sizes, by running it: scale, stride, and how far it sees."""
+"""Measure how a network depends on sizes, by running it: scale, stride, halo and minimum."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from edge_pipeline.compiler.source.network import SourceNetwork
 
 __all__ = ["Probe"]
 
-# The least side to probe at, in pixels, and the widest stride that is looked for.
+# The smallest side to probe at and the largest stride to search for, in pixels.
 _LEAST_SIDE, _WIDEST_STRIDE = 64, 64
-# The difference between a tile and the whole picture, as a share of the output's span, that
-# rounding explains: convolutions of other sizes sum in another order.
+# The largest difference between a tile and the whole picture, as a share of the output's span, that
+# is due to rounding: convolutions of other sizes sum in another order.
 _ROUNDING = 1e-4
 
 
 class Probe:
-    """Runs a network at several sizes, on inputs that are made of its example.
+    """Runs a network at several sizes, on inputs that are made from its example.
 
     Args:
-        network: its first input is a map of one picture, [1, C, H, W].
+        network: Network whose first input is a map of one picture, [1, C, H, W].
 
     Attributes:
-        scale: output pixels per pixel of the first input; None if an output is no map, or has
-            fewer pixels than the input.
+        scale: Output pixels per pixel of the first input along an axis; None if an output is not a
+            map, or has fewer pixels than the input.
     """
 
     def __init__(self, network: SourceNetwork) -> None:
@@ -36,22 +36,21 @@ class Probe:
 
     @staticmethod
     def fits(network: SourceNetwork) -> bool:
-        """Whether the network's first input is a map of one picture."""
+        """Return whether the network's first input is a map of one picture."""
         first = network.example[0]
         return first.dim() == 4 and first.shape[0] == 1 and first.is_floating_point()
 
     def reach(self, least: int = 0, stride: int = 1) -> int | None:
-        """How far an output pixel sees, in pixels of the first input.
+        """Return how far an output pixel sees, in pixels of the first input.
 
-        In one half of the input, every value is NaN. Outputs in the other half that are NaN too
-        depend on it.
+        One half of the input is set to NaN. Outputs in the other half that are NaN depend on it.
 
         Args:
-            least: the least height and width to probe at.
-            stride: the halves meet at a multiple of it.
+            least: Smallest height and width to probe at.
+            stride: The two halves meet at a multiple of this.
 
         Returns:
-            The number of pixels; None if it is more than half of the largest size probed, which is
+            The number of pixels; None if it is more than half of the largest probed size, which is
             the example's, or if an output depends on the whole input.
         """
         if self.scale is None:
@@ -61,15 +60,15 @@ class Probe:
         return next((reach for reach in found if reach is not None), None)
 
     def difference(self, stride: int, halo: int) -> float:
-        """How much a tile differs from the same part of the whole picture.
+        """Return how much a tile differs from the same part of the whole picture.
 
         Args:
-            stride: how many pixels inside the picture the tile begins and ends.
-            halo: how many pixels along the tile's borders are not compared.
+            stride: Number of pixels between each border of the tile and that of the picture.
+            halo: Number of pixels along the tile's borders that are not compared.
 
         Returns:
             The largest difference, as a share of the output's span; infinity if the network does
-            not take the tile's size.
+            not run at the tile's size.
         """
         if self.scale is None:
             return float("inf")
@@ -89,17 +88,17 @@ class Probe:
         return worst
 
     def is_exact(self, stride: int, halo: int) -> bool:
-        """Whether a tile cut at `stride` equals the whole picture inside its halo."""
+        """Return whether a tile cut at `stride` equals the whole picture, except for its halo."""
         return self.difference(stride, halo) <= _ROUNDING
 
     def stride(self, halo: int | None) -> int | None:
-        """The least stride at which tiles with a halo are exact.
+        """Return the smallest stride at which tiles with a halo are exact.
 
         Args:
-            halo: as `reach` found it; with None, sizes alone count.
+            halo: Result of `reach`; if None, the network must only run at multiples of the stride.
 
         Returns:
-            At most 64; None if there is none.
+            The stride, at most 64; None if there is none.
         """
         height, width = self._held.size
         for stride in range(1, _WIDEST_STRIDE + 1):
@@ -114,13 +113,13 @@ class Probe:
         return None
 
     def minimum(self, stride: int) -> int:
-        """The least multiple of `stride` that the network takes as height and width."""
+        """Return the smallest multiple of `stride` that the network takes as height and width."""
         most = min(self._held.size)
         sides = (side for side in range(stride, most, stride) if self._held.takes((side, side)))
         return next(sides, most)
 
     def _sizes(self, least: int) -> Iterator[Size]:
-        """The example's size halved as often as the network allows, then its doubles up to it."""
+        """Yield the smallest size to probe at, found by halving the example's, then its doubles."""
         height, width = self._held.size
         while not (height % 2 or width % 2) and min(height, width) // 2 >= max(least, _LEAST_SIDE):
             if not self._held.takes((height // 2, width // 2)):
@@ -134,7 +133,7 @@ class Probe:
             yield height, width
 
     def _reach_at(self, size: Size, scale: int, stride: int) -> int | None:
-        """The farthest reach to the four sides at one size; None if it is beyond the size."""
+        """Return the largest reach to the four sides at one size; None if it exceeds the size."""
         inputs, farthest = self._held.inputs(size), 0
         for axis in (0, 1):
             half = size[axis] // 2 // stride * stride
@@ -150,7 +149,7 @@ class Probe:
 
 
 def _scale(outputs: Sequence[Tensor], size: Size) -> int | None:
-    """The whole number of pixels that all outputs have per pixel of the first input."""
+    """Return the integer ratio of output sizes to the first input's size; None if there is none."""
     found = set()
     for value in outputs:
         if value.dim() != 4 or value.shape[2] % size[0] or value.shape[3] % size[1]:
@@ -160,7 +159,7 @@ def _scale(outputs: Sequence[Tensor], size: Size) -> int | None:
 
 
 def _spread(output: Tensor, axis: int, span: tuple[int, int]) -> int:
-    """How far NaN reaches along an axis, beyond a span of it."""
+    """Return how far NaN values reach along an axis beyond a span."""
     others = tuple(i for i in range(output.dim()) if i != axis)
     lost = torch.isnan(output).sum(others).nonzero().flatten()
     if not len(lost):

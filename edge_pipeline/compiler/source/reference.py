@@ -1,4 +1,4 @@
-"""The small input that an artifact carries, and what the network makes of it, eagerly."""
+"""The reference of a program, a small input and eager's outputs for it, and its cost."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ __all__ = [
 
 
 def synthetic_capture(channels: int, height: int, width: int) -> NDArray[np.float32]:
-    """A packed capture with what captures have: gradients, edges, fine texture, noise, clipping.
+    """Return a packed capture with gradients, edges, fine texture, noise and clipped values.
 
     Args:
-        channels: 4 for Bayer.
-        height: packed pixels.
-        width: packed pixels.
+        channels: Number of channels, 4 for Bayer.
+        height: Height in packed pixels.
+        width: Width in packed pixels.
 
     Returns:
-        float32 [1, channels, height, width], at most 1, some values a little below 0; the same
-        at every call.
+        float32 [1, channels, height, width], at most 1, with some values slightly below 0; the same
+        for every call.
     """
     rng = np.random.default_rng(20240301)
     y, x = np.mgrid[0:height, 0:width] / 64.0
     exposure = np.ones_like(x)
-    exposure[: height // 8] = 0.01  # shadows, where noise goes below black
-    exposure[-(height // 8) :] = 2.0  # lights, where values clip
+    exposure[: height // 8] = 0.01  # shadows, where noise falls below black
+    exposure[-(height // 8) :] = 2.0  # highlights, where values clip
     planes = []
     for channel in range(channels):
         shading = 0.35 + 0.25 * np.sin(1.3 * x + 0.7 * channel) * np.cos(0.9 * y)
@@ -50,14 +50,14 @@ def synthetic_capture(channels: int, height: int, width: int) -> NDArray[np.floa
         signal = exposure * (shading + edges + texture)
         noise = np.sqrt(4e-4 * np.maximum(signal, 0) + 0.002**2) * rng.standard_normal(x.shape)
         planes.append(signal + noise)
-    # The batch is stacked, not indexed in: that would have stride 0, which ExecuTorch refuses.
+    # The batch axis is stacked: indexing with None gives it stride 0, which ExecuTorch rejects.
     packed = np.stack([np.stack(planes)])
     clipped: NDArray[np.float32] = np.minimum(packed, 1.0).astype(np.float32)
     return clipped
 
 
 def synthetic_picture(channels: int, height: int, width: int) -> NDArray[np.float32]:
-    """A picture of overlapping blobs and stripes, float32 [1, channels, H, W] in [0, 1]."""
+    """Return a picture of overlapping blobs and stripes, float32 [1, channels, H, W] in [0, 1]."""
     rng = np.random.default_rng(20240302)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     picture = np.stack([0.3 + 0.2 * np.sin(40 * x + c) * np.cos(9 * y) for c in range(channels)])
@@ -70,12 +70,15 @@ def synthetic_picture(channels: int, height: int, width: int) -> NDArray[np.floa
 
 
 def synthetic_inputs(geometry: Geometry, height: int, width: int) -> tuple[Tensor, ...]:
-    """An input of every port of a network, by what its values are; the same at every call.
+    """Return an input for every port of a network, by the kind of its values.
 
     Args:
-        geometry: the network's.
-        height: of its first input.
-        width: of its first input.
+        geometry: Geometry of the network.
+        height: Height of its first input.
+        width: Width of its first input.
+
+    Returns:
+        One tensor for each port; the same for every call.
     """
     inputs = []
     for number, port in enumerate(geometry.inputs):
@@ -92,7 +95,7 @@ def synthetic_inputs(geometry: Geometry, height: int, width: int) -> tuple[Tenso
 
 
 def reference_of(entry: Entry) -> bytes:
-    """The reference file of a program: its example and the unlowered network's output."""
+    """Return the reference file of a program: its example and eager's outputs for it."""
     return reference_bytes(
         {role.name: value.numpy() for role, value in zip(entry.inputs, entry.example, strict=True)},
         {role.name: value.numpy() for role, value in zip(entry.outputs, entry.run(), strict=True)},
@@ -100,11 +103,11 @@ def reference_of(entry: Entry) -> bytes:
 
 
 def macs_of(program: ExportedProgram, inputs: Sequence[Tensor]) -> int:
-    """Multiply-accumulates of convolutions and matrix products, as the network is written.
+    """Return the number of multiply-accumulates of convolutions and matrix products.
 
     Args:
-        program: as exported, without what its outputs do not need.
-        inputs: as for `run_program`.
+        program: Exported program, before any pass and without unused operators.
+        inputs: Inputs as for `run_program`.
     """
     with FlopCounterMode(display=False) as counter:
         run_program(program, inputs)

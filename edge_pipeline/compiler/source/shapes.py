@@ -1,4 +1,4 @@
-"""Symbolic sizes as the manifest writes them: `h` and `w`, and multiples such as `16*h`."""
+"""Symbolic sizes in the manifest's notation: `h` and `w`, and multiples such as `16*h`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DTYPES: dict[torch.dtype, Dtype] = {
     torch.int32: "int32",
     torch.bool: "bool",
 }
-"""The manifest's names of the types that inputs and outputs may have."""
+"""The types that inputs and outputs may have, and their names in the manifest."""
 
 _LETTERS = {2: "h", 3: "w"}
 
 
 def tensors_of(program: ExportedProgram) -> tuple[list[Tensor], list[Tensor]]:
-    """Shape-only tensors of a program's inputs and outputs, in order."""
+    """Return the shape-only (fake) tensors of a program's inputs and outputs, in order."""
     signature = program.graph_signature
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     inputs = [values[name] for name in user_inputs(signature)]
@@ -35,10 +35,10 @@ def tensors_of(program: ExportedProgram) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def dtype_of(value: Tensor) -> Dtype:
-    """The manifest's name of a tensor's type.
+    """Return the manifest's name of a tensor's type.
 
     Raises:
-        CompileError: inputs and outputs cannot have it.
+        CompileError: Inputs and outputs cannot have this type.
     """
     if value.dtype not in DTYPES:
         raise CompileError(
@@ -49,17 +49,18 @@ def dtype_of(value: Tensor) -> Dtype:
 
 @dataclass(frozen=True)
 class Letters:
-    """Which letter stands for which of torch's symbols.
+    """The manifest's letters for torch's symbolic sizes.
 
     Attributes:
-        by_symbol: the height's symbol to `h`, the width's to `w`; empty where sizes are fixed.
+        by_symbol: The letter by symbol, `h` for the height and `w` for the width; empty if sizes
+            are fixed.
     """
 
     by_symbol: dict[str, str]
 
     @classmethod
     def of(cls, program: ExportedProgram) -> Letters:
-        """The letters of the first input [N, C, H, W] of a program; none if it has no maps."""
+        """Return the letters for the first input [N, C, H, W] of a program; none without maps."""
         inputs, _ = tensors_of(program)
         maps = [value for value in inputs if value.dim() == 4]
         found: dict[str, str] = {}
@@ -70,13 +71,13 @@ class Letters:
         return cls(found)
 
     def shape(self, value: Tensor) -> tuple[int | str, ...]:
-        """A shape with letters, each free size as a multiple of one letter."""
+        """Return the shape of a tensor, with each free size as a multiple of one letter."""
         return tuple(self._dimension(size) for size in value.shape)
 
     def _dimension(self, size: int | torch.SymInt) -> int | str:
         if isinstance(size, int):
             return size
-        # A sympy expression; where sizes scale by whole numbers it is a multiple of one symbol.
+        # A sympy expression; if sizes scale by integers, it is a multiple of one symbol.
         expression = size.node.expr.expand()
         text = str(expression)
         for symbol in expression.free_symbols:

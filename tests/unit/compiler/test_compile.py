@@ -77,7 +77,7 @@ def test_fresh_weights_make_an_artifact_that_says_so(tmp_path):
     assert program.outputs[0].shape == (1, 3, 64, 96)
     assert program.flops == 2 * program.macs > 0
     assert steps[0] == "building the network"
-    assert steps[-1] == "checking what was written"
+    assert steps[-1] == "checking the programs"
     assert (manifest.checked, manifest.notes) == ("not_run", ("written by a fake",))
 
 
@@ -173,7 +173,11 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"source": "gone.safetensors"}, CheckpointError, r"gone\.safetensors"),
         ({"options": {"n_fed": 4}}, InputError, "no option 'n_fed'"),
         ({"options": {"n_fwd": "three"}}, InputError, "n_fwd=three"),
-        ({"size": (100, 96)}, InputError, "side of 100; packed is taken in multiples of 16"),
+        (
+            {"size": (100, 96)},
+            InputError,
+            "side of 100; the sides of packed must be multiples of 16",
+        ),
         ({"size": (16, 96)}, InputError, "side of 16"),
         ({"calibration": (Path("x.dng"),)}, InputError, r"x\.dng does not exist"),
         ({"calibration": (CHART,)}, InputError, "needs no calibration"),

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
 from edge_pipeline.compiler.lowering.choice import plans_of
 from edge_pipeline.compiler.lowering.convolution import ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import (
@@ -13,7 +14,6 @@ from edge_pipeline.compiler.lowering.cost_model import (
     load_costs,
     predict,
 )
-from edge_pipeline.compiler.lowering.forms import FORMS
 from tools import fit_cost_model
 from tools.fit_cost_model import call_of, fit, main, measure, quality_of
 
@@ -25,7 +25,7 @@ GRID = (
     (16, 8, 3, 48),
     (4, 24, 3, 32),
 )
-# Cheaper than any form of the made-up device, so that it binds nothing.
+# Cheaper than any algorithm of the made-up device, so that it binds nothing.
 PEAK = 1e3
 QUALITY = {
     "median_error": 0.0,
@@ -37,15 +37,15 @@ QUALITY = {
 
 
 def truth():
-    """A device on which each form has costs of its own."""
+    """A device on which each algorithm has costs of its own."""
     keys = ("per_gflop", "per_near_gb", "per_far_gb", "per_operator")
     rng = np.random.default_rng(7)
-    names = [CONSTANT.form, NATIVE.form, *FORMS]
-    forms = {
+    names = [CONSTANT.algorithm, NATIVE.algorithm, *ALGORITHMS]
+    algorithms = {
         n: dict(zip(keys, rng.uniform((5, 20, 40, 0.001), (20, 40, 80, 0.01)), strict=True))
         for n in names
     }
-    fields = {"cache_bytes": 1 << 20, "lanes": 16, "forms": forms, "tools": {}}
+    fields = {"cache_bytes": 1 << 20, "lanes": 16, "forms": algorithms, "tools": {}}
     return BackendCosts.model_validate(fields | {"quality": QUALITY})
 
 
@@ -56,7 +56,7 @@ def measured(noise=0.0):
         call = call_of(layer)
         for plan in [CONSTANT, *plans_of(call, constant=False)]:
             times = predict(truth(), call, plan) * (1 + noise * rng.standard_normal(5))
-            fields = {"backend": "onnx", "form": plan.form, "strip_bytes": plan.strip_bytes}
+            fields = {"backend": "onnx", "form": plan.algorithm, "strip_bytes": plan.strip_bytes}
             sizes = {"size": call.size, "weight": call.weight}
             samples.append(CostSample.model_validate(fields | sizes | {"ms": tuple(times)}))
     return samples
@@ -93,16 +93,18 @@ def test_times_that_follow_no_work_are_not_ranked(narrow):
     assert quality_of(turned, fit(turned, PEAK), PEAK).median_error > 0.1
 
 
-def test_the_forms_of_a_layer_are_measured_in_their_runtime():
+def test_the_algorithms_of_a_layer_are_measured_in_their_runtime():
     samples = measure("onnx", [(2, 3, 3, 12)], rounds=2)
-    assert {s.form for s in samples} == {CONSTANT.form, NATIVE.form, *FORMS}
+    assert {s.form for s in samples} == {CONSTANT.algorithm, NATIVE.algorithm, *ALGORITHMS}
     assert all(len(s.ms) == 2 and np.isfinite(s.ms).all() for s in samples)
 
 
-def test_a_form_that_computes_something_else_is_not_measured(monkeypatch, capsys):
-    wrong = FORMS["im2col"]
+def test_an_algorithm_that_computes_something_else_is_not_measured(monkeypatch, capsys):
+    wrong = ALGORITHMS["im2col"]
     monkeypatch.setitem(
-        FORMS, "im2col", type(wrong)(lambda *a: wrong.compute(*a).flip(2), wrong.channels, True)
+        ALGORITHMS,
+        "im2col",
+        type(wrong)(lambda *a: wrong.compute(*a).flip(2), wrong.channels, True),
     )
     samples = measure("onnx", [(2, 3, 3, 12)], rounds=1)
     assert "im2col" not in {s.form for s in samples}

@@ -19,9 +19,9 @@ def call(n_out=16, n_in=16, size=(64, 64), *, kernel=3, **geometry):
     return Call(size, (n_out, n_in, kernel, kernel), ConvGeometry(AROUND, **geometry), bias=False)
 
 
-def costs(cache_bytes=1 << 20, p90_error=0.0, **forms):
+def costs(cache_bytes=1 << 20, p90_error=0.0, **algorithms):
     keys = ("per_gflop", "per_near_gb", "per_far_gb", "per_operator")
-    each = {name: dict(zip(keys, values, strict=True)) for name, values in forms.items()}
+    each = {name: dict(zip(keys, values, strict=True)) for name, values in algorithms.items()}
     quality = {"median_error": 0.0, "p90_error": p90_error, "held_out_layers": 1}
     quality |= {"best_found": 0, "within_10_percent": 0}
     fields = {"cache_bytes": cache_bytes, "lanes": 1, "forms": each, "tools": {}}
@@ -31,8 +31,8 @@ def costs(cache_bytes=1 << 20, p90_error=0.0, **forms):
 def test_the_fastest_that_the_model_knows_is_chosen():
     slow, fast = (100.0,) * 4, (0.1,) * 4
     assert choose(costs(im2col=slow, native=fast), call(), constant=False) == NATIVE
-    assert choose(costs(im2col=fast, native=slow), call(), constant=False).form == "im2col"
-    assert choose(costs(im2col=slow, native=fast), call(), constant=True).form == "im2col"
+    assert choose(costs(im2col=fast, native=slow), call(), constant=False).algorithm == "im2col"
+    assert choose(costs(im2col=slow, native=fast), call(), constant=True).algorithm == "im2col"
     assert choose(costs(im2col=slow, constant=fast), call(), constant=True) == CONSTANT
     assert choose(costs(constant=fast), call(), constant=False) is None
 
@@ -55,11 +55,11 @@ def test_strips_are_chosen_by_what_is_near():
     ],
 )
 def test_constant_weights_are_lowered_by_a_clear_margin_alone(share, p90_error, lowered):
-    # The same arithmetic in both forms, at prices in the proportion `share`.
-    forms = {"im2col": (share, 0.0, 0.0, 0.0), "constant": (1.0, 0.0, 0.0, 0.0)}
-    model = costs(p90_error=p90_error, **forms)
+    # The same arithmetic in both algorithms, at prices in the proportion `share`.
+    algorithms = {"im2col": (share, 0.0, 0.0, 0.0), "constant": (1.0, 0.0, 0.0, 0.0)}
+    model = costs(p90_error=p90_error, **algorithms)
     expected = "im2col" if lowered else "constant"
-    assert choose(model, call(), constant=True).form == expected
+    assert choose(model, call(), constant=True).algorithm == expected
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_kinds_that_were_not_measured_stay_the_runtimes_own(layer):
     fast, slow = (1e-6, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)
     model = costs(im2col=fast, constant=slow, native=slow)
     assert choose(model, layer, constant=True) == CONSTANT
-    assert choose(model, layer, constant=False).form == "im2col"
+    assert choose(model, layer, constant=False).algorithm == "im2col"
 
 
 @pytest.mark.parametrize("backend", ["executorch", "litert"])
 def test_the_narrow_last_layer_of_the_shipped_network_is_lowered(backend):
     model = load_costs(DEFAULT_DEVICE).backends[backend]
-    assert choose(model, call(3, 16, (512, 512)), constant=True).form == "matmul_first"
+    assert choose(model, call(3, 16, (512, 512)), constant=True).algorithm == "matmul_first"

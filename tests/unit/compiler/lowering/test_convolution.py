@@ -5,6 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.lowering import convolution
+from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
 from edge_pipeline.compiler.lowering.convolution import (
     PLANS,
     ConvGeometry,
@@ -15,7 +16,6 @@ from edge_pipeline.compiler.lowering.convolution import (
     shape_of,
     strip_rows,
 )
-from edge_pipeline.compiler.lowering.forms import FORMS
 from edge_pipeline.compiler.lowering.padding import Padding
 
 TOLERANCE = 3e-6
@@ -62,26 +62,26 @@ def layers(draw, *, plain_only=False):
 
 
 def computed(x, weight, geometry, bias, plan, *, inside):
-    """With the bias added with the product, if `inside`, where the form does that."""
+    """With the bias added with the product, if `inside`, where the algorithm does that."""
     shape = shape_of(tuple(x.shape[2:]), tuple(weight.shape), geometry)
     ones = torch.ones(1, 1, shape.height + shape.row_span, shape.width + shape.column_span)
     return convolve(x, weight, geometry, plan, bias, ones if inside else None)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @given(layers(), st.booleans())
-def test_every_form_is_the_convolution(form, layer, inside):
-    found = computed(*layer, ConvPlan(form, 0), inside=inside)
+def test_every_algorithm_is_the_convolution(algorithm, layer, inside):
+    found = computed(*layer, ConvPlan(algorithm, 0), inside=inside)
     assert error(found, plain(*layer)) < TOLERANCE
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @settings(max_examples=30)
 @given(layers(), st.booleans())
-def test_strips_meet_without_a_seam(form, layer, inside):
+def test_strips_meet_without_a_seam(algorithm, layer, inside):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convolution, "_FEWEST_ROWS", 2)
-        found = computed(*layer, ConvPlan(form, 1), inside=inside)
+        found = computed(*layer, ConvPlan(algorithm, 1), inside=inside)
     assert error(found, plain(*layer)) < TOLERANCE
 
 
@@ -92,12 +92,12 @@ def test_the_output_size_is_torchs(layer):
     assert size == plain(*layer).shape[2:]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_planted_faults_are_far_outside_the_tolerance(form):
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_planted_faults_are_far_outside_the_tolerance(algorithm):
     rng = torch.Generator().manual_seed(0)
     x, weight = torch.randn(1, 4, 16, 16, generator=rng), torch.randn(6, 4, 3, 3, generator=rng)
     reflected = ConvGeometry(Padding(1, 1, "reflect"))
-    whole, bias = ConvPlan(form, 0), torch.randn(6, generator=rng)
+    whole, bias = ConvPlan(algorithm, 0), torch.randn(6, generator=rng)
     expected = plain(x, weight, reflected, bias)
 
     def found(weight=weight, bias=bias, **changes):
@@ -118,13 +118,13 @@ def test_planted_faults_are_far_outside_the_tolerance(form):
         assert error(wrong, expected) > 1000 * TOLERANCE, name
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_strips_keep_the_widest_intermediate_within_the_limit(form):
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_strips_keep_the_widest_intermediate_within_the_limit(algorithm):
     geometry = ConvGeometry(Padding(1, 1, "zeros"))
     shape = shape_of((256, 256), (16, 16, 3, 3), geometry)
-    rows = strip_rows(shape, ConvPlan(form, 2 << 20))
+    rows = strip_rows(shape, ConvPlan(algorithm, 2 << 20))
     assert rows < 256
-    widest = FORMS[form].channels(shape)
+    widest = ALGORITHMS[algorithm].channels(shape)
     assert 4 * widest * (rows + shape.row_span) * shape.width <= 2 << 20
 
 

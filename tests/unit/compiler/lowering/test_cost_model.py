@@ -34,9 +34,9 @@ def call(n_out=16, n_in=16, size=(64, 64), *, bias=False):
     return Call(size, (n_out, n_in, 3, 3), SAME, bias)
 
 
-def costs(lanes=1, cache_bytes=1 << 20, **forms):
+def costs(lanes=1, cache_bytes=1 << 20, **algorithms):
     keys = ("per_gflop", "per_near_gb", "per_far_gb", "per_operator")
-    each = {name: dict(zip(keys, values, strict=True)) for name, values in forms.items()}
+    each = {name: dict(zip(keys, values, strict=True)) for name, values in algorithms.items()}
     fields = {"cache_bytes": cache_bytes, "lanes": lanes, "forms": each, "tools": {}}
     return BackendCosts.model_validate(fields | {"quality": QUALITY})
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
 from edge_pipeline.compiler.lowering.choice import choose
 from edge_pipeline.compiler.lowering.convolution import ConvGeometry, ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import (
@@ -13,7 +14,6 @@ from edge_pipeline.compiler.lowering.cost_model import (
     Call,
     load_costs,
 )
-from edge_pipeline.compiler.lowering.forms import FORMS
 from edge_pipeline.compiler.lowering.padding import Padding
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.errors import CompileError
@@ -72,17 +72,17 @@ def test_a_computed_weight_leaves_no_convolution(
     assert "bmm" in found
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_plan_that_is_given_is_followed_and_noted(form, bias):
+def test_a_plan_that_is_given_is_followed_and_noted(algorithm, bias):
     inputs = [torch.rand(1, 3, 9, 8), torch.randn(4, 3, 3, 3)] + [torch.randn(4)] * bias
     program = exported(lambda x, w, *b: torch.conv2d(x, w, *b), *inputs)
-    step = LowerConvolution("executorch", plan=ConvPlan(form, 0))
+    step = LowerConvolution("executorch", plan=ConvPlan(algorithm, 0))
     result = run_checked(step, program, *inputs, tolerance=3e-6)
-    assert form in result.notes[0]
+    assert algorithm in result.notes[0]
     # With the product or after it; never both.
     outside = sum(name == "add" for name in targets(result.program))
-    expected = {"im2col": 0, "stacked_columns": 2, "stacked_rows": 2}.get(form)
+    expected = {"im2col": 0, "stacked_columns": 2, "stacked_rows": 2}.get(algorithm)
     if expected is not None:
         assert outside == expected
 
@@ -170,17 +170,17 @@ def test_a_backend_without_measured_costs_is_refused():
 
 
 def test_the_costs_of_the_device_decide(monkeypatch):
-    def only(form):
+    def only(algorithm):
         each = {"per_gflop": 1, "per_near_gb": 1, "per_far_gb": 1, "per_operator": 1}
-        fields = {"cache_bytes": 1, "lanes": 1, "forms": {form: each}, "tools": {}}
+        fields = {"cache_bytes": 1, "lanes": 1, "forms": {algorithm: each}, "tools": {}}
         quality = {"median_error": 0, "p90_error": 0, "held_out_layers": 1, "best_found": 1}
         quality["within_10_percent"] = 1
         return BackendCosts.model_validate(fields | {"quality": quality})
 
     inputs = (torch.rand(1, 4, 9, 9), torch.randn(4, 4, 3, 3))
     program = exported(Predicted(), *inputs)
-    for form in FORMS:
-        costs = type("Costs", (), {"backends": {"executorch": only(form)}})
+    for algorithm in ALGORITHMS:
+        costs = type("Costs", (), {"backends": {"executorch": only(algorithm)}})
         module = "edge_pipeline.compiler.passes.lower_convolution"
         monkeypatch.setattr(f"{module}.load_costs", lambda device, costs=costs: costs)
-        assert form in LOWER.on("a_phone", constants=True).run(program).notes[0]
+        assert algorithm in LOWER.on("a_phone", constants=True).run(program).notes[0]

@@ -16,7 +16,7 @@ from edge_pipeline.models.layers.patchwise import PatchwiseConv2d, merge, split
 from tests.programs import exported, run_checked, targets
 
 SMALL = {"in_channels": 3, "signal_channels": 4, "patch": 4, "groups": 2}
-FORMS = ["taps", "convolution"]
+ALGORITHMS = ["taps", "convolution"]
 ROUNDING = 3e-6
 
 
@@ -38,7 +38,7 @@ def prepared(grid=(2, 3), **options):
 
 @settings(max_examples=10)
 @given(
-    form=st.sampled_from(FORMS),
+    algorithm=st.sampled_from(ALGORITHMS),
     grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     patch=st.integers(2, 6),
     out=st.integers(1, 5),
@@ -46,23 +46,23 @@ def prepared(grid=(2, 3), **options):
     halo=st.sampled_from(["block", "layer"]),
     strip=st.sampled_from([1, 2000, 2 << 20]),
 )
-def test_a_block_becomes_batched_products(form, grid, patch, out, kernel, halo, strip):
+def test_a_block_becomes_batched_products(algorithm, grid, patch, out, kernel, halo, strip):
     program, inputs = prepared(grid, patch=patch, out_channels=out, kernel=kernel, halo=halo)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(patchwise, "_STRIP_BYTES", strip)
-        result = run_checked(LowerPatchwise(form), program, *inputs, tolerance=ROUNDING)
+        result = run_checked(LowerPatchwise(algorithm), program, *inputs, tolerance=ROUNDING)
     found = targets(result.program)
     assert "bmm" in found
     assert "unfold" not in found
     # One is the weight mapper's.
-    assert form == "convolution" or found.count("conv2d") == 1
+    assert algorithm == "convolution" or found.count("conv2d") == 1
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("halo", ["block", "layer"])
-def test_no_tensor_has_more_than_five_dimensions(form, halo):
+def test_no_tensor_has_more_than_five_dimensions(algorithm, halo):
     program, inputs = prepared((4, 3), halo=halo)
-    lowered = run_checked(LowerPatchwise(form), program, *inputs, tolerance=ROUNDING).program
+    lowered = run_checked(LowerPatchwise(algorithm), program, *inputs, tolerance=ROUNDING).program
     ranks = [node.meta["val"].dim() for node in lowered.graph.nodes if "val" in node.meta]
     assert max(ranks) <= 5
 

@@ -112,9 +112,9 @@ class Scaled(nn.Module):
 @pytest.mark.parametrize(
     ("module", "fixed", "words"),
     [
-        (Scaled, {"gain": 0.4}, "with another gain, more of Scaled changes than its weights"),
-        (Bent, {"gain": 0.4, "other": 1}, "requires one fixed number.* and there is gain, other"),
-        (nn.Identity, {}, "requires one fixed number.* and there is none"),
+        (Scaled, {"gain": 0.4}, "another gain changes more of Scaled than its weights"),
+        (Bent, {"gain": 0.4, "other": 1}, "requires one fixed number.* numbers are: gain, other"),
+        (nn.Identity, {}, "requires one fixed number.* numbers are: none"),
     ],
 )
 def test_which_values_may_change(module, fixed, words):

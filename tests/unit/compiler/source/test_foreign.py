@@ -166,7 +166,10 @@ def test_a_factory_is_no_path(tmp_path, monkeypatch):
     [
         ({"options": {"width": 3}}, "takes no option width"),
         ({"source": "hyperconv_isp", "inputs": {}, "fixed": {"phi": 0.5}}, "no parameter 'phi'"),
-        ({"source": "hyperconv_isp", "weights": Path("w.pt")}, "belong to package.module:factory"),
+        (
+            {"source": "hyperconv_isp", "weights": Path("w.pt")},
+            "only be given with package.module:factory",
+        ),
     ],
 )
 def test_what_a_source_does_not_take_is_refused(tmp_path, changes, message):
@@ -220,7 +223,7 @@ def test_code_in_weights_is_not_run(tmp_path, capsys):
         (f"{HERE}:Nothing", {}, "has no 'Nothing'"),
         (f"{HERE}:broken", {}, "ValueError: no such file: backbone.yaml"),
         (f"{HERE}:number", {}, "returned int; return a torch.nn.Module"),
-        (f"{HERE}:Film", {"image": InputShape(PICTURE)}, "Film.forward needs style"),
+        (f"{HERE}:Film", {"image": InputShape(PICTURE)}, "Film.forward requires style"),
         (
             f"{HERE}:Film",
             {"img": InputShape(PICTURE)},

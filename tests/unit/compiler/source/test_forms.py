@@ -90,7 +90,10 @@ def test_a_program_that_is_the_network_takes_its_inputs():
 
 @pytest.mark.parametrize(
     ("filters", "words"),
-    [("split", "does not go with --filters split"), ("dynamic", "requires one fixed number")],
+    [
+        ("split", "cannot be combined with --filters split"),
+        ("dynamic", "requires one fixed number"),
+    ],
 )
 def test_only_fixed_numbers_can_get_other_values_later(filters, words):
     with pytest.raises(InputError, match=words):

@@ -1,8 +1,8 @@
-"""Ways to compute a convolution out of operators that any delegate runs with any operands.
+"""Algorithms for a convolution, built from operators that any delegate runs with any operands.
 
-A runtime that packs a convolution's weights ahead of time takes no computed ones; a batched matrix
-product takes any. Each function here is one such way, for a strip of rows. Which is fastest depends
-on channels, size and device, see `docs/decisions/0011-cost-model.md`.
+A runtime that packs the weights of convolutions ahead of time rejects computed weights, but its
+batched matrix product accepts any operands. Each function here is one algorithm, for a strip of
+rows. The fastest depends on channels, size and device; see `docs/decisions/0011-cost-model.md`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edge_pipeline.compiler.lowering.movement import part
 from edge_pipeline.compiler.lowering.padding import Padding, window
 
 __all__ = [
-    "FORMS",
+    "ALGORITHMS",
     "ConvAlgorithm",
     "Layer",
     "Shape",
@@ -32,7 +32,7 @@ __all__ = [
 
 
 class Shape(NamedTuple):
-    """A convolution's sizes: channels a group, kernel, dilation, and the map that it gives."""
+    """The sizes of a convolution: channels per group, kernel, dilation and output map."""
 
     n_out: int
     n_in: int
@@ -45,27 +45,28 @@ class Shape(NamedTuple):
 
     @property
     def row_span(self) -> int:
-        """Rows that a kernel reaches beyond its first."""
+        """Number of rows from the first to the last tap of the kernel."""
         return (self.rows - 1) * self.row_step
 
     @property
     def column_span(self) -> int:
-        """Columns that a kernel reaches beyond its first."""
+        """Number of columns from the first to the last tap of the kernel."""
         return (self.columns - 1) * self.column_step
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution of stride 1 with its operands.
+    """A convolution of stride 1 and its operands.
 
     Attributes:
-        x: [g, n_in, H, W], a group a row, the map without its padding.
-        weight: [g, n_out, n_in, rows, columns].
-        padding: what lies around the map.
-        shape: its sizes.
-        bias: [n_out], for one group and where the form takes it; None if it is added later.
-        ones: [1, 1, h, shape.width + column_span], h at least a strip's rows and row_span; with
-            a bias only.
+        x: Map without its padding, [g, n_in, H, W], one row per group.
+        weight: Weight [g, n_out, n_in, rows, columns].
+        padding: Padding of the map.
+        shape: Sizes of the convolution.
+        bias: Bias [n_out] that the product adds; None if it is added later. Requires one group
+            and an algorithm with `takes_bias`.
+        ones: Constant of ones [1, 1, h, shape.width + column_span] if there is a bias; h is at
+            least the rows of a strip plus `row_span`.
     """
 
     x: Tensor
@@ -83,7 +84,7 @@ class Strip(NamedTuple):
     height: int
 
 
-# The rows of a strip, [g, n_out, strip.height, shape.width].
+# Computes the output rows of a strip, [g, n_out, strip.height, shape.width].
 Compute = Callable[[Layer, Strip], Tensor]
 
 
@@ -92,9 +93,10 @@ class ConvAlgorithm:
     """One way to compute a convolution.
 
     Attributes:
-        compute: the function.
-        channels: of its widest intermediate, by which the strips are cut.
-        takes_bias: whether a bias can go with the product, as one more row of ones.
+        compute: Function that computes one strip.
+        channels: Function that returns the number of channels of the widest intermediate tensor,
+            which determines the height of strips.
+        takes_bias: Whether the matrix product can add a bias, by one more row of ones.
     """
 
     compute: Compute
@@ -103,18 +105,18 @@ class ConvAlgorithm:
 
 
 def _rows(layer: Layer, strip: Strip) -> Tensor:
-    """The rows of the padded map that a strip takes: [g, n_in, strip.height + row_span, W]."""
+    """Return the padded rows that a strip reads: [g, n_in, strip.height + row_span, W]."""
     return window(layer.x, 2, strip.top, strip.height + layer.shape.row_span, layer.padding)
 
 
 def _wide(layer: Layer, strip: Strip) -> Tensor:
-    """The same with padded columns: [g, n_in, strip.height + row_span, width + column_span]."""
+    """Return these rows with padded columns: [g, n_in, strip.height + row_span, wide]."""
     wide = layer.shape.width + layer.shape.column_span
     return window(_rows(layer, strip), 3, 0, wide, layer.padding)
 
 
 def _with_ones(parts: list[Tensor], layer: Layer, height: int, width: int) -> Tensor:
-    """The parts one below the other along channels, and ones below them if there is a bias."""
+    """Concatenate the parts along channels, followed by a channel of ones if there is a bias."""
     if layer.ones is not None:
         ones = part(part(layer.ones, 2, 0, height), 3, 0, width)
         parts = [*parts, ones.reshape(1, 1, *parts[0].shape[2:])]
@@ -122,7 +124,7 @@ def _with_ones(parts: list[Tensor], layer: Layer, height: int, width: int) -> Te
 
 
 def _with_bias(taps: Tensor, layer: Layer) -> Tensor:
-    """Taps [g, m, k] with the bias beside the first n_out of their rows, if there is one."""
+    """Return taps [g, m, k] with a column for the bias in the first n_out rows, if there is one."""
     if layer.bias is None:
         return taps
     column = layer.bias.reshape(1, layer.shape.n_out, 1)
@@ -133,14 +135,14 @@ def _with_bias(taps: Tensor, layer: Layer) -> Tensor:
 
 
 def _added_rows(product: Tensor, shape: Shape, height: int, pitch: int, n: int) -> Tensor:
-    """Add blocks of n channels, each taken a kernel row further down: [g, n, height * pitch].
+    """Add the blocks of n channels, block i shifted by i kernel rows: [g, n, height * pitch].
 
     Args:
-        product: [g, rows * n, (height + row_span) * pitch].
-        shape: the convolution's sizes.
-        height: of the strip.
-        pitch: values a row.
-        n: channels a block.
+        product: Tensor [g, rows * n, (height + row_span) * pitch].
+        shape: Sizes of the convolution.
+        height: Rows of the strip.
+        pitch: Number of values in a row.
+        n: Number of channels in a block.
     """
     y = part(part(product, 1, 0, n), 2, 0, height * pitch)
     for i in range(1, shape.rows):
@@ -150,11 +152,11 @@ def _added_rows(product: Tensor, shape: Shape, height: int, pitch: int, n: int) 
 
 
 def _added_columns(product: Tensor, shape: Shape) -> Tensor:
-    """Add blocks of n_out channels, each taken a kernel column further: [g, n_out, h, width].
+    """Add the blocks of n_out channels, block j shifted by j kernel columns: [g, n_out, h, width].
 
     Args:
-        product: [g, columns * n_out, h, width + column_span].
-        shape: the convolution's sizes.
+        product: Tensor [g, columns * n_out, h, width + column_span].
+        shape: Sizes of the convolution.
     """
     o = shape.n_out
     y = part(part(product, 1, 0, o), 3, 0, shape.width)
@@ -165,12 +167,12 @@ def _added_columns(product: Tensor, shape: Shape) -> Tensor:
 
 
 def stacked_columns(layer: Layer, strip: Strip) -> Tensor:
-    """Lay the columns that a kernel row takes beside each other; multiply; shift rows and add.
+    """Stack the map shifted by each kernel column, multiply by the taps, then shift rows and add.
 
-        [in, h + span, W] -> a shift a kernel column, stacked: [columns * in, (h + span) * W]
-        times [rows * out, columns * in] -> [rows * out, ...]; block i is taken i rows further down
+        [in, h + span, W] -> one shift per kernel column, stacked: [columns * in, (h + span) * W]
+        multiplied by [rows * out, columns * in] -> [rows * out, ...]; block i is shifted by i rows
 
-    Rows lie one after the other, so shifting by a row is a plain stretch of memory.
+    The rows are contiguous in memory, so a shift by rows is a slice of contiguous memory.
     """
     shape = layer.shape
     g, height = layer.x.shape[0], strip.height
@@ -188,10 +190,11 @@ def stacked_columns(layer: Layer, strip: Strip) -> Tensor:
 
 
 def stacked_rows(layer: Layer, strip: Strip) -> Tensor:
-    """Lay the rows that a kernel column takes below each other; multiply; shift columns and add.
+    """Stack the map shifted by each kernel row, multiply by the taps, then shift columns and add.
 
-    [in, (h + span) * wide] -> a stretch a kernel row, stacked: [rows * in, h * wide]
-    times [columns * out, rows * in] -> [columns * out, h, wide]; block j is taken j columns further
+    [in, (h + span) * wide] -> one slice per kernel row, stacked: [rows * in, h * wide]
+    multiplied by [columns * out, rows * in] -> [columns * out, h, wide]; block j is shifted by j
+    columns
     """
     shape = layer.shape
     g, height, wide = layer.x.shape[0], strip.height, layer.shape.width + layer.shape.column_span
@@ -207,10 +210,10 @@ def stacked_rows(layer: Layer, strip: Strip) -> Tensor:
 
 
 def matmul_first(layer: Layer, strip: Strip) -> Tensor:
-    """Multiply each pixel once for every tap; then shift the few output channels and add.
+    """Multiply each pixel by every tap in one product, then shift the output channels and add.
 
-    [in, (h + span) * wide] times [rows * columns * out, in], kernel rows outermost; rows are
-    shifted and added first, all kernel columns at once, then columns.
+    [in, (h + span) * wide] is multiplied by [rows * columns * out, in], kernel rows outermost. Then
+    rows are shifted and added, for all kernel columns at once, and after that columns.
     """
     shape = layer.shape
     g, height, wide = layer.x.shape[0], strip.height, layer.shape.width + layer.shape.column_span
@@ -225,10 +228,10 @@ def matmul_first(layer: Layer, strip: Strip) -> Tensor:
 
 
 def shifted_products(layer: Layer, strip: Strip) -> Tensor:
-    """A product a tap, each of the flattened padded map shifted by it, added up.
+    """Multiply the flattened padded map, shifted by each tap, by that tap, and add the products.
 
-    Between the rows lie the padded columns, so a shift in either direction is one stretch; what
-    is computed there is cut off.
+    The rows include their padded columns, so a shift in either direction is one contiguous slice.
+    The values that are computed for these columns are cut off.
     """
     shape = layer.shape
     g, height, wide = layer.x.shape[0], strip.height, layer.shape.width + layer.shape.column_span
@@ -250,7 +253,7 @@ def shifted_products(layer: Layer, strip: Strip) -> Tensor:
 
 
 def im2col(layer: Layer, strip: Strip) -> Tensor:
-    """Lay the pixels that all taps take below each other; multiply once; nothing is added."""
+    """Stack the map shifted by every tap and multiply once, so that no products must be added."""
     shape = layer.shape
     g, height = layer.x.shape[0], strip.height
     taken = _rows(layer, strip)
@@ -267,7 +270,7 @@ def im2col(layer: Layer, strip: Strip) -> Tensor:
     return product.reshape(g, shape.n_out, height, shape.width)
 
 
-FORMS: Mapping[str, ConvAlgorithm] = {
+ALGORITHMS: Mapping[str, ConvAlgorithm] = {
     "stacked_columns": ConvAlgorithm(
         stacked_columns, lambda s: max(s.columns * s.n_in, s.rows * s.n_out), takes_bias=True
     ),
