@@ -1,15 +1,15 @@
-# Run `make` to see what there is. The first `make demo` or `make test` sets up .venv; later ones
-# reuse it, and install again when pyproject.toml or constraints.txt changed.
+# Run `make` to list the targets. The first `make demo` or `make test` creates .venv; later ones
+# reuse it, and install again if pyproject.toml or constraints.txt changed.
 
 VENV := .venv
 BIN := $(VENV)/bin
 IS_3_11 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null
-# The first of these that is Python 3.11; another can be named: make PYTHON=/opt/bin/python3.11 test
+# The first of these commands that is Python 3.11. To use another: make PYTHON=/opt/python3.11 test
 PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	"$$name" $(IS_3_11) && command -v "$$name" && break; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 PYTEST := $(BIN)/python -m pytest -q
-# Two at a time, a file on one worker, since fixtures of a file are costly; torch alone on its core.
+# Two workers; a file's tests run on one of them, since its fixtures are slow; one torch thread each.
 PAIR := OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile
 FREE := not slow and not docs and not gpu and not device
 BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py %/interleaved.py %/plain.py,$(wildcard benchmarks/*.py)))
@@ -18,16 +18,16 @@ BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py
 .PHONY: help demo test lint unit parity bare docs slow bench clean
 
 help:
-	@echo 'make demo    develop a capture, compile, check and measure the model; writes a page'
-	@echo 'make test    everything that CI runs, in its order: lint unit parity bare docs'
-	@echo 'make lint    ruff, mypy, import-linter'
-	@echo 'make unit    the tests that need no hardware'
-	@echo 'make parity  compiled and independent restatements against the networks'
-	@echo 'make bare    the base install alone: imports, --help, develop'
-	@echo "make docs    the documentation's commands, run as they stand"
-	@echo 'make slow    the tests that take more than half a minute each'
-	@echo 'make bench   the scripts in benchmarks/, each printing a table of docs/'
-	@echo 'make clean   remove .venv and what the tools left'
+	@echo 'make demo    develop a capture; compile, verify and measure the model; write a report page'
+	@echo 'make test    run all checks that CI runs, in this order: lint unit parity bare docs'
+	@echo 'make lint    run ruff, mypy and import-linter'
+	@echo 'make unit    run the tests that require no GPU and no phone'
+	@echo 'make parity  compare the networks with compiled programs and independent restatements'
+	@echo 'make bare    test the base install without extras: imports, --help, develop'
+	@echo 'make docs    run the commands of the documentation unchanged'
+	@echo 'make slow    run the tests that take more than half a minute each'
+	@echo 'make bench   run the scripts in benchmarks/; each prints a table of docs/'
+	@echo "make clean   remove .venv, and the tools' caches and output"
 
 demo: $(VENV)/demo
 	$(BIN)/python tools/demo.py
@@ -62,18 +62,18 @@ clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache demo_output
 
 $(BIN)/python:
-	@'$(PYTHON)' $(IS_3_11) || { echo 'error: no Python 3.11 here$(if $(PYTHON),: $(PYTHON) is another,' \
-	'under the names python3.11 python3 python); install it, or name it: make PYTHON=...' >&2; exit 1; }
-	@'$(PYTHON)' -m venv --clear $(VENV) || { rm -rf $(VENV); echo 'error: $(PYTHON) cannot make a' \
+	@'$(PYTHON)' $(IS_3_11) || { echo 'error: Python 3.11 not found: $(if $(PYTHON),$(PYTHON) is another version,none' \
+	'of the commands python3.11 python3 python is this version); install it, or give its path: make PYTHON=...' >&2; exit 1; }
+	@'$(PYTHON)' -m venv --clear $(VENV) || { rm -rf $(VENV); echo 'error: $(PYTHON) cannot create a' \
 	'virtual environment; on Debian and Ubuntu: apt-get install python3.11-venv' >&2; exit 1; }
 
-# Enough to develop, compile and measure.
+# The packages that developing, compiling and measuring require.
 $(VENV)/demo: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing into $(VENV) (torch and its libraries: about 5 GB, a few minutes)'
 	$(INSTALL) '.[onnx,executorch]'
 	@touch $@
 
-# All of it, with the tools that the tests use.
+# All packages, and the tools that the tests use.
 $(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing into $(VENV) (everything: about 7 GB, a few minutes)'
 	$(INSTALL) '.[dev]'

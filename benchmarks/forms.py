@@ -85,7 +85,7 @@ def main() -> int:
         gflop = 2 * row.macs / 1e9
         counted = f"{gflop:.2f} | {1e3 * gflop / peak:.1f}" if row.macs else " | "
         print(f"| {name} | {row.cells()} | {counted} |")
-    print("\n| ratio of medians | measured | wanted, at most | |\n|---|---|---|---|")
+    print("\n| ratio of medians | measured | goal, at most | |\n|---|---|---|---|")
     wanted = ratios(figures)
     for name, ratio, most in wanted:
         print(f"| {name} | {ratio:.2f} | {most:.2f} | {'' if ratio <= most else 'missed'} |")

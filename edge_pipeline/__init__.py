@@ -1,7 +1,7 @@
-"""Train, compile, prove, measure and use vision networks whose weights are computed.
+"""Train, compile, verify, measure and run vision networks whose weights are computed.
 
-The public names are imported when first used, so that `import edge_pipeline` is quick and needs
-neither torch nor any runtime.
+Public names are imported on first use, so that `import edge_pipeline` is fast and requires neither
+torch nor a runtime.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _MODULES = {
     "verify_artifact": "edge_pipeline.proof.verify",
 }
 
-# Public names that hide a built-in function are others in their modules.
+# Public names that shadow a built-in function are called differently in their modules.
 _NAMES = {"compile": "compile_module"}
 
 

@@ -1,4 +1,4 @@
-"""`python -m edge_pipeline` is `edge-pipeline`."""
+"""Run the command line `edge-pipeline` as `python -m edge_pipeline`."""
 
 from __future__ import annotations
 

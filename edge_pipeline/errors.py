@@ -1,6 +1,6 @@
-"""One tree of errors.
+"""The exceptions that this package raises.
 
-Every message is one sentence that says what was wrong, the value, and what would be right. The
+Every message is one sentence that names the fault, the value that caused it, and a remedy. The
 command line prints the message and exits with `exit_code`: 2 for bad input, 1 for a failed job.
 """
 
@@ -25,27 +25,27 @@ __all__ = [
 
 
 class EdgePipelineError(Exception):
-    """Any failure that this package foresees."""
+    """Base class of all errors that this package raises on purpose."""
 
     exit_code = 1
 
 
 class InputError(EdgePipelineError):
-    """What the user gave cannot be used."""
+    """The user's input is invalid or cannot be used."""
 
     exit_code = 2
 
 
 class UnknownNameError(InputError):
-    """A name that no registry has."""
+    """A name is not registered."""
 
 
 class MissingExtraError(InputError):
-    """A package is absent; the message names the extra that installs it."""
+    """A required package is not installed; the message names the extra that installs it."""
 
 
 class CaptureError(InputError):
-    """A RAW capture cannot be read, or is of a kind that is not supported."""
+    """A RAW capture cannot be read, or its kind is not supported."""
 
 
 class CheckpointError(InputError):
@@ -61,7 +61,7 @@ class OutputError(InputError):
 
 
 class JobError(EdgePipelineError):
-    """The input was fine; the work failed."""
+    """The input is valid, but processing it failed."""
 
 
 class CompileError(JobError):
@@ -69,7 +69,7 @@ class CompileError(JobError):
 
 
 class DelegationError(CompileError):
-    """An operator stayed outside the delegate that should have taken it."""
+    """An operator was left outside the delegate that was expected to run it."""
 
 
 class RuntimeFailure(JobError):
@@ -77,10 +77,10 @@ class RuntimeFailure(JobError):
 
 
 class VerificationError(JobError):
-    """A compiled model's output left the tolerance."""
+    """A compiled model's output is outside the tolerance."""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of another library's message; the error's class if it has none."""
+    """Return the first line of an error's message, or the error's class if it has no message."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0]

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic writes, hashes, packaged folders."""
+"""Atomic writes of files and folders, hashes of files, and paths of packaged data."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = [
     "sha256_of",
 ]
 
-# What an artifact's folder holds, whatever else it does; see `artifact.store`.
+# Files that every artifact's folder contains; see `artifact.store`.
 MANIFEST_FILE = "manifest.json"
 SEAL_FILE = "manifest.sha256"
 
-# How the names of folders end that are being written. They begin with a dot; see `_beside`.
+# Suffix of the names of folders that are being written. The names begin with a dot; see `_beside`.
 _UNFINISHED = ".unfinished"
 _UNFINISHED_NAME = re.compile(rf"\..*-[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
 
@@ -44,13 +44,16 @@ def _sync(path: Path) -> None:
 
 
 def _sync_parent(path: Path) -> None:
-    """Make a rename last. It is done by now, so a file system that cannot do this is no failure."""
+    """Call fsync on the folder of `path`, so that a rename is durable; ignore errors.
+
+    The rename itself has succeeded, so a file system without fsync on folders is not a failure.
+    """
     with suppress(OSError):
         _sync(path.parent)
 
 
 def _failure(path: Path, temporary: Path, error: OSError) -> OutputError:
-    """Says what could not be written, and which other file was in the way if one was."""
+    """Return an error that names `path`, and also the file that caused it if that is another."""
     reason = error.strerror or str(error)
     other = None if error.filename is None else Path(os.fsdecode(error.filename))
     if other is not None and other != path and not other.is_relative_to(temporary):
@@ -66,20 +69,20 @@ def _absolute(path: Path) -> Path:
 
 
 def check_outside_artifacts(path: Path) -> None:
-    """Refuse a place inside an artifact, which a file that it does not list would damage.
+    """Raise an error if `path` lies inside an artifact, which an unlisted file would damage.
 
     Args:
-        path: a file or folder to write; links on the way to it are followed.
+        path: file or folder to write; symbolic links in the path are followed.
 
     Raises:
-        OutputError: a folder above it is an artifact.
+        OutputError: if a parent folder of `path` is an artifact.
     """
     for folder in Path(os.path.realpath(path)).parents:
-        # Path.exists() raises if a folder may not be searched.
+        # Path.exists() raises if the process may not search a folder.
         if all(os.path.exists(folder / name) for name in (MANIFEST_FILE, SEAL_FILE)):  # noqa: PTH110
             raise OutputError(
                 f"{path} lies inside the artifact {folder}, which another file would damage; give "
-                "a place outside of it"
+                "a path outside it"
             )
 
 
@@ -92,36 +95,36 @@ def _make_parent(path: Path) -> None:
 
 
 def _beside(path: Path, suffix: str = "") -> Path:
-    """A new hidden name in the folder of `path`, no longer than file systems allow."""
+    """Return a new hidden path in the folder of `path`, with a name that file systems allow."""
     return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{suffix}")
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it into place when the block ends well.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    The temporary name keeps the suffix of `path`, since many writers choose a format by it. When
-    the block raises, nothing is left and whatever stood at `path` is as it was.
+    The temporary name keeps the suffix of `path`, because many writers choose a format by it. If
+    the block raises, the temporary file is removed and `path` stays unchanged.
 
     Args:
-        path: the file to write; its folder is created.
+        path: file to write; its folder is created.
 
     Raises:
-        OutputError: the folder cannot be written or is part of an artifact, the disk is full, or a
-            folder or a device stands at `path`.
+        OutputError: if the folder cannot be written or is part of an artifact, the disk is full,
+            or `path` is a folder or a device.
     """
     path = _absolute(path)
     _make_parent(path)
     temporary = _beside(path, path.suffix)
     try:
         if path.exists() and not path.is_file():
-            # A rename would put a file in the place of, say, /dev/null.
+            # A rename would replace a device such as /dev/null with a file.
             raise OutputError(f"{path} is not a file; give another name")
-        # Created here, so that a folder that cannot be written is known before the work is done.
+        # Created now, so that a folder that cannot be written is detected before the work is done.
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
         yield temporary
-        temporary.chmod(mode)  # some writers (safetensors) make a new file that others cannot read
+        temporary.chmod(mode)  # some writers (safetensors) make files that only the owner can read
         _sync(temporary)
         temporary.replace(path)
     except OSError as error:
@@ -134,18 +137,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; move it into place when the block ends well.
+    """Yield a temporary folder beside `path`, and rename it to `path` if the block succeeds.
 
-    When the block raises, nothing is left and whatever stood at `path` is as it was. When the
-    process is killed, the temporary folder is left; the next call for the same parent removes it.
+    If the block raises, the temporary folder is removed and `path` stays unchanged. If the process
+    is killed, the temporary folder remains; the next call for the same parent folder removes it.
 
     Args:
-        path: the folder to create.
-        replace: whether a folder that stands there may go.
+        path: folder to create.
+        replace: whether an existing folder at `path` may be replaced.
 
     Raises:
-        OutputError: `path` exists and may not be replaced, or the place cannot be written or is
-            inside an artifact.
+        OutputError: if `path` exists and may not be replaced, cannot be written, or lies inside an
+            artifact.
     """
     path = _absolute(path)
     if os.path.lexists(path) and not replace:
@@ -169,15 +172,15 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
 
 
 def _locked_folder(path: Path) -> tuple[Path, int]:
-    """A new folder beside `path`, and a descriptor that holds it locked while the process lives."""
+    """Create a folder beside `path`; return it and a descriptor that locks it until closed."""
     try:
         while True:
             temporary = _beside(path, _UNFINISHED)
             temporary.mkdir()
             lock = os.open(temporary, os.O_RDONLY)
-            with suppress(OSError):  # a file system without locks; nothing is collected there
+            with suppress(OSError):  # a file system without locks; `_collect` removes nothing there
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            if temporary.exists():  # which `_collect` may have removed before it was locked
+            if temporary.exists():  # `_collect` may have removed it before it was locked
                 return temporary, lock
             os.close(lock)
     except OSError as error:
@@ -185,7 +188,7 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
 
 
 def _collect(parent: Path) -> None:
-    """Remove the unfinished folders of processes that were killed: those that none holds locked."""
+    """Remove the unfinished folders that killed processes left: those that no process locks."""
     with suppress(OSError):
         for folder in parent.iterdir():
             if _UNFINISHED_NAME.fullmatch(folder.name):
@@ -203,7 +206,7 @@ def _remove_unlocked(folder: Path) -> None:
 
 
 def _swap(temporary: Path, path: Path) -> None:
-    """Rename `temporary` to `path`; a folder there goes, but comes back if that fails."""
+    """Rename `temporary` to `path`; replace a folder there, but restore it if the rename fails."""
     if not os.path.lexists(path):
         temporary.replace(path)
         return
@@ -215,13 +218,13 @@ def _swap(temporary: Path, path: Path) -> None:
         old.replace(path)
         raise
     try:
-        old.replace(temporary)  # a name that is collected if the process is killed from here on
+        old.replace(temporary)  # `_collect` removes this name if the process is killed from here on
     except OSError:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as handle:
         while block := handle.read(1 << 20):
@@ -230,12 +233,12 @@ def sha256_of(path: Path) -> str:
 
 
 def packaged(folder: str) -> Path:
-    """Where a data folder of the project lies, such as `calibration`.
+    """Return the path of a data folder of the project, such as `calibration`.
 
-    A wheel carries them inside the package; a checkout has them beside it.
+    A wheel contains these folders inside the package; in a checkout they are beside the package.
 
     Args:
-        folder: the folder's name, with further parts after a slash.
+        folder: name of the folder, or a path that begins with it, such as `calibration/cameras`.
     """
     inside = _PACKAGE / "_data" / folder
     return inside if inside.exists() else _PACKAGE.parent / folder

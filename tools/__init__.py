@@ -1,1 +1,1 @@
-"""What a developer runs."""
+"""Tools for developers of this project."""

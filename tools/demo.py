@@ -1,4 +1,4 @@
-"""What `make demo` runs: develop a capture, compile, check and measure the model, write a page.
+"""The demo of `make demo`: develop a capture; compile, verify and measure the model; write a page.
 
 Every step is a command that a user can type; it is printed, run, and listed on the page.
 """
@@ -30,23 +30,23 @@ CHECKPOINT = packaged("calibration/pretrained/isp_default/checkpoint.safetensors
 BACKENDS = ("onnx", "executorch")
 FORMS = ("dynamic", "folded")
 SIZE = "256x256"
-# Left, top, right, bottom of a part of the capture that shows edges, colours and flat patches.
+# Left, top, right and bottom of a crop of the capture with edges, colours and flat patches.
 CROP = (1140, 660, 1460, 900)
 # The bundled capture was exposed for the window behind the chart.
 EXPOSURE_EV = 1.0
 
 
 class Steps:
-    """Runs commands and remembers them."""
+    """Runs commands and records them."""
 
     def __init__(self) -> None:
         self.done: list[Step] = []
 
     def run(self, *words: str | Path) -> None:
-        """Run `edge-pipeline WORDS`, showing it and what it says.
+        """Print and run the command `edge-pipeline WORDS`, whose output is shown.
 
         Raises:
-            JobError: it did not end well.
+            JobError: if the command fails.
         """
         arguments = [_short(word) for word in words]
         command = shlex.join(["edge-pipeline", *arguments])
@@ -54,19 +54,19 @@ class Steps:
         start = time.perf_counter_ns()
         code = subprocess.run([sys.executable, "-m", "edge_pipeline", *arguments]).returncode  # noqa: S603
         if code:
-            raise JobError(f"the command above ended with code {code}, so the demo stops here")
+            raise JobError(f"the command above failed with code {code}, so the demo stops here")
         self.done.append(Step(command, (time.perf_counter_ns() - start) / 1e9))
 
 
 def _short(word: str | Path) -> str:
-    """A path as seen from here, if it lies below."""
+    """Return a path relative to the current folder if it lies inside; otherwise the word itself."""
     if isinstance(word, Path) and word.is_relative_to(Path.cwd()):
         return str(word.relative_to(Path.cwd()))
     return str(word)
 
 
 def compile_all(steps: Steps) -> list[Path]:
-    """Compile the default model in every form for every backend; the artifacts' folders."""
+    """Compile the default model in every form for every backend; return the artifacts' folders."""
     folders = []
     for backend in BACKENDS:
         for form in FORMS:
@@ -81,7 +81,7 @@ def compile_all(steps: Steps) -> list[Path]:
 
 
 def render_with_libraw(path: Path) -> Image.Image:
-    """LibRaw's own rendering: AHD, as-shot white balance, sRGB, the demo's exposure."""
+    """Render a capture with LibRaw: AHD, as-shot white balance, sRGB, the demo's exposure."""
     with rawpy.imread(str(path)) as raw:
         pixels = raw.postprocess(
             demosaic_algorithm=rawpy.DemosaicAlgorithm.AHD,
@@ -96,13 +96,13 @@ def render_with_libraw(path: Path) -> Image.Image:
 
 
 def picture_of(image: Image.Image, kind: str, title: str, note: str) -> Picture:
-    """An image as a page wants it.
+    """Return an image as a picture of the report page.
 
     Args:
-        image: RGB.
-        kind: PNG or JPEG.
-        title: what it is.
-        note: how it was made.
+        image: RGB image.
+        kind: format, PNG or JPEG.
+        title: title of the picture.
+        note: text that says how the picture was made.
     """
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}))
@@ -110,7 +110,7 @@ def picture_of(image: Image.Image, kind: str, title: str, note: str) -> Picture:
 
 
 def crops_of(developed: Image.Image, libraw: Image.Image) -> list[Picture]:
-    """The same crop of both; where LibRaw kept a wider border, both are centred."""
+    """Return the same crop of both pictures; if LibRaw's has a wider border, it is centred."""
     dx, dy = (libraw.width - developed.width) // 2, (libraw.height - developed.height) // 2
     moved = (CROP[0] + dx, CROP[1] + dy, CROP[2] + dx, CROP[3] + dy)
     return [
@@ -120,10 +120,10 @@ def crops_of(developed: Image.Image, libraw: Image.Image) -> list[Picture]:
 
 
 def accuracies_of(path: Path) -> list[Accuracy]:
-    """What `edge-pipeline verify --json` found on reference inputs, the worst of each program."""
+    """Return the worst output of each program on its reference input, from `verify --json`."""
     rows = []
     for report in json.loads(path.read_bytes()):
-        # Entries of pairs have no artifact; random inputs are told by `verify` itself.
+        # Entries of pairs have no artifact; results on random inputs are not shown on the page.
         programs = report["programs"] if "artifact" in report else ()
         for program in (one for one in programs if one["input"] == "reference"):
             worst = max(program["outputs"], key=lambda output: output["difference"]["max_rel"])
@@ -150,7 +150,7 @@ def _titled(records: Sequence[Record]) -> list[Record]:
 
 
 def write_page(steps: Steps, picture: Path) -> Path:
-    """Put everything on one page; where it is."""
+    """Write the report page and return its path."""
     with Image.open(picture) as opened:
         developed = opened.convert("RGB")
     page = DemoPage(
@@ -168,7 +168,7 @@ def write_page(steps: Steps, picture: Path) -> Path:
 
 
 def main() -> int:
-    """Run the demo; the exit code."""
+    """Run the demo and return the exit code."""
     steps = Steps()
     picture = OUTPUT / f"{CAPTURE.stem}.png"
     try:

@@ -1,13 +1,13 @@
-"""Measure the algorithms of a convolution on a device, and fit the cost model that ranks them.
+"""Measure the algorithms of a convolution on a device, and fit the cost model that selects them.
 
     python -m tools.fit_cost_model --device NAME [--backend executorch ...] [--rounds 20] [--refit]
 
-Run it on the device itself: each algorithm of each layer of a grid is compiled by the project's own
-passes and backend, and timed in its runtime on one thread. All algorithms of a layer take turns, so
-that drift falls on all alike. Before the layer stands a pooling, as layers have one before or
-behind them, so that a runtime which turns its maps pays for it as in a network; a program with the
-pooling alone is timed with them, and taken off. Writes `devices/NAME.costs.json`, samples and
-models; with --refit only the models, from the samples that are there.
+Run the tool on the device itself. Each algorithm is compiled for each layer of a grid by the
+project's own passes and backend, and timed in its runtime on one thread. The algorithms of a layer
+take turns, so that drift affects all of them equally. A pooling precedes the layer, so that a
+runtime that transposes its feature maps pays for this as in a network; a program with the pooling
+alone is also timed, and its time is subtracted. The tool writes the samples and the models to
+`devices/NAME.costs.json`; with --refit it only fits the models to the samples in that file.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from edge_pipeline.registry import BACKENDS, RUNTIMES
 
 __all__ = ["LAYERS", "call_of", "fit", "main", "measure", "quality_of"]
 
-# out, in, kernel, side: the layers of the project's networks and others around them.
+# Output and input channels, kernel size, side: layers of the project's networks and similar ones.
 LAYERS: tuple[tuple[int, int, int, int], ...] = (
     (16, 4, 3, 192),
     (16, 16, 3, 192),
@@ -82,14 +82,14 @@ _WARM_UP = 2
 
 
 def call_of(layer: tuple[int, int, int, int]) -> Call:
-    """A layer of the grid: padded by reflection to keep its size, with a bias."""
+    """Return the convolution of a layer: padded by reflection to keep its size, with a bias."""
     n_out, n_in, kernel, side = layer
     geometry = ConvGeometry(Padding(kernel // 2, kernel // 2, "reflect"))
     return Call((side, side), (n_out, n_in, kernel, kernel), geometry, bias=True)
 
 
 class _Program(nn.Module):
-    """A pooling, then the layer if there is one; computed weights are inputs, times two."""
+    """A pooling, then the layer if `layer` is true; computed weights are inputs times two."""
 
     def __init__(self, call: Call, *, constant: bool, layer: bool) -> None:
         super().__init__()
@@ -113,17 +113,17 @@ class _Program(nn.Module):
 
 
 def _session(backend: str, module: _Program, plan: ConvPlan | None, folder: Path) -> Any:
-    """The program in its runtime, as a function without arguments.
+    """Compile a program and return a function without arguments that runs it in its runtime.
 
     Raises:
-        CompileError: the backend does not take it.
+        CompileError: if the backend rejects the program, or its output is wrong.
     """
     writer = cast(Backend, BACKENDS.load(backend))
     call = module.call
     n_in = call.weight[1] * call.geometry.groups
     rng = torch.Generator().manual_seed(1)
     x = torch.rand(1, n_in, *call.size, generator=rng)
-    # Copies: torch would take an input that is the buffer itself for the buffer.
+    # Copies, because torch would treat an input that is the buffer itself as the buffer.
     inputs = (x, module.get_buffer("weight").clone(), module.get_buffer("bias").clone())
     program = torch.export.export(module.eval(), inputs).run_decompositions({})
     program = run_passes(program, _passes(backend, plan), inputs)
@@ -141,17 +141,17 @@ def _session(backend: str, module: _Program, plan: ConvPlan | None, folder: Path
     found = session.run(arrays)["y"]
     off = float(np.abs(found - result.numpy()).max())
     if not off <= 1e-4 * max(1.0, float(result.abs().max())):
-        raise CompileError(f"{plan} gives another result on {backend}, by {off:.3g}")
+        raise CompileError(f"the result of {plan} on {backend} differs from eager by {off:.3g}")
     return lambda: session.run(arrays)
 
 
 def _passes(backend: str, plan: ConvPlan | None) -> list[Pass]:
-    """The backend's passes with `plan` in the place of the choice by costs; None for no layer."""
+    """Return the backend's passes with `plan` instead of the choice by costs; None for no layer."""
     lowering = [] if plan in (CONSTANT, NATIVE, None) else [LowerConvolution(backend, plan=plan)]
     steps: list[Pass] = []
     for step in passes_for(backend):
         steps += lowering if isinstance(step, LowerConvolution) else [step]
-    # A backend that never lowers is measured all the same, which tells whether it should.
+    # A backend whose pipeline has no lowering is measured too, to find out whether it should have.
     return steps if any(step in lowering for step in steps) else [*steps[:2], *lowering, *steps[2:]]
 
 
@@ -176,12 +176,12 @@ def _spec(emitted: Emitted, inputs: dict[str, Tensor], output: Tensor) -> Progra
 def measure(
     backend: str, layers: Iterable[tuple[int, int, int, int]], rounds: int
 ) -> list[CostSample]:
-    """Time every algorithm of every layer that the backend takes.
+    """Time every algorithm of every layer that the backend supports.
 
     Args:
-        backend: as in the registry.
-        layers: as in `LAYERS`.
-        rounds: how often each is run, after two that do not count.
+        backend: name of the backend in the registry.
+        layers: layers, as in `LAYERS`.
+        rounds: number of timed runs of each program, after two warm-up runs.
     """
     samples = []
     for layer in layers:
@@ -207,7 +207,7 @@ def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> l
     taken: dict[Any, list[float]] = {plan: [] for plan in sessions}
     for _ in range(rounds + _WARM_UP):
         for plan, run in sessions.items():
-            # One thread computes, this one; its own time leaves out what others here take.
+            # Only this thread computes; its own time excludes that of other processes.
             start = thread_time_ns()
             run()
             taken[plan].append((thread_time_ns() - start) / 1e6)
@@ -226,7 +226,7 @@ def _timed(backend: str, call: Call, sessions: dict[Any, Any], rounds: int) -> l
 
 
 def _time(sample: CostSample) -> float:
-    """The median; at least a microsecond, since one that costs nothing cannot be fitted."""
+    """Return the median time in ms, at least 0.001, because a time of 0 cannot be fitted."""
     return max(1e-3, float(np.median(sample.ms)))
 
 
@@ -238,10 +238,10 @@ def _call(sample: CostSample) -> Call:
 def _coefficients(
     samples: Sequence[CostSample], cache_bytes: int, lanes: int, peak_gflops: float
 ) -> Coefficients:
-    """One algorithm's model, by non-negative least squares on relative errors.
+    """Fit the model of one algorithm by non-negative least squares on relative errors.
 
-    A GFLOP costs at least what it does at the peak, and a far byte at least as much as a near one;
-    without that, few samples give models that take large maps for free.
+    A GFLOP costs at least as much as at the device's peak, and a far byte at least as much as a
+    near one. Without these bounds, a fit to few samples can predict no cost for large maps.
     """
     rows = np.array(
         [
@@ -249,9 +249,9 @@ def _coefficients(
             for s in samples
         ]
     )
-    rows[:, 1] += rows[:, 2]  # the far bytes' coefficient is what they cost above near ones
+    rows[:, 1] += rows[:, 2]  # the coefficient of far bytes is their cost above that of near ones
     times = np.array([_time(s) for s in samples])
-    floor = 1e3 / peak_gflops  # ms for a GFLOP
+    floor = 1e3 / peak_gflops  # ms per GFLOP
     left = 1 - floor * rows[:, 0] / times
     (flops, near, beyond, operators), _ = nnls(rows / times[:, None], left)
     values = (floor + flops, near, near + beyond, operators)
@@ -282,9 +282,9 @@ def _errors(model: BackendCosts, samples: Iterable[CostSample]) -> list[float]:
 
 
 def _regret(model: BackendCosts, samples: Sequence[CostSample]) -> float:
-    """How much longer than the fastest the chosen algorithms take, relative; mean over the layers.
+    """Return the mean relative excess time of the chosen algorithms over the fastest ones.
 
-    Each layer counts once with computed and once with constant weights.
+    Each layer counts once with computed weights and once with constant weights.
     """
     lost = []
     groups = itertools.groupby(samples, key=lambda s: (s.weight, s.size))
@@ -296,11 +296,11 @@ def _regret(model: BackendCosts, samples: Sequence[CostSample]) -> float:
 
 
 def fit(samples: Sequence[CostSample], peak_gflops: float) -> BackendCosts:
-    """The model of one backend, over cache sizes and lanes, that errs and misranks least.
+    """Return the backend's model with the smallest error and regret over cache sizes and lanes.
 
     Args:
-        samples: of that backend, a layer's one after the other.
-        peak_gflops: the device's.
+        samples: samples of one backend; those of a layer must be adjacent.
+        peak_gflops: peak of the device, in GFLOP/s.
     """
     models = (_model(samples, *which, peak_gflops) for which in itertools.product(_CACHES, _LANES))
     return min(
@@ -309,10 +309,10 @@ def fit(samples: Sequence[CostSample], peak_gflops: float) -> BackendCosts:
 
 
 def quality_of(samples: Sequence[CostSample], model: BackendCosts, peak_gflops: float) -> Quality:
-    """How well the model predicts, and how well one ranks layers that it has not seen.
+    """Return how well the model predicts times, and ranks the algorithms of held-out layers.
 
-    Each layer is held out in turn, the model fitted to the others with the same cache size and
-    lanes; then the algorithms with computed weights are ranked.
+    Each layer is held out in turn. A model with the same cache size and lanes is fitted to the
+    others, and ranks the held-out layer's algorithms with computed weights.
     """
     errors = _errors(model, samples)
     layers = sorted({(s.weight, s.size) for s in samples})
@@ -322,7 +322,7 @@ def quality_of(samples: Sequence[CostSample], model: BackendCosts, peak_gflops: 
         blind = _model(others, model.cache_bytes, model.lanes, peak_gflops)
         known = set(blind.forms) - {CONSTANT.algorithm}
         held = [s for s in samples if (s.weight, s.size) == layer and s.form in known]
-        if not held:  # no other layer had these algorithms
+        if not held:  # no other layer has these algorithms
             continue
         chosen = min(held, key=lambda s: predict(blind, _call(s), ConvPlan(s.form, s.strip_bytes)))
         fastest = min(held, key=_time)
@@ -349,7 +349,7 @@ def _report(backend: str, model: BackendCosts) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, fit, write; the exit code."""
+    """Measure, fit and write the costs; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default=DEFAULT_DEVICE)
     parser.add_argument("--backend", action="append", choices=BACKENDS.names())
@@ -383,7 +383,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _text(costs: Costs) -> str:
-    """As JSON, a sample a line, so that a new measurement reads well as a difference."""
+    """Return the costs as JSON with one sample per line, so that diffs of new samples are short."""
     fields = costs.model_dump(mode="json")
     lines = ",\n".join("  " + json.dumps(sample) for sample in fields.pop("samples"))
     head = json.dumps(fields, indent=1, sort_keys=True).removesuffix("\n}")

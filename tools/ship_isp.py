@@ -1,9 +1,9 @@
-"""Put a trained checkpoint in the place of the shipped model, with the artifact compiled from it.
+"""Replace the shipped model with a trained checkpoint and the artifact compiled from it.
 
     python -m tools.ship_isp CHECKPOINT [--folder calibration/pretrained/isp_default]
 
-The folder gets `checkpoint.safetensors` and `artifact/`, compiled for ONNX Runtime with refolded
-filters. It is replaced whole or not at all.
+`checkpoint.safetensors` and `artifact/`, compiled for ONNX Runtime with refolded filters, are
+written into the folder, which is replaced atomically.
 """
 
 from __future__ import annotations
@@ -22,31 +22,32 @@ from edge_pipeline.models.checkpoint import load_checkpoint
 __all__ = ["FOLDER", "LARGEST_BYTES", "main", "ship"]
 
 FOLDER = packaged("calibration") / "pretrained" / "isp_default"
-# What the wheel, the repository and a phone's application can carry.
+# Largest size of checkpoint and artifact: it limits the wheel, the repository and phone apps.
 LARGEST_BYTES = 16_000_000
 
 
 def ship(checkpoint: Path, folder: Path = FOLDER, *, largest_bytes: int = LARGEST_BYTES) -> int:
-    """Compile a checkpoint and put both into `folder`, which is replaced.
+    """Compile a checkpoint, and replace `folder` with the checkpoint and its artifact.
 
     Args:
-        checkpoint: of a network with computed filters that develops packed Bayer captures.
-        folder: where the shipped model lies.
-        largest_bytes: how much checkpoint and artifact may take together.
+        checkpoint: checkpoint of a network with computed filters that develops packed Bayer.
+        folder: folder of the shipped model.
+        largest_bytes: largest total size of checkpoint and artifact.
 
     Returns:
-        How many bytes they take.
+        The total size of checkpoint and artifact in bytes.
 
     Raises:
-        CheckpointError: the checkpoint is damaged, or its model card states no linear camera RGB.
-        InputError: checkpoint and artifact take more than `largest_bytes`, or the network cannot
-            be compiled with refolded filters.
-        OutputError: `folder` cannot be written.
+        CheckpointError: if the checkpoint is damaged, or the output space in its model card is not
+            `camera_linear`.
+        InputError: if checkpoint and artifact are larger than `largest_bytes`, or the network
+            cannot be compiled with refolded filters.
+        OutputError: if `folder` cannot be written.
     """
     space = load_checkpoint(checkpoint).card.get("output_space")
     if space != "camera_linear":
         raise CheckpointError(
-            f"{checkpoint} has the output space {space!r}; the shipped model must give "
+            f"{checkpoint} has the output space {space!r}; that of the shipped model must be "
             "camera_linear"
         )
     with atomic_folder(folder, replace=True) as new:
@@ -60,14 +61,14 @@ def ship(checkpoint: Path, folder: Path = FOLDER, *, largest_bytes: int = LARGES
         size = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
         if size > largest_bytes:
             raise InputError(
-                f"checkpoint and artifact take {size} bytes and {largest_bytes} may be shipped; "
-                "train a network with fewer channels or a smaller n_basis"
+                f"checkpoint and artifact take {size} bytes; at most {largest_bytes} can be "
+                "shipped: train a network with fewer channels or a smaller n_basis"
             )
     return size
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ship a checkpoint; the exit code."""
+    """Ship a checkpoint and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--folder", type=Path, default=FOLDER)

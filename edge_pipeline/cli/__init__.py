@@ -1,3 +1,3 @@
-"""The command line: one file a verb, no logic of its own."""
+"""The command line: one module per verb, which only parses options and prints results."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""`edge-pipeline bench`: latency and memory of artifacts."""
+"""`edge-pipeline bench`: measure the latency and memory of artifacts."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def command(
         str | None,
         typer.Option("--json", metavar="FILE|-", help="Also write records as JSON; - is stdout."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads that compute, each pinned.")] = 1,
-    runs: Annotated[int, typer.Option(help="Timed runs, at least 30.")] = 30,
-    warmup: Annotated[int, typer.Option(help="Runs before them that are not kept.")] = 10,
+    threads: Annotated[int, typer.Option(help="Number of compute threads, each pinned.")] = 1,
+    runs: Annotated[int, typer.Option(help="Number of timed runs, at least 30.")] = 30,
+    warmup: Annotated[int, typer.Option(help="Number of runs before the timed ones.")] = 10,
     input_size: Annotated[
         str | None,
-        typer.Option("--input", metavar="HxW", help="Packed size; else the reference input's."),
+        typer.Option("--input", metavar="HxW", help="Packed size; by default the reference's."),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where to measure.")] = "host",
+    device: Annotated[str, typer.Option(help="Device to measure on.")] = "host",
 ) -> None:
     """Measure the latency and memory of artifacts.
 
@@ -57,7 +57,7 @@ def command(
 
 
 def _show(records: list[Record], json_to: str | None) -> None:
-    """The table, on stderr if JSON goes to stdout; then the JSON."""
+    """Print the table, on stderr if JSON goes to stdout; then write the JSON."""
     out = console(stderr=json_to == "-")
     out.print(latency_table(records))
     for warning in warnings_of(records):

@@ -1,4 +1,4 @@
-"""`edge-pipeline bisect`: where does a compiled network begin to differ from the network?"""
+"""`edge-pipeline bisect`: find where a compiled network begins to differ from the network."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def command(
         str,
         typer.Argument(
             metavar="NAME|CHECKPOINT|MODULE:FACTORY",
-            help="A registered network's name, a checkpoint (.safetensors), or your own network as "
-            "package.module:factory.",
+            help="Name of a registered network, a checkpoint (.safetensors), or your own network "
+            "as package.module:factory.",
         ),
     ],
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Largest relative error; if left out, what `verify` allows for the precision."
+            help="Largest relative error; by default 1e-4 for passes, that of verify for programs."
         ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of a registered network."),
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="Option of a registered network."),
     ] = None,
     filters: Annotated[Filters, typer.Option(help="As for compile.")] = Filters.DYNAMIC,
     fix: Annotated[
@@ -64,29 +64,32 @@ def command(
     inputs: Annotated[
         list[str] | None,
         typer.Option(
-            "--input", metavar="HxW|NAME=SHAPE", help="As for compile; small ones are faster."
+            "--input", metavar="HxW|NAME=SHAPE", help="As for compile; a small input is faster."
         ),
     ] = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="As for compile.")] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of fresh weights; 0 if left out.")
+        int | None, typer.Option(min=0, help="Seed of random weights; 0 by default.")
     ] = None,
     allow_outside: Annotated[
         list[str] | None, typer.Option(metavar="OPERATOR", help="As for compile.")
     ] = None,
     device: Annotated[str, typer.Option(help="As for compile.")] = DEFAULT_DEVICE,
 ) -> None:
-    """Find the first pass, then the first operator, where a result leaves tolerance.
+    """Find the first pass, and the first operator, whose result is out of tolerance.
 
-    Passes are checked one by one; then the program is halved again and again, and the part is
-    compiled and run.
+    Passes are checked one by one. If all are right, the program is halved again and again, and
+    each part is compiled and run.
 
-    Exit code 0: nothing leaves tolerance. 1: found, or the work failed. 2: bad input.
+    Exit code: 0 if nothing is out of tolerance, 1 if an operator was found or processing failed,
+    2 if an input is invalid.
     """
     if tolerance is not None and not 0 < tolerance < 1:
-        raise InputError(f"--tolerance {tolerance:g} is no relative error; give one from 0 to 1")
+        raise InputError(
+            f"--tolerance {tolerance:g} is not a relative error; give a number between 0 and 1"
+        )
     if backend not in BACKENDS:
-        BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
+        BACKENDS.load(backend)  # raises and lists the backends, before torch is required
     require("torch", EXTRAS.get(backend, backend), "compiling")
     from edge_pipeline.compiler.bisect.source import bisect_source
     from edge_pipeline.compiler.request import CompileRequest
@@ -119,10 +122,10 @@ def command(
 
 def _sentence(program: str, backend: str, finding: Finding | None) -> str:
     if finding is None:
-        return f"{program}: no pass leaves tolerance, and neither does {backend}"
+        return f"{program}: every pass is within tolerance, and so is {backend}"
     step = f"the pass {finding.step}" if finding.stage == "pass" else f"{backend} and its runtime"
     if finding.source is None:
-        place = "a step inside what became of it"
+        place = "an intermediate value that the source program does not have"
     else:
         place = f"in the place of {finding.source} of the source program"
     text = (
@@ -130,5 +133,5 @@ def _sentence(program: str, backend: str, finding: Finding | None) -> str:
         f"({finding.node}) in {finding.layer}, {place}: {finding.complaint}"
     )
     if finding.before:
-        text += f"; these before it could not be tried alone: {', '.join(finding.before)}"
+        text += f"; operators before it that could not be run alone: {', '.join(finding.before)}"
     return text

@@ -1,4 +1,4 @@
-"""`edge-pipeline compile`: a network in, an artifact out."""
+"""`edge-pipeline compile`: compile a network into an artifact."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["command"]
 
 
 class Precisions(StrEnum):
-    """Of weights and arithmetic."""
+    """Precisions of weights and arithmetic."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -36,7 +36,7 @@ class Precisions(StrEnum):
 
 
 class Filters(StrEnum):
-    """Where the filters of the convolutions come from."""
+    """Deployment forms of the filters of convolutions."""
 
     DYNAMIC = "dynamic"
     FOLDED = "folded"
@@ -49,34 +49,34 @@ def command(
         str,
         typer.Argument(
             metavar="NAME|CHECKPOINT|MODULE:FACTORY",
-            help="A registered network's name, a checkpoint (.safetensors), or your own network as "
-            "package.module:factory, where factory returns a torch module.",
+            help="Name of a registered network, a checkpoint (.safetensors), or your own network "
+            "as package.module:factory, where factory returns a torch module.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
     backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
-    # An option takes one value; those that follow `--calibration a.dng` arrive here.
+    # An option takes one value; further files after `--calibration a.dng` arrive here.
     more: Annotated[list[Path] | None, typer.Argument(metavar="FILE", hidden=True)] = None,
     *,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of a registered network."),
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="Option of a registered network."),
     ] = None,
     filters: Annotated[
         Filters,
         typer.Option(
-            help="dynamic: predicted in the graph; folded: constants, predicted once on the "
-            "calibration captures; split: two programs, predict_filters and apply_filters; "
-            "refolded: predict_filters and the folded program, into which the filters of each "
-            "capture are written in memory."
+            help="Form of the filters. dynamic: predicted in the graph; folded: constants, "
+            "predicted once on the calibration captures; split: two programs, predict_filters and "
+            "apply_filters; refolded: predict_filters and the folded program, into which the "
+            "filters of each capture are written in memory."
         ),
     ] = Filters.DYNAMIC,
     calibration: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE...",
-            help="Captures for folded and refolded; captures or pictures for int8. Else the "
-            "bundled ones.",
+            help="Captures for folded and refolded; captures or pictures for int8. By default "
+            "the bundled ones.",
         ),
     ] = None,
     phi: Annotated[
@@ -86,24 +86,26 @@ def command(
         bool,
         typer.Option(
             "--respecialisable",
-            help="Carry the weights at other values of the number that is fixed, for respecialise.",
+            help="Also store the weights for other values of the fixed number, for respecialise.",
         ),
     ] = False,
     precision: Annotated[
-        Precisions, typer.Option(help="Of weights and arithmetic; inputs and outputs stay fp32.")
+        Precisions,
+        typer.Option(help="Precision of weights and arithmetic; inputs and outputs stay fp32."),
     ] = Precisions.FP32,
     validation: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Captures or pictures to measure on what folding or precision loses; once each.",
+            help="Capture or picture on which the loss of folding or precision is measured; give "
+            "the option once for each.",
         ),
     ] = None,
     allow_outside: Annotated[
         list[str] | None,
         typer.Option(
             metavar="OPERATOR",
-            help="An operator that may stay outside the delegate; its share of time is measured.",
+            help="Operator that may stay outside the delegate; its share of time is measured.",
         ),
     ] = None,
     inputs: Annotated[
@@ -111,10 +113,11 @@ def command(
         typer.Option(
             "--input",
             metavar="HxW|NAME=SHAPE",
-            help="Height and width of the network's input; half the mosaic's for packed Bayer. "
-            "ExecuTorch, Core ML and LiteRT are compiled for it (the network's own default if "
-            "left out); ONNX takes any size if the network does, and makes its reference of it. "
-            "For your own network, the shape of an input, such as image=1x3x512x512; once each.",
+            help="Height and width of the network's input; for packed Bayer, half the mosaic's. "
+            "Programs of ExecuTorch, Core ML and LiteRT take this size only (the network's own "
+            "if left out); those of ONNX take any size if the network does, and use this one for "
+            "the reference. For your own network: the shape of an input, such as "
+            "image=1x3x512x512; give the option once for each.",
         ),
     ] = None,
     weights: Annotated[
@@ -125,46 +128,49 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="A value for a parameter of the network's forward, which then is no input; the "
-            "weights that it determines become constants.",
+            help="Value of a parameter of the network's forward, which is then no longer an "
+            "input; the weights that it determines become constants.",
         ),
     ] = None,
     describe: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A TOML file that describes your own network: its card, tensors and tiles.",
+            help="TOML file that describes your own network: its card, tensors and tiles.",
         ),
     ] = None,
     free_sizes: Annotated[
         bool,
-        typer.Option("--free-sizes", help="Leave height and width of your own network open."),
+        typer.Option("--free-sizes", help="Let your own network take any height and width."),
     ] = False,
     device: Annotated[
         str,
-        typer.Option(help="Profile in devices/ whose measured costs choose how to convolve."),
+        typer.Option(
+            help="Profile in devices/ whose measured costs select the convolution algorithms."
+        ),
     ] = DEFAULT_DEVICE,
     tflite_runtime: Annotated[
         str | None,
         typer.Option(
             metavar="PYTHON|make",
-            help="For litert: also check with tflite-runtime 2.14, as boards have it, in that "
-            "interpreter's environment; make sets one up in the user's cache folder, from PyPI.",
+            help="For litert: also check with tflite-runtime 2.14, which boards use, in the "
+            "environment of this interpreter; make creates one from PyPI in the user's cache "
+            "folder.",
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of fresh weights; 0 if left out.")
+        int | None, typer.Option(min=0, help="Seed of random weights; 0 by default.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an artifact.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing artifact.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="List the changes that each pass made.")
     ] = False,
 ) -> None:
     """Compile a network into an artifact."""
     if more and not calibration:
-        raise InputError(f"{more[0]} is one word too many; captures follow --calibration")
+        raise InputError(f"unexpected argument {more[0]}; give captures after --calibration")
     if backend not in BACKENDS:
-        BACKENDS.load(backend)  # raises, listing what there is, before torch is asked for
+        BACKENDS.load(backend)  # raises and lists the backends, before torch is required
     require("torch", EXTRAS.get(backend, backend), "compiling")
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
     from edge_pipeline.compiler.source.description import read_description
@@ -208,7 +214,7 @@ def command(
 
 
 def _board_python(asked: str | None) -> Path | None:
-    """The interpreter that has tflite-runtime; made from PyPI if that is asked for."""
+    """Return the interpreter that has tflite-runtime; for `make`, create its environment."""
     if asked != "make":
         return None if asked is None else Path(asked)
     from edge_pipeline.compiler.backends.litert.board import make_environment

@@ -1,4 +1,4 @@
-"""`edge-pipeline develop`: RAW captures to pictures."""
+"""`edge-pipeline develop`: develop RAW captures into pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def command(
             metavar="CAPTURE...",
             help="RAW files.",
             show_default=False,
-            readable=False,  # checked one by one, so that one does not stop the rest
+            readable=False,  # checked one by one, so that a bad one does not stop the others
         ),
     ],
     output: Annotated[
@@ -43,7 +43,7 @@ def command(
     ],
     format_name: Annotated[
         str | None,
-        typer.Option("--format", help="Pictures in a folder: jpg, png or tiff; jpg by default."),
+        typer.Option("--format", help="Format in a folder: jpg, png or tiff; jpg by default."),
     ] = None,
     exposure: Annotated[
         float,
@@ -54,7 +54,7 @@ def command(
     wb: Annotated[
         str,
         typer.Option(
-            "--wb", metavar="as-shot|daylight|R,G,B", help="White balance, or its multipliers."
+            "--wb", metavar="as-shot|daylight|R,G,B", help="White balance, by name or multipliers."
         ),
     ] = "as-shot",
     grain: Annotated[
@@ -63,7 +63,7 @@ def command(
     size: Annotated[
         str,
         typer.Option(
-            metavar="full|half", help="Half is the mean of 2x2 pixels, taken in linear light."
+            metavar="full|half", help="half: the mean of each 2x2 pixels in linear light."
         ),
     ] = "full",
     model: Annotated[
@@ -71,31 +71,31 @@ def command(
         typer.Option(
             metavar="ARTIFACT",
             help="A compiled model; the shipped one by default.",
-            readable=False,  # the artifact's own check says what is wrong
+            readable=False,  # opening the artifact reports what is wrong
         ),
     ] = None,
     sidecar: Annotated[
         bool, typer.Option("--sidecar", help="Also write PICTURE.json: model, levels, versions.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace pictures that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing pictures.")] = False,
     threads: Annotated[
-        int | None, typer.Option(help="Threads that compute; all cores by default.")
+        int | None, typer.Option(help="Number of compute threads; all cores by default.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long reading one capture may take.")
+        float, typer.Option(metavar="SECONDS", help="Time limit for reading one capture.")
     ] = 60.0,
     profile: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="A camera's profile; the options below change it.",
+            help="Profile of the camera; the options below override its fields.",
             rich_help_panel=_HEADERLESS,
         ),
     ] = None,
     width: Annotated[int | None, typer.Option(help="Columns.", rich_help_panel=_HEADERLESS)] = None,
     height: Annotated[int | None, typer.Option(help="Rows.", rich_help_panel=_HEADERLESS)] = None,
     bits: Annotated[
-        int | None, typer.Option(help="Bits of a value.", rich_help_panel=_HEADERLESS)
+        int | None, typer.Option(help="Bits per value.", rich_help_panel=_HEADERLESS)
     ] = None,
     packing: Annotated[
         str | None,
@@ -117,9 +117,11 @@ def command(
 ) -> None:
     """Develop RAW captures into pictures.
 
-    Takes every Bayer capture that LibRaw opens, and headerless ones by options or a profile.
+    A capture is a Bayer file that LibRaw opens, or a headerless file that options or a profile
+    describe.
 
-    Exits with 0 if every picture stands, 2 if captures could not be used, 1 if the work failed.
+    Exit code: 0 if every picture was written, 2 if an input could not be used, 1 if processing
+    failed.
     """
     given = {
         "width": width,
@@ -144,7 +146,7 @@ def command(
 
 
 def _profile(name: str | None, given: Mapping[str, object], wb: str) -> CameraProfile | None:
-    """How to read headerless captures; None where no option asks for it."""
+    """Return the profile of headerless captures; None if no option describes such captures."""
     changed = {field: value for field, value in given.items() if value is not None}
     if name is None and not changed:
         return None
@@ -159,7 +161,7 @@ def _profile(name: str | None, given: Mapping[str, object], wb: str) -> CameraPr
 def _run(
     jobs: Sequence[Job], developer: Developer, settings: Settings, *, sidecar: bool, force: bool
 ) -> list[Outcome]:
-    """Develop with a progress bar, which is seen on a terminal only."""
+    """Develop the captures and return their outcomes; show a progress bar on a terminal."""
     screen = console(stderr=True)
     progress = Progress(
         TextColumn("{task.description}"),
@@ -190,11 +192,11 @@ def _run(
 
 
 def _tell(outcomes: Sequence[Outcome]) -> None:
-    """Say how it ended.
+    """Print the outcomes.
 
     Raises:
-        EdgePipelineError: the one capture there was failed.
-        typer.Exit: some of several failed.
+        EdgePipelineError: if there was one capture and it failed.
+        typer.Exit: if there were several captures and some failed.
     """
     if len(outcomes) == 1:
         if outcomes[0].error is not None:
@@ -211,7 +213,7 @@ def _tell(outcomes: Sequence[Outcome]) -> None:
 
 
 def _line(outcome: Outcome) -> Text:
-    """A row of the summary; a failure's sentence stays on one line, so that it can be searched."""
+    """Return a line of the summary; an error is not wrapped, so that it can be searched for."""
     job = outcome.job
     if outcome.error is None:
         return Text.assemble(("developed  ", "green"), f"{job.capture} -> {job.picture}")

@@ -1,4 +1,4 @@
-"""`edge-pipeline inspect`: parameters and cost of a network."""
+"""`edge-pipeline inspect`: show the parameters and cost of a network."""
 
 from __future__ import annotations
 
@@ -33,44 +33,46 @@ def command(
         str,
         typer.Argument(
             metavar="NAME|CHECKPOINT|ARTIFACT|MODULE:FACTORY",
-            help="A registered network, a .safetensors file, an artifact's folder, or your own "
-            "network as package.module:factory.",
+            help="Name of a registered network, a checkpoint (.safetensors), an artifact's folder, "
+            "or your own network as package.module:factory.",
             show_default=False,
         ),
     ],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", "-s", metavar="KEY=VALUE", help="Network option.")
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="Option of a registered network."),
     ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option(
             "--input",
             metavar="CxHxW|NAME=SHAPE",
-            help="Input; for packed Bayer, a sensor of 4096x3072 (12.6 Mpix) is 4x1536x2048. For "
-            "your own network, the shape of an input, such as image=1x3x512x512; once each.",
+            help="Shape of the input; for packed Bayer, a sensor of 4096x3072 (12.6 Mpix) is "
+            "4x1536x2048. For your own network: the shape of an input, such as "
+            "image=1x3x512x512; give the option once for each.",
         ),
     ] = None,
     fix: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A value for a parameter of the network."),
+        typer.Option(metavar="NAME=VALUE", help="Value of a parameter of the network's forward."),
     ] = None,
     phi: Annotated[
         float | None, typer.Option(metavar="VALUE", help="Short for --fix phi=VALUE.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Show the parameters, MACs and FLOPs of a network, in all and per layer.
+    """Show the parameters, MACs and FLOPs of a network, in total and per layer.
 
-    Convolutions and matrix products are counted. Nothing is computed or allocated, so any size
-    will do; the network's own default if none is given. Of your own network, the weights that it
-    computes are shown, and the forms in which it can be compiled.
+    Convolutions and matrix products are counted. Nothing is computed or allocated, so the input
+    can have any size; by default it has the network's own. For your own network, the command shows
+    the computed weights and the forms in which it can be compiled.
     """
     fixed = parse_fixed(fix or [], phi)
     if is_factory(source):
         _show_own(source, inputs or [], fixed)
         return
     if len(inputs or []) > 1:
-        raise InputError("a second --input belongs to package.module:factory; leave it out")
+        raise InputError("only package.module:factory takes more than one --input; give one")
     size = parse_size(inputs[0], "CxHxW") if inputs else None
     cost = _cost(source, parse_settings(settings or []), _Case(size, fixed))
     if as_json:
@@ -80,7 +82,7 @@ def command(
 
 
 def _show_own(source: str, inputs: list[str], fixed: Mapping[str, Value]) -> None:
-    """Print the computed weights of a network from the user's own code."""
+    """Print the computed weights and the forms of a network from the user's own code."""
     require("torch", "train", "inspecting a network")
     from edge_pipeline.compiler.source.findings import findings_of
     from edge_pipeline.compiler.source.foreign import open_factory
@@ -90,7 +92,7 @@ def _show_own(source: str, inputs: list[str], fixed: Mapping[str, Value]) -> Non
     rows = [(w.layer, w.operand, w.kind, str(w.node.target)) for w in found.weights]
     out = console()
     out.print(findings_table(rows))
-    out.print(f"{found.macs / 1e6:.4g} MMAC in all")
+    out.print(f"{found.macs / 1e6:.4g} MMAC in total")
     if found.predictor_macs is not None and found.path_macs is not None:
         out.print(
             f"{found.predictor_macs / 1e6:.4g} MMAC predict {len(found.filters)} tensors, "
@@ -101,7 +103,7 @@ def _show_own(source: str, inputs: list[str], fixed: Mapping[str, Value]) -> Non
 
 @dataclass(frozen=True)
 class _Case:
-    """What the cost is asked for."""
+    """The input size, None for the default, and the fixed values for which to count the cost."""
 
     size: tuple[int, ...] | None
     fixed: Mapping[str, Value]
@@ -113,7 +115,7 @@ def _cost(source: str, options: dict[str, str], case: _Case) -> CostRecord:
         return _cost_of_name(source, options, case)
     if options:
         raise InputError(
-            f"{source} has its options; -s is for the names {', '.join(MODELS.names())}"
+            f"{source} has its own options; use -s only with {', '.join(MODELS.names())}"
         )
     if path.is_dir():
         return _cost_of_artifact(path, case)
@@ -139,7 +141,7 @@ def _cost_of_name(
 
 
 def _cost_of_artifact(path: Path, case: _Case) -> CostRecord:
-    """As recorded when it was compiled; counted anew for another size or value, or if it is not."""
+    """Return the artifact's recorded cost; count it if absent or for another size or value."""
     artifact = Artifact.open(path)
     manifest, recorded = artifact.manifest, recorded_cost(artifact)
     fixed = {**manifest.fixed, **case.fixed}

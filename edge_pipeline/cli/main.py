@@ -1,7 +1,7 @@
-"""`edge-pipeline`: a table of verbs, each loaded when it is asked for, and one place for errors.
+"""The command `edge-pipeline`: its verbs, each imported on use, and the handling of errors.
 
 To add a verb, write `edge_pipeline/cli/VERB.py` with a Typer function named `command` and add one
-line to `VERBS`. The summaries stand here so that `--help` imports no verb.
+line to `VERBS`. The summaries are stored here so that `--help` imports no verb.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ VERBS = (
     Verb(
         "respecialise",
         "edge_pipeline.cli.respecialise",
-        "Write other weights into a compiled artifact.",
+        "Copy a compiled artifact with other weights.",
     ),
-    Verb("verify", "edge_pipeline.cli.verify", "Check artifacts against eager and each other."),
+    Verb("verify", "edge_pipeline.cli.verify", "Compare artifacts with eager and with each other."),
     Verb("bisect", "edge_pipeline.cli.bisect", "Find where a compiled network goes wrong."),
     Verb("bench", "edge_pipeline.cli.bench", "Measure the latency and memory of artifacts."),
     Verb("inspect", "edge_pipeline.cli.inspect", "Show the parameters and cost of a network."),
-    Verb("train", "edge_pipeline.cli.train", "Train a network by a recipe."),
+    Verb("train", "edge_pipeline.cli.train", "Train a network from a recipe."),
 )
 
 
 def _load(verb: Verb) -> Any:
-    """The verb's command, in the form that Typer runs."""
-    # markdown: else the line breaks of docstrings are kept, and paragraphs come out ragged
+    """Return the verb's command as the object that Typer runs."""
+    # markdown, because other modes keep the line breaks of docstrings inside paragraphs
     loader = typer.Typer(add_completion=False, rich_markup_mode="markdown")
     loader.command(verb.name)(importlib.import_module(verb.module).command)
     return typer.main.get_command(loader)
@@ -60,7 +60,7 @@ def _load(verb: Verb) -> Any:
 class _VerbGroup(TyperGroup):
     """Lists verbs by their summaries; imports only the one that is run.
 
-    The types of Typer's parser are `Any` here, since they moved between its versions.
+    The types of Typer's parser are `Any` here, because they moved between its versions.
     """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -97,7 +97,7 @@ def _root(
 
 
 def _stand_in() -> None:
-    """Stands for a verb in the list of commands; `_VerbGroup` runs the real one."""
+    """Do nothing; a placeholder for a verb, whose real command `_VerbGroup` runs."""
 
 
 for _verb in VERBS:
@@ -105,15 +105,15 @@ for _verb in VERBS:
 
 
 def _say(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - the error's way out
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - errors are printed
 
 
 def _unexpected(error: Exception) -> None:
-    """Say in one sentence that the program is at fault; keep the traceback for its report."""
+    """Print an unexpected error as one sentence; write its traceback to a file for a report."""
     handle, name = tempfile.mkstemp(prefix="edge-pipeline-error-", suffix=".txt")
     os.close(handle)
     Path(name).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    _say(f"unexpected {type(error).__name__}: {error} – a fault of this program; see {name}")
+    _say(f"unexpected {type(error).__name__}: {error} – a bug in this program; see {name}")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -126,7 +126,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - the last place where a failure can be told
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be reported
         _unexpected(error)
         return 1
     return 0
@@ -135,13 +135,13 @@ def _run(arguments: Sequence[str] | None) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0: done. 1: the work failed. 2: the input or the usage was wrong. 130: interrupted. A reader
-    that goes away (`| head`) ends it quietly.
+    0: success. 1: processing failed. 2: the input or the usage is invalid. 130: interrupted. If the
+    reader of stdout ends (`| head`), the program ends with 1 and without a message.
 
     Args:
-        arguments: the words after the program's name; those of the process when left out.
+        arguments: arguments after the program's name; None for those of the process.
     """
-    if not sys.warnoptions:  # libraries warn their developers; -W and PYTHONWARNINGS still show it
+    if not sys.warnoptions:  # hide libraries' warnings unless -W or PYTHONWARNINGS asks for them
         warnings.simplefilter("ignore")
     code = _run(arguments)
     try:

@@ -1,4 +1,4 @@
-"""Option values that several verbs share."""
+"""Parsers of the option values that several verbs share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 Value = str | int | float | bool
 
-# Above any sensor, and small enough that no count of elements or bytes overflows.
+# Larger than any sensor, and small enough that no count of elements or bytes overflows.
 _LONGEST = 1 << 16
 _DTYPES = get_args(Dtype)
 # 1 GiB in float32.
@@ -30,13 +30,13 @@ _MOST_VALUES = 1 << 28
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
-    """Read `-s key=value` options.
+    """Parse `-s key=value` options.
 
     Args:
-        texts: one text an option, such as `n_hid=64`; a value may hold further equals signs.
+        texts: one text per option, such as `n_hid=64`; a value may contain further equals signs.
 
     Raises:
-        InputError: a text has no equals sign or no key, or a key stands twice.
+        InputError: if a text has no equals sign or no key, or a key is given twice.
     """
     settings: dict[str, str] = {}
     for text in texts:
@@ -45,20 +45,20 @@ def parse_settings(texts: Iterable[str]) -> dict[str, str]:
         if not equals or not key:
             raise InputError(f"{text!r} is not a setting; write key=value, such as n_hid=64")
         if key in settings:
-            raise InputError(f"the setting {key} stands twice; give it once")
+            raise InputError(f"the setting {key} is given twice; give it once")
         settings[key] = value.strip()
     return settings
 
 
 def parse_size(text: str, form: str) -> tuple[int, ...]:
-    """Read a size such as `256x256`.
+    """Parse a size such as `256x256`.
 
     Args:
         text: positive whole numbers joined by `x`.
-        form: which numbers are meant, `HxW` or `CxHxW`; it sets how many there must be.
+        form: meaning of the numbers, `HxW` or `CxHxW`, which also determines their count.
 
     Raises:
-        InputError: another count, or a part that is no whole number from 1 to 65536.
+        InputError: if the count is another, or a part is not a whole number from 1 to 65536.
     """
     parts = text.lower().split("x")
     numbers = tuple(int(part) for part in parts if part.isascii() and part.isdigit())
@@ -67,18 +67,18 @@ def parse_size(text: str, form: str) -> tuple[int, ...]:
         example = "x".join(["4", "256", "256"][-wanted:])
         raise InputError(f"{text!r} is not a size; write {form}, such as {example}")
     if max(numbers) > _LONGEST:
-        raise InputError(f"the size {text} goes above {_LONGEST}; give a smaller one")
+        raise InputError(f"the size {text} exceeds {_LONGEST}; give a smaller one")
     return numbers
 
 
 def parse_height_width(inputs: Sequence[str]) -> tuple[int, int] | None:
-    """Read the `--input` of a registered network, `HxW`; None if there is none.
+    """Parse the `--input` of a registered network, `HxW`; return None if there is none.
 
     Raises:
-        InputError: it is no size, or there is a second one.
+        InputError: if the text is not a size, or there is a second one.
     """
     if len(inputs) > 1:
-        raise InputError(f"--input {inputs[1]} is one too many; give HxW once")
+        raise InputError(f"--input is given again as {inputs[1]}; give HxW once")
     if not inputs:
         return None
     height, width = parse_size(inputs[0], "HxW")
@@ -86,17 +86,19 @@ def parse_height_width(inputs: Sequence[str]) -> tuple[int, int] | None:
 
 
 def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:
-    """Read `--input NAME=1x3x224x224` options, with a type as in `tokens=1x77:int64` or without.
+    """Parse `--input NAME=1x3x224x224` options, optionally with a type, as in `tokens=1x77:int64`.
 
     Raises:
-        InputError: a text is not a name and a shape, or a name is given twice.
+        InputError: if a text is not a name and a shape, or a name is given twice.
     """
     shapes: dict[str, InputShape] = {}
     for text in texts:
         name, equals, rest = text.partition("=")
         sizes, colon, dtype = rest.partition(":")
         if colon and dtype not in _DTYPES:
-            raise InputError(f"{text!r} has the type {dtype!r}; the types are {', '.join(_DTYPES)}")
+            raise InputError(
+                f"{text!r} has the type {dtype!r}; expected one of {', '.join(_DTYPES)}"
+            )
         parts = sizes.split("x")
         if not equals or not name.isidentifier() or not all(p.isdigit() and int(p) for p in parts):
             raise InputError(f"{text!r} is not an input; write NAME=SHAPE, as in image=1x3x224x224")
@@ -114,21 +116,21 @@ def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:
 
 
 def parse_fixed(texts: Sequence[str], phi: float | None = None) -> dict[str, Value]:
-    """Read `--fix NAME=VALUE` options; a value is a number, a boolean or a text.
+    """Parse `--fix NAME=VALUE` options; a value is a number, a boolean or a text.
 
     Args:
-        texts: one text an option.
-        phi: of `--phi`, the short form of `--fix phi=VALUE`.
+        texts: one text per option.
+        phi: value of `--phi`, the short form of `--fix phi=VALUE`.
 
     Raises:
-        InputError: a text has no equals sign, or a name is given twice.
+        InputError: if a text has no equals sign, or a name is given twice.
     """
     fixed: dict[str, Value] = {}
     texts = [*texts] if phi is None else [*texts, f"phi={phi!r}"]
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise InputError(f"{text!r} fixes nothing; write NAME=VALUE, as in phi=0.35")
+            raise InputError(f"{text!r} is not a fixed value; write NAME=VALUE, as in phi=0.35")
         if name in fixed:
             raise InputError(f"{name} is fixed twice; give it one value")
         try:

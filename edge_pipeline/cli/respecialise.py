@@ -1,4 +1,4 @@
-"""`edge-pipeline respecialise`: other weights in a compiled artifact."""
+"""`edge-pipeline respecialise`: copy a compiled artifact with other weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["command"]
 
 
 class Reference(StrEnum):
-    """Where the copy's reference output comes from."""
+    """Sources of the copy's reference output."""
 
     OWN = "own"
     EAGER = "eager"
@@ -32,13 +32,14 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the copy.")],
     filters: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="All of its weights by name (.safetensors)."),
+        typer.Option(metavar="FILE", help="All exchangeable weights by name (.safetensors)."),
     ] = None,
     fix: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="Another value of a fixed input, of an artifact compiled with --respecialisable.",
+            help="New value of a fixed input; the artifact must be compiled with "
+            "--respecialisable.",
         ),
     ] = None,
     phi: Annotated[
@@ -47,16 +48,16 @@ def command(
     reference: Annotated[
         Reference,
         typer.Option(
-            help="Where the reference output comes from. own: the copy's program, if its runtime "
-            "is here; eager: the network in torch, and the program is checked against it; none: "
-            "nothing is run."
+            help="Source of the reference output. own: the copy's program, if its runtime is "
+            "installed; eager: the network in torch, with which the program is compared; none: "
+            "there is no reference output, and nothing is run."
         ),
     ] = Reference.OWN,
-    force: Annotated[bool, typer.Option("--force", help="Replace an artifact.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing artifact.")] = False,
 ) -> None:
     """Write a copy of an artifact with other filters, or for another value of a fixed input.
 
-    No compiler is needed. The weights are written where the old ones lie.
+    No compiler is required: the new weights overwrite the old ones in copies of the files.
     """
     opened = Artifact.open(artifact)
     start = perf_counter_ns()

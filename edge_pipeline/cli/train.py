@@ -1,4 +1,4 @@
-"""`edge-pipeline train`: a recipe in, a checkpoint out."""
+"""`edge-pipeline train`: train a network from a recipe and write its checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["command"]
 
 
 class Accelerator(StrEnum):
-    """Where to train."""
+    """Accelerators to train on."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -24,27 +24,25 @@ class Accelerator(StrEnum):
 def command(
     recipe: Annotated[
         str,
-        typer.Argument(
-            metavar="RECIPE", help="A recipe that comes with the package, or a YAML file."
-        ),
+        typer.Argument(metavar="RECIPE", help="Name of a recipe in the package, or a YAML file."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the run: checkpoint, state and log.")
     ],
     *,
-    start: Annotated[
-        Path | None, typer.Option(help="Checkpoint whose weights the training begins with.")
-    ] = None,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint with the initial weights.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the state in the folder.")
+        bool, typer.Option("--resume", help="Continue from the state in the folder.")
     ] = False,
-    accelerator: Annotated[Accelerator, typer.Option(help="Where to train.")] = Accelerator.AUTO,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")] = 0,
+    accelerator: Annotated[
+        Accelerator, typer.Option(help="Device to train on.")
+    ] = Accelerator.AUTO,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for torch's default.")] = 0,
     every: Annotated[
-        int, typer.Option(min=1, help="Steps between validations, each with a checkpoint.")
+        int, typer.Option(min=1, help="Steps between validations, which also write a checkpoint.")
     ] = 1000,
 ) -> None:
-    """Train a network from a recipe; Ctrl-C saves the state, --resume goes on from it."""
+    """Train a network from a recipe; Ctrl-C saves the state, --resume continues from it."""
     from edge_pipeline.optional import require
 
     torch = require("torch", "train", "training")

@@ -1,4 +1,4 @@
-"""`edge-pipeline verify`: does an artifact give here what eager gives, and what others give?"""
+"""`edge-pipeline verify`: compare artifacts' outputs with eager and with each other."""
 
 from __future__ import annotations
 
@@ -33,32 +33,36 @@ _VERDICTS = {
 
 def command(
     artifacts: Annotated[
-        list[Path], typer.Argument(metavar="ARTIFACT...", help="Folders that compile wrote.")
+        list[Path], typer.Argument(metavar="ARTIFACT...", help="Artifact folders.")
     ],
     threads: Annotated[int, typer.Option(min=1, help="Threads that the runtime may use.")] = 1,
     random: Annotated[
         int | None,
-        typer.Option(min=0, help="Fresh random inputs; 2 if left out, where torch can run eager."),
+        typer.Option(min=0, help="Number of random inputs; by default 2 if torch can run eager."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="What they are drawn from.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")] = 0,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Largest relative error, in the place of the precision's tolerance."),
+        typer.Option(help="Largest relative error, instead of the precision's tolerance."),
     ] = None,
     json_to: Annotated[
         str | None,
         typer.Option("--json", metavar="FILE|-", help="Write the figures as JSON; - is stdout."),
     ] = None,
 ) -> None:
-    """Run artifacts and compare with eager; compare those of one network with each other.
+    """Run artifacts and compare their outputs with eager PyTorch and with each other.
 
-    Each is run on its reference input, whose output eager gave when it was compiled, and on fresh
-    random ones, where torch is installed and the artifact carries the network.
+    Each is run on its reference input, whose eager output was stored when it was compiled. If torch
+    is installed and the artifact contains the network, it is also run on random inputs. Artifacts
+    of the same network are compared with each other.
 
-    Exit code 0: all within tolerance. 1: one is not, or could not run. 2: one is damaged.
+    Exit code: 0 if all outputs are within tolerance, 1 if one is not or could not be computed, 2 if
+    an artifact is damaged.
     """
     if tolerance is not None and not 0 < tolerance < 1:
-        raise InputError(f"--tolerance {tolerance:g} is no relative error; give one from 0 to 1")
+        raise InputError(
+            f"--tolerance {tolerance:g} is not a relative error; give a number between 0 and 1"
+        )
     trials = Trials(random, seed, tolerance)
     with _json_target(json_to) as write:
         entries, worst = _verify_all(artifacts, threads, trials, quiet=json_to == "-")
@@ -70,7 +74,7 @@ def command(
 def _verify_all(
     folders: Sequence[Path], threads: int, trials: Trials, *, quiet: bool
 ) -> tuple[list[dict[str, Any]], int]:
-    """What there is to write as JSON, and the exit code."""
+    """Verify and compare the artifacts; return the entries of the JSON, and the exit code."""
     entries: list[dict[str, Any]] = []
     worst = 0
     opened: list[Artifact] = []
@@ -79,7 +83,7 @@ def _verify_all(
             artifact = Artifact.open(folder)
             report = verify_artifact(artifact, threads=threads, trials=trials)
         except EdgePipelineError as error:
-            # One bad artifact does not keep the others from being checked.
+            # A bad artifact does not prevent the others from being verified.
             typer.echo(f"error: {error}", err=True)
             entries.append({"artifact": str(folder), "passed": False, "error": str(error)})
             worst = max(worst, error.exit_code)
@@ -125,7 +129,7 @@ def _show_pair(pair: PairReport) -> None:
 
 
 def _table(title: str, programs: Sequence[ProgramReport]) -> Table:
-    """A row for each output that fails; where none does, the worst of a program's outputs."""
+    """Return a table with a row per failed output, or the worst output if a program has none."""
     table = Table(title=title, title_justify="left")
     for column in ("program", "input", "output", "absolute", "relative", "in sRGB", "dB", "result"):
         table.add_column(column, overflow="fold", no_wrap=column == "program")
@@ -141,7 +145,7 @@ def _table(title: str, programs: Sequence[ProgramReport]) -> Table:
 def _grouped(
     programs: Sequence[ProgramReport],
 ) -> Iterator[tuple[str, str, list[OutputReport]]]:
-    """A program's outputs on its reference input, and on all random ones together."""
+    """Yield each program's outputs on its reference input, and on all random inputs together."""
     groups: dict[tuple[str, str], list[OutputReport]] = {}
     for report in programs:
         random = report.input.startswith("random")
@@ -165,7 +169,7 @@ def _figures(output: OutputReport) -> tuple[str, ...]:
 
 @contextmanager
 def _json_target(target: str | None) -> Iterator[Any]:
-    """Gives what writes the entries; a file that cannot be written is refused before the work."""
+    """Yield a function that writes the entries; raise at once if the file cannot be written."""
     if target is None:
         yield lambda _: None
     elif target == "-":

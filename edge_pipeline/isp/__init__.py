@@ -1,3 +1,3 @@
-"""Developing captures with an artifact."""
+"""Developing captures into pictures with an artifact."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""Where the tiles of a picture are put: coloured, quantised and upright at once.
+"""Canvases: assemble the tiles of a picture, convert their colours, quantise, turn upright.
 
-So that memory stays small, a full-size picture exists only in the integers that are written; half
-size keeps its linear sums, which take as much, until all tiles are there.
+To save memory, a full-size picture is kept only as the integers that are written. A half-size
+picture is kept in linear float32, which takes as much memory, until all tiles are there.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Integers = NDArray[np.unsignedinteger[Any]]
 
 
 def sensor_view(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The picture as the sensor saw it, as a writable view of the upright one.
+    """Return a writable view of an upright picture in the sensor's orientation.
 
     Args:
-        upright: [H, W, ...], or [W, H, ...] of the sensor where the orientation turns.
-        orientation: EXIF's, 1..8.
+        upright: [H, W, ...] in the sensor's sizes, or [W, H, ...] if the orientation swaps axes.
+        orientation: EXIF orientation, 1..8.
 
     Source: EXIF 2.32, section 4.6.4, Orientation.
     """
@@ -43,32 +43,32 @@ def sensor_view(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 class Canvas(Protocol):
-    """Takes a picture in parts, in the sensor's orientation."""
+    """Assembles a picture from parts in the sensor's orientation."""
 
     def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
         """Add a part.
 
         Args:
-            top: its first row; rows outside the picture are dropped.
-            left: its first column, likewise.
-            rgb: [3, h, w], as the network gave it.
+            top: row of the picture at which the part begins; rows outside the picture are dropped.
+            left: column of the picture at which the part begins; likewise.
+            rgb: [3, h, w], output of the network.
         """
         ...
 
     def finish(self) -> Integers:
-        """The upright picture, [H, W, 3]."""
+        """Return the upright picture, [H, W, 3]."""
         ...
 
 
 @dataclass(frozen=True)
 class Ink:
-    """From the network's values to quantised sRGB.
+    """The conversion from the network's output to quantised sRGB.
 
     Attributes:
-        matrix: [3, 3], to linear sRGB.
-        exposure_ev: stops to add.
-        encoded: whether the network gives encoded sRGB rather than linear light.
-        bits: 8 or 16.
+        matrix: [3, 3], from the network's colours to linear sRGB.
+        exposure_ev: stops of light to add.
+        encoded: whether the network outputs encoded sRGB rather than linear light.
+        bits: bits per channel, 8 or 16.
     """
 
     matrix: NDArray[np.float64]
@@ -78,15 +78,15 @@ class Ink:
 
     @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
-        """Of the picture's integers."""
+        """Type of the picture's integers."""
         return np.uint8 if self.bits == 8 else np.uint16
 
     def linear(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Linear light, [3, h, w], of what the network gave."""
+        """Convert the network's output, [3, h, w], to linear light."""
         return np.asarray(srgb_decode(rgb), np.float32) if self.encoded else rgb
 
     def quantised(self, linear: NDArray[np.float32]) -> Integers:
-        """[3, h, w] linear to [h, w, 3] integers."""
+        """Convert linear light, [3, h, w], to integers, [h, w, 3]."""
         encoded = to_srgb(linear, self.matrix, self.exposure_ev)
         encoded *= float(np.iinfo(self.dtype).max)
         encoded += 0.5
@@ -100,7 +100,7 @@ def _upright_shape(size: tuple[int, int], orientation: int) -> tuple[int, int, i
 
 
 def _inside(start: int, length: int, size: int) -> tuple[slice, slice]:
-    """Which part of [start, start + length) lies in [0, size), there and in the part itself."""
+    """Return the part of [start, start + length) inside [0, size), relative to 0 and to start."""
     low, high = max(start, 0), min(start + length, size)
     return slice(low, high), slice(low - start, max(high, low) - start)
 
@@ -109,9 +109,9 @@ class FullCanvas:
     """A picture of the capture's size.
 
     Args:
-        size: the sensor's height and width.
-        ink: how its values become the picture's.
-        orientation: EXIF's, 1..8.
+        size: height and width of the capture, in the sensor's orientation.
+        ink: conversion of the network's output.
+        orientation: EXIF orientation, 1..8.
     """
 
     def __init__(self, size: tuple[int, int], ink: Ink, orientation: int) -> None:
@@ -120,7 +120,7 @@ class FullCanvas:
         self._sensor = sensor_view(self._upright, orientation)
 
     def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
-        """Add a part; see Canvas."""
+        """Add a part; see `Canvas`."""
         rows, from_rows = _inside(top, rgb.shape[1], self._sensor.shape[0])
         cols, from_cols = _inside(left, rgb.shape[2], self._sensor.shape[1])
         part = rgb[:, from_rows, from_cols]
@@ -128,22 +128,22 @@ class FullCanvas:
             self._sensor[rows, cols] = self._ink.quantised(self._ink.linear(part))
 
     def finish(self) -> Integers:
-        """The upright picture, [H, W, 3]."""
+        """Return the upright picture, [H, W, 3]."""
         return self._upright
 
 
 class HalfCanvas:
-    """A picture of half the capture's size: each pixel the mean of 2 x 2, in linear light.
+    """A picture of half the capture's size: each pixel is the mean of 2 x 2, in linear light.
 
     An odd last row or column is dropped. Parts may begin on odd pixels.
 
     Args:
-        size: the sensor's height and width, at least 2.
-        ink: how its values become the picture's.
-        orientation: EXIF's, 1..8.
+        size: height and width of the capture, in the sensor's orientation, at least 2.
+        ink: conversion of the network's output.
+        orientation: EXIF orientation, 1..8.
 
     Raises:
-        InputError: the capture has fewer than 2 rows or columns.
+        InputError: if the capture has fewer than 2 rows or columns.
     """
 
     def __init__(self, size: tuple[int, int], ink: Ink, orientation: int) -> None:
@@ -155,7 +155,7 @@ class HalfCanvas:
         self._means = np.zeros((3, height, width), np.float32)
 
     def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
-        """Add a part; see Canvas."""
+        """Add a part; see `Canvas`."""
         _, height, width = self._means.shape
         rows, from_rows = _inside(top, rgb.shape[1], 2 * height)
         cols, from_cols = _inside(left, rgb.shape[2], 2 * width)
@@ -171,7 +171,7 @@ class HalfCanvas:
         place += sums / 4
 
     def finish(self) -> Integers:
-        """The upright picture, [H, W, 3]."""
+        """Return the upright picture, [H, W, 3]."""
         _, height, width = self._means.shape
         upright = np.zeros(_upright_shape((height, width), self._orientation), self._ink.dtype)
         sensor = sensor_view(upright, self._orientation)
@@ -182,7 +182,7 @@ class HalfCanvas:
 
 
 def _pair_sums(values: NDArray[np.float32], start: int, axis: int) -> NDArray[np.float32]:
-    """Sums of the pixels 2i and 2i + 1 of an axis that begins at pixel `start`."""
+    """Return the sums of pixels 2i and 2i + 1 along an axis that begins at pixel `start`."""
     length = values.shape[axis]
     begins = [0, *range(2 - start % 2, length, 2)]
     return np.asarray(np.add.reduceat(values, begins, axis=axis), np.float32)

@@ -1,4 +1,4 @@
-"""A capture to a picture: normalise, run the network, colour, orient."""
+"""Develop a capture into a picture: normalise it, run the network, apply colour, orient it."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a photographer chooses.
+    """Options of the user for developing a capture.
 
     Attributes:
-        exposure_ev: stops of light to add, -16..16. They are counted from LibRaw's brightness: a
-            brightest pixel in the top quarter of the sensor's range is white.
+        exposure_ev: stops of light to add, -16..16, relative to LibRaw's brightness: if the
+            brightest pixel is in the top quarter of the sensor's range, LibRaw makes it white.
         white_balance: `as-shot`, `daylight` or multipliers `R,G,B`.
-        grain: share of the sensor's noise that is kept, 0..1; a network that gives final sRGB
-            keeps what it keeps.
+        grain: share of the sensor's noise that is kept, 0..1; without effect on a network that
+            outputs final sRGB.
         size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
-        profile: how to read a headerless capture; None for files that LibRaw opens.
-        bits: bits a channel of the picture, 8 or 16.
+        profile: profile of a headerless capture; None for files that LibRaw opens.
+        bits: bits per channel of the picture, 8 or 16.
     """
 
     exposure_ev: float = 0.0
@@ -83,8 +83,8 @@ class Picture(NamedTuple):
 
     Attributes:
         rgb: uint8 or uint16 [H, W, 3], encoded sRGB, upright.
-        exif: the capture's.
-        info: what the sidecar says, ready for JSON.
+        exif: EXIF data of the capture.
+        info: contents of the sidecar, as JSON values.
     """
 
     rgb: NDArray[np.unsignedinteger[Any]]
@@ -94,7 +94,7 @@ class Picture(NamedTuple):
 
 @dataclass
 class _Clock:
-    """Milliseconds by phase."""
+    """Measures phases and stores their milliseconds by name."""
 
     timings_ms: dict[str, float] = field(default_factory=dict)
 
@@ -106,14 +106,14 @@ class _Clock:
 
 
 class _Colour(NamedTuple):
-    """From a normalised capture to linear sRGB.
+    """The conversion from a normalised capture to linear sRGB.
 
     Attributes:
-        matrix: [3, 3], from the network's values.
-        base_ev: stops that are added unasked.
+        matrix: [3, 3], from the network's colours to linear sRGB.
+        base_ev: stops that are added in any case, as LibRaw does.
         push_ev: stops to add before the network.
-        after_ev: stops to add after it.
-        encoded: whether the network gives encoded sRGB.
+        after_ev: stops to add after the network.
+        encoded: whether the network outputs encoded sRGB.
     """
 
     matrix: NDArray[np.float64]
@@ -124,24 +124,24 @@ class _Colour(NamedTuple):
 
 
 class Developer(Closing):
-    """Develops captures with one artifact, which is opened once; used as a context manager.
+    """Develops captures with one artifact, which is opened once; a context manager.
 
     Args:
-        model: the artifact's folder; None for the one that is shipped.
-        threads: how many threads compute; None for as many as this process may use.
-        timeout_s: how long reading one capture may take.
+        model: folder of the artifact; None for the shipped one.
+        threads: number of threads that compute; None for all cores that this process may use.
+        timeout_s: time limit for reading one capture, in seconds.
 
     Raises:
-        ArtifactError: the folder is no artifact, or damaged.
-        InputError: threads or timeout are not positive, or absurdly large.
-        RuntimeFailure: the runtime cannot load the network.
+        ArtifactError: if the folder is not an artifact, or the artifact is damaged.
+        InputError: if threads or timeout are not positive or too large.
+        RuntimeFailure: if the runtime cannot load the network.
     """
 
     def __init__(
         self, model: Path | str | None = None, *, threads: int | None = None, timeout_s: float = 60
     ) -> None:
         if not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
-            raise InputError(f"the timeout is {timeout_s:g} s; give more than 0, 86400 at most")
+            raise InputError(f"the timeout is {timeout_s:g} s; give more than 0 and at most 86400")
         self.threads = _usable_cores() if threads is None else threads
         self.timeout_s = timeout_s
         folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)
@@ -149,7 +149,7 @@ class Developer(Closing):
         self._network = IspSession(self.artifact, threads=self.threads)
 
     def close(self) -> None:
-        """Close its programs."""
+        """Close the artifact's programs."""
         self._network.close()
 
     def develop(
@@ -158,14 +158,14 @@ class Developer(Closing):
         """Develop one capture.
 
         Args:
-            source: the capture's file.
-            settings: what the photographer chooses.
-            on_tile: called after each tile with how many are done and how many there are.
+            source: path of the capture's file.
+            settings: options of the user.
+            on_tile: function called after each tile with the numbers of finished and of all tiles.
 
         Raises:
-            CaptureError: the capture cannot be read.
-            InputError: the settings do not fit the capture, or it does not fit the artifact.
-            JobError: the runtime failed, or memory ran out.
+            CaptureError: if the capture cannot be read.
+            InputError: if the settings do not fit the capture, or it does not fit the artifact.
+            JobError: if the runtime fails, or memory is exhausted.
         """
         source = Path(source)
         try:
@@ -186,7 +186,7 @@ class Developer(Closing):
             colour = self._colour(capture, settings)
             _push(mosaic, colour.push_ev)
             aligned = align(mosaic, capture.pattern, self._network.multiple)
-            del mosaic  # a quarter of a large capture's memory
+            del mosaic  # frees a quarter of the memory for a large capture
         with clock.phase("filters"):
             filters = self._network.filters(aligned.mosaic)
         canvas = _canvas(capture, aligned, settings, colour)
@@ -212,9 +212,10 @@ class Developer(Closing):
         return Picture(rgb, capture.exif, info)
 
     def _colour(self, capture: Capture, settings: Settings) -> _Colour:
-        """How the capture becomes linear sRGB; light is added before the network if that is linear.
+        """Return the capture's conversion to linear sRGB.
 
-        Added afterwards, it would multiply the network's errors.
+        A positive exposure is added before a network with linear output; after the network, it
+        would also multiply the network's errors.
         """
         asked = settings.exposure_ev
         if self.artifact.manifest.card.output_space == "srgb":
@@ -231,7 +232,7 @@ class Developer(Closing):
 
 
 def _push(mosaic: NDArray[np.float32], ev: float) -> None:
-    """Add stops of light to a normalised mosaic in place; lights clip at white."""
+    """Add stops of light to a normalised mosaic in place; values above white are clipped."""
     if ev > 0:
         mosaic *= np.float32(2.0**ev)
         np.minimum(mosaic, 1, out=mosaic)
@@ -244,7 +245,7 @@ def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Col
 
 
 def _choices(settings: Settings) -> dict[str, Any]:
-    """The settings as the sidecar tells them."""
+    """Return the settings as the sidecar contains them."""
     return {
         "white_balance": settings.white_balance,
         "exposure_ev": settings.exposure_ev,
@@ -279,14 +280,14 @@ def develop(
     """Develop one capture in this process.
 
     Args:
-        capture_path: a RAW file, or a headerless one if `settings` has a profile.
-        model: an artifact's folder; None for the one that is shipped.
-        settings: what the photographer chooses; None for all as shot at full size.
-        threads: how many threads compute; None for as many as this process may use.
-        timeout_s: how long reading the capture may take.
+        capture_path: path of a RAW file, or of a headerless one if `settings` has a profile.
+        model: folder of an artifact; None for the shipped one.
+        settings: options of the user; None for the defaults of `Settings`.
+        threads: number of threads that compute; None for all cores that this process may use.
+        timeout_s: time limit for reading the capture, in seconds.
 
     Raises:
-        EdgePipelineError: as `Developer` and `Developer.develop` say.
+        EdgePipelineError: as for `Developer` and `Developer.develop`.
     """
     with Developer(model, threads=threads, timeout_s=timeout_s) as developer:
         return developer.develop(capture_path, settings or Settings())

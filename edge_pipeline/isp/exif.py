@@ -1,4 +1,4 @@
-"""The capture's EXIF, written into pictures: camera, lens, exposure, time, and upright pixels."""
+"""Write the capture's EXIF into pictures: camera, lens, exposure, time, and orientation 1."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = [
     "picture_exif",
 ]
 
-# tifffile refuses to write the pointer to an EXIF directory, so a picture is written with this
-# unassigned tag in its place in the order, which add_tiff_exif then renames.
+# tifffile refuses to write the pointer to an EXIF directory, so a picture is first written with
+# this unassigned tag, which sorts to the same place; add_tiff_exif then renames it.
 TIFF_EXIF_PLACEHOLDER = ExifTags.IFD.Exif + 1
 
 _SRGB = 1
@@ -35,13 +35,13 @@ _Y_CB_CR = b"\x01\x02\x03\x00"
 
 
 def ascii_text(text: str) -> str:
-    """`text` as EXIF can hold it: ASCII without control characters, others as question marks."""
+    """Return `text` as ASCII for EXIF, with `?` for other letters and no control characters."""
     plain = text.encode("ascii", "replace").decode("ascii")
     return "".join(letter for letter in plain if letter.isprintable()).strip()
 
 
 def _rational(value: float) -> TiffImagePlugin.IFDRational:
-    """The simplest fraction within a millionth of `value`; 0.004 is 1/250."""
+    """Return a simple fraction within a millionth of `value`; 0.004 becomes 1/250."""
     limit = 10
     fraction = Fraction(value).limit_denominator(limit)
     while abs(fraction - Fraction(value)) > abs(value) * 1e-6 and limit < 10**6:
@@ -51,11 +51,11 @@ def _rational(value: float) -> TiffImagePlugin.IFDRational:
 
 
 def base_tags(exif: CaptureExif, software: str) -> dict[int, Any]:
-    """Tags of the picture's own directory: camera, Orientation 1 and the program.
+    """Return the tags of the picture's own directory: camera, Orientation 1 and the program.
 
     Args:
-        exif: the capture's.
-        software: the program's name and version.
+        exif: EXIF data of the capture.
+        software: name and version of the program.
     """
     tags: dict[int, Any] = {
         ExifTags.Base.Make: ascii_text(exif.make or ""),
@@ -71,7 +71,7 @@ def _time(time: datetime | None) -> str:
 
 
 def _photo_tags(exif: CaptureExif) -> dict[int, Any]:
-    """Tags of the EXIF directory."""
+    """Return the tags of the EXIF directory."""
     tags: dict[int, Any] = {
         ExifTags.Base.ExifVersion: b"0232",
         ExifTags.Base.FlashPixVersion: b"0100",
@@ -99,13 +99,13 @@ def _photo_tags(exif: CaptureExif) -> dict[int, Any]:
 
 
 def picture_exif(exif: CaptureExif, *, width: int, height: int, software: str) -> Image.Exif:
-    """EXIF for a JPEG or PNG.
+    """Return the EXIF block for a JPEG or PNG.
 
     Args:
-        exif: the capture's.
-        width: the picture's, upright.
-        height: the picture's, upright.
-        software: the program's name and version.
+        exif: EXIF data of the capture.
+        width: width of the upright picture.
+        height: height of the upright picture.
+        software: name and version of the program.
     """
     block = Image.Exif()
     block.update(base_tags(exif, software))
@@ -117,7 +117,7 @@ def picture_exif(exif: CaptureExif, *, width: int, height: int, software: str) -
 
 
 def jpeg_exif(exif: CaptureExif, *, width: int, height: int, software: str) -> Image.Exif:
-    """EXIF for a JPEG: as `picture_exif`, with what the standard asks of JPEG alone.
+    """Return the EXIF block for a JPEG: `picture_exif` with the tags that only JPEG requires.
 
     Source: EXIF 2.32, table 15, support levels for compressed pictures.
     """
@@ -133,11 +133,11 @@ def add_tiff_exif(path: Path, exif: CaptureExif) -> None:
     """Append an EXIF directory to a little-endian TIFF that has the placeholder tag.
 
     Args:
-        path: the file, changed in place (it is a temporary one).
-        exif: the capture's.
+        path: path of the file, which is changed in place.
+        exif: EXIF data of the capture.
 
     Raises:
-        ValueError: the file has no placeholder.
+        ValueError: if the file has no placeholder tag.
     """
     directory = TiffImagePlugin.ImageFileDirectory_v2(b"II\x2a\x00\x08\x00\x00\x00")
     directory.update(_photo_tags(exif))

@@ -1,6 +1,6 @@
-"""The filters of a capture, predicted on one view of it.
+"""Predict the filters of a capture from one view of it.
 
-All tiles then get the one set, so there are no seams.
+All tiles of the capture use these filters, so there are no seams between tiles.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["fixed_size", "predicted_filters"]
 
 
 def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
-    """Packed height and width that a program was compiled for; None where both are free."""
+    """Return the packed height and width that a program was compiled for; None if one is free."""
     shape = next(tensor.shape for tensor in spec.inputs if tensor.name == "packed")
     height, width = shape[-2:]
     if isinstance(height, int) and isinstance(width, int):
@@ -29,15 +29,15 @@ def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
 def predicted_filters(
     session: Session, spec: ProgramSpec, mosaic: NDArray[np.float32]
 ) -> dict[str, NDArray[np.float32]]:
-    """The filters of a capture, by tensor name.
+    """Return the predicted filters of a capture, by tensor name.
 
     Args:
-        session: the open program `predict_filters`.
-        spec: its description in the manifest.
+        session: session of the program `predict_filters`.
+        spec: description of this program in the manifest.
         mosaic: [H, W], normalised, aligned to RGGB and to the stride.
 
     Raises:
-        RuntimeFailure: the predictor gives a filter that is not finite.
+        RuntimeFailure: if a predicted filter is not finite.
     """
     size = fixed_size(spec)
     if size is not None:

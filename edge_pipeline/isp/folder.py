@@ -1,4 +1,4 @@
-"""Several captures: where each picture goes, refused before any work if two would meet."""
+"""Develop several captures; check before any work that each picture has a path of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 @dataclass(frozen=True)
 class Job:
-    """A capture and the picture that is made of it."""
+    """The paths of a capture and of the picture to write."""
 
     capture: Path
     picture: Path
@@ -34,12 +34,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended.
+    """The result of a job.
 
     Attributes:
-        job: the job.
-        error: why there is no picture; None where it stands.
-        notes: what had to be assumed about the capture, a sentence each.
+        job: job that ended.
+        error: reason why no picture was written; None if it was written.
+        notes: assumptions that were made about the capture, a sentence each.
     """
 
     job: Job
@@ -48,27 +48,28 @@ class Outcome:
 
 
 def plan(captures: Sequence[Path], output: str, *, format_name: str | None = None) -> list[Job]:
-    """Say where the picture of each capture goes.
+    """Return a job for each capture, with the path of its picture.
 
-    `output` is a folder if it is one, ends with a slash, or has no extension.
+    `output` is treated as a folder if such a folder exists, or if the text ends with a slash or has
+    no extension.
 
     Args:
-        captures: the captures' files.
-        output: a picture's file, for one capture, or a folder.
-        format_name: what a folder's pictures are: `jpg` (if None), `png` or `tiff`.
+        captures: paths of the captures.
+        output: path of a picture, for a single capture, or of a folder.
+        format_name: format of the pictures in a folder: `jpg` (if None), `png` or `tiff`.
 
     Raises:
-        InputError: there is no capture, or the format is not known or is not the file's.
-        OutputError: several captures and one file, an unknown extension, two captures that would
-            have the same picture, or a picture that would replace a capture.
+        InputError: if there is no capture, or the format is not known or contradicts the extension.
+        OutputError: if several captures are given with one file, the extension is not known, two
+            captures would have the same picture, or a picture would replace a capture.
     """
     if not captures:
-        raise InputError("there is no capture to develop; name one file or more")
+        raise InputError("there is no capture to develop; give at least one file")
     if not output.strip():
-        raise OutputError("the output has no name; give -o a picture or a folder")
+        raise OutputError("the output has no name; give the path of a picture or a folder with -o")
     if format_name is not None and format_name not in FORMATS.values():
         known = ", ".join(sorted(set(FORMATS.values())))
-        raise InputError(f"no picture format is called {format_name!r}; there is {known}")
+        raise InputError(f"no picture format is called {format_name!r}; expected one of {known}")
     target = Path(output)
     if output.endswith(_SEPARATORS) or _is_folder(target) or not target.suffix:
         jobs = _into_folder(captures, target, format_name or "jpg")
@@ -79,10 +80,10 @@ def plan(captures: Sequence[Path], output: str, *, format_name: str | None = Non
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether a folder stands there.
+    """Return whether `path` is an existing folder.
 
     Raises:
-        OutputError: the name is only an extension, or the system refuses it.
+        OutputError: if the name is only an extension, or the system refuses the path.
     """
     try:
         if path.is_dir():
@@ -98,24 +99,24 @@ def _into_file(captures: Sequence[Path], target: Path, format_name: str | None) 
     if len(captures) > 1:
         raise OutputError(
             f"{len(captures)} captures cannot go into the one file {target}; "
-            f"give a folder, with a slash after it if it does not exist"
+            f"give a folder, with a slash at the end if it does not exist"
         )
     found = format_of(target)
     if format_name is not None and format_name != found:
         raise InputError(
-            f"{target} is a {found} by its extension and --format says {format_name}; give one"
+            f"{target} is a {found} by its extension but --format is {format_name}; give only one"
         )
     return Job(captures[0], target)
 
 
 def _into_folder(captures: Sequence[Path], folder: Path, format_name: str) -> list[Job]:
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file, not a folder; give another name, or an extension")
+        raise OutputError(f"{folder} is a file, not a folder; give another name or an extension")
     suffix = next(suffix for suffix, name in FORMATS.items() if name == format_name)
     jobs = [Job(capture, folder / f"{capture.stem}{suffix}") for capture in captures]
     first: dict[str, Job] = {}
     for job in jobs:
-        # Case is folded since on some file systems X.jpg and x.jpg are one file.
+        # Case is ignored, because on some file systems X.jpg and x.jpg are the same file.
         other = first.setdefault(job.picture.name.casefold(), job)
         if other is not job:
             raise OutputError(
@@ -126,7 +127,7 @@ def _into_folder(captures: Sequence[Path], folder: Path, format_name: str) -> li
 
 
 def _real(path: Path) -> str:
-    return os.path.realpath(path)  # Path.resolve raises where links go in a circle
+    return os.path.realpath(path)  # Path.resolve raises if links form a cycle
 
 
 def _refuse_to_replace_captures(jobs: Sequence[Job]) -> None:
@@ -151,15 +152,16 @@ def develop_all(
     """Develop captures one after the other; a failure of one does not stop the rest.
 
     Args:
-        jobs: from `plan`.
-        developer: the opened network.
-        settings: for all of them; bits a channel follow each picture's format.
-        sidecar: whether a JSON is written beside each picture.
-        force: whether files that stand there may be replaced.
-        on_tile: called after each tile with the job's number from 0, tiles done, and all tiles.
+        jobs: jobs from `plan`.
+        developer: developer with an open artifact.
+        settings: settings for all captures; their bits are replaced by those of each format.
+        sidecar: whether a JSON file is written beside each picture.
+        force: whether existing files may be replaced.
+        on_tile: function called after each tile with the index of the job and the numbers of its
+            finished tiles and of all its tiles.
 
     Yields:
-        An outcome a job, in order, as each ends.
+        The outcome of each job, in order, when the job ends.
     """
     for number, job in enumerate(jobs):
 
@@ -173,7 +175,7 @@ def develop_all(
             )
         except EdgePipelineError as error:
             yield Outcome(job, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other captures go on
+        except Exception as error:  # noqa: BLE001 - no error stops the other captures
             failure = JobError(f"unexpected {type(error).__name__} at {job.capture}: {error}")
             failure.__cause__ = error
             yield Outcome(job, failure)
@@ -207,7 +209,7 @@ def _develop_one(
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """0 if every picture stands, 1 if some job failed, 2 if only inputs were bad."""
+    """Return 0 if every picture was written, 1 if processing failed, 2 if only inputs were bad."""
     codes = {outcome.error.exit_code for outcome in outcomes if outcome.error is not None}
     if not codes:
         return 0

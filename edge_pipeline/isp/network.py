@@ -1,4 +1,4 @@
-"""An artifact's network, run over a whole mosaic of any size, tile by tile."""
+"""Run an artifact's network over a mosaic of any size, tile by tile."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edge_pipeline.runtime.base import Session, open_session
 
 __all__ = ["LARGEST_WINDOW", "Core", "IspSession"]
 
-# Packed pixels along an axis: more takes more memory, and less computes the halos more often.
+# Packed pixels along an axis: larger windows take more memory, smaller ones compute more halos.
 LARGEST_WINDOW = 1024
 
 _COLOURS = 3
@@ -40,14 +40,14 @@ _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Core(NamedTuple):
-    """The part that one tile contributes.
+    """The part of a tile's output that is kept.
 
     Attributes:
-        top: its first row in the mosaic.
-        left: its first column in the mosaic.
-        rgb: float32 [3, h, w], what the network gives for it.
-        done: tiles finished, this one among them.
-        total: tiles of the mosaic.
+        top: row of the mosaic at which it begins.
+        left: column of the mosaic at which it begins.
+        rgb: float32 [3, h, w], output of the network.
+        done: number of finished tiles, including this one.
+        total: number of tiles of the mosaic.
     """
 
     top: int
@@ -58,18 +58,19 @@ class Core(NamedTuple):
 
 
 class IspSession(Closing):
-    """An artifact opened for developing; used as a context manager.
+    """An artifact opened for developing captures; a context manager.
 
-    The path of a refolded artifact is loaded for each mosaic, with its filters as constants.
+    The path is the program that uses the filters. That of a refolded artifact is loaded for each
+    mosaic, with the mosaic's filters as constants.
 
     Args:
-        artifact: a checked artifact.
-        threads: how many threads compute.
-        largest: longest tile, in packed pixels, where the artifact leaves the size free.
+        artifact: artifact whose files were checked.
+        threads: number of threads that compute.
+        largest: largest side of a tile in packed pixels, if the artifact's size is free.
 
     Raises:
-        ArtifactError: the network does not give two RGB pixels for a packed one.
-        RuntimeFailure: the runtime cannot load it.
+        ArtifactError: if the output's sides are not twice those of the packed input.
+        RuntimeFailure: if the runtime cannot load a program.
     """
 
     def __init__(self, artifact: Artifact, *, threads: int, largest: int = LARGEST_WINDOW) -> None:
@@ -78,8 +79,8 @@ class IspSession(Closing):
         self._largest = largest
         if self._tile.scale != _SCALE:
             raise ArtifactError(
-                f"{artifact.folder} gives {self._tile.scale} pixels for a packed one; "
-                f"developing needs a network that gives {_SCALE}"
+                f"{artifact.folder} has an output scale of {self._tile.scale} for packed input; "
+                f"developing requires a network with scale {_SCALE}"
             )
         self._threads = threads
         self._path = artifact.manifest.programs[-1]
@@ -87,7 +88,7 @@ class IspSession(Closing):
         self._run: Session | None = None
         self._predict: Session | None = None
         with ExitStack() as stack:
-            if artifact.manifest.filters != "refolded":  # whose path is opened for each capture
+            if artifact.manifest.filters != "refolded":  # its path is opened for each capture
                 self._run = stack.enter_context(
                     open_session(artifact, self._path.name, threads=threads)
                 )
@@ -98,22 +99,22 @@ class IspSession(Closing):
             self._open = stack.pop_all()
 
     def close(self) -> None:
-        """Close its programs."""
+        """Close the artifact's programs."""
         self._open.close()
 
     @property
     def multiple(self) -> int:
-        """Sizes of a mosaic must divide by this, in mosaic pixels."""
+        """Number that must divide the sizes of a mosaic, in mosaic pixels."""
         return 2 * self._tile.stride
 
     def filters(self, mosaic: NDArray[np.float32]) -> Arrays:
-        """The filters for a mosaic; none if the artifact has no predictor of its own.
+        """Return the filters for a mosaic; empty if the artifact has no separate predictor.
 
         Args:
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
 
         Raises:
-            RuntimeFailure: the runtime failed.
+            RuntimeFailure: if the runtime fails.
         """
         if self._predict is None:
             return {}
@@ -129,20 +130,20 @@ class IspSession(Closing):
         *,
         grain: float = 0.0,
     ) -> Iterator[Core]:
-        """Run the network over a mosaic that is extended by reflection as far as a pixel sees.
+        """Run the network over a mosaic; reflection extends the mosaic by the halo.
 
         Args:
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
-            filters: those of `filters` for it.
+            filters: filters of this mosaic, from the method `filters`.
             grain: share of the sensor's noise to keep, 0..1; for linear camera RGB only.
 
         Yields:
             Cores that cover the mosaic, each pixel once.
 
         Raises:
-            InputError: the mosaic is larger than an artifact takes that cannot be tiled, or the
-                filters do not fit.
-            RuntimeFailure: the runtime failed, or gave values that are not finite.
+            InputError: if the artifact cannot be tiled and the mosaic is larger than its input, or
+                the filters do not fit.
+            RuntimeFailure: if the runtime fails, or its output is not finite.
         """
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
         total = len(rows) * len(cols)
@@ -153,7 +154,7 @@ class IspSession(Closing):
 
     @contextmanager
     def _with_filters(self, filters: Arrays) -> Iterator[_Run]:
-        """The path with the filters of a capture; packed [1, 4, h, w] -> rgb [1, C, 2h, 2w]."""
+        """Yield the path with these filters; it maps packed [1, 4, h, w] to rgb [1, C, 2h, 2w]."""
         if self._run is not None:
             session = self._run
             yield lambda packed: session.run({"packed": packed, **filters})["rgb"]
@@ -168,7 +169,7 @@ class IspSession(Closing):
     ) -> NDArray[np.float32]:
         rows, cols = tile.rows, tile.cols
         packed = pack(cut(mosaic, tile))
-        # [1, 3, 2h, 2w] -> [3, 2h, 2w] of the window -> of the core
+        # [1, C, 2h, 2w] -> [3, 2h, 2w] of the window -> [3, h', w'] of the core
         rgb = run(packed[None])[0, :_COLOURS]
         rgb = keep_grain(rgb, packed, grain)
         top, left = rows.core_start - rows.start, cols.core_start - cols.start
@@ -176,12 +177,12 @@ class IspSession(Closing):
         core = rgb[:, 2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
         if not np.isfinite(core).all():
             raise RuntimeFailure(
-                f"{self.artifact.folder} gave values that are not finite; verify the artifact"
+                f"{self.artifact.folder} returned values that are not finite; verify the artifact"
             )
         return core
 
     def _least(self) -> tuple[int, int]:
-        """Smallest packed size that the network takes."""
+        """Return the smallest packed height and width that the network accepts."""
         if self._fixed is not None:
             return self._fixed
         stride = self._tile.stride
@@ -189,7 +190,7 @@ class IspSession(Closing):
         return least, least
 
     def _spans(self, size: tuple[int, int]) -> tuple[list[Span], list[Span]]:
-        """Rows and columns of tiles for a packed size."""
+        """Return the rows and columns of tiles for a packed size."""
         stride, halo = self._tile.stride, self._tile.halo
         if halo is None or self.artifact.manifest.filters == "dynamic":
             return self._in_one_piece(size, halo or 0)
@@ -207,7 +208,7 @@ class IspSession(Closing):
         return rows, cols
 
     def _in_one_piece(self, size: tuple[int, int], margin: int) -> tuple[list[Span], list[Span]]:
-        """A single tile, with a margin where its size leaves room for one."""
+        """Return the spans of a single tile, with a margin if the compiled size has room for it."""
         if self._fixed is not None and any(n > m for n, m in zip(size, self._fixed, strict=True)):
             raise InputError(self._too_large(size))
         rows, cols = (

@@ -1,4 +1,4 @@
-"""Pictures on disk: JPEG, PNG or 16-bit TIFF with an sRGB profile and EXIF, and the sidecar."""
+"""Write pictures as JPEG, PNG or 16-bit TIFF with an sRGB profile and EXIF, and their sidecars."""
 
 from __future__ import annotations
 
@@ -35,43 +35,43 @@ __all__ = [
     "write_picture",
 ]
 
-# Format by extension; the first extension of a format is the one that a folder's files get.
+# Format by extension; pictures in a folder get the first extension of their format.
 FORMATS = {".jpg": "jpg", ".png": "png", ".tiff": "tiff", ".jpeg": "jpg", ".tif": "tiff"}
 
 _JPEG_QUALITY = 95
 _JPEG_LONGEST_SIDE = 65535
 _ROWS_PER_STRIP = 256
-_TIFF_LEVEL = 1  # noise hardly packs at any level, and higher ones take five times as long
+_TIFF_LEVEL = 1  # noise hardly compresses at any level, and higher levels take five times as long
 
 
 def format_of(path: Path) -> str:
-    """`jpg`, `png` or `tiff` by the extension of `path`, in either case of letters.
+    """Return `jpg`, `png` or `tiff` by the extension of `path`; its case is ignored.
 
     Raises:
-        OutputError: it has another extension, or none.
+        OutputError: if the path has another extension, or none.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         said = f"the extension {path.suffix!r}" if path.suffix else "no extension"
-        raise OutputError(f"{path} has {said}; name a picture {', '.join(FORMATS)}")
+        raise OutputError(f"{path} has {said}; expected one of {', '.join(FORMATS)}")
     return FORMATS[suffix]
 
 
 def bits_of(format_name: str) -> Literal[8, 16]:
-    """Bits a channel that a format is written with: 16 for TIFF, otherwise 8."""
+    """Return the bits per channel of a format: 16 for TIFF, otherwise 8."""
     return 16 if format_name == "tiff" else 8
 
 
 def sidecar_path(picture: Path) -> Path:
-    """Where the sidecar of a picture stands: its name with `.json` after it."""
+    """Return the path of a picture's sidecar: the picture's path with `.json` appended."""
     return picture.with_name(picture.name + ".json")
 
 
 @functools.cache
 def srgb_profile() -> bytes:
-    """The ICC profile that is embedded: Little CMS's sRGB, with the time of making set fixed.
+    """Return the ICC profile to embed: Little CMS's sRGB with a fixed creation time.
 
-    Equal captures so give equal files.
+    The fixed time makes the files of equal pictures equal.
     """
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     # Source: ICC.1:2022, table 17: six 16-bit numbers, year to second, at byte 24.
@@ -88,19 +88,19 @@ def write_picture(
     sidecar: Mapping[str, Any] | None,
     force: bool,
 ) -> None:
-    """Write a picture, and its sidecar if there is one; both are complete before either stands.
+    """Write a picture and its sidecar, if any; both are complete before either gets its name.
 
     Args:
-        path: the picture's; its extension gives the format.
+        path: path of the picture; its extension determines the format.
         rgb: [H, W, 3], encoded sRGB, upright; uint16 for TIFF, uint8 for the others.
-        exif: the capture's.
-        software: the program's name and version.
-        sidecar: what the JSON beside the picture says; None for no such file.
-        force: whether files that stand there may be replaced.
+        exif: EXIF data of the capture.
+        software: name and version of the program.
+        sidecar: contents of the JSON file beside the picture; None to write no such file.
+        force: whether existing files may be replaced.
 
     Raises:
-        OutputError: a file exists and `force` is not given, the format cannot hold the picture,
-            or the place cannot be written.
+        OutputError: if a file exists and `force` is false, the format cannot hold the picture, or
+            a file cannot be written.
     """
     wanted = [path] if sidecar is None else [path, sidecar_path(path)]
     for file in wanted:
@@ -110,23 +110,23 @@ def write_picture(
         temporary = [stack.enter_context(atomic_file(file)) for file in wanted]
         write(temporary[0], rgb, exif, software)
         if sidecar is not None:
-            # What is left of a name that is not UTF-8 is written as JSON's own escapes.
+            # Surrogates of a name that is not UTF-8 are written as JSON escapes.
             text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
             temporary[1].write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        for file in wanted:  # another command may have been faster
+        for file in wanted:  # another command may have written it meanwhile
             refuse_existing(file, force=force)
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Do nothing if `path` may be written.
+    """Raise an error if `path` may not be written.
 
     Args:
-        path: of a file to write.
-        force: whether a file that stands there may be replaced.
+        path: path of the file to write.
+        force: whether an existing file may be replaced.
 
     Raises:
-        OutputError: it is a folder, exists (as a link that leads nowhere does, too) and `force` is
-            not given, or the system refuses the name.
+        OutputError: if the path is a folder, exists (even as a broken link) while `force` is false,
+            or is refused by the system.
     """
     try:
         path.lstat()
@@ -136,7 +136,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     if is_folder:
-        raise OutputError(f"{path} is a folder; give the name of a picture")
+        raise OutputError(f"{path} is a folder; give the path of a picture")
     if not force:
         raise OutputError(f"{path} exists; give --force to replace it, or another name")
 
@@ -145,7 +145,7 @@ def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str)
     height, width, _ = rgb.shape
     if max(height, width) > _JPEG_LONGEST_SIDE:
         raise OutputError(
-            f"a JPEG cannot hold {width} x {height} pixels; write PNG or TIFF, or half the size"
+            f"a JPEG cannot hold {width} x {height} pixels; write PNG or TIFF, or half size"
         )
     Image.fromarray(rgb).save(
         path,

@@ -1,4 +1,4 @@
-"""What a sidecar says: everything that a picture's pixels depend on, ready for JSON."""
+"""Contents of a sidecar: everything that a picture's pixels depend on, as JSON values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = ("numpy", *_RUNTIMES, "pillow", "rawpy", "tifffile")
 
 
 def software() -> str:
-    """This program's name and version, as pictures carry it."""
+    """Return this program's name and version, as they are written into pictures."""
     return f"edge-pipeline {__version__}"
 
 
@@ -49,21 +49,21 @@ def describe(
     picture_size: tuple[int, int],
     timings_ms: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The sidecar of one picture.
+    """Return the contents of a picture's sidecar.
 
     Args:
-        capture: what was developed.
-        artifact: with which network.
-        sha256: of the capture's file.
-        gains: white balance used, R, G, B with G = 1.
+        capture: capture that was developed.
+        artifact: artifact that was used.
+        sha256: hash of the capture's file.
+        gains: white balance multipliers that were used, R, G, B with G = 1.
         matrix: [3, 3], from the network's colours to linear sRGB.
-        base_exposure_ev: stops added before those that were asked for.
-        choices: the settings, by name.
+        base_exposure_ev: stops of light added to the user's exposure.
+        choices: the user's settings, by name.
         picture_size: width and height of the picture.
-        timings_ms: milliseconds by phase.
+        timings_ms: duration of each phase in milliseconds.
 
     Returns:
-        Numbers, texts, lists and dictionaries only; nothing in it is infinite.
+        Only finite numbers, texts, lists and dictionaries.
     """
     manifest = artifact.manifest
     height, width = capture.mosaic.shape

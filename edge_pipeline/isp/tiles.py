@@ -1,10 +1,10 @@
-"""Exact tiling: windows of a picture whose cores, put together, are the whole picture's run.
+"""Exact tiling: the assembled cores of the windows equal the network's output for the picture.
 
-A network that pools on a grid of `stride` gives the same values on a window as on the whole
-picture if three things hold: the window begins on the grid, its end is on the grid, and the pixel
-is at least `halo` away from the window's edges. Windows are laid so that each kept pixel (the core)
-has all three. Where a window reaches beyond the picture, the picture is reflected, so the network's
-own border treatment never shows. Lengths are in packed pixels, except those of `cut` and `grow`.
+A network that pools on a grid of `stride` computes the same value for a pixel of a window as in the
+whole picture under three conditions: the window begins on the grid, it ends on the grid, and the
+pixel is at least `halo` away from the window's edges. Windows are placed so that each kept pixel
+(the core) meets all three. If a window reaches beyond the picture, the picture is reflected, so the
+network's own padding has no effect. Lengths are in packed pixels, except in `cut` and `grow`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Span:
-    """One axis of a tile: what the network sees, and which part of it is kept.
+    """One axis of a tile: the window that the network sees, and the core that is kept.
 
     Attributes:
-        start: first pixel of the window; below 0 if it begins before the picture.
-        stop: one past its last pixel; it may lie beyond the picture.
+        start: first pixel of the window; below 0 if the window begins before the picture.
+        stop: one past the last pixel of the window; it can lie beyond the picture.
         core_start: first pixel that is kept.
-        core_stop: one past the last that is kept.
+        core_stop: one past the last pixel that is kept.
     """
 
     start: int
@@ -50,7 +50,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Tile:
-    """A window of the picture and the core that is kept of it."""
+    """A window of the picture, and the core of it that is kept."""
 
     rows: Span
     cols: Span
@@ -64,17 +64,17 @@ def _on_grid(what: str, value: int, stride: int) -> None:
 def flexible_spans(
     size: int, *, stride: int, halo: int, largest: int, least: int = 0
 ) -> list[Span]:
-    """Spans for a network that takes any multiple of `stride`; they are as even as the grid lets.
+    """Return spans for a network that accepts any multiple of `stride`, as equal as possible.
 
     Args:
         size: length of the axis, a multiple of `stride`.
-        stride: the network's grid.
-        halo: how far a pixel sees, a multiple of `stride`.
-        largest: the longest window wanted; longer ones are laid only where `halo` leaves no room.
-        least: the shortest window that the network takes, a multiple of `stride`.
+        stride: step of the network's grid.
+        halo: distance from which input affects an output pixel, a multiple of `stride`.
+        largest: longest window; windows are longer only if the halos leave no room for a core.
+        least: shortest window that the network accepts, a multiple of `stride`.
 
     Raises:
-        InputError: a length is off the grid.
+        InputError: if a length is not a multiple of `stride`.
     """
     _on_grid("the picture's length", size, stride)
     _on_grid("the halo", halo, stride)
@@ -86,17 +86,17 @@ def flexible_spans(
 
 
 def fixed_spans(size: int, *, stride: int, halo: int, window: int) -> list[Span]:
-    """Spans for a network compiled for one length only.
+    """Return spans for a network compiled for a single length.
 
     Args:
         size: length of the axis, a multiple of `stride`.
-        stride: the network's grid.
-        halo: how far a pixel sees, a multiple of `stride`.
-        window: the one length that the network takes, a multiple of `stride`.
+        stride: step of the network's grid.
+        halo: distance from which input affects an output pixel, a multiple of `stride`.
+        window: length for which the network was compiled, a multiple of `stride`.
 
     Raises:
-        InputError: a length is off the grid, or the picture is longer than a window that has no
-            core between its halos.
+        InputError: if a length is not a multiple of `stride`, or the picture is longer than the
+            window and the halos leave no room for a core.
     """
     _on_grid("the picture's length", size, stride)
     _on_grid("the halo", halo, stride)
@@ -106,19 +106,19 @@ def fixed_spans(size: int, *, stride: int, halo: int, window: int) -> list[Span]
         return [single_span(size, stride=stride, margin=halo, window=window)]
     if step <= 0:
         raise InputError(
-            f"the artifact takes {window} packed pixels and needs {halo} on each side of a tile, "
-            f"which leaves none of it; compile with an --input of over {2 * halo} packed pixels"
+            f"the artifact takes {window} packed pixels and requires a halo of {halo} on each side "
+            f"of a tile, which leaves no core; compile with --input over {2 * halo} packed pixels"
         )
     return [Span(a - halo, a - halo + window, a, min(a + step, size)) for a in range(0, size, step)]
 
 
 def single_span(size: int, *, stride: int, margin: int, window: int) -> Span:
-    """One window for the whole axis, with as much margin as fits on both sides.
+    """Return one window for the whole axis, with as much margin as fits on both sides.
 
     Args:
         size: length of the axis, at most `window`.
-        stride: the network's grid.
-        margin: packed pixels wanted on each side.
+        stride: step of the network's grid.
+        margin: largest margin on each side, in packed pixels.
         window: length of the window.
     """
     before = min(margin, (window - size) // 2 // stride * stride)
@@ -126,24 +126,24 @@ def single_span(size: int, *, stride: int, margin: int, window: int) -> Span:
 
 
 def tiles(rows: list[Span], cols: list[Span]) -> Iterator[Tile]:
-    """Every tile of a picture, row by row."""
+    """Yield every tile of a picture, row by row."""
     for row in rows:
         for col in cols:
             yield Tile(row, col)
 
 
 def grow(mosaic: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """A mosaic of at least `height` x `width`, filled below and to the right by reflection.
+    """Extend a mosaic by reflection, below and on the right, to at least `height` x `width`.
 
-    The edge pixel is not repeated, so the CFA's order goes on, as in `raw.cfa.align`.
+    The edge pixel is not repeated, so the CFA's order continues, as in `raw.cfa.align`.
 
     Args:
         mosaic: [H, W], H and W even.
-        height: even, in mosaic pixels.
-        width: even, in mosaic pixels.
+        height: smallest height, even, in mosaic pixels.
+        width: smallest width, even, in mosaic pixels.
 
     Returns:
-        `mosaic` itself where it is large enough.
+        The extended mosaic; `mosaic` itself if it is large enough.
     """
     rows = max(0, height - mosaic.shape[0])
     cols = max(0, width - mosaic.shape[1])
@@ -153,23 +153,23 @@ def grow(mosaic: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 
 
 def _reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
-    """The pixels of an axis that [start, stop) shows, reflected to and fro at its ends."""
+    """Return the indices of the pixels in [start, stop), reflected at both ends of the axis."""
     period = 2 * (size - 1)
     place = np.arange(start, stop) % period
     return np.where(place < size, place, period - place)
 
 
 def cut(mosaic: NDArray[Any], tile: Tile) -> NDArray[Any]:
-    """A tile's window of a mosaic; what lies outside the mosaic is its reflection.
+    """Return a tile's window of a mosaic; pixels outside the mosaic are its reflection.
 
-    The edge pixel is not repeated, so the CFA's order goes on, as in `raw.cfa.align`.
+    The edge pixel is not repeated, so the CFA's order continues, as in `raw.cfa.align`.
 
     Args:
         mosaic: [H, W], H and W even.
-        tile: a window in packed pixels.
+        tile: tile with its window in packed pixels.
 
     Returns:
-        [2h, 2w]; a view where the window lies inside.
+        [2h, 2w]; a view if the window lies inside the mosaic.
     """
     (top, bottom), (left, right) = ((2 * s.start, 2 * s.stop) for s in (tile.rows, tile.cols))
     height, width = mosaic.shape

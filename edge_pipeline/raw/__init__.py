@@ -1,3 +1,3 @@
-"""RAW captures: read, align, normalise, colour; numpy and rawpy only."""
+"""Reading, aligning, normalising and colouring RAW captures with numpy and rawpy only."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Read a capture: a camera's RAW file through LibRaw, or a headerless one by its profile."""
+"""Read a capture: a camera's RAW file with LibRaw, or a headerless file with a camera profile."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ __all__ = [
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 _READER = "edge_pipeline.raw.reader"
-_CANNOT_STORE = 3  # reader.CANNOT_STORE, which is not imported since rawpy comes with it
+_CANNOT_STORE = 3  # reader.CANNOT_STORE, not imported because `reader` imports rawpy
 
 
 def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
-    """Read a Bayer RAW file that LibRaw knows, in a process of its own.
+    """Read a Bayer RAW file that LibRaw supports, in a process of its own.
 
     Args:
-        path: the file.
-        timeout_s: seconds after which LibRaw counts as hanging.
+        path: path of the file.
+        timeout_s: seconds after which LibRaw is considered to hang.
 
     Returns:
-        The active area and what is needed to develop it. Where the file has no as-shot white
-        balance, the camera's for daylight stands in, or else that of a grey world, and
+        The active area, with the data that developing it requires. If the file has no as-shot
+        white balance, the camera's daylight balance is used, or else the grey-world balance;
         `notes` says so.
 
     Raises:
-        CaptureError: the file cannot be read, is damaged, is no RAW capture or not a Bayer one,
-            or LibRaw crashed or hung on it.
-        JobError: there is no room for temporary files.
+        CaptureError: if the file cannot be read, is damaged, is not a RAW capture or not a Bayer
+            one, or if LibRaw crashes or hangs on it.
+        JobError: if temporary files cannot be written.
     """
     path = Path(path)
     check_file(path)
@@ -79,20 +79,20 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise JobError(
             f"{path} cannot be read without a folder for temporary files: "
-            f"{error.strerror or error}; set TMPDIR to one that can be written"
+            f"{error.strerror or error}; set TMPDIR to a folder that can be written"
         ) from error
     with made as name:
         yield Path(name)
 
 
 def _run_reader(path: Path, folder: Path, timeout_s: float) -> dict[str, Any]:
-    """What the child process found.
+    """Run `reader` in a child process and return the contents of its `facts.json`.
 
     Raises:
-        CaptureError: it crashed, hung or ended without a word.
-        JobError: what it read does not fit into `folder`.
+        CaptureError: if the process crashes, hangs or ends without a report.
+        JobError: if the capture does not fit into `folder`.
     """
-    # -P and the path set here: nothing that lies in the current folder is imported.
+    # -P and this path keep the child from importing anything from the current folder.
     paths = [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
     command = [sys.executable, "-P", "-m", _READER, str(path.absolute()), str(folder)]
@@ -113,14 +113,14 @@ def _run_reader(path: Path, folder: Path, timeout_s: float) -> dict[str, Any]:
         return facts
     if done.returncode == _CANNOT_STORE:
         raise JobError(
-            f"{path} is read, but {folder.parent} cannot hold it: {_last_line(done)}; "
+            f"{path} was read, but {folder.parent} cannot hold it: {_last_line(done)}; "
             "make room there, or set TMPDIR to another folder"
         )
     raise CaptureError(f"{path} cannot be read: {_ending(done)}; the file is probably damaged")
 
 
 def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
-    """How the child process ended, in words."""
+    """Return a clause that describes how the child process failed."""
     if done.returncode < 0:
         try:
             name = signal.Signals(-done.returncode).name
@@ -142,18 +142,18 @@ def _capture(path: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> C
     notes = list(facts["notes"])
     wb = _gains(facts["wb"])
     if wb is None and daylight is not None:
-        notes.append("no as-shot white balance in the file; daylight is used")
+        notes.append("the file has no as-shot white balance; the camera's daylight balance is used")
         wb = daylight
     if wb is None:
-        notes.append("no white balance in the file; the mean of the picture is taken for grey")
+        notes.append("the file has no white balance; the picture's mean is assumed to be grey")
         wb = grey_world(mosaic, facts["pattern"], black, facts["white"])
     matrix = None
     try:
         matrix = _matrix(facts["matrix_kind"], facts["matrix"])
     except InputError as error:
-        notes.append(f"{error}, so it is left out")
+        notes.append(f"{error}, so it is ignored")
     if matrix is None:
-        notes.append("the camera's colours are not known; they are taken for those of sRGB")
+        notes.append("the camera's colours are not known; they are assumed to be those of sRGB")
     return Capture(
         mosaic=mosaic,
         pattern=facts["pattern"],
@@ -177,10 +177,10 @@ def _gains(values: list[float] | None) -> RGBGains | None:
 
 
 def _matrix(kind: str, values: list[list[float]] | None) -> NDArray[np.float64] | None:
-    """XYZ to camera, whichever way the file says it.
+    """Return the XYZ-to-camera matrix, from whichever matrix the file has.
 
     Raises:
-        InputError: it cannot be inverted.
+        InputError: if the matrix cannot be inverted.
     """
     if values is None:
         return None

@@ -1,4 +1,4 @@
-"""Colour filter arrays: the four Bayer orders, alignment to RGGB, packing into four planes."""
+"""Colour filter arrays (CFA): Bayer orders, alignment to RGGB, and packing into four planes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PATTERNS: tuple[str, ...] = ("RGGB", "BGGR", "GRBG", "GBRG")
 
 @dataclass(frozen=True)
 class Aligned:
-    """A mosaic that starts on red, and where the picture lies in it.
+    """A mosaic that starts on red, and the position of the picture in it.
 
     Attributes:
-        mosaic: [H', W'], RGGB, even sizes; what surrounds the picture is its reflection.
-        top: rows above the picture, 0 or 1.
-        left: columns left of the picture, 0 or 1.
-        height: the picture's rows.
-        width: the picture's columns.
+        mosaic: [H', W'], RGGB, even sizes; the pixels around the picture are its reflection.
+        top: number of rows above the picture, 0 or 1.
+        left: number of columns left of the picture, 0 or 1.
+        height: number of rows of the picture.
+        width: number of columns of the picture.
     """
 
     mosaic: NDArray[Any]
@@ -44,40 +44,43 @@ class Aligned:
 
 
 def _red_at(pattern: str) -> tuple[int, int]:
-    """Row and column of red in the 2 x 2 pattern, each 0 or 1."""
+    """Return the row and column of red in the 2 x 2 pattern, each 0 or 1."""
     if pattern not in PATTERNS:
-        raise InputError(f"no Bayer order is called {pattern!r}; there is {', '.join(PATTERNS)}")
+        raise InputError(
+            f"no Bayer order is called {pattern!r}; expected one of {', '.join(PATTERNS)}"
+        )
     return divmod(pattern.index("R"), 2)
 
 
 def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
-    """Make a mosaic start on red without losing or moving a pixel of it.
+    """Pad a mosaic so that it starts on red; no pixel is lost or moved.
 
-    Where red is not at the corner, one row above or one column to the left is added; rows below
-    and columns to the right fill the sizes up. They are filled by reflection about the edge pixel,
-    which is not repeated: the pixel at distance d outside is the one at distance d inside, two
-    steps of parity away, so every added pixel has the colour that its place asks for. Reflecting
-    to and fro, this also fills from a mosaic smaller than what is added.
+    If red is not at the corner, one row is added above or one column on the left. Rows below and
+    columns on the right extend the sizes to a multiple. The added pixels are a reflection about the
+    edge pixel, which is not repeated: a pixel at distance d outside the edge is a copy of the pixel
+    at distance d inside. The two are 2d pixels apart, so every added pixel has the colour of its
+    position. The reflection is repeated if the mosaic is smaller than the padding.
 
         GRBG  G R G R        R G R G R . .       . = reflection, to the next multiple
               B G B G   ->   G B G B G . .
-        The picture stands at top 0, left 1.
+        The picture begins at top 0, left 1.
 
     Args:
         mosaic: [H, W], H and W at least 2, any dtype.
         pattern: one of `PATTERNS`, the colours of the top left 2 x 2 pixels.
-        multiple: the aligned sizes divide by it, and by 2.
+        multiple: number that divides the aligned sizes, which are also even.
 
     Returns:
-        The aligned mosaic, in the dtype of `mosaic`, and the picture's place in it.
+        The aligned mosaic, in the dtype of `mosaic`, and the position of the picture in it.
 
     Raises:
-        InputError: no such pattern, or fewer than 2 rows or columns.
+        InputError: if the pattern is not known, or the mosaic has fewer than 2 rows or columns.
     """
     top, left = _red_at(pattern)
     if mosaic.ndim != 2 or min(mosaic.shape) < 2:
         raise InputError(
-            f"a mosaic of shape {mosaic.shape} has no whole Bayer cell; give [H, W] >= 2"
+            f"a mosaic of shape {mosaic.shape} has no whole Bayer cell; expected [H, W] with H and "
+            "W at least 2"
         )
     if multiple < 1:
         raise InputError(f"sizes cannot be multiples of {multiple}; give 1 or more")
@@ -91,7 +94,7 @@ def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
 
 
 def pack(mosaic: NDArray[Any]) -> NDArray[Any]:
-    """Gather an RGGB mosaic into four planes: R, G on red rows, G on blue rows, B.
+    """Pack an RGGB mosaic into four planes: R, G on red rows, G on blue rows, B.
 
     Args:
         mosaic: [..., H, W], H and W even, starting on red.
@@ -100,7 +103,7 @@ def pack(mosaic: NDArray[Any]) -> NDArray[Any]:
         [..., 4, H/2, W/2], a copy in the same dtype.
 
     Raises:
-        InputError: an odd size.
+        InputError: if a size is odd.
     """
     if mosaic.ndim < 2 or mosaic.shape[-1] % 2 or mosaic.shape[-2] % 2:
         raise InputError(f"a mosaic of shape {mosaic.shape} cannot be packed; sizes must be even")
@@ -109,7 +112,7 @@ def pack(mosaic: NDArray[Any]) -> NDArray[Any]:
 
 
 def unpack(packed: NDArray[Any]) -> NDArray[Any]:
-    """Undo `pack`.
+    """Return the mosaic of packed Bayer planes; the inverse of `pack`.
 
     Args:
         packed: [..., 4, h, w].
@@ -118,10 +121,10 @@ def unpack(packed: NDArray[Any]) -> NDArray[Any]:
         The RGGB mosaic, [..., 2h, 2w], a copy in the same dtype.
 
     Raises:
-        InputError: not four planes.
+        InputError: if there are not four planes.
     """
     if packed.ndim < 3 or packed.shape[-3] != 4:
-        raise InputError(f"shape {packed.shape} is not packed Bayer; give [..., 4, h, w]")
+        raise InputError(f"shape {packed.shape} is not packed Bayer; expected [..., 4, h, w]")
     *batch, _, height, width = packed.shape
     mosaic = np.empty((*batch, 2 * height, 2 * width), packed.dtype)
     for plane in range(4):
@@ -133,22 +136,22 @@ def unpack(packed: NDArray[Any]) -> NDArray[Any]:
 def per_pixel(
     values: tuple[float, float, float, float], pattern: str, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Spread one value for each CFA position over a mosaic's pixels.
+    """Return an array that repeats one value for each CFA position over a mosaic's pixels.
 
     Args:
-        values: for R, G on red rows, G on blue rows, B.
+        values: values for R, G on red rows, G on blue rows, B.
         pattern: one of `PATTERNS`.
-        shape: (H, W).
+        shape: (H, W) of the mosaic.
 
     Returns:
         float32 [H, W].
 
     Raises:
-        InputError: no such pattern.
+        InputError: if the pattern is not known.
     """
     red_row, red_column = _red_at(pattern)
     cell = np.array(values, np.float32).reshape(2, 2)
-    # Rolled, the cell that starts on red becomes the cell that `pattern` names.
+    # Rolling turns the cell that starts on red into the cell of `pattern`.
     cell = np.roll(cell, (red_row, red_column), axis=(0, 1))
     height, width = shape
     return np.tile(cell, (-(-height // 2), -(-width // 2)))[:height, :width]

@@ -1,4 +1,4 @@
-"""Colour: camera RGB to sRGB, the sRGB curve, white balance."""
+"""Colour: conversion from camera RGB to sRGB, the sRGB transfer function, white balance."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ _LARGEST_RATIO = 1000.0
 
 
 def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.float64]:
-    """The matrix from white-balanced linear camera RGB to linear sRGB.
+    """Return the matrix from white-balanced linear camera RGB to linear sRGB.
 
-    The sRGB primaries are seen through the camera, each row is scaled so that white gives 1 (that
-    scale is what white balance does), and the result is inverted. So white stays white.
+    The sRGB primaries are converted to camera RGB, each row is scaled so that white is 1 (white
+    balance does the same), and the result is inverted. White therefore stays white.
 
     Args:
-        xyz_to_camera: [3, 3], CIE XYZ to camera RGB at any scale of its rows; None where the
-            camera's colours are unknown.
+        xyz_to_camera: [3, 3], CIE XYZ to camera RGB, rows at any scale; None if the camera's
+            colours are unknown.
 
     Returns:
-        float64 [3, 3], rows sum to 1. For None the identity: camera primaries are taken for
-        those of sRGB, so neutrals are right and colours come out paler than they were.
+        float64 [3, 3], rows sum to 1. For None the identity: the camera's primaries are assumed to
+        be those of sRGB, so neutral colours are right and others are paler than in the scene.
 
     Raises:
-        InputError: the matrix is not 3 x 3, not finite, or cannot be inverted.
+        InputError: if the matrix is not 3 x 3, not finite, or cannot be inverted.
 
     Source: dcraw and LibRaw, `cam_xyz_coeff`.
     """
@@ -66,7 +66,7 @@ def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.floa
     srgb_to_camera = matrix @ SRGB_TO_XYZ
     white = srgb_to_camera.sum(axis=1, keepdims=True)
     if (white <= 0).any():
-        raise InputError(f"the colour matrix {matrix.tolist()} gives no light for white")
+        raise InputError(f"the colour matrix {matrix.tolist()} gives a channel of white 0 or less")
     srgb_to_camera = srgb_to_camera / white
     if abs(np.linalg.det(srgb_to_camera)) < _SMALLEST_DETERMINANT:
         raise InputError(f"the colour matrix {matrix.tolist()} cannot be inverted")
@@ -74,13 +74,15 @@ def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.floa
 
 
 def xyz_to_camera_from_srgb(camera_to_srgb: NDArray[Any]) -> NDArray[np.float64]:
-    """Undo `camera_to_srgb_matrix`, with rows scaled so that D65 white gives 1 in each channel.
+    """Return the XYZ-to-camera matrix, scaled so that D65 white is 1 in each channel.
+
+    This is the inverse of `camera_to_srgb_matrix`, except for the scale of the rows.
 
     Args:
         camera_to_srgb: [3, 3], white-balanced camera RGB to linear sRGB.
 
     Raises:
-        InputError: the matrix cannot be inverted.
+        InputError: if the matrix cannot be inverted.
     """
     matrix = np.asarray(camera_to_srgb, np.float64)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < _SMALLEST_DETERMINANT:
@@ -89,7 +91,7 @@ def xyz_to_camera_from_srgb(camera_to_srgb: NDArray[Any]) -> NDArray[np.float64]
 
 
 def srgb_encode(linear: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Linear light to the sRGB curve.
+    """Encode linear light with the sRGB transfer function.
 
     Args:
         linear: any shape; values outside 0..1 are clipped.
@@ -105,7 +107,7 @@ def srgb_encode(linear: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
 
 
 def srgb_decode(encoded: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """The sRGB curve to linear light.
+    """Decode sRGB values to linear light.
 
     Args:
         encoded: any shape; values outside 0..1 are clipped.
@@ -125,7 +127,7 @@ def to_srgb(
     matrix: NDArray[np.floating[Any]],
     exposure_ev: float = 0.0,
 ) -> NDArray[np.float32]:
-    """White-balanced linear camera RGB to encoded sRGB.
+    """Convert white-balanced linear camera RGB to encoded sRGB.
 
     Args:
         rgb_linear_camera: [..., 3, H, W], 1 = white.
@@ -143,10 +145,11 @@ def to_srgb(
 
 
 def parse_gains(text: str) -> RGBGains:
-    """Read white balance multipliers "R,G,B" and scale them so that G is 1.
+    """Parse white balance multipliers "R,G,B" and scale them so that G is 1.
 
     Raises:
-        InputError: not three positive finite numbers, or too far apart for any light.
+        InputError: if they are not three positive finite numbers, or one is over 1000 times
+            another.
     """
     try:
         values = [float(part) for part in text.split(",")]
@@ -166,18 +169,18 @@ def parse_gains(text: str) -> RGBGains:
 
 
 def wb_gains(choice: str, as_shot: RGBGains, daylight: RGBGains | None) -> RGBGains:
-    """The multipliers that a white balance option asks for.
+    """Return the multipliers that a white balance option selects.
 
     Args:
         choice: "as-shot", "daylight", or multipliers "R,G,B".
-        as_shot: the capture's own, G = 1.
-        daylight: the camera's for daylight, G = 1; None where it is not known.
+        as_shot: multipliers of the capture, G = 1.
+        daylight: multipliers of the camera for daylight, G = 1; None if they are not known.
 
     Returns:
-        (r, g, b) with g = 1. `unit_gains` makes of them what the signal is multiplied with.
+        (r, g, b) with g = 1. The signal is multiplied by these after `unit_gains` has scaled them.
 
     Raises:
-        InputError: the choice is none of these, or the camera's daylight balance is not known.
+        InputError: if the choice is none of these, or the camera's daylight balance is not known.
     """
     name = choice.strip().lower().replace("_", "-").replace(" ", "-")
     if name == "as-shot":
@@ -199,11 +202,11 @@ def wb_gains(choice: str, as_shot: RGBGains, daylight: RGBGains | None) -> RGBGa
 def unit_gains(wb: RGBGains) -> RGBGains:
     """Scale multipliers so that the smallest is 1.
 
-    Ratios stay, so the meaning of G = 1 stays; but no channel is darkened, and a clipped pixel is
-    at 1 in all three channels: it develops to white, not to a tint.
+    Their ratios stay the same. No channel is darkened, so a saturated pixel is 1 in all three
+    channels after clipping: it is developed to white, not to a tint.
 
     Raises:
-        InputError: a multiplier is not a positive finite number.
+        InputError: if a multiplier is not a positive finite number.
     """
     if len(wb) != 3 or not all(math.isfinite(v) and v > 0 for v in wb):
         raise InputError(f"white balance {wb} must be three positive finite multipliers")

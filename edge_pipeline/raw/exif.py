@@ -1,4 +1,4 @@
-"""Camera, lens and exposure of a RAW file, from its own tags or else from what LibRaw found."""
+"""Camera, lens and exposure of a RAW file, from its own tags or else from LibRaw."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _text(directories: Iterable[Directory], tag: int) -> str | None:
 
 
 def _number(directories: Iterable[Directory], tag: int, fallback: float | None) -> float | None:
-    """The tag's first number where the tag is there, else the fallback; None unless positive."""
+    """Return the tag's first number, or the fallback if it is absent; None unless positive."""
     value = fallback or 0.0
     for directory in directories:
         numbers = directory.numbers(tag)
@@ -36,7 +36,7 @@ def _number(directories: Iterable[Directory], tag: int, fallback: float | None) 
 
 
 def _time(text: str | None, fallback: datetime | None) -> datetime | None:
-    """The time as the camera wrote it; cameras without a set clock write zeros or blanks."""
+    """Parse a time tag; return the fallback for the zeros or blanks of a clock that is not set."""
     try:
         return datetime.strptime((text or "")[:19], _DATE_FORMAT)
     except ValueError:
@@ -44,15 +44,15 @@ def _time(text: str | None, fallback: datetime | None) -> datetime | None:
 
 
 def read_exif(directories: list[Directory], fallback: CaptureExif) -> CaptureExif:
-    """Gather what a file's tags say; a tag that is there but zero means not known.
+    """Return the EXIF fields of a file's tags; a tag with the value zero counts as not known.
 
     Args:
-        directories: the file's directories, from `tiff.read_directories`.
-        fallback: what LibRaw found, for what has no tag.
+        directories: directories of the file, from `tiff.read_directories`.
+        fallback: values from LibRaw, for the fields that have no tag.
     """
     ordered = sorted(directories, key=lambda directory: not directory.is_exif)
     iso = _number(ordered, _ISO, fallback.iso)
-    if iso == _ISO_IN_ANOTHER_TAG:  # Exif 2.3: too large for the tag
+    if iso == _ISO_IN_ANOTHER_TAG:  # Exif 2.3: the value is too large for this tag
         iso = _number(ordered, _RECOMMENDED_INDEX, fallback.iso)
     return CaptureExif(
         make=_text(ordered, _MAKE) or fallback.make,
@@ -67,12 +67,12 @@ def read_exif(directories: list[Directory], fallback: CaptureExif) -> CaptureExi
 
 
 def exif_to_json(exif: CaptureExif) -> dict[str, Any]:
-    """The fields as JSON has them; the time as ISO 8601 text."""
+    """Return the fields as JSON values, with the time as ISO 8601 text."""
     return {**asdict(exif), "time": exif.time.isoformat() if exif.time else None}
 
 
 def exif_from_json(fields: Mapping[str, Any]) -> CaptureExif:
-    """Undo `exif_to_json`."""
+    """Return the fields from their JSON values; the inverse of `exif_to_json`."""
     time = fields["time"]
     known = {name: value for name, value in fields.items() if name != "time"}
     return CaptureExif(**known, time=datetime.fromisoformat(time) if time else None)

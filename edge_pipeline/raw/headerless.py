@@ -1,8 +1,7 @@
-"""Headerless captures: bare pixel values, whose shape and packing a profile tells.
+"""Read headerless captures: bare pixel values, whose shape and packing a camera profile states.
 
-Rows follow each other without padding, except that a row whose width does not fill its last
-group of packed pixels is filled up to the group. Layouts, p0 p1 ... being neighbours in a row and
-b0 b1 ... bytes:
+Rows follow each other without padding, except that a row is padded to a whole number of packed
+groups. The layouts, where p0 p1 ... are neighbours in a row and b0 b1 ... are bytes:
 
     u8          b0 = p0
     u16le       b0 = p0 low, b1 = p0 high
@@ -11,7 +10,7 @@ b0 b1 ... bytes:
                 b4 = the low 2 bits of p0, p1, p2, p3, from bit 0 up
     mipi12      2 pixels in 3 bytes: b0, b1 = the high 8 bits of p0, p1,
                 b2 = the low 4 bits of p0 in bits 0..3, of p1 in bits 4..7
-    packed12le  2 pixels in 3 bytes, a stream of bits from the lowest up: b0 = p0 low 8,
+    packed12le  2 pixels in 3 bytes, a stream of bits, lowest first: b0 = p0 low 8,
                 b1 = p0 high 4 in bits 0..3 and p1 low 4 in bits 4..7, b2 = p1 high 8
 
 Source: MIPI CSI-2, RAW10 and RAW12 data formats; GenICam PFNC, Bayer 12p for packed12le.
@@ -64,12 +63,12 @@ def _packed12le(groups: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 @dataclass(frozen=True)
 class Packing:
-    """How pixels lie in bytes.
+    """A layout of pixels in bytes.
 
     Attributes:
-        pixels: pixels in a group.
-        bytes: bytes in a group.
-        unpack: [..., bytes] uint8 -> [..., pixels] uint16.
+        pixels: number of pixels in a group.
+        bytes: number of bytes in a group.
+        unpack: function from [..., bytes] uint8 to [..., pixels] uint16.
     """
 
     pixels: int
@@ -77,7 +76,7 @@ class Packing:
     unpack: Callable[[NDArray[np.uint8]], NDArray[np.uint16]]
 
     def row_bytes(self, width: int) -> int:
-        """Bytes of a row of `width` pixels."""
+        """Return the number of bytes of a row of `width` pixels."""
         return -(-width // self.pixels) * self.bytes
 
 
@@ -95,13 +94,13 @@ def read_headerless(path: Path, profile: CameraProfile) -> Capture:
     """Read a headerless capture.
 
     Args:
-        path: the file.
-        profile: its size, packing, Bayer order and levels. Without a white balance the mean of
-            the picture is taken for grey, and `notes` says so.
+        path: path of the file.
+        profile: size, packing, Bayer order and levels of the capture. If it has no white balance,
+            the mean of the picture is assumed to be grey, and `notes` says so.
 
     Raises:
-        CaptureError: the file cannot be read, has another size, or values that the profile's
-            bits do not hold.
+        CaptureError: if the file cannot be read, has another size, or contains a value that needs
+            more bits than the profile states.
     """
     path = Path(path)
     check_file(path)
@@ -121,11 +120,11 @@ def read_headerless(path: Path, profile: CameraProfile) -> Capture:
     notes = []
     wb = profile.wb
     if wb is None:
-        notes.append("no white balance given; the mean of the picture is taken for grey")
+        notes.append("no white balance given; the picture's mean is assumed to be grey")
         wb = grey_world(mosaic, profile.cfa, profile.black, profile.white)
     matrix = None if profile.xyz_to_camera is None else np.array(profile.xyz_to_camera)
     if matrix is None:
-        notes.append("the camera's colours are not known; they are taken for those of sRGB")
+        notes.append("the camera's colours are not known; they are assumed to be those of sRGB")
     return Capture(
         mosaic=mosaic,
         pattern=profile.cfa,
@@ -142,7 +141,7 @@ def read_headerless(path: Path, profile: CameraProfile) -> Capture:
 
 
 def _check_size(path: Path, profile: CameraProfile) -> None:
-    """Raise CaptureError unless the file is as long as the profile says."""
+    """Raise CaptureError unless the file has the length that the profile implies."""
     actual = path.stat().st_size
     sizes = {
         name: packing.row_bytes(profile.width) * profile.height
@@ -153,7 +152,7 @@ def _check_size(path: Path, profile: CameraProfile) -> None:
         return
     fitting = [name for name, size in sizes.items() if size == actual]
     remedy = (
-        f"it is as long as --packing {' or '.join(fitting)} would make it"
+        f"the file's size fits --packing {' or '.join(fitting)}"
         if fitting
         else "check --width, --height and --packing"
     )

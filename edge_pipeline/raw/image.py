@@ -1,4 +1,4 @@
-"""What a capture is once it has been read: the mosaic, its levels, its colours, its camera."""
+"""The capture as data: its mosaic, levels, colours and camera, and its normalisation."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from edge_pipeline.raw.colour import RGBGains, unit_gains
 
 __all__ = ["Capture", "CaptureExif", "check_file", "grey_world", "libraw_exposure_ev", "normalise"]
 
-# LibRaw's `adjust_maximum_thr`: how near the brightest pixel must come to white to stand for it.
+# LibRaw's `adjust_maximum_thr`: the brightest pixel counts as white above this share of the range.
 _LIBRAW_THRESHOLD = 0.75
 
 
 @dataclass(frozen=True)
 class CaptureExif:
-    """What the camera noted about itself and the exposure; None where it is not known.
+    """The camera and the exposure as the capture's EXIF states them; None if a value is not known.
 
     Attributes:
-        make: the camera's maker.
-        model: the camera.
-        lens: the lens.
+        make: manufacturer of the camera.
+        model: model of the camera.
+        lens: model of the lens.
         exposure_s: exposure time in seconds.
-        f_number: aperture.
+        f_number: aperture as an f-number.
         focal_mm: focal length in millimetres.
-        iso: sensitivity.
-        time: when the exposure was made, by the camera's clock, without a zone.
+        iso: ISO sensitivity.
+        time: time of the exposure by the camera's clock, without a time zone.
     """
 
     make: str | None = None
@@ -48,23 +48,23 @@ class CaptureExif:
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """A Bayer capture: the active area as it left the sensor, and what is needed to develop it.
+    """A Bayer capture: the sensor's active area, and the data that developing it requires.
 
     Attributes:
-        mosaic: [H, W], uint16 or float32, the active area alone, in the camera's own values.
-        pattern: the Bayer order at the mosaic's top left corner, one of `cfa.PATTERNS`.
-        black: black level for R, G on red rows, G on blue rows, B.
-        white: the value of saturation.
+        mosaic: [H, W], uint16 or float32, only the active area, in the camera's own values.
+        pattern: Bayer order at the top left corner of the mosaic, one of `cfa.PATTERNS`.
+        black: black levels for R, G on red rows, G on blue rows, B.
+        white: white level, the value at which the sensor saturates.
         wb: as-shot white balance multipliers (r, g, b) with g = 1.
-        daylight_wb: the camera's multipliers for daylight, g = 1.
-        xyz_to_camera: [3, 3], CIE XYZ to camera RGB, rows at any scale; None where not known.
-        orientation: EXIF orientation, 1 to 8, that the mosaic is to be seen in.
+        daylight_wb: multipliers of the camera for daylight, g = 1; None if they are not known.
+        xyz_to_camera: [3, 3], CIE XYZ to camera RGB, rows at any scale; None if it is not known.
+        orientation: EXIF orientation in which the mosaic is to be displayed, 1 to 8.
         exif: the camera and the exposure.
-        source: the file.
-        notes: what had to be assumed, a sentence each.
+        source: path of the file.
+        notes: assumptions that were made about the capture, a sentence each.
 
     Raises:
-        CaptureError: the levels leave nothing between black and white.
+        CaptureError: if the white level is not above every black level.
     """
 
     mosaic: NDArray[Any]
@@ -88,11 +88,11 @@ class Capture:
 
 
 def check_file(path: Path) -> None:
-    """Raise CaptureError unless `path` is a file that can be read and is not empty."""
+    """Raise CaptureError unless `path` is a readable file that is not empty."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise CaptureError(f"{path} is a folder; give a RAW file in it")
+            raise CaptureError(f"{path} is a folder; give the path of a RAW file in it")
         if not stat.S_ISREG(mode):
             raise CaptureError(f"{path} is not a regular file; give a RAW file")
         with path.open("rb") as handle:
@@ -108,20 +108,20 @@ def check_file(path: Path) -> None:
 
 
 def normalise(capture: Capture, wb: RGBGains) -> NDArray[np.float32]:
-    """Subtract black, scale by white, apply white balance.
+    """Subtract the black level, scale the white level to 1, and apply white balance.
 
-    Values below black stay negative, so that noise about black keeps its mean; values above
-    white are clipped after white balance, so that what is saturated is white in all channels.
+    Values below the black level stay negative, so that noise about black keeps its mean. Values
+    above 1 are clipped after white balance, so that a saturated pixel is white in all channels.
 
     Args:
-        capture: the capture.
-        wb: multipliers (r, g, b), from `colour.wb_gains`; they are scaled so that the least is 1.
+        capture: capture to normalise.
+        wb: multipliers (r, g, b), from `colour.wb_gains`; scaled here so that the smallest is 1.
 
     Returns:
-        float32 [H, W], in the order of `capture.pattern`, at most 1, white at 1.
+        float32 [H, W], in the order of `capture.pattern`, at most 1.
 
     Raises:
-        InputError: a multiplier is not a positive finite number.
+        InputError: if a multiplier is not a positive finite number.
     """
     red, green, blue = unit_gains(wb)
     first, second, third, fourth = capture.black
@@ -142,19 +142,19 @@ def normalise(capture: Capture, wb: RGBGains) -> NDArray[np.float32]:
 def grey_world(
     mosaic: NDArray[Any], pattern: str, black: tuple[float, float, float, float], white: float
 ) -> RGBGains:
-    """Multipliers that make the mean of the unsaturated picture grey.
+    """Return the multipliers that make the mean of the unsaturated picture grey.
 
     Args:
         mosaic: [H, W] in camera values.
-        pattern: its Bayer order.
-        black: black level for R, G on red rows, G on blue rows, B.
-        white: the value of saturation; cells that reach it are left out.
+        pattern: Bayer order of the mosaic.
+        black: black levels for R, G on red rows, G on blue rows, B.
+        white: white level; cells with a pixel that reaches it are ignored.
 
     Returns:
-        (r, 1, b); (1, 1, 1) where a channel has no light.
+        (r, 1, b); (1, 1, 1) if a channel has no light or every cell is ignored.
     """
     aligned = align(mosaic, pattern)
-    # [H', W'] -> [4, h, w], a saturated pixel spoils its cell
+    # [H', W'] -> [4, h, w]; a cell with a saturated pixel is ignored
     cells = pack(aligned.mosaic).astype(np.float32)
     usable = (cells < white).all(axis=0)
     if not usable.any():
@@ -167,10 +167,10 @@ def grey_world(
 
 
 def libraw_exposure_ev(capture: Capture) -> float:
-    """The brightening that LibRaw applies unasked, in stops.
+    """Return the exposure correction that LibRaw applies by default, in stops.
 
-    Where the brightest pixel lies between three quarters of the range and its top, LibRaw takes
-    it for white. Added to the exposure, this gives LibRaw's brightness.
+    If the brightest pixel lies between three quarters of the range and its top, LibRaw uses it as
+    the white level. Adding these stops to the exposure makes a picture as bright as LibRaw's.
 
     Returns:
         0 to 0.415 stops.

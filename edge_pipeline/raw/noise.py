@@ -1,4 +1,4 @@
-"""Sensor noise: shot noise that grows with the signal, and read noise that does not."""
+"""Sensor noise: shot noise, which grows with the signal, and read noise, which does not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NoiseModel:
         b: read noise, standard deviation as a fraction of the white level.
 
     Raises:
-        InputError: a parameter is negative or not finite.
+        InputError: if a parameter is negative or not finite.
 
     Source: A. Foi et al., Practical Poissonian-Gaussian noise modeling and fitting for
         single-image raw-data, IEEE TIP 17(10), 2008, equation 1.
@@ -40,15 +40,15 @@ class NoiseModel:
                 raise InputError(f"noise parameter {name} is {value}; give 0 or more")
 
     def variance(self, x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        """The variance at each value; below black there is read noise alone.
+        """Return the variance at each value; below black it is that of the read noise alone.
 
         Args:
-            x: normalised raw, 0 = black and 1 = white, any shape.
+            x: normalised raw values, 0 = black and 1 = white, any shape.
         """
         return np.asarray(self.a * np.maximum(x, 0) + self.b**2)
 
 
-# The levels of the measurements in docs: from none to what very high ISO gives.
+# Noise levels of the measurements in docs/, from none to that of a very high ISO.
 NOISE_LEVELS: Mapping[str, NoiseModel] = MappingProxyType(
     {
         "none": NoiseModel(0.0, 0.0),
@@ -65,12 +65,12 @@ def add_noise(
     """Add signal-dependent Gaussian noise.
 
     Args:
-        x: normalised raw before white balance, any shape.
-        model: the noise.
-        rng: where the randomness comes from; it is advanced by `x.size` normal draws.
+        x: normalised raw values before white balance, any shape.
+        model: parameters of the noise.
+        rng: random generator, from which `x.size` normal values are drawn.
 
     Returns:
-        float32, the shape of `x`, not clipped: it goes below 0 and above 1.
+        float32, the shape of `x`, not clipped: values can be below 0 and above 1.
     """
     draws = rng.standard_normal(x.shape, dtype=np.float32)
     return np.asarray(x + np.sqrt(model.variance(x)) * draws, np.float32)

@@ -1,4 +1,4 @@
-"""Camera profiles: what a headerless capture does not tell about itself."""
+"""Camera profiles: the properties of a capture that a headerless file does not contain."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edge_pipeline.raw.noise import NoiseModel
 __all__ = ["CameraProfile", "NoiseFields", "load_profile", "parse_profile", "profile_names"]
 
 PackingName = Literal["u8", "u16le", "u16be", "mipi10", "mipi12", "packed12le"]
-# Bits that each packing can hold, least and most.
+# Smallest and largest number of bits that each packing can hold.
 _BITS: Mapping[str, tuple[int, int]] = {
     "u8": (1, 8),
     "u16le": (1, 16),
@@ -50,14 +50,14 @@ def _known_order(value: str) -> str:
 
 
 def _numbers(value: object) -> object:
-    """A number, a list, or text with commas, as a tuple."""
+    """Convert a number or text with commas to a tuple; return other values unchanged."""
     if isinstance(value, str):
         return tuple(value.split(","))
     return (value,) if isinstance(value, int | float) else value
 
 
 def _four(value: object) -> object:
-    """One black level for all, or one each for R, G on red rows, G on blue rows, B."""
+    """Return four black levels: repeat a single level, check that a list has one or four."""
     numbers = _numbers(value)
     if isinstance(numbers, list | tuple) and len(numbers) not in (1, 4):
         raise ValueError("give one level, or four for R, G on red rows, G on blue rows, B")
@@ -65,7 +65,7 @@ def _four(value: object) -> object:
 
 
 def _gains(value: object) -> object:
-    """Multipliers R,G,B scaled so that G is 1."""
+    """Return multipliers R, G, B scaled so that G is 1."""
     if value is None:
         return None
     numbers = _numbers(value)
@@ -83,7 +83,7 @@ Row = tuple[Finite, Finite, Finite]
 
 
 class NoiseFields(BaseModel):
-    """Noise of variance a x + b^2 on the normalised raw value x."""
+    """Noise parameters of a profile: variance a x + b^2 on the normalised raw value x."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,7 +91,7 @@ class NoiseFields(BaseModel):
     b: Level
 
     def model(self) -> NoiseModel:
-        """The same as the noise model that the rest of the package uses."""
+        """Return these parameters as the noise model that the rest of the package uses."""
         return NoiseModel(self.a, self.b)
 
 
@@ -99,17 +99,17 @@ class CameraProfile(BaseModel):
     """A camera whose captures are bare pixel values.
 
     Attributes:
-        name: the profile's name.
-        width: columns.
-        height: rows.
-        bits: bits of a value; stored in u16le or u16be they are the low ones.
-        packing: how values lie in bytes, see `headerless`.
+        name: name of the profile.
+        width: number of columns.
+        height: number of rows.
+        bits: number of bits of a value; the low bits in u16le and u16be.
+        packing: layout of the values in bytes, see `headerless`.
         cfa: Bayer order at the top left corner.
-        black: black level for R, G on red rows, G on blue rows, B; one number stands for all.
-        white: the value of saturation; 2^bits - 1 unless given.
-        wb: white balance multipliers, scaled to G = 1; None where not known.
-        xyz_to_camera: CIE XYZ to camera RGB; None where not known.
-        noise: the sensor's noise; None where not measured.
+        black: black levels for R, G on red rows, G on blue rows, B; one number applies to all.
+        white: white level, the value at which the sensor saturates; 2^bits - 1 by default.
+        wb: white balance multipliers, scaled to G = 1; None if they are not known.
+        xyz_to_camera: matrix from CIE XYZ to camera RGB; None if it is not known.
+        noise: noise of the sensor; None if it was not measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,7 +129,7 @@ class CameraProfile(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _default_white(cls, fields: Any) -> Any:
-        """Saturation is at the largest value unless the profile says otherwise."""
+        """Set the white level to the largest value if the profile states none."""
         if isinstance(fields, dict) and fields.get("white") is None:
             bits = fields.get("bits")
             if isinstance(bits, int):
@@ -152,15 +152,15 @@ class CameraProfile(BaseModel):
 
 
 def parse_profile(fields: Mapping[str, object], origin: str) -> CameraProfile:
-    """Check a profile's fields.
+    """Check a profile's fields and return the profile.
 
     Args:
-        fields: as in the TOML files; from options, `black` and `wb` may be text with commas, and
-            what is None counts as not given.
-        origin: where they come from, for the message: a file's name or "the options".
+        fields: fields as in the TOML files. `black` and `wb` can also be text with commas, and a
+            value of None counts as not given; both occur with command line options.
+        origin: source of the fields, for the message: the path of a file or "the options".
 
     Raises:
-        InputError: a field is missing, unknown or wrong; the message names the first such.
+        InputError: if a field is missing, unknown or invalid; the message names the first one.
     """
     given = {name: value for name, value in fields.items() if value is not None}
     try:
@@ -173,7 +173,7 @@ def parse_profile(fields: Mapping[str, object], origin: str) -> CameraProfile:
         if first["type"] == "missing":
             message = "is missing"
         elif first["type"] == "extra_forbidden":
-            message = f"is not known; there is {', '.join(CameraProfile.model_fields)}"
+            message = f"is not known; the fields are {', '.join(CameraProfile.model_fields)}"
         elif place:
             message = f"is {first['input']!r}: {message}"
         raise InputError(
@@ -182,7 +182,7 @@ def parse_profile(fields: Mapping[str, object], origin: str) -> CameraProfile:
 
 
 def profile_names() -> list[str]:
-    """Names of the profiles that come with the package, sorted."""
+    """Return the sorted names of the profiles that come with the package."""
     return sorted(path.stem for path in (packaged("calibration") / "cameras").glob("*.toml"))
 
 
@@ -190,10 +190,10 @@ def load_profile(name_or_path: str | Path) -> CameraProfile:
     """Load a camera profile.
 
     Args:
-        name_or_path: a name from `profile_names`, or the path of a TOML file.
+        name_or_path: name from `profile_names`, or the path of a TOML file.
 
     Raises:
-        InputError: there is no such profile, it is no TOML, or a field is wrong.
+        InputError: if the profile does not exist, is not TOML, or has an invalid field.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
@@ -202,8 +202,8 @@ def load_profile(name_or_path: str | Path) -> CameraProfile:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
-            f"no camera profile is called {str(name_or_path)!r}; there is "
-            f"{', '.join(profile_names())}, or give the path of a .toml file"
+            f"no camera profile is called {str(name_or_path)!r}; expected one of "
+            f"{', '.join(profile_names())}, or the path of a .toml file"
         ) from error
     except OSError as error:
         raise InputError(f"camera profile {path} cannot be read: {error.strerror}") from error

@@ -1,8 +1,8 @@
-"""The child process that LibRaw runs in: `python -m edge_pipeline.raw.reader CAPTURE FOLDER`.
+"""The child process that runs LibRaw: `python -m edge_pipeline.raw.reader CAPTURE FOLDER`.
 
-LibRaw reads files that anyone may have damaged. Here it may crash or hang without taking more
-than one capture down. It writes `facts.json` into the folder, and `mosaic.npy` beside it unless
-the capture is refused; then the facts hold one thing, why.
+A damaged file can make LibRaw crash or hang. In a process of its own, this fails one capture only.
+The process writes `facts.json` and `mosaic.npy` into the folder. If the capture is refused, the
+mosaic is empty and the facts contain only the reason.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from edge_pipeline.raw.tiff import Directory, read_directories
 
 __all__ = ["CANNOT_STORE", "main"]
 
-# Exit status: the capture was read, but what it holds does not fit where it shall be put.
+# Exit status: the capture was read, but its contents could not be written into the folder.
 CANNOT_STORE = 3
 
 _PHOTOMETRIC, _PHOTOMETRIC_CFA = 262, 32803
@@ -58,7 +58,7 @@ _LEAST_SIDE = 22
 
 
 def _exif_of_libraw(raw: Any) -> CaptureExif:
-    """What LibRaw found of camera and exposure; nothing where it found nonsense."""
+    """Return LibRaw's data on lens and exposure; no data if LibRaw's are invalid."""
     try:
         other, lens = raw.other, raw.lens
         return CaptureExif(
@@ -67,7 +67,7 @@ def _exif_of_libraw(raw: Any) -> CaptureExif:
             f_number=other.aperture,
             focal_mm=other.focal_length,
             iso=round(other.iso_speed),
-            # No time in the file is 1970.
+            # LibRaw returns 1970 if the file has no time.
             time=other.timestamp if other.timestamp.year > 1970 else None,
         )
     except (ValueError, OverflowError, OSError):
@@ -75,7 +75,7 @@ def _exif_of_libraw(raw: Any) -> CaptureExif:
 
 
 def _missing_data(directories: list[Directory], size: int) -> bool:
-    """Whether a DNG's tags place pixels beyond the end of the file."""
+    """Return whether a DNG's tags place pixels beyond the end of the file."""
     for directory in directories:
         if _PHOTOMETRIC_CFA not in directory.numbers(_PHOTOMETRIC):
             continue
@@ -87,7 +87,7 @@ def _missing_data(directories: list[Directory], size: int) -> bool:
 
 
 def _empty_tail(mosaic: NDArray[np.uint16], black: list[float]) -> bool:
-    """Whether the last rows are zero although the sensor's black is not: data that never came."""
+    """Return whether the last rows are zero although black is not: their data are missing."""
     rows = max(2, mosaic.shape[0] // 64)
     return min(black) > 0 and not mosaic[-rows:].any()
 
@@ -112,7 +112,7 @@ def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]
         "black": layout.black,
         "white": read_white(raw, is_dng=is_dng),
         "wb": read_gains(list(raw.camera_whitebalance)),
-        # Ones are LibRaw's "not known".
+        # LibRaw returns ones if the multipliers are not known.
         "daylight_wb": None if daylight == [1, 1, 1] else daylight,
         "matrix_kind": kind,
         "matrix": matrix,
@@ -124,10 +124,11 @@ def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]
 
 
 def _known_by_size_alone(data: mmap.mmap) -> bool:
-    """Whether LibRaw took the file for some camera's because of its length and nothing else.
+    """Return whether LibRaw recognised the file as a camera's by its length alone.
 
-    It has a table of lengths for cameras that write no header. A headerless capture of another
-    camera that happens to be as long would develop to nonsense. One byte more tells.
+    LibRaw has a table of file lengths for cameras that write no header. A headerless capture of
+    another camera that has one of these lengths would be developed wrongly. The test appends a
+    byte: LibRaw then rejects a file that it recognised by its length.
     """
     if measured_from_end(data):
         return False
@@ -139,7 +140,7 @@ def _known_by_size_alone(data: mmap.mmap) -> bool:
 
 
 def _imread(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
-    """Open with LibRaw; from memory where the name is not UTF-8, which rawpy cannot pass on."""
+    """Open a capture with LibRaw; from memory if its name is not UTF-8, which rawpy requires."""
     try:
         str(capture).encode()
     except UnicodeEncodeError:
@@ -148,7 +149,7 @@ def _imread(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
 
 
 def _too_small(directories: list[Directory]) -> str | None:
-    """Why LibRaw refuses a sound file of a few pixels; None where that is not the reason."""
+    """Return the reason if the capture is too small for LibRaw; None if it is not too small."""
     for directory in directories:
         if _PHOTOMETRIC_CFA in directory.numbers(_PHOTOMETRIC):
             sides = [int(n) for tag in (_WIDTH, _HEIGHT) for n in directory.numbers(tag)]
@@ -161,10 +162,10 @@ def _too_small(directories: list[Directory]) -> str | None:
 
 
 def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
-    """Open what is a camera's own file.
+    """Open a camera's own file.
 
     Raises:
-        RefusedError: it is not.
+        RefusedError: if the file is damaged, not supported, or not a camera's own file.
     """
     directories = read_directories(data)
     from_camera = names_a_camera(directories)
@@ -181,7 +182,7 @@ def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
     if data[:4] in (b"II*\0", b"MM\0*") or data[:3] == b"\xff\xd8\xff":
         raise RefusedError(describe_foreign(data))
     if _known_by_size_alone(data):
-        raise RefusedError(f"has no header that tells what it is; {HEADERLESS_HINT}")
+        raise RefusedError(f"has no header that tells its format; {HEADERLESS_HINT}")
     return raw
 
 
@@ -211,14 +212,14 @@ def _run(capture: Path, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, 
 
 
 def main(capture: Path, folder: Path) -> None:
-    """Read `capture`; write what it holds, or why it is refused, into `folder`.
+    """Read `capture`; write its mosaic and facts, or the reason for refusing it, into `folder`.
 
     Args:
-        capture: a file that is not empty.
-        folder: an empty folder.
+        capture: path of a file that is not empty.
+        folder: path of an empty folder.
 
     Raises:
-        SystemExit: with `CANNOT_STORE`, if they do not fit there; stderr says why.
+        SystemExit: with status `CANNOT_STORE` if writing fails; stderr has the reason.
     """
     with (
         capture.open("rb") as handle,

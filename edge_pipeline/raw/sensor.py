@@ -1,4 +1,4 @@
-"""What LibRaw knows of a sensor, put into this package's terms; used by the child process."""
+"""Read a sensor's layout, levels and colours from LibRaw; used by the child process `reader`."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _PHOTOMETRIC, _CFA, _LINEAR = 262, 32803, 34892
 _CELL, _ACTIVE_AREA = 33421, 50829
 _BAYER_ONLY = "only Bayer sensors are supported"
 _SMALLEST_GAIN = 1e-5
-# Raw values of the bands that the colour matrix is measured with: nothing clips.
+# Raw values of the bands with which the colour matrix is measured; none of them clips.
 _GREY, _MORE = 24000, 6000
 
 
 class RefusedError(Exception):
-    """The capture is not one that can be developed; the message completes `FILE ...`."""
+    """The capture cannot be developed; the message is a sentence without its subject, the file."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the picture lies on the sensor.
+    """The active area of a sensor.
 
     Attributes:
         rows: rows of the active area.
         columns: columns of the active area.
-        pattern: the Bayer order at its corner.
-        black: black level for R, G on red rows, G on blue rows, B.
+        pattern: Bayer order at the top left corner of the active area.
+        black: black levels for R, G on red rows, G on blue rows, B.
     """
 
     rows: slice
@@ -52,7 +52,7 @@ class Layout:
 
 
 def _check_kind(raw: Any, directories: list[Directory], head: bytes) -> None:
-    """Raise RefusedError where there is no 2 x 2 colour filter."""
+    """Raise RefusedError unless the sensor has a 2 x 2 colour filter."""
     if raw.raw_type != rawpy.RawType.Flat:
         if head[:4] == b"FOVb":
             raise RefusedError(f"is a Foveon capture; {_BAYER_ONLY}")
@@ -60,7 +60,7 @@ def _check_kind(raw: Any, directories: list[Directory], head: bytes) -> None:
         what = "a linear DNG, already demosaiced" if linear else "in full colour at every pixel"
         raise RefusedError(f"is {what}; give the camera's own Bayer capture")
     height, width = raw.raw_pattern.shape
-    # LibRaw ignores the size of the cell that a DNG states, except that of X-Trans.
+    # LibRaw ignores the size of the colour filter's cell in a DNG, except that of X-Trans.
     for directory in directories:
         if _CFA in directory.numbers(_PHOTOMETRIC) and len(directory.numbers(_CELL)) == 2:
             stated = directory.numbers(_CELL)
@@ -77,15 +77,15 @@ def _check_kind(raw: Any, directories: list[Directory], head: bytes) -> None:
 
 
 def _corner(raw: Any, top: int, left: int) -> NDArray[np.uint8]:
-    """Colour indices of the 2 x 2 pixels at a place of the sensor, masked pixels included."""
+    """Return the colour indices of 2 x 2 pixels; `top` and `left` count masked pixels too."""
     return np.asarray(np.roll(raw.raw_pattern, (-top, -left), axis=(0, 1)), np.uint8)
 
 
 def _stated_area(raw: Any, directories: list[Directory]) -> tuple[int, int, int, int]:
-    """Top, left, bottom and right of the active area.
+    """Return top, left, bottom and right of the active area.
 
-    LibRaw moves an odd corner of a DNG's active area inwards, to even numbers. The row or the
-    column that it drops is taken back.
+    LibRaw moves an odd corner of a DNG's active area inwards, to even numbers. This function
+    restores the row or the column that LibRaw drops.
     """
     sizes = raw.sizes
     found = (sizes.top_margin, sizes.left_margin)
@@ -100,18 +100,18 @@ def _stated_area(raw: Any, directories: list[Directory]) -> tuple[int, int, int,
 
 
 def read_layout(raw: Any, directories: list[Directory], head: bytes) -> Layout:
-    """Find the active area, its Bayer order and its black levels.
+    """Return the active area, its Bayer order and its black levels.
 
-    LibRaw lists black by colour index, and which of the greens is index 1 depends on the order;
-    a DNG's 2 x 2 levels it lays at the corner that it uses itself.
+    LibRaw lists black levels by colour index. Which of the two greens has index 1 depends on the
+    Bayer order, and the 2 x 2 levels of a DNG begin at the corner that LibRaw uses.
 
     Args:
-        raw: the open file.
-        directories: its tags.
-        head: its first bytes.
+        raw: file opened with rawpy.
+        directories: directories of the file's tags.
+        head: first bytes of the file.
 
     Raises:
-        RefusedError: it has no Bayer filter.
+        RefusedError: if the sensor has no Bayer filter.
     """
     _check_kind(raw, directories, head)
     top, left, bottom, right = _stated_area(raw, directories)
@@ -131,11 +131,11 @@ def read_layout(raw: Any, directories: list[Directory], head: bytes) -> Layout:
 
 
 def read_white(raw: Any, *, is_dng: bool) -> float:
-    """The value of saturation.
+    """Return the white level, the value at which the sensor saturates.
 
-    A DNG states it, for each channel if it likes; the least is taken, so that what is saturated
-    anywhere is so everywhere. What LibRaw finds elsewhere in maker notes is where the response
-    stops being linear, well below saturation.
+    A DNG can state one for each channel; the smallest is used, so that a saturated pixel of any
+    channel reaches it. For other files, the levels for each channel are not used: LibRaw reads from
+    maker notes where the response stops being linear, well below saturation.
     """
     levels = raw.camera_white_level_per_channel
     if is_dng and levels and min(levels) > max(raw.black_level_per_channel):
@@ -144,7 +144,7 @@ def read_white(raw: Any, *, is_dng: bool) -> float:
 
 
 def read_gains(multipliers: list[float]) -> list[float] | None:
-    """Multipliers with G = 1, as LibRaw takes them; None where they say nothing."""
+    """Return multipliers scaled to G = 1, as LibRaw scales them; None if they are not usable."""
     red, green, blue = multipliers[:3]
     green = green or 1.0
     if not np.isfinite(multipliers[:3]).all() or min(red, green, blue) <= _SMALLEST_GAIN:
@@ -153,10 +153,10 @@ def read_gains(multipliers: list[float]) -> list[float] | None:
 
 
 def read_matrix(raw: Any, *, is_dng: bool) -> tuple[str, list[list[float]] | None]:
-    """The matrix that LibRaw itself would use, and which it is; this may spoil the raw image.
+    """Return the colour matrix that LibRaw would use, and its kind; may overwrite the raw image.
 
     Returns:
-        "camera_to_srgb" or "xyz_to_camera", and 3 x 3 numbers; None where LibRaw uses none.
+        "camera_to_srgb" or "xyz_to_camera", and 3 x 3 numbers or None if LibRaw uses no matrix.
 
     Source: LibRaw, identify.cpp: a DNG's own camera-to-sRGB matrix, else the camera table's.
     """
@@ -172,15 +172,15 @@ def read_matrix(raw: Any, *, is_dng: bool) -> tuple[str, list[list[float]] | Non
 
 
 def _measured_matrix(raw: Any) -> NDArray[np.float64]:
-    """The camera-to-sRGB matrix, seen from what LibRaw makes of four flat bands.
+    """Measure the camera-to-sRGB matrix: let LibRaw render four flat bands.
 
-    From a few makers' own tags (Kodak, Leaf) LibRaw takes a matrix that rawpy does not show. A
-    grey band and one each with more red, green and blue give its columns. The raw image is
-    overwritten.
+    For a few manufacturers (Kodak, Leaf) LibRaw uses a matrix that rawpy does not expose. The
+    differences between a grey band and bands with more red, green or blue are its columns. The raw
+    image is overwritten.
     """
     mosaic = raw.raw_image_visible
     cell = _corner(raw, raw.sizes.top_margin, raw.sizes.left_margin)
-    height = mosaic.shape[0] // 8 * 2  # of a band, even
+    height = mosaic.shape[0] // 8 * 2  # even height of a band
     for band, row, column in itertools.product(range(4), range(2), range(2)):
         channel = (0, 1, 2, 1)[cell[row, column]]
         rows = slice(band * height + row, (band + 1) * height if band < 3 else None, 2)
@@ -194,7 +194,7 @@ def _measured_matrix(raw: Any) -> NDArray[np.float64]:
         user_wb=[1, 1, 1, 1],
         user_flip=0,
     )
-    # Half size: [H/2, W/2, 3]; each band is taken in its middle.
+    # Half size: [H/2, W/2, 3]; each band is sampled in its middle.
     bands = [linear[band * height // 2 + height // 4, linear.shape[1] // 2] for band in range(4)]
     grey, *coloured = (band.astype(np.float64) for band in bands)
     return np.stack([(colour - grey) / _MORE for colour in coloured], axis=1)

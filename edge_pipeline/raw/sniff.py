@@ -1,4 +1,4 @@
-"""What a file is that is not a RAW capture, for a message that helps."""
+"""Identify files that are not RAW captures, for a helpful message."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"II*\0", "a TIFF file without a Bayer capture"),
     (0, b"MM\0*", "a TIFF file without a Bayer capture"),
 )
-# What RAW files begin with; TIFF, RAF, X3F, MRW and whatever else LibRaw can half open.
+# First bytes of RAW files: TIFF, RAF, X3F, MRW and others that LibRaw opens even if truncated.
 BEGINNINGS = (b"II", b"MM", b"FUJIFILM", b"FOVb", b"\0MRM", b"RIFF", b"\0\0\0\x18ftypcrx")
-# Formats whose directory is found from the end of the file: Canon CRW, Sigma X3F.
+# Formats whose directory is located from the end of the file: Canon CRW, Sigma X3F.
 _FROM_END: tuple[tuple[int, bytes], ...] = ((6, b"HEAPCCDR"), (0, b"FOVb"))
 
 
@@ -51,16 +51,16 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        # A character may be cut in two where the head ends.
+        # The end of the head may cut a character in two.
         text = head[: error.start].decode("utf-8") if len(head) - error.start < 4 else ""
     return bool(text) and all(c.isprintable() or c in "\r\n\t\f" for c in text)
 
 
 def describe_foreign(data: bytes | mmap.mmap) -> str:
-    """Say what a file is and what would be right; the text completes `FILE ...`.
+    """Return a clause without its subject, `FILE`, that names the file's format and a remedy.
 
     Args:
-        data: the file's bytes.
+        data: bytes of the file.
     """
     head = bytes(data[:512])
     for offset, signature, name in _SIGNATURES:
@@ -75,7 +75,7 @@ def describe_foreign(data: bytes | mmap.mmap) -> str:
 
 
 def names_a_camera(directories: list[Directory]) -> bool:
-    """Whether a file's own tags say that it is a camera's: a maker, DNG, or a colour filter."""
+    """Return whether the tags show that a camera wrote the file: a maker, DNG, or a CFA."""
     return any(
         directory.text(_MAKE)
         or _DNG_VERSION in directory.tags
@@ -85,5 +85,5 @@ def names_a_camera(directories: list[Directory]) -> bool:
 
 
 def measured_from_end(data: bytes | mmap.mmap) -> bool:
-    """Whether a byte added to the file would hide its contents."""
+    """Return whether LibRaw cannot read the file if a byte is appended to it."""
     return any(_has(bytes(data[:16]), offset, signature) for offset, signature in _FROM_END)

@@ -1,7 +1,7 @@
-"""The tags of TIFF files and of what cameras build like them; tolerant of anything broken.
+"""Read the tags of TIFF files and of RAW formats built like them; damaged parts are skipped.
 
 DNG, NEF, CR2, ARW, PEF, SRW, 3FR are TIFF files. RW2 and ORF differ in the header's second word.
-CR3 carries small TIFF files in its boxes, RAF one in the EXIF segment of its JPEG preview.
+CR3 contains small TIFF files in its boxes, RAF one in the EXIF segment of its JPEG preview.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ class Directory:
     """One image file directory.
 
     Attributes:
-        tags: tag number -> its values, or its text.
-        is_exif: whether it is the Exif directory.
+        tags: values or text of each tag, by tag number.
+        is_exif: whether this is the Exif directory.
     """
 
     tags: dict[int, Value]
     is_exif: bool
 
     def text(self, tag: int) -> str | None:
-        """The tag's text without padding; None where it is absent, empty or not text."""
+        """Return the tag's text without padding; None if it is absent, empty or not text."""
         value = self.tags.get(tag)
         return (value.strip() or None) if isinstance(value, str) else None
 
     def numbers(self, tag: int) -> tuple[float, ...]:
-        """The tag's numbers; none where it is absent or text."""
+        """Return the tag's numbers; an empty tuple if the tag is absent or text."""
         value = self.tags.get(tag, ())
         return () if isinstance(value, str) else value
 
 
 def _tiff_starts(data: bytes | mmap.mmap) -> list[int]:
-    """Where in a camera's file TIFF structures begin."""
+    """Return the offsets at which TIFF structures begin in a camera's file."""
     if data[:2] in (b"II", b"MM"):
         return [0]
-    if data[4:8] == b"ftyp":  # CR3: CMT1 is the camera, CMT2 the exposure
+    if data[4:8] == b"ftyp":  # CR3: box CMT1 has the camera, CMT2 the exposure
         found = (data.find(name, 0, _SEARCHED) for name in (b"CMT1", b"CMT2"))
         return [at + 4 for at in found if at >= 0]
     if data[:15] == b"FUJIFILMCCD-RAW":
@@ -60,10 +60,10 @@ def _tiff_starts(data: bytes | mmap.mmap) -> list[int]:
 
 
 def read_directories(data: bytes | mmap.mmap) -> list[Directory]:
-    """All directories that can be read, those that a broken link hides left out.
+    """Return all directories that can be read; those behind a broken link are omitted.
 
     Args:
-        data: the file's bytes.
+        data: bytes of the file.
     """
     found: list[Directory] = []
     for number, start in enumerate(_tiff_starts(data)):
@@ -81,7 +81,7 @@ class _Reader:
         self.order = ">" if data[start : start + 2] == b"MM" else "<"
 
     def unpack(self, form: str, offset: int) -> tuple[float, ...]:
-        """Values at an offset; none where they would lie outside of the file."""
+        """Return the values at an offset; an empty tuple if they lie outside the file."""
         at = self.start + offset
         form = self.order + form
         if offset < 0 or at + struct.calcsize(form) > len(self.data):
@@ -89,7 +89,7 @@ class _Reader:
         return struct.unpack_from(form, self.data, at)
 
     def walk(self, *, first_is_exif: bool) -> Iterator[Directory]:
-        """Every directory once: the chain, and what hangs below it."""
+        """Yield every directory once: those of the chain, and their subdirectories."""
         waiting = [(int(o), first_is_exif) for o in self.unpack("I", 4)]
         seen: set[int] = set()
         while waiting and len(seen) < _MOST_DIRECTORIES:
@@ -104,7 +104,7 @@ class _Reader:
                 waiting += [(int(o), tag == 34665) for o in directory.numbers(tag)]
 
     def directory(self, offset: int, *, is_exif: bool) -> tuple[Directory, tuple[float, ...]]:
-        """The directory at an offset, and the offset of the next one in the chain."""
+        """Return the directory at an offset, and the offset of the next one in the chain."""
         tags: dict[int, Value] = {}
         count = int(next(iter(self.unpack("H", offset)), 0))
         for entry in range(count):
@@ -118,7 +118,7 @@ class _Reader:
         return Directory(tags, is_exif), self.unpack("I", offset + 2 + 12 * count)
 
     def value(self, kind: int, length: int, at: int) -> Value | None:
-        """An entry's value, from the entry itself or from where it points; None if unreadable."""
+        """Return an entry's value, stored in the entry or where it points; None if unreadable."""
         rational = kind in (_RATIONAL, _SIGNED_RATIONAL)
         form = {_ASCII: "s", _RATIONAL: "I", _SIGNED_RATIONAL: "i"}.get(kind) or _FORMATS.get(kind)
         if form is None or not 0 < length <= _MOST_VALUES:

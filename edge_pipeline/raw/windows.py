@@ -1,8 +1,8 @@
-"""Parts of a capture: the one view that a filter predictor gets of it, and windows to calibrate on.
+"""Parts of a capture: the view that a filter predictor receives, and windows for calibration.
 
-The cost of a predictor grows with the area that it sees. The view of a large capture is made of
-sixteen windows side by side, so it costs the same for a capture of any size. A predictor that takes
-means and maxima over all that it sees takes them over all windows.
+The cost of a predictor grows with the area of its input. The view of a large capture consists of
+sixteen windows side by side, so its cost does not grow with the capture. A predictor that computes
+means and maxima over its input computes them over all windows.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from edge_pipeline.raw.cfa import pack
 
 __all__ = ["PER_AXIS", "VIEW", "spread_starts", "view", "windows"]
 
-# The largest side of a view, in packed pixels, and the number of windows along an axis.
+# Largest side of a view, in packed pixels, and number of windows along an axis.
 VIEW = 512
 PER_AXIS = 4
 
 
 def view(mosaic: NDArray[np.float32], size: tuple[int, int] | None = None) -> NDArray[np.float32]:
-    """The view of a capture: all of it, or 4 x 4 evenly spread windows side by side.
+    """Return the view of a capture: all of it, or 4 x 4 evenly spread windows side by side.
 
     Args:
         mosaic: [H, W], aligned to RGGB, at least twice `size`.
-        size: packed height and width of the view; the mosaic's own, and `VIEW` at most, if None.
+        size: packed height and width of the view; if None, those of the mosaic, at most `VIEW`.
 
     Returns:
         The packed view, [1, 4, *size], contiguous and with no stride of 0.
@@ -34,12 +34,12 @@ def view(mosaic: NDArray[np.float32], size: tuple[int, int] | None = None) -> ND
     sides = [side // 2 for side in mosaic.shape]
     seen = size or [min(VIEW, side) for side in sides]
     rows, columns = map(_spread, sides, seen)
-    # Stacked: an axis that is indexed in has stride 0, which ExecuTorch refuses.
+    # np.stack, because an axis that indexing adds has stride 0, which ExecuTorch rejects.
     return np.stack([pack(mosaic[np.ix_(rows, columns)])])
 
 
 def _spread(size: int, seen: int) -> NDArray[np.intp]:
-    """The indices into a mosaic of `seen` of an axis's `size` packed pixels, in spread bands."""
+    """Return mosaic indices of `seen` of the `size` packed pixels of an axis, in spread bands."""
     bands = np.array_split(np.arange(seen), PER_AXIS)
     gaps = [(size - seen) * i // (PER_AXIS - 1) for i in range(PER_AXIS)]
     packed = np.concatenate([band + gap for band, gap in zip(bands, gaps, strict=True)])
@@ -47,13 +47,13 @@ def _spread(size: int, seen: int) -> NDArray[np.intp]:
 
 
 def spread_starts(size: int, window: int, *, most: int, stride: int) -> list[int]:
-    """Where up to `most` windows begin that are spread evenly over an axis, on the grid.
+    """Return the starts of up to `most` windows that are spread evenly over an axis.
 
     Args:
         size: length of the axis.
         window: length of a window, at most `size`.
-        most: how many windows at most; fewer where the axis is shorter than their sum.
-        stride: the grid.
+        most: largest number of windows; there are fewer if the axis is shorter than their sum.
+        stride: step of the grid on which windows begin.
     """
     count = min(most, -(-size // window))
     if count == 1:
@@ -64,12 +64,12 @@ def spread_starts(size: int, window: int, *, most: int, stride: int) -> list[int
 def windows(
     mosaic: NDArray[np.float32], size: tuple[int, int], stride: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Up to 4 x 4 evenly spread windows of a mosaic.
+    """Yield up to 4 x 4 evenly spread windows of a mosaic.
 
     Args:
         mosaic: [H, W], aligned to RGGB, at least twice `size`.
         size: packed height and width of a window.
-        stride: windows begin on this grid of packed pixels.
+        stride: step of the grid on which windows begin, in packed pixels.
 
     Yields:
         Packed windows, [1, 4, *size], each contiguous and with no stride of 0.
@@ -78,5 +78,5 @@ def windows(
     for top in spread_starts(mosaic.shape[0] // 2, high, most=PER_AXIS, stride=stride):
         for left in spread_starts(mosaic.shape[1] // 2, wide, most=PER_AXIS, stride=stride):
             window = mosaic[2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
-            # Stacked: an axis that is indexed in has stride 0, which ExecuTorch refuses.
+            # np.stack, because an axis that indexing adds has stride 0, which ExecuTorch rejects.
             yield np.stack([pack(window)])

@@ -119,7 +119,7 @@ def test_a_profile_can_be_given_by_file_and_changed_by_options(develop, raws, tm
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-o", "a.webp"], "extension '.webp'; name a picture"),
+        (["-o", "a.webp"], "extension '.webp'; expected one of .jpg"),
         (["-o", "a.png", "--size", "third"], "give full or half"),
         (["-o", "a.png", "--exposure", "99"], "99.0 EV"),
         (["-o", "a.png", "--wb", "tungsten"], "white balance 'tungsten' is not known"),

@@ -73,7 +73,7 @@ def test_calibration_takes_several_captures(tmp_path, monkeypatch, captures):
 def test_a_stray_word_is_refused(tmp_path):
     result = run("hyperconv_unet", "b.dng", "--backend", "fake", "-o", tmp_path / "a")
     assert isinstance(result.exception, InputError)
-    assert str(result.exception).startswith("b.dng is one word too many")
+    assert str(result.exception).startswith("unexpected argument b.dng; give captures after")
 
 
 def test_a_form_that_is_not_known_is_refused_by_the_parser(tmp_path):

@@ -91,7 +91,7 @@ def test_what_cannot_be_inspected_ends_with_two(capsys, words, message):
 def test_a_foreign_file_folder_or_setting_is_refused(tmp_path, capsys):
     folder = make_artifact(tmp_path / "a").folder
     assert main(["inspect", str(folder), "-s", "n_fwd=8"]) == 2
-    assert "has its options" in capsys.readouterr().err
+    assert "has its own options" in capsys.readouterr().err
     foreign = tmp_path / "x.safetensors"
     foreign.write_bytes(b"no weights")
     assert main(["inspect", str(foreign)]) == 2

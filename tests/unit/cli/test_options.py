@@ -24,7 +24,7 @@ def test_what_is_no_setting_is_refused(text: str) -> None:
 
 
 def test_a_setting_given_twice_is_refused() -> None:
-    with pytest.raises(InputError, match="n_hid stands twice"):
+    with pytest.raises(InputError, match="n_hid is given twice"):
         parse_settings(["n_hid=64", "n_hid=32"])
 
 
@@ -44,5 +44,5 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["65537x32", "32x1000000000"])
 def test_a_size_that_would_overflow_counts_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=f"{text} goes above 65536"):
+    with pytest.raises(InputError, match=f"{text} exceeds 65536"):
         parse_size(text, "HxW")

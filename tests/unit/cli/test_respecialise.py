@@ -56,7 +56,7 @@ def test_the_milliseconds_are_told(folder, capsys, monkeypatch):
     [
         ([], "give either filters or a fixed value"),
         (["--phi", "0.3"], "has not fixed phi; its fixed inputs: none"),
-        (["--fix", "phi"], "fixes nothing"),
+        (["--fix", "phi"], "'phi' is not a fixed value"),
         (["--fix", "phi=1", "--phi", "0.3"], "phi is fixed twice"),
         (["--filters", "absent"], "cannot read absent"),
     ],

@@ -141,7 +141,7 @@ def test_a_name_without_extension_or_with_a_slash_is_a_folder(tmp_path):
         (["x.dng", "X.dng"], "out", {}, "would both become"),
         (["x.dng", "x.dng"], "out", {}, "would both become"),
         (["a.dng", "b.dng"], "c.jpg", {}, "2 captures cannot go into the one file c.jpg"),
-        (["a.dng"], "c.webp", {}, "the extension '.webp'; name a picture .jpg, .png"),
+        (["a.dng"], "c.webp", {}, "the extension '.webp'; expected one of .jpg, .png"),
         (["a.dng"], "c.png", {"format_name": "jpg"}, "c.png is a png by its extension"),
         (["a.dng"], "out", {"format_name": "gif"}, "no picture format is called 'gif'"),
         (["a.tiff"], "a.tiff", {}, "a.tiff is a capture to develop and cannot be written"),

@@ -196,7 +196,7 @@ def test_an_interrupt_leaves_what_was_there(tmp_path, monkeypatch, suffix):
 
 @pytest.mark.parametrize(("name", "said"), [("a.webp", "'.webp'"), ("a", "no extension")])
 def test_other_extensions_are_refused(tmp_path, name, said):
-    with pytest.raises(OutputError, match=f"{said}; name a picture .jpg"):
+    with pytest.raises(OutputError, match=f"{said}; expected one of .jpg"):
         format_of(tmp_path / name)
 
 

@@ -177,7 +177,7 @@ def test_without_white_balance_daylight_stands_in(tmp_path: Path) -> None:
     path = write_dng(tmp_path / "a.dng", scene("RGGB", (40, 50)), Dng(neutral=None))
     capture = read_capture(path)
     assert capture.wb == capture.daylight_wb
-    assert "daylight is used" in capture.notes[0]
+    assert "daylight balance is used" in capture.notes[0]
 
 
 def test_without_any_white_balance_the_world_is_grey(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_without_any_white_balance_the_world_is_grey(tmp_path: Path) -> None:
     assert capture.xyz_to_camera is None
     assert capture.daylight_wb is None
     assert capture.wb == pytest.approx((1250 / 1100, 1, 1250 / 1400))
-    assert any("taken for grey" in note for note in capture.notes)
+    assert any("assumed to be grey" in note for note in capture.notes)
     assert any("colours are not known" in note for note in capture.notes)
 
 
@@ -352,7 +352,7 @@ def test_a_matrix_that_cannot_be_inverted_is_left_out(tmp_path: Path) -> None:
     path = write_dng(tmp_path / "a.dng", scene("RGGB", (32, 32)), Dng(matrix=(1.0,) * 9))
     capture = read_capture(path)
     assert capture.xyz_to_camera is None
-    assert any("cannot be inverted, so it is left out" in note for note in capture.notes)
+    assert any("cannot be inverted, so it is ignored" in note for note in capture.notes)
 
 
 def test_a_full_temporary_folder_is_a_failed_job(

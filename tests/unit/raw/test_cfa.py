@@ -111,7 +111,7 @@ def test_no_whole_cell_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_wrong_arguments_are_refused() -> None:
-    with pytest.raises(InputError, match="'RGBG'; there is RGGB, BGGR"):
+    with pytest.raises(InputError, match="'RGBG'; expected one of RGGB, BGGR"):
         align(np.zeros((4, 4)), "RGBG")
     with pytest.raises(InputError, match="multiples of 0"):
         align(np.zeros((4, 4)), "RGGB", 0)
