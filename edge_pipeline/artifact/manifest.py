@@ -125,8 +125,8 @@ class ProgramSpec(Schema):
             names = [tensor.name for tensor in tensors]
             if not names or len(set(names)) != len(names):
                 raise ValueError(
-                    f"program {self.name}: the tensor names {names} must be at least one, each "
-                    "used once"
+                    f"program {self.name}: expected at least one tensor and unique names, got "
+                    f"{names}"
                 )
         return self
 
@@ -160,7 +160,8 @@ class Manifest(Schema):
     `checked` is `verified` if each program ran in its own runtime and agreed with eager on its
     reference input before the artifact was written; `translation` if another program evaluated the
     file's operators and agreed, which proves the content of the file but not how the runtime will
-    run it; `not_run` if no program on the compiling machine can run or evaluate it.
+    run it; `not_run` if no program on the compiling machine can run or evaluate it, or if its
+    weights were replaced later without a comparison with eager.
 
     `calibration` is the set on which folded filters were predicted, also those stored in a refolded
     program; `precision_calibration` is the set on which int8 ranges were observed; `losses` are the

@@ -178,9 +178,7 @@ def _predicted(artifact: Artifact, fixed: Mapping[str, object]) -> Arrays:
     ((name, value),) = fixed.items()
     if name not in manifest.fixed:
         known = ", ".join(manifest.fixed) or "none"
-        raise InputError(
-            f"{name} is not a fixed input of {artifact.folder}; its fixed inputs: {known}"
-        )
+        raise InputError(f"{artifact.folder} has no fixed input {name}; its fixed inputs: {known}")
     curve = None
     if manifest.curve is not None:
         curve = WeightCurve.open(artifact.path(manifest.curve))
