@@ -100,7 +100,7 @@ def device_file(name: str, ending: str) -> Path:
         InputError: If no profile has that name.
     """
     if not _NAME.fullmatch(name) or name not in device_names():
-        raise InputError(f"no device is called {name!r}; there is {', '.join(device_names())}")
+        raise InputError(f"no device is called {name!r}; choose from {', '.join(device_names())}")
     return packaged(_FOLDER) / f"{name}.{ending}"
 
 

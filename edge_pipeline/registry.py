@@ -47,7 +47,7 @@ class Registry:
         """
         if name not in self._modules:
             raise UnknownNameError(
-                f"no {self.kind} is called {name!r}; there is {', '.join(self.names())}"
+                f"no {self.kind} is called {name!r}; choose from {', '.join(self.names())}"
             )
         return importlib.import_module(self._modules[name])
 

@@ -47,7 +47,10 @@ def artifact_facts(manifest: Manifest) -> Iterator[str]:
         share = program.delegation.outside_share
         if share is not None:
             names = ", ".join(program.delegation.outside)
-            yield f"{program.name}: operators outside the delegate ({names}) take {share:.0%} of a run's time"
+            yield (
+                f"{program.name}: operators outside the delegate ({names}) take {share:.0%} of a "
+                "run's time"
+            )
     yield from map(_loss, manifest.losses)
     yield from manifest.notes
 

@@ -118,7 +118,7 @@ class _Predictor:
         try:
             with _quiet():
                 self._model = tools.models.MLModel(str(path), compute_units=tools.ComputeUnit.ALL)
-        except Exception as error:  # Core ML's errors share no base class but this
+        except Exception as error:  # Core ML's errors have no other common base class
             raise RuntimeFailure(
                 f"Core ML could not load {path}: {first_line(error)[:300]}"
             ) from error
@@ -126,7 +126,7 @@ class _Predictor:
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
         try:
             found: Mapping[str, NDArray[np.float32]] = self._model.predict(dict(inputs))
-        except Exception as error:  # Core ML's errors share no base class but this
+        except Exception as error:  # Core ML's errors have no other common base class
             raise RuntimeFailure(
                 f"Core ML could not run {self._path}: {first_line(error)[:300]}"
             ) from error

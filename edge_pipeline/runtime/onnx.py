@@ -38,7 +38,7 @@ class OnnxSession(Closing):
         feed = {t.name: value for t, value in zip(self._spec.inputs, values, strict=True)}
         try:
             outputs = self._session.run([t.name for t in self._spec.outputs], feed)
-        except Exception as error:  # ONNX Runtime's errors share no base class but this
+        except Exception as error:  # ONNX Runtime's errors have no other common base class
             raise RuntimeFailure(
                 f"ONNX Runtime could not run {self._spec.name}: {first_line(error)[:300]}"
             ) from error
@@ -77,7 +77,7 @@ def open_session(
         options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(path.parent))
     try:
         session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no base class but this
+    except Exception as error:  # ONNX Runtime's errors have no other common base class
         raise RuntimeFailure(
             f"ONNX Runtime could not load {path}: {first_line(error)[:300]}"
         ) from error
