@@ -1,1 +1,1 @@
-"""One script a claim; each prints the table that docs/ shows."""
+"""Benchmarks: each script measures one claim and prints a table of docs/."""

@@ -1,10 +1,10 @@
-"""Latency of the forms that a network with computed weights is deployed in, next to eager.
+"""Latency of the deployment forms of a network with computed weights, compared with eager.
 
     python -m benchmarks.forms [--size 256x256] [--runs 40] [--keep FOLDER] [--check]
 
-Prints the tables that docs/speed.md shows: each form of the HyperConv UNet (16, 16, 64) on each
-runtime, on one pinned thread, in rounds, so that drift falls on all alike; then the ratios that are
-wanted. `predict_filters` sees the whole input here. With --check it fails if a goal is missed.
+Prints tables of docs/speed.md: first each form of the HyperConv UNet (16, 16, 64) on each runtime,
+on one pinned thread, in rounds, so that drift affects all equally; then ratios and their goals.
+`predict_filters` uses the whole input here. With --check the script fails if a goal is missed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ EAGERS = tuple(
     for how, tuned in (("", False), (", channels-last, huge pages", True))
 )
 TUNED = "eager, folded, channels-last, huge pages"
-# What apply may take of the folded form: ONNX Runtime's convolution takes weights of run time.
+# Largest ratio of apply to folded; ONNX Runtime's convolution accepts computed weights.
 APPLY = {"ExecuTorch": 1.25, "ONNX Runtime": 1.05, "LiteRT": 1.25}
 
 
 def cases_for(size: tuple[int, int]) -> list[Case]:
-    """Every form on every runtime; the last is an ordinary UNet of the same layers."""
+    """Return every form on every runtime; the last is an ordinary UNet with the same layers."""
     cases = []
     for backend, runtime in RUNTIMES.items():
         split = {"filters": "split", "window": max(size)}
@@ -47,7 +47,7 @@ def cases_for(size: tuple[int, int]) -> list[Case]:
 
 
 def ratios(figures: dict[str, Figures]) -> list[tuple[str, float, float]]:
-    """What is wanted: a sentence, the ratio of medians, and the most that it may be."""
+    """Return the goals: the name, the ratio of medians, and the largest allowed ratio."""
     wanted = []
     for runtime in RUNTIMES.values():
         ms = {name: figures[f"{runtime}, {name}"].median for name in _NAMES}
@@ -66,11 +66,11 @@ _NAMES = ("dynamic", "folded", "predict_filters", "apply_filters", "ordinary UNe
 
 
 def main() -> int:
-    """Parse the command line and print the tables."""
+    """Parse the command line, measure, and print the tables; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="256x256")
     parser.add_argument("--runs", type=int, default=40)
-    parser.add_argument("--keep", type=Path, help="folder of artifacts to use again")
+    parser.add_argument("--keep", type=Path, help="folder of artifacts to reuse")
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     arguments = parser.parse_args()
     height, width = parse_size(arguments.size, "HxW")

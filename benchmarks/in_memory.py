@@ -1,15 +1,15 @@
-"""Latency of a folded program whose constants a capture's filters replaced in memory.
+"""Latency of a folded program after a capture's filters replaced its constants in memory.
 
     python -m benchmarks.in_memory [--size 256x256] [--tiles 20] [--captures 6] [--keep FOLDER]
                                    [--check]
 
-Prints the table that docs/speed.md shows: for each network and runtime, what a tile takes with the
-constants of the file and with the filters of a capture written over them in memory, and what is
-done once a capture: predicting on one window, and writing filters and loading the program. The
-first tile after loading counts like the others. Both
-programs run in one process on one pinned thread, tile by tile in turns, so that drift falls on both
-alike. The program of the file is the folded one: `--filters folded` writes the same bytes (a test
-holds that). With --check it fails if a goal is missed.
+Prints a table of docs/speed.md. For each network and runtime, it contains the time of a tile with
+the constants of the file, and with the filters of a capture written over them in memory. It also
+contains the times of the steps per capture: predicting filters from one window, and writing the
+filters and loading the program. The first tile after loading counts like the others. Both programs
+run in one process on one pinned thread and take turns at every tile, so that drift affects both
+equally. The program of the file is identical to that of `--filters folded` (a test checks this).
+With --check the script fails if a goal is missed.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ NETWORKS: dict[str, dict[str, str | int | float | bool]] = {
     "hyperconv_isp": {},
     "hyperconv_unet": {"n_fwd": 16, "n_embed": 16, "n_hid": 64},
 }
-# What all tiles of a capture may take of the folded program's, the loading included.
+# Largest ratio of the time of a capture's tiles, including loading, to the folded program's.
 MOST = 1.05
 
 
 @dataclass
 class Times:
-    """Milliseconds of one network on one runtime; of each capture, or of each of its tiles."""
+    """Times of one network on one runtime, in ms: one per capture, or lists of one per tile."""
 
     predicting: list[float] = field(default_factory=list)
     loading: list[float] = field(default_factory=list)
@@ -61,10 +61,10 @@ class Times:
     refolded: list[list[float]] = field(default_factory=list)
 
     def ratios(self, *, loading: bool) -> list[float]:
-        """For each capture, the time of its tiles with its own filters over that with the file's.
+        """Return, per capture, the time of its tiles with its filters over that with the file's.
 
         Args:
-            loading: whether writing the filters and loading the program counts.
+            loading: Whether to include the time of writing the filters and loading the program.
         """
         spent = self.loading if loading else [0.0] * len(self.loading)
         return [
@@ -74,14 +74,14 @@ class Times:
 
 
 def timed(function: Callable[[], Result]) -> tuple[Result, float]:
-    """What a function gives, and the milliseconds that it took."""
+    """Call a function, and return its result and its time in milliseconds."""
     start = perf_counter_ns()
     result = function()
     return result, (perf_counter_ns() - start) / 1e6
 
 
 class Subject:
-    """One refolded artifact: its predictor and its folded program, open."""
+    """A refolded artifact with open sessions of its predictor and its folded program."""
 
     def __init__(self, artifact: Artifact) -> None:
         self.times = Times()
@@ -112,7 +112,7 @@ class Subject:
         return open_session(self._artifact, "forward", threads=1, constants=filters)
 
     def _tile(self, session: Session, inputs: Arrays, index: int) -> tuple[float, float]:
-        """One tile with both programs, which begin in turns."""
+        """Run one tile with both programs, in alternating order, and return both times."""
         order = [self._folded, session]
         if index % 2:
             order.reverse()
@@ -121,13 +121,13 @@ class Subject:
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """The median, and the range from the tenth to the ninetieth percentile."""
+    """Return the median, and the range from the tenth to the ninetieth percentile, as text."""
     low, high = np.percentile(values, [10, 90])
     return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def row(name: str, times: Times) -> str:
-    """A row of the table."""
+    """Return a row of the table."""
     tiles = [[ms for capture in side for ms in capture] for side in (times.folded, times.refolded)]
     cells = [spread(side) for side in (*tiles, times.predicting, times.loading)]
     ratios = [spread(times.ratios(loading=loading), 3) for loading in (False, True)]
@@ -135,12 +135,12 @@ def row(name: str, times: Times) -> str:
 
 
 def main() -> int:
-    """Parse the command line and print the table."""
+    """Parse the command line, measure, and print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="256x256")
     parser.add_argument("--tiles", type=int, default=20)
     parser.add_argument("--captures", type=int, default=6)
-    parser.add_argument("--keep", type=Path, help="folder of artifacts to use again")
+    parser.add_argument("--keep", type=Path, help="folder of artifacts to reuse")
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     arguments = parser.parse_args()
     height, width = parse_size(arguments.size, "HxW")
@@ -163,8 +163,9 @@ def main() -> int:
     print(
         f"{cpu_name()}, 1 thread on processor {cpu}, {height}x{width}, {arguments.captures} "
         f"captures of {arguments.tiles} tiles\n\n"
-        "| network, runtime | folded, ms a tile | refolded, ms a tile | predicting, ms a window | "
-        "writing and loading, ms a capture | refolded / folded | with the loading |\n"
+        "| network, runtime | folded, ms per tile | refolded, ms per tile | "
+        "predicting, ms per window | writing and loading, ms per capture | refolded / folded | "
+        "including loading |\n"
         "|---|---|---|---|---|---|---|"
     )
     for case, subject in zip(cases, subjects, strict=True):
@@ -174,7 +175,7 @@ def main() -> int:
         for case, subject in zip(cases, subjects, strict=True)
         if statistics.median(subject.times.ratios(loading=True)) > MOST
     ]
-    print(f"\nover {MOST:.2f} with the loading: {', '.join(missed) or 'none'}")
+    print(f"\nabove {MOST:.2f} including loading: {', '.join(missed) or 'none'}")
     return int(bool(missed) and arguments.check)
 
 

@@ -1,8 +1,8 @@
-"""Compiled programs and eager ones measured side by side, in turns, each in its own process.
+"""Measurement of compiled programs and eager networks in turns, each in its own process.
 
-The other benchmarks use this; it prints nothing itself. Eager comes in two kinds: as torch comes,
-and in channels-last with huge pages, which spares it the page faults that large outputs cost. The
-allocator's setting is read when torch starts, so that is a process with another environment.
+The other benchmarks use this module, which prints nothing. Eager networks run with torch's default
+settings, or in channels-last with huge pages, which avoids the page faults of large outputs. torch
+reads the allocator's setting when it starts, so the latter process has another environment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "Case", "Eager", "Figures", "Served", "compiled", "run_all"]
 
 Value = str | int | float | bool
-# Backends whose programs run here, with the names that tables give them.
+# Backends whose programs run on this machine, with their names in tables.
 RUNTIMES = {"executorch": "ExecuTorch", "onnx": "ONNX Runtime", "litert": "LiteRT"}
 
 
@@ -45,12 +45,12 @@ class Case:
     """A compiled program to measure.
 
     Attributes:
-        name: in the table.
-        backend: as in the registry.
-        model: registered name.
-        options: of the network.
-        form: further fields of the CompileRequest: filters, fixed, window, precision.
-        program: which of the artifact's.
+        name: Name in the table.
+        backend: Name of the backend in the registry.
+        model: Registered name of the model.
+        options: Options of the network.
+        form: Further fields of the CompileRequest: filters, fixed, window, precision.
+        program: Name of the program in the artifact.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Case:
     program: str = "forward"
 
     def folder(self, size: tuple[int, int]) -> str:
-        """A name for the artifact, the same for programs of one."""
+        """Return the folder name of the artifact, equal for all programs of one artifact."""
         said = [f"{key}={value}" for key, value in {**self.options, **self.form}.items()]
         return "-".join([self.backend, self.model, *said, f"{size[0]}x{size[1]}"])
 
@@ -71,12 +71,12 @@ class Eager:
     """A network in torch to measure.
 
     Attributes:
-        name: in the table.
-        model: registered name; `peak` is one large convolution.
-        options: of the network.
-        tuned: channels-last, huge pages.
-        fixed: values by name, for parameters of `forward` that are no inputs.
-        folded: whether filters are predicted beforehand.
+        name: Name in the table.
+        model: Registered name of the model; `peak` is one large convolution.
+        options: Options of the network.
+        tuned: Whether to use channels-last and huge pages.
+        fixed: Values of fixed inputs, by the names of parameters of `forward`.
+        folded: Whether filters are predicted before the timed runs.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Eager:
 
 @dataclass(frozen=True)
 class Figures:
-    """One row: milliseconds of the timed runs, and what is computed in them."""
+    """One row: statistics of the timed runs in milliseconds, and multiply-accumulates per run."""
 
     median: float
     p10: float
@@ -98,18 +98,18 @@ class Figures:
     macs: int
 
     def cells(self) -> str:
-        """Median, spread and minimum as table cells."""
+        """Return median, spread and minimum as table cells."""
         return f"{self.median:.1f} | {self.p10:.1f} to {self.p90:.1f} | {self.least:.1f}"
 
 
 class Served:
-    """A script of this folder, in a process of its own, that is asked to load and to run.
+    """A process that runs a script of this folder, which loads and runs a program on request.
 
     Args:
-        script: its module; with `--serve REQUEST` it answers each line with nanoseconds.
-        request: what it is to run.
-        environment: of the process, besides one thread for every library.
-        stderr: where its messages go; where this process's go if left out.
+        script: Module of the script; with `--serve REQUEST` it answers each line with nanoseconds.
+        request: Description of the program to run.
+        environment: Environment of the process; one thread per library is added to it.
+        stderr: Destination of its stderr, as for Popen; by default that of this process.
     """
 
     def __init__(
@@ -137,15 +137,15 @@ class Served:
         pipes[0].flush()
         line = pipes[1].readline()
         if not line:
-            raise RuntimeError(f"{self._script} cannot {order} what it was asked for")
+            raise RuntimeError(f"the process of {self._script} ended during the order {order}")
         return int(line)
 
     def load(self) -> Loaded:
-        """Make it ready to run."""
+        """Load the program, and return the time."""
         return Loaded(0, self._ask("load"))
 
     def run(self) -> TimedRun:
-        """Run it once."""
+        """Run the program once, and return the time."""
         return TimedRun(self._ask("run"))
 
     def close(self) -> None:
@@ -158,7 +158,7 @@ class Served:
 
 
 def _eager_worker(eager: Eager, size: tuple[int, int], cpu: int) -> Served:
-    """A network in torch, pinned to one processor."""
+    """Return a process that runs a network in torch, pinned to one processor."""
     environment = {k: v for k, v in os.environ.items() if k != "THP_MEM_ALLOC_ENABLE"}
     if eager.tuned:
         environment["THP_MEM_ALLOC_ENABLE"] = "1"
@@ -167,7 +167,7 @@ def _eager_worker(eager: Eager, size: tuple[int, int], cpu: int) -> Served:
 
 
 def _built(eager: Eager, size: tuple[int, int]) -> tuple[nn.Module, tuple[Tensor, ...], Any]:
-    """The network, its inputs, and the function of them that is timed."""
+    """Return the network, its inputs, and the function that is timed."""
     import torch
 
     from edge_pipeline.compiler.source.geometry import Geometry
@@ -187,14 +187,14 @@ def _built(eager: Eager, size: tuple[int, int]) -> tuple[nn.Module, tuple[Tensor
 
 
 def _last(value: Tensor) -> Tensor:
-    """In channels-last where there are four axes."""
+    """Return a tensor in channels-last if it has four axes."""
     import torch
 
     return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
 
 
 def serve(request: Mapping[str, Any]) -> None:
-    """Be the process of an eager network: a line in, nanoseconds out."""
+    """Run an eager network: read an order per line, and print the time of each in nanoseconds."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {request["cpu"]})
     import torch
@@ -211,7 +211,7 @@ def serve(request: Mapping[str, Any]) -> None:
         else:
             model, inputs, function = _built(eager, size)
             if eager.tuned:
-                # Only convolutions' own: a HyperConv's constant filter has five dimensions.
+                # Only weights of Conv2d: the constant filter of a HyperConv has five dimensions.
                 for module in model.modules():
                     if isinstance(module, torch.nn.Conv2d):
                         module.weight.data = _last(module.weight.data)
@@ -220,7 +220,7 @@ def serve(request: Mapping[str, Any]) -> None:
 
 
 def compiled(folder: Path, cases: Sequence[Case], size: tuple[int, int]) -> dict[str, float]:
-    """Compile what `folder` does not hold yet; seconds for what was compiled, by folder."""
+    """Compile the artifacts that `folder` lacks; return the seconds of each, by folder name."""
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
 
     seconds: dict[str, float] = {}
@@ -246,18 +246,18 @@ def compiled(folder: Path, cases: Sequence[Case], size: tuple[int, int]) -> dict
 def run_all(
     folder: Path, cases: Sequence[Case], eagers: Sequence[Eager], size: tuple[int, int], plan: Plan
 ) -> tuple[dict[str, Figures], float, str]:
-    """Measure all in turns.
+    """Measure all programs and networks in turns.
 
     Args:
-        folder: where `compiled` put the artifacts.
-        cases: compiled programs.
-        eagers: networks in torch.
-        size: height and width of the first input.
-        plan: warm-up and timed runs.
+        folder: Folder of the artifacts that `compiled` wrote.
+        cases: Compiled programs.
+        eagers: Networks in torch.
+        size: Height and width of the first input.
+        plan: Numbers of warm-up and timed runs.
 
     Returns:
-        Figures by name; the peak in GFLOP/s that torch's 64 -> 64 3x3 convolution reached in its
-        fastest run; a sentence on the machine.
+        The rows by name; the peak in GFLOP/s that torch's 64 -> 64 3x3 convolution reached in its
+        fastest run; and a description of the machine.
     """
     allowed = allowed_cpus()
     cpu = choose_cpus(busy_percent(allowed), cores_of(allowed), 1)[0]

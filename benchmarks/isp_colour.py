@@ -1,11 +1,11 @@
-"""Colour of the shipped model next to LibRaw's on a real capture, by how much grain is kept.
+"""Colour difference between the shipped model and LibRaw on a real capture, by kept grain.
 
     python -m benchmarks.isp_colour [--pictures FOLDER] [--docs docs]
 
-Prints the figure and the table of "Colour and grain" in docs/picture-quality.md and, with --docs,
-puts the table there and writes the picture of the chart beside LibRaw's. LibRaw renders with the
-camera's white balance, the sRGB curve and no automatic brightening. Colours are compared on means
-over blocks, so that the noise of either picture does not count as a difference of colour.
+Prints the number and the table of "Colour and grain" in docs/picture-quality.md. With --docs, the
+table is written there, with a picture of the chart by both. LibRaw renders with the camera's white
+balance, the sRGB curve and no automatic brightening. Colours are compared on means over blocks, so
+that noise does not count as a difference of colour.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from edge_pipeline.raw.noise import NOISE_LEVELS
 Rgb = NDArray[np.float64]  # encoded sRGB, [H, W, 3], 0..1
 CAPTURE = packaged("calibration/captures/colorchart.dng")
 GRAINS = (0.0, 0.1, 0.2, 0.3, 0.4)
-BLOCK = 8  # pixels along each side of what is compared
+BLOCK = 8  # pixels along each side of a compared block
 PART = (660, 720)  # left and top of a part with edges and flat patches
 
 
 def libraw(path: Path) -> Rgb:
-    """LibRaw's rendering of a capture."""
+    """Return LibRaw's rendering of a capture."""
     with rawpy.imread(str(path)) as raw:
         picture = raw.postprocess(
             use_camera_wb=True, no_auto_bright=True, gamma=(2.4, 12.92), output_bps=16
@@ -50,13 +50,13 @@ def libraw(path: Path) -> Rgb:
 
 
 def ours(developer: Developer, path: Path, grain: float) -> Rgb:
-    """What `edge-pipeline develop --grain GRAIN` makes of a capture."""
+    """Return the picture that `edge-pipeline develop --grain GRAIN` makes of a capture."""
     rgb = developer.develop(path, Settings(grain=grain, bits=16)).rgb
     return rgb / 65535
 
 
 def block_means(picture: Rgb) -> Rgb:
-    """Means of light over blocks of 8 x 8 pixels; what is over whole blocks is cut off."""
+    """Return means of linear light over whole blocks of 8 x 8 pixels, encoded as sRGB."""
     rows, cols = (n // BLOCK for n in picture.shape[:2])
     whole = srgb_decode(picture[: rows * BLOCK, : cols * BLOCK])
     means = whole.reshape(rows, BLOCK, cols, BLOCK, 3).mean(axis=(1, 3))
@@ -64,13 +64,13 @@ def block_means(picture: Rgb) -> Rgb:
 
 
 def difference(one: Rgb, other: Rgb) -> float:
-    """Mean CIEDE2000 between the means of blocks of 8 x 8 pixels."""
+    """Return the mean CIEDE2000 difference between block means of two pictures."""
     labs = [rgb2lab(block_means(picture)) for picture in (one, other)]
     return float(deltaE_ciede2000(*labs).mean())
 
 
 def psnr_row(network: IspSession, pictures: Pictures, grain: float) -> list[float]:
-    """Mean sRGB PSNR over pictures at each noise level, in dB."""
+    """Return the mean sRGB PSNR over pictures at each noise level, in dB."""
     develop = shipped(network, grain)
     row = []
     for level in NOISE_LEVELS:
@@ -83,10 +83,10 @@ def psnr_row(network: IspSession, pictures: Pictures, grain: float) -> list[floa
 
 
 def sheet(pictures: dict[str, Rgb]) -> Image.Image:
-    """Pictures of one size beside each other at half size, and a part of each below at three times.
+    """Return pictures side by side at half size, with a crop of each below at three times the size.
 
     Args:
-        pictures: by the title that stands above them.
+        pictures: Pictures of one size, by their titles.
     """
     height, width = next(iter(pictures.values())).shape[:2]
     wide, high, title, gap = width // 2, height // 2, 24, 14
@@ -107,10 +107,10 @@ def sheet(pictures: dict[str, Rgb]) -> Image.Image:
 
 
 def main() -> None:
-    """Measure, print, and write the chart when asked."""
+    """Measure, print the table, and write table and chart with --docs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=Path, default=Path("../shared/data/kodak"))
-    parser.add_argument("--docs", type=Path, help="folder to write the table and the picture into")
+    parser.add_argument("--docs", type=Path, help="output folder of the table and the picture")
     chosen = parser.parse_args()
     pictures = load(Options(folder=chosen.pictures, licence="as found", only=KODAK))
     theirs = libraw(CAPTURE)

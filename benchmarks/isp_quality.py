@@ -1,10 +1,11 @@
-"""Picture quality of the shipped model next to other demosaicing methods.
+"""Picture quality of the shipped model, compared with other demosaicing methods.
 
     python -m benchmarks.isp_quality [--rows noise,shift,...] [--artifact FOLDER] [--docs docs]
 
-Prints the tables of docs/picture-quality.md and, with --docs, puts them and the picture sheets
-there. The pictures (Kodak 09 to 12 by default) were not trained on. Every method gets the same
-mosaic. The other methods' pictures are kept in the folder --cache, so only the first run is slow.
+Prints the tables of docs/picture-quality.md. With --docs, the tables and the picture sheets are
+written there. The pictures (Kodak 09 to 12 by default) are not training data. All methods develop
+the same mosaics. The pictures of the other methods are cached in --cache, so only the first run is
+slow.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ OURS = ("isp_default", "isp_default, grain 0.2")
 BM3D = "stabilised Menon, BM3D"
 AHD = "LibRaw AHD"
 FEW = ("Malvar", "Menon", "demosaicnet", AHD, "LibRaw DHT", *OURS)
-# By the title over the column, which is as wide as the crop.
+# Methods by the titles of their columns, which must fit the width of a crop.
 SHEET = {"Menon": "Menon", "BM3D": BM3D, "demosaicnet": "demosaicnet", "AHD": AHD, OURS[0]: OURS[0]}
 
 
 @dataclass(frozen=True)
 class Bench:
-    """All that the tables are made of.
+    """Methods and captures of the tables.
 
     Attributes:
-        methods: by name.
-        pictures: of the synthetic captures.
-        real: files of real captures.
+        methods: Methods by name.
+        pictures: Pictures of the synthetic captures.
+        real: Files of real captures.
     """
 
     methods: Mapping[str, Method]
@@ -54,7 +55,7 @@ class Bench:
     real: tuple[Path, ...]
 
     def only(self, names: Iterable[str]) -> dict[str, Method]:
-        """Some of the methods."""
+        """Return the methods with these names."""
         return {name: self.methods[name] for name in names}
 
 
@@ -86,7 +87,7 @@ ROWS: Mapping[str, Callable[[Bench], str]] = {
 
 
 def _methods(network: IspSession, cache: Path) -> dict[str, Method]:
-    """Every method in the order of the tables, all but the artifact's cached."""
+    """Return all methods in the order of the tables, cached except those of the artifact."""
     others = {**peers(), BM3D: stabilised_menon_bm3d}
     kept = {name: cached(name, method, cache) for name, method in others.items()}
     return {**kept, OURS[0]: shipped(network), OURS[1]: shipped(network, 0.2)}
@@ -103,22 +104,26 @@ def _write_sheets(bench: Bench, docs: Path) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     data = Path("../shared/data")
-    parser.add_argument("--pictures", type=Path, default=data / "kodak", help="folder")
-    parser.add_argument("--all", action="store_true", help="every picture, not Kodak 09 to 12")
+    parser.add_argument("--pictures", type=Path, default=data / "kodak", help="folder of pictures")
+    parser.add_argument("--all", action="store_true", help="all pictures, not only Kodak 09 to 12")
     parser.add_argument("--real", type=Path, default=data / "raw/real", help="folder of RAW files")
     parser.add_argument("--artifact", type=Path, default=packaged("calibration") / DEFAULT_MODEL)
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="folder")
-    parser.add_argument("--docs", type=Path, help="folder to write tables and sheets into")
-    parser.add_argument("--rows", default=",".join(ROWS), help="tables to make, with commas")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of the cache")
+    parser.add_argument("--docs", type=Path, help="output folder of tables and sheets")
+    parser.add_argument(
+        "--rows", default=",".join(ROWS), help="names of tables, separated by commas"
+    )
     chosen = parser.parse_args()
     chosen.rows = chosen.rows.split(",")
     if unknown := set(chosen.rows) - set(ROWS):
-        parser.error(f"no table is called {', '.join(sorted(unknown))}; there is {', '.join(ROWS)}")
+        parser.error(
+            f"unknown table {', '.join(sorted(unknown))}; expected one of {', '.join(ROWS)}"
+        )
     return chosen
 
 
 def main() -> None:
-    """Measure, print, and write into the docs when asked."""
+    """Measure, print the tables, and write them into the docs with --docs."""
     chosen = _arguments()
     only = () if chosen.all else KODAK
     pictures = load(Options(folder=chosen.pictures, licence="as found", only=only))

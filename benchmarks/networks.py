@@ -1,12 +1,13 @@
-"""Networks of other people's designs, compiled, next to each runtime's plain export of them.
+"""Compiled programs of well-known networks, compared with each runtime's plain export of them.
 
     python -m benchmarks.networks [--only NAME,...] [--backends B,...] [--runs 30] [--check]
 
-The networks are those of tests/networks. For each and each runtime: whether all of the program is
-in the delegate, the largest error against eager relative to the largest value, and the time of the
-plain export over that of the compiled program. Both run in processes of their own on one pinned
-thread, all programs of a network in turns; the ratio is the median over rounds, with its tenth and
-ninetieth percentile. 2 is twice as fast as plain. With --check it fails if a ratio is under 0.98.
+The networks are those of tests/networks. For each network and runtime, the table shows whether the
+whole program runs in the delegate, the largest error against eager relative to the largest value,
+and the time of the plain export divided by the time of the compiled program. All programs of a
+network take turns, each in its own process on one pinned thread. The ratio is the median over
+rounds, with its tenth and ninetieth percentile; 2 means twice as fast as the plain export. With
+--check the script fails if a ratio is below 0.98.
 """
 
 from __future__ import annotations
@@ -46,16 +47,16 @@ SEED = 100
 
 @dataclass
 class Row:
-    """What is known of a network on a runtime.
+    """Results of one network on one runtime.
 
     Attributes:
-        backend: as in the registry.
-        artifact: compiled; None if it was refused.
-        plain: the plain export; None if the exporter failed.
-        error: against eager, relative to the largest value.
-        said: the refusal, or the exporter's failure.
-        ours: milliseconds, a round each.
-        theirs: of the plain export.
+        backend: Name of the backend in the registry.
+        artifact: The compiled artifact; None if the compiler rejected the network.
+        plain: Description of the plain export; None if the exporter failed.
+        error: Largest error against eager, relative to the largest value.
+        said: Error message of the compiler or of the exporter.
+        ours: Times of the compiled program in milliseconds, one per round.
+        theirs: Times of the plain export in milliseconds, one per round.
     """
 
     backend: str
@@ -67,14 +68,14 @@ class Row:
     theirs: tuple[float, ...] = ()
 
     def ratios(self) -> Any:
-        """Plain over compiled: tenth percentile, median, ninetieth percentile."""
+        """Return the tenth percentile, median and ninetieth percentile of plain over compiled."""
         each = np.array(self.theirs) / np.array(self.ours)
         return np.percentile(each, (10, 50, 90))
 
     def cells(self) -> str:
-        """Table cells: delegated, error, milliseconds, ratio."""
+        """Return the table cells: delegated, error, milliseconds, ratio."""
         if self.artifact is None:
-            return f"refused: {self.said} | | | "
+            return f"rejected: {self.said} | | | "
         held = self.artifact.manifest.programs[0].delegation
         inside, outside = sum(held.delegated.values()), sum(held.outside.values())
         share = "all" if not outside else f"{inside} of {inside + outside}"
@@ -82,7 +83,7 @@ class Row:
             return f"{share} | {self.error:.1e} | | "
         time = f"{float(np.median(self.ours)):.2f}"
         if not self.theirs:
-            return f"{share} | {self.error:.1e} | {time} | plain fails: {self.said}"
+            return f"{share} | {self.error:.1e} | {time} | plain export fails: {self.said}"
         low, middle, high = self.ratios()
         return f"{share} | {self.error:.1e} | {time} | {middle:.2f} ({low:.2f} to {high:.2f})"
 
@@ -90,7 +91,7 @@ class Row:
 def prepared(
     name: str, known: Known, backends: Sequence[str], folder: Path, precision: str
 ) -> list[Row]:
-    """Compile and export a network for every runtime, and compare the compiled with eager."""
+    """Compile and export a network for every runtime; return rows with the errors against eager."""
     import torch
 
     import edge_pipeline
@@ -121,7 +122,7 @@ def prepared(
         try:
             with torch.no_grad():
                 row.plain = exported_plainly(backend, network, example, spec, plain)
-        except Exception as error:  # noqa: BLE001 - exporters raise all kinds
+        except Exception as error:  # noqa: BLE001 - exporters raise any kind
             row.said = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60]}"
     return rows
 
@@ -144,7 +145,7 @@ def _error(artifact: Artifact, network: Any, known: Known) -> float:
 
 
 def timed(name: str, rows: Sequence[Row], folder: Path, plan: Plan, cpu: int) -> None:
-    """Measure all programs of a network in turns, and put the samples into `rows`."""
+    """Measure all programs of a network in turns, and store the samples in `rows`."""
     workers: list[Served | ProcessWorker] = []
     slots: list[tuple[Row, str]] = []
     try:
@@ -165,13 +166,13 @@ def timed(name: str, rows: Sequence[Row], folder: Path, plan: Plan, cpu: int) ->
 
 
 def main() -> int:
-    """Parse the command line and print the table."""
+    """Parse the command line, measure, and print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", help="names of networks, with commas")
+    parser.add_argument("--only", help="names of networks, separated by commas")
     parser.add_argument("--backends", default=",".join(RUNTIMES))
     parser.add_argument("--runs", type=int, default=MIN_RUNS, help="0 measures no times")
     parser.add_argument("--precision", default="fp32", help="fp32, fp16 or int8; plain is fp32")
-    parser.add_argument("--keep", type=Path, help="folder of artifacts to use again")
+    parser.add_argument("--keep", type=Path, help="folder of artifacts to reuse")
     parser.add_argument("--check", action="store_true", help="fail if a network is slower")
     arguments = parser.parse_args()
     backends = arguments.backends.split(",")

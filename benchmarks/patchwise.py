@@ -1,13 +1,15 @@
-"""Latency of the patch-wise block next to the same block with constant weights.
+"""Latency of the patch-wise block, compared with the same block with constant weights.
 
     python -m benchmarks.patchwise [--size 256x256] [--runs 60] [--keep FOLDER] [--check]
 
-The block is patchwise_block, 8 x 8 patches, with both halos, on every runtime, one pinned thread,
-in rounds; decision 6 shows the table. The constant block pads by zeros, so that padding does not
-slow down what is compared with. With --check it fails if a block takes over twice as long.
+The block is patchwise_block with 8 x 8 patches and both halos, on every runtime, on one pinned
+thread, in rounds; decision 6 shows the table. The constant block pads with zeros, so that padding
+does not slow down the baseline. With --check the script fails if a block takes more than twice as
+long.
 
-Two floors are given: the counted arithmetic at the peak that torch reaches in the same run, and the
-maps that must be read and written once, at the speed at which memory is copied.
+Two lower bounds are printed: the time of the counted arithmetic at the peak speed that torch
+reaches in the same run, and the time of reading and writing each map once at the speed of a memory
+copy.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ CHANNELS = 32  # in and out
 
 
 def copy_speed() -> float:
-    """Gigabytes that are read, and as many written, in a second: the fastest of nine copies."""
+    """Return the gigabytes that are copied per second, in the fastest of nine copies."""
     source = np.ones(1 << 25, np.float32)
     target = np.empty_like(source)
     fastest = float("inf")
@@ -44,7 +46,7 @@ def copy_speed() -> float:
 
 
 def cases_for(patch: int) -> list[Case]:
-    """Both halos and the constant block on every runtime."""
+    """Return the cases: both halos and the constant block on every runtime."""
     forms: dict[str, dict[str, str | int | float | bool]] = {
         "patch-wise": {"patch": patch},
         "patch-wise, halo of each layer": {"patch": patch, "halo": "layer"},
@@ -58,16 +60,16 @@ def cases_for(patch: int) -> list[Case]:
 
 
 def main() -> int:
-    """Parse the command line and print the table."""
+    """Parse the command line, measure, and print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="256x256")
     parser.add_argument("--runs", type=int, default=60)
-    parser.add_argument("--keep", type=Path, help="folder of artifacts to use again")
+    parser.add_argument("--keep", type=Path, help="folder of artifacts to reuse")
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     arguments = parser.parse_args()
     height, width = parse_size(arguments.size, "HxW")
     if height != width or height % GRID:
-        parser.error(f"--size {arguments.size} must be square, and a multiple of {GRID}")
+        parser.error(f"--size {arguments.size} must be square and a multiple of {GRID}")
     cases = cases_for(height // GRID)
     eagers = [
         Eager(f"eager{how}, patch-wise", MODEL, {"patch": height // GRID}, tuned=tuned)

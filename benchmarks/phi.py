@@ -1,10 +1,10 @@
-"""Latency of a specialised phi network next to the same UNet with ordinary weights.
+"""Latency of a network specialised for phi, compared with the same UNet with ordinary weights.
 
     python -m benchmarks.phi [--phi 0.35] [--runs 60] [--keep FOLDER] [--check]
 
-The network is phi_unet_pets at 192x256, on every runtime, one pinned thread, in rounds. Both have
-the same operators; the table shows whether specialising leaves anything behind. With --check it
-fails if a specialised network takes over 3 % more.
+The network is phi_unet_pets at 192x256, on every runtime, on one pinned thread, in rounds. Both
+networks have the same operators, so the table shows whether specialising leaves any overhead. With
+--check the script fails if a specialised network takes more than 3 % longer.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ MOST = 1.03
 
 
 def main() -> int:
-    """Parse the command line and print the table."""
+    """Parse the command line, measure, and print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--phi", type=float, default=0.35)
     parser.add_argument("--runs", type=int, default=60)
-    parser.add_argument("--keep", type=Path, help="folder of artifacts to use again")
+    parser.add_argument("--keep", type=Path, help="folder of artifacts to reuse")
     parser.add_argument("--check", action="store_true", help="fail if a goal is missed")
     arguments = parser.parse_args()
     fixed = {"phi": arguments.phi}

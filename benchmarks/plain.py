@@ -1,8 +1,8 @@
-"""Plain exports of a module, as each runtime's own documentation makes them, to compare with.
+"""Plain exports of a module, made as each runtime's documentation describes, for comparison.
 
-Nothing here uses this project's compiler. The file that comes out is run by the session that runs
-compiled programs, in a process of its own, so that only the programs differ. `networks.py` uses
-this; it prints nothing itself.
+This module does not use this project's compiler. The same session that runs compiled programs runs
+the exported file, in its own process, so only the programs differ. `networks.py` uses this module,
+which prints nothing.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ __all__ = ["exported_plainly", "plain_worker"]
 def exported_plainly(
     backend: str, module: nn.Module, inputs: Mapping[str, Tensor], spec: ProgramSpec, folder: Path
 ) -> ProgramSpec:
-    """Write the plain export of `module` into `folder`, and say what it is.
+    """Write the plain export of `module` to `folder`, and return its description.
 
     Args:
         backend: `onnx`, `executorch` or `litert`.
-        module: in eval mode.
-        inputs: by the names of parameters of `forward`, in their order.
-        spec: of the compiled program, whose tensors the export has in the same order.
-        folder: exists.
+        module: A module in eval mode.
+        inputs: Inputs by the names of the parameters of `forward`, in their order.
+        spec: Description of the compiled program, whose tensors are those of the export, in order.
+        folder: An existing folder.
 
     Returns:
-        `spec` with the export's own file and names.
+        `spec` with the file and the tensor names of the export.
 
     Raises:
-        Exception: whatever the exporter raises.
+        Exception: Any error of the exporter.
     """
     example = tuple(inputs.values())
-    # Exporters print their progress, and what is printed here is a table.
+    # Exporters print their progress; stdout is only for the table.
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         return _EXPORTS[backend](module, example, spec, folder)
@@ -66,7 +66,7 @@ def _onnx(module: nn.Module, inputs: tuple[Tensor, ...], spec: ProgramSpec, fold
         module, inputs, input_names=taken, output_names=given, dynamo=True, verbose=False
     )
     if program is None:
-        raise RuntimeError("torch.onnx.export gave no program")
+        raise RuntimeError("torch.onnx.export returned None; expected a program")
     program.save(folder / "plain.onnx")
     return spec.model_copy(update={"file": "plain.onnx", "extra": ()})
 
@@ -103,13 +103,13 @@ _EXPORTS = {"onnx": _onnx, "executorch": _executorch, "litert": _litert}
 
 
 def plain_worker(backend: str, folder: Path, spec: ProgramSpec, cpu: int) -> Served:
-    """A plain export in a process of its own, pinned to one processor.
+    """Return a process that runs a plain export, pinned to one processor.
 
     Args:
-        backend: whose session runs it.
-        folder: where the file lies.
-        spec: as `exported_plainly` gave it.
-        cpu: to pin to.
+        backend: Backend whose session runs it.
+        folder: Folder of the exported file.
+        spec: Description that `exported_plainly` returned.
+        cpu: Processor to pin to.
     """
     request = {
         "backend": backend,
@@ -121,7 +121,7 @@ def plain_worker(backend: str, folder: Path, spec: ProgramSpec, cpu: int) -> Ser
 
 
 def serve(request: Mapping[str, Any]) -> None:
-    """Be the process of a plain export: a line in, nanoseconds out."""
+    """Run a plain export: read an order per line, and print the time of each in nanoseconds."""
     os.sched_setaffinity(0, {request["cpu"]})
     import numpy as np
 

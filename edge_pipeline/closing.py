@@ -1,4 +1,4 @@
-"""What is closed when the block that uses it ends."""
+"""Base class of objects that are closed at the end of a `with` block."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Closing"]
 
 
 class Closing(ABC):
-    """A context manager that closes itself, with or without an error."""
+    """A context manager that calls `close` at the end of its block, also after an error."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release the resources of this object."""
 
     def __enter__(self) -> Self:
         return self

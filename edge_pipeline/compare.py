@@ -1,4 +1,4 @@
-"""How far one set of outputs is from another, and how far it may be."""
+"""Difference between two sets of outputs, and tolerances for it."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ __all__ = ["TOLERANCES", "Difference", "Tolerance", "compare", "variation"]
 
 Array = NDArray[Any]
 
-# Below this share of the largest magnitude an element's own relative error says nothing.
+# Share of the largest magnitude below which an element's own relative error is meaningless.
 _FLOOR = 1e-3
-# An error beyond this PSNR may be float32's own: sums in another order leave 125 dB and more.
+# Above this PSNR, float32 rounding may explain an error: reordered sums leave 125 dB and more.
 _ROUNDING_DB = 114.0
-# A single draw of an error is up to three times its root mean square; less than bfloat16's remains.
+# One sample of an error may be three times its root mean square; bfloat16's error is still above.
 _SINGLE_DB = 20 * math.log10(3)
-# How many times the error that passes an output must vary by, for passing to mean anything.
+# Passing is meaningful only if an output varies by more than this multiple of the allowed error.
 _TELLING = 2.0
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Error figures of one output against its reference.
+    """Differences between one output and its reference.
 
     Attributes:
-        max_abs: largest absolute difference, in the output's unit.
-        max_rel: `max_abs` over the reference's largest magnitude (over 1 if that is 0). Of whole
-            numbers and booleans, such as labels, the share that differs.
-        max_rel_elementwise: largest difference over the magnitude of the reference's same element,
-            where that is taken as at least a thousandth of the largest.
-        rmse: root of the mean squared difference, in the output's unit.
-        psnr_db: 20 log10(range / rmse), the range being the declared one or else the reference's;
-            None where nothing differs.
-        max_abs_srgb: for pictures, largest difference after clipping to [0, 1] and sRGB encoding.
-        own_psnr_db: as `psnr_db`, the range being what the reference and 0 span, which is what a
-            number format has to cover, whatever is declared.
-        varied: the standard deviation of the output over different inputs, over the same span;
-            None if it is not known.
-        single: the output is one number, so `rmse` is one draw of its error.
+        max_abs: Largest absolute difference, in the output's unit.
+        max_rel: `max_abs` divided by the reference's largest magnitude (by 1 if that is 0). For
+            integers and booleans, such as labels, the share of elements that differ.
+        max_rel_elementwise: Largest difference divided by the magnitude of the same element of the
+            reference, which counts as at least a thousandth of the largest magnitude.
+        rmse: Root of the mean squared difference, in the output's unit.
+        psnr_db: 20 log10(range / rmse), with the declared range, or the reference's if none is
+            declared; None if nothing differs.
+        max_abs_srgb: For pictures, largest difference after clipping to [0, 1] and sRGB encoding.
+        own_psnr_db: As `psnr_db`, but with the smallest range that contains the reference and 0,
+            which a number format has to represent, instead of the declared range.
+        varied: Standard deviation of the output over different inputs, divided by the same range;
+            None if unknown.
+        single: Whether the output is one number, so that `rmse` is one sample of its error.
     """
 
     max_abs: float
@@ -60,23 +60,25 @@ class Difference:
 
     @property
     def own_noise(self) -> float:
-        """`rmse` over what the reference and 0 span."""
+        """`rmse` divided by the smallest range that contains the reference and 0."""
         return 0.0 if self.own_psnr_db is None else 10 ** (-self.own_psnr_db / 20)
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What a `Difference` must stay within.
+    """Limits for a `Difference`.
 
     Attributes:
-        max_rel: for every output. It sees a single wrong value, and what clipping hides.
-        max_abs_srgb: for pictures. It sees shadows, where sRGB is 12.92 times as steep.
-        min_psnr_db: for every output, of its `own_psnr_db`. It sees that all values are a little
-            worse than the precision explains. The error of a single number may be three times as
-            large as that of many on average.
-        max_noise: for every output, of `rmse` over the standard deviation over different inputs,
-            unless rounding explains the error. It sees a lost layer if most of the output is a
-            constant.
+        max_rel: Limit of `max_rel`, for every output. It detects a single wrong value, also where
+            clipping hides it.
+        max_abs_srgb: Limit of `max_abs_srgb`, for pictures. It detects errors in shadows, where
+            sRGB is 12.92 times as steep as linear light.
+        min_psnr_db: Limit of `own_psnr_db`, for every output. It detects that all values are less
+            exact than the precision explains. It is lower for a single number, whose error may be
+            three times the root mean square error of many numbers.
+        max_noise: Limit of `rmse` divided by the standard deviation over different inputs, for
+            every output, unless rounding explains the error. It detects a missing layer if most of
+            the output is constant.
     """
 
     max_rel: float
@@ -85,41 +87,41 @@ class Tolerance:
     max_noise: float | None = None
 
     def complaint(self, difference: Difference) -> str | None:
-        """What is out of tolerance, as a clause, or None."""
+        """Return which limit is exceeded, as a clause, or None."""
         if not difference.max_rel < self.max_rel:
-            return f"relative error {difference.max_rel:.2g} is not under {self.max_rel:.2g}"
+            return f"relative error {difference.max_rel:.2g} is not below {self.max_rel:.2g}"
         srgb, bound = difference.max_abs_srgb, self.max_abs_srgb
         if srgb is not None and bound is not None and not srgb < bound:
-            return f"error in sRGB {srgb:.2g} is not under {bound:.2g}"
+            return f"error in sRGB {srgb:.2g} is not below {bound:.2g}"
         psnr, least = difference.own_psnr_db, self.min_psnr_db
         if least is not None and difference.single:
             least -= _SINGLE_DB
         if psnr is not None and least is not None and not psnr > least:
-            return f"PSNR {psnr:.1f} dB is not over {least:.1f} dB"
+            return f"PSNR {psnr:.1f} dB is not above {least:.1f} dB"
         varied, noise = difference.varied, self.max_noise
         if varied is None or noise is None or psnr is None or psnr > _ROUNDING_DB:
             return None
         share = difference.own_noise / varied if varied else math.inf
         if not share < noise:
-            return f"error over the output's variation {share:.2g} is not under {noise:.2g}"
+            return f"error over the output's variation {share:.2g} is not below {noise:.2g}"
         return None
 
     def doubt(self, difference: Difference) -> str | None:
-        """A clause if an output that ignored its input would pass as well, or None."""
+        """Return a clause if an output that ignores its input would also pass, or None."""
         varied = difference.varied
         if varied is None or varied > _TELLING * self._unseen():
             return None
         by = f"varies by only {varied:.1g} of its size" if varied else "does not vary"
-        return f"{by} over different inputs, so a program that ignored its input would pass"
+        return f"{by} over different inputs, so a program that ignores its input would also pass"
 
     def _unseen(self) -> float:
-        """The largest `own_noise` that passes, whatever the output is."""
+        """Return the largest `own_noise` that passes for every output."""
         if self.min_psnr_db is not None:
             return float(10 ** (-self.min_psnr_db / 20))
         return self.max_rel if self.max_noise is None else float(10 ** (-_ROUNDING_DB / 20))
 
     def plus(self, other: Tolerance) -> Tolerance:
-        """How far two outputs may be apart that may each be so far from a third."""
+        """Return the tolerance between two outputs that are each within tolerance of a third."""
         srgb = None
         if self.max_abs_srgb is not None and other.max_abs_srgb is not None:
             srgb = self.max_abs_srgb + other.max_abs_srgb
@@ -131,14 +133,14 @@ class Tolerance:
         return Tolerance(self.max_rel + other.max_rel, srgb, psnr, share)
 
 
-# Measured on folded and dynamic HyperUNets, trained and not, on pictures and on noise; the figures
-# and the faults that each bound must catch stand in docs/decisions/0012-proof.md.
-# fp32: backends that reorder sums stay under 5e-6; TF32 and half precision start at 4.9e-4. 1e-4 in
-# sRGB is a fortieth of a step of an 8-bit picture. Networks whose outputs vary have 1e-6 of noise.
-# fp16: rounding every value to half precision leaves 66 to 73 dB and under 2e-3; to bfloat16, 46 to
-# 55 dB.
+# Measured on folded and dynamic HyperUNets, trained and untrained, on pictures and on noise. The
+# measurements and the faults that each limit must detect are in docs/decisions/0012-proof.md.
+# fp32: backends that reorder sums stay below 5e-6; TF32 and half precision start at 4.9e-4. 1e-4 in
+# sRGB is a fortieth of a step of an 8-bit picture. If outputs vary, the noise is about 1e-6.
+# fp16: rounding every value to half precision leaves 66 to 73 dB and errors below 2e-3; rounding to
+# bfloat16 leaves 46 to 55 dB.
 # int8: 34 to 56 dB on pictures; in ONNX Runtime, calibrated on other pictures, 33.7 dB and 0.23 at
-# single clipped values. Scales that saturate, or per-channel weights that a runtime reads wrongly,
+# single clipped values. Saturated scales, or per-channel weights that a runtime reads incorrectly,
 # leave 24 dB and less.
 TOLERANCES: Mapping[Precision, Tolerance] = {
     "fp32": Tolerance(max_rel=1e-4, max_abs_srgb=1e-4, max_noise=1e-4),
@@ -155,22 +157,26 @@ def compare(
     pictures: Mapping[str, Space] | None = None,
     variations: Mapping[str, float] | None = None,
 ) -> dict[str, Difference]:
-    """Error figures of every output, computed in double precision.
+    """Compute the differences of every output from its reference, in double precision.
 
     Args:
-        reference: what should come out, by name.
-        outputs: what came out, by name.
-        ranges: lowest and highest usual value of outputs, for PSNR.
-        pictures: what the values of outputs are; those in `camera_linear` or `srgb` are RGB
-            pictures. Camera RGB is encoded as it is, without a colour matrix.
-        variations: standard deviations of outputs over different inputs; see `variation`.
+        reference: Expected outputs by name.
+        outputs: Outputs by name.
+        ranges: Lowest and highest usual value of outputs, for PSNR.
+        pictures: Colour spaces of outputs; those in `camera_linear` or `srgb` are RGB pictures.
+            Camera RGB is encoded without a colour matrix.
+        variations: Standard deviations of outputs over different inputs; see `variation`.
+
+    Returns:
+        The differences by the output's name.
 
     Raises:
-        VerificationError: names or shapes differ, an output is empty, or a value is not finite.
+        VerificationError: If names or shapes differ, if an output is empty, or if a value is not
+            finite.
     """
     if sorted(reference) != sorted(outputs):
         raise VerificationError(
-            f"outputs are {', '.join(outputs) or 'none'}, and {', '.join(reference)} are wanted"
+            f"expected the outputs {', '.join(reference)}, got {', '.join(outputs) or 'none'}"
         )
     ranges, pictures, variations = ranges or {}, pictures or {}, variations or {}
     for name, wanted in reference.items():
@@ -184,19 +190,19 @@ def compare(
 
 
 def variation(outputs: Sequence[Array]) -> float:
-    """How an output varies over inputs: the standard deviation, as a root mean square of elements.
+    """Return an output's standard deviation over inputs, as the root mean square over elements.
 
     Args:
-        outputs: the output for different inputs, of equal shapes.
+        outputs: The output for different inputs, in equal shapes.
     """
     return math.sqrt(float(np.var(np.stack(outputs).astype(np.float64), axis=0).mean()))
 
 
 def _check_comparable(name: str, wanted: Array, found: Array) -> None:
     if wanted.shape != found.shape:
-        raise VerificationError(f"{name} has shape {found.shape}, and {wanted.shape} is wanted")
+        raise VerificationError(f"{name}: expected the shape {wanted.shape}, got {found.shape}")
     if wanted.size == 0:
-        raise VerificationError(f"{name} is empty, so nothing can be compared")
+        raise VerificationError(f"{name} is empty, so it cannot be compared")
     for what, value in (("the reference of ", wanted), ("", found)):
         bad = int(value.size - np.isfinite(value).sum())
         if bad:
@@ -234,7 +240,7 @@ def _difference(
 
 
 def _discrete_difference(reference: NDArray[np.float64], output: NDArray[np.float64]) -> Difference:
-    """Of labels, where a tie of two scores may turn either way, by however much."""
+    """Return the difference of labels, by the share that differs: its size has no meaning."""
     error = np.abs(output - reference)
     share = float(np.mean(error > 0))
     return Difference(
@@ -259,10 +265,10 @@ def _max_abs_srgb(
 
 
 def _srgb_encode(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear light in [0, 1] to sRGB in [0, 1]. Source: IEC 61966-2-1.
+    """Encode linear light in [0, 1] to sRGB in [0, 1]. Source: IEC 61966-2-1.
 
-    `raw.colour` has it too, but lies beside this module, and the device's picture should not
-    depend on how errors are told.
+    `raw.colour` has the same function. It is repeated here so that verification and the colours of
+    developed pictures do not depend on each other.
     """
     curve: NDArray[np.float64] = 1.055 * np.power(linear, 1 / 2.4) - 0.055
     return np.where(linear <= 0.0031308, 12.92 * linear, curve)

@@ -1,4 +1,4 @@
-"""Device profiles: what a device is, how it is reached, what runs on it, what it can take."""
+"""Device profiles: identity, transport, runtimes, limits and measured speed of a device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_pipeline.files import packaged
 
 __all__ = ["DEFAULT_DEVICE", "DeviceProfile", "device_file", "device_names", "load_device"]
 
-# What is compiled for when no device is named.
+# Target of compilation if no device is named.
 DEFAULT_DEVICE = "x86_epyc"
 
 _FOLDER = "devices"
@@ -26,7 +26,7 @@ class _Fields(BaseModel):
 
 
 class Identity(_Fields):
-    """What the device is; `arch` as uname has it."""
+    """Identity of a device; `arch` is the machine name that uname prints."""
 
     maker: str
     model: str
@@ -36,12 +36,12 @@ class Identity(_Fields):
 
 
 class Limits(_Fields):
-    """What it can take; None where nobody knows.
+    """Limits of a device; None if unknown.
 
     Attributes:
-        memory_mb: main memory.
-        cache_kb: second-level cache of a core.
-        throttles_at_c: the temperature at which clocks are lowered, in degrees Celsius.
+        memory_mb: Main memory in megabytes.
+        cache_kb: Second-level cache of one core in kilobytes.
+        throttles_at_c: Temperature at which clock rates are lowered, in degrees Celsius.
     """
 
     memory_mb: PositiveInt
@@ -50,12 +50,13 @@ class Limits(_Fields):
 
 
 class Peaks(_Fields):
-    """What was measured on one thread, as `how` says.
+    """Peak speed of a device, measured on one thread.
 
     Attributes:
-        gflops: of a 64 -> 64 3x3 convolution in fp32; a multiplication and an addition are two.
-        copy_gb_s: bytes copied a second, 1e9; each is read and written.
-        how: tool, date, and what else ran.
+        gflops: Speed of a 64 -> 64 3x3 convolution in fp32, in 1e9 operations per second; a
+            multiplication and an addition count as two operations.
+        copy_gb_s: Copied bytes per second, in 1e9; each byte is read and written.
+        how: How it was measured: the tool, the date, and the load on the machine.
     """
 
     gflops: PositiveFloat
@@ -64,15 +65,15 @@ class Peaks(_Fields):
 
 
 class DeviceProfile(_Fields):
-    """A device, as `devices/NAME.toml` describes it.
+    """Description of a device, read from `devices/NAME.toml`.
 
     Attributes:
-        name: the file's name without its ending.
-        identity: what it is.
-        transport: how it is reached.
-        runtimes: those it can run, as in `registry.RUNTIMES`.
-        limits: memory and heat.
-        peaks: measured, one thread.
+        name: Name of the file without its ending.
+        identity: Maker, model and processor.
+        transport: Way in which the device is reached.
+        runtimes: Runtimes that the device can run, by their names in `registry.RUNTIMES`.
+        limits: Memory, cache and temperature limits.
+        peaks: Peak speed, measured on one thread.
     """
 
     name: Annotated[str, Field(pattern=_NAME.pattern)]
@@ -84,30 +85,31 @@ class DeviceProfile(_Fields):
 
 
 def device_names() -> list[str]:
-    """The profiles that come with the project, sorted."""
+    """Return the names of the device profiles of this project, sorted."""
     return sorted(path.stem for path in packaged(_FOLDER).glob("*.toml"))
 
 
 def device_file(name: str, ending: str) -> Path:
-    """Where a file of a device lies, such as `costs.json`.
+    """Return the path of a device's file, such as its `costs.json`.
 
     Args:
-        name: the device's.
-        ending: what follows the name and a dot.
+        name: Name of the device.
+        ending: Part of the file's name after the device's name and a dot.
 
     Raises:
-        InputError: no profile has that name.
+        InputError: If no profile has that name.
     """
     if not _NAME.fullmatch(name) or name not in device_names():
-        raise InputError(f"no device is called {name!r}; there is {', '.join(device_names())}")
+        raise InputError(f"no device is called {name!r}; choose from {', '.join(device_names())}")
     return packaged(_FOLDER) / f"{name}.{ending}"
 
 
 def load_device(name: str) -> DeviceProfile:
-    """Read a profile.
+    """Read and return the profile of a device.
 
     Raises:
-        InputError: no profile has that name, or its file is wrong; the field is named.
+        InputError: If no profile has that name, or if its file is invalid; the message names the
+            field.
     """
     path = device_file(name, "toml")
     try:
@@ -119,5 +121,5 @@ def load_device(name: str) -> DeviceProfile:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} has a wrong {where}: {first['msg']}") from error
+        raise InputError(f"{path} has an invalid {where}: {first['msg']}") from error
     return profile

@@ -1,4 +1,4 @@
-"""Import of packages that only an extra installs."""
+"""Import of packages that only an extra of this package installs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["require"]
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import `module`, or say which extra brings it.
+    """Import and return `module`, or name the extra that installs it.
 
     Args:
-        module: the module's dotted name.
-        extra: the extra of this package that installs it.
-        purpose: what needs it, for the message ("compiling", "training", ...).
+        module: Dotted name of the module.
+        extra: Extra of this package that installs it.
+        purpose: Activity that requires it, for the message ("compiling", "training", ...).
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: If the module is not installed.
     """
     try:
         return importlib.import_module(module)
@@ -28,6 +28,6 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         if error.name is None or error.name.split(".", maxsplit=1)[0] != top:
             raise
         raise MissingExtraError(
-            f"{purpose} needs the package {top}, which is not installed; "
+            f"{purpose} requires the package {top}, which is not installed; "
             f"run: pip install 'edge-pipeline[{extra}]'"
         ) from error

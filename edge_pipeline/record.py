@@ -1,6 +1,6 @@
-"""What was measured and counted, as schemas: one `Record` a benched program, one `CostRecord`.
+"""Schemas of measurements (a `Record` per program) and of costs (a `CostRecord` per network).
 
-Field names are the JSON keys. Units stand in names; `flops` is always `2 * macs`.
+Field names are the JSON keys and contain the units. `flops` is always `2 * macs`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 COST_FILE = "cost.json"
-"""The name under which an artifact carries its CostRecord."""
+"""Name of the file in an artifact that contains its CostRecord."""
 
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -50,7 +50,7 @@ class _Schema(BaseModel):
 
 
 class Latency(_Schema):
-    """Statistics of one program's timed runs; percentiles interpolate linearly between samples."""
+    """Statistics of one program's timed runs; percentiles are interpolated between samples."""
 
     median_ms: Milliseconds
     p90_ms: Milliseconds
@@ -61,21 +61,21 @@ class Latency(_Schema):
 
 
 class Memory(_Schema):
-    """Peak resident memory that loading the runtime, the program and running it added."""
+    """Peak resident memory that loading the runtime, loading the program and running it add."""
 
     peak_bytes: NonNegativeInt
 
 
 class MemoryDetail(_Schema):
-    """What `Memory.peak_bytes` is made of, all resident sizes of one process of its own.
+    """Parts of `Memory.peak_bytes`: resident memory of a process that runs only this program.
 
     Attributes:
-        baseline_bytes: before the runtime was loaded, with the inputs in place.
-        runtime_bytes: what importing the runtime's libraries added, without any program. The
-            Python binding of ExecuTorch brings torch with it, a phone's does not.
-        program_bytes: the peak above both, while the program was loaded and run.
-        peak_rss_bytes: the highest of the whole process.
-        method: how the peak was read.
+        baseline_bytes: Memory before the runtime was loaded, including the inputs.
+        runtime_bytes: Memory that the import of the runtime's libraries added, without a program.
+            ExecuTorch's Python binding requires torch; the runtime on a phone does not.
+        program_bytes: Peak above the sum of both, while the program was loaded and run.
+        peak_rss_bytes: Peak of the whole process.
+        method: Description of how the peak was read.
     """
 
     baseline_bytes: NonNegativeInt
@@ -86,7 +86,7 @@ class MemoryDetail(_Schema):
 
 
 class HostInfo(_Schema):
-    """The machine and its state; None where the machine does not tell."""
+    """The machine and its state; None for a value that the system does not report."""
 
     cpu: str
     logical_cpus: PositiveInt
@@ -99,11 +99,11 @@ class HostInfo(_Schema):
 
 
 class Record(_Schema):
-    """One program of one artifact, measured on one device.
+    """Measurement of one program of one artifact on one device.
 
-    `samples_ms` are the timed runs in the order they were made, and `preempted_runs` says how many
-    of them lost the processor to another process. `macs` and `flops` are None where
-    the input's size is not the one that the artifact's cost was counted at.
+    `samples_ms` are the times of the timed runs, in order, and `preempted_runs` is the number of
+    timed runs that another process preempted. `macs` and `flops` are None if the input's size
+    differs from the size at which the artifact's cost was counted.
     """
 
     schema_version: Literal[1] = 1
@@ -137,22 +137,24 @@ class Record(_Schema):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(self.samples_ms) != self.runs:
-            raise ValueError(f"{self.runs} runs were made and {len(self.samples_ms)} are kept")
+            raise ValueError(
+                f"expected {self.runs} samples, one per run, got {len(self.samples_ms)}"
+            )
         return self
 
 
 class LayerCost(_Schema):
-    """One layer that computes or holds parameters, at batch 1.
+    """Cost of one layer that computes or has parameters, at batch size 1.
 
     Attributes:
-        name: the module's dotted name.
+        name: Dotted name of the module.
         op: `conv2d`, `dynamic_conv2d` (weights computed at run time), `linear`, `matmul`, or the
-            module's class where it holds parameters but multiplies nothing that is counted.
-        params: parameters of its own.
-        macs: multiply-accumulates.
+            module's class if it has parameters but no counted operation.
+        params: Number of the layer's own parameters.
+        macs: Number of multiply-accumulates.
         flops: 2 * macs.
-        output_shape: of the layer, batch first.
-        part: `predictor` if it only serves to predict filters, else `path`.
+        output_shape: Shape of the output, batch first.
+        part: `predictor` if the layer only predicts filters, otherwise `path`.
     """
 
     name: str
@@ -173,7 +175,7 @@ class Subtotal(_Schema):
 
 
 class Cost(_Schema):
-    """Cost of one forward pass: convolutions and matrix products, nothing else is counted."""
+    """Cost of one forward pass; only convolutions and matrix products are counted."""
 
     params: NonNegativeInt
     macs: NonNegativeInt
@@ -184,7 +186,7 @@ class Cost(_Schema):
 
     @classmethod
     def of(cls, layers: Sequence[LayerCost]) -> Self:
-        """The sums over `layers`."""
+        """Return the cost of `layers` with its sums."""
 
         def total(rows: list[LayerCost]) -> Subtotal:
             macs = sum(row.macs for row in rows)
@@ -200,15 +202,15 @@ class Cost(_Schema):
         )
 
     def path_only(self) -> Cost:
-        """The cost without the filter predictors, as when filters are folded to constants."""
+        """Return the cost without the filter predictors, as for folded filters."""
         return Cost.of([row for row in self.layers if row.part == "path"])
 
 
 class CostRecord(Cost):
-    """A cost with what it is the cost of.
+    """Cost of a model with given options at a given input size.
 
-    `input` is channels, height, width of the first input; the batch is 1. `fixed` are the values
-    of inputs that the user fixed.
+    `input` is channels, height and width of the first input; the batch size is 1. `fixed` are the
+    values of fixed inputs.
     """
 
     model: str
@@ -226,19 +228,19 @@ class CostRecord(Cost):
         input: tuple[int, ...],
         fixed: Mapping[str, str | int | float | bool] | None = None,
     ) -> CostRecord:
-        """Say what `cost` is the cost of.
+        """Return the record of a cost.
 
         Args:
-            cost: as counted.
-            model: registered name.
-            options: all its options.
-            input: channels, height, width.
-            fixed: values of fixed inputs by name.
+            cost: The counted cost.
+            model: Registered name of the model.
+            options: All options of the model.
+            input: Channels, height and width of the first input.
+            fixed: Values of fixed inputs by name.
         """
         return cls(model=model, options=options, input=input, fixed=dict(fixed or {}), **dict(cost))
 
     def on_path(self) -> CostRecord:
-        """What is left where computed weights are constants."""
+        """Return the record without the filter predictors."""
         return CostRecord.build(
             self.path_only(),
             model=self.model,
@@ -248,7 +250,7 @@ class CostRecord(Cost):
         )
 
     def json_text(self) -> str:
-        """As JSON, what it is the cost of first and the long list last."""
+        """Return the record as JSON text, with the model first and the layers last."""
         data = self.model_dump(mode="json")
         first = {key: data.pop(key) for key in ("model", "options", "input", "fixed")}
         return json.dumps(first | data, indent=2) + "\n"
@@ -258,15 +260,15 @@ _RECORDS = TypeAdapter(list[Record])
 
 
 def records_json(records: Sequence[Record]) -> str:
-    """A list of records as JSON text."""
+    """Return a list of records as JSON text."""
     return json.dumps([record.model_dump(mode="json") for record in records], indent=2) + "\n"
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read what `records_json` gave.
+    """Read a file that `records_json` wrote.
 
     Raises:
-        InputError: the file cannot be read or holds something else.
+        InputError: If the file cannot be read, or is not a list of records.
     """
     try:
         return _RECORDS.validate_json(path.read_bytes())
@@ -276,5 +278,5 @@ def read_records(path: Path) -> list[Record]:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the top"
         raise InputError(
-            f"{path} holds no list of bench records: at {where}, {first['msg']}"
+            f"{path} is not a list of bench records: at {where}, {first['msg']}"
         ) from error

@@ -1,6 +1,6 @@
-"""The registries: literal tables, name -> module, loaded lazily.
+"""The registries: literal tables from names to modules, which are imported when needed.
 
-To add a model, a backend, a runtime, a device or a dataset, write its file and add one line here.
+To add a model, backend, runtime, device or dataset, write its module and add one line here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ __all__ = ["BACKENDS", "DATASETS", "DEVICES", "EXTRAS", "MODELS", "RUNTIMES", "R
 
 
 class Registry:
-    """A fixed table of names, each standing for a module that is imported when first asked for.
+    """A fixed table of names and modules; a module is imported when it is first used.
 
     Args:
-        kind: what an entry is, for messages ("model", "backend", ...).
-        entries: (name, module path) pairs.
+        kind: Kind of the entries, for messages ("model", "backend", ...).
+        entries: Pairs of a name and a module path.
 
     Raises:
-        ValueError: a name stands twice.
+        ValueError: If a name occurs twice.
     """
 
     def __init__(self, kind: str, entries: tuple[tuple[str, str], ...]) -> None:
@@ -36,18 +36,18 @@ class Registry:
         return name in self._modules
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Return all names, sorted."""
         return sorted(self._modules)
 
     def load(self, name: str) -> ModuleType:
         """Import and return the module registered as `name`.
 
         Raises:
-            UnknownNameError: no such name; the message lists those there are.
+            UnknownNameError: If no module has this name; the message lists the known names.
         """
         if name not in self._modules:
             raise UnknownNameError(
-                f"no {self.kind} is called {name!r}; there is {', '.join(self.names())}"
+                f"no {self.kind} is called {name!r}; choose from {', '.join(self.names())}"
             )
         return importlib.import_module(self._modules[name])
 
@@ -73,7 +73,7 @@ BACKENDS = Registry(
         ("onnx", "edge_pipeline.compiler.backends.onnx.backend"),
     ),
 )
-# The extra of this package that installs all that a backend needs, as pip takes it.
+# The extras of this package that install the requirements of a backend, in the syntax of pip.
 EXTRAS = {
     "coreml": "coreml",
     "executorch": "executorch",

@@ -1,4 +1,4 @@
-"""Methods whose pictures are kept on disk, by the content of the capture and of the method."""
+"""Cache of developed pictures on disk, with keys made of the capture and the method's code."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from edge_pipeline.files import atomic_file, sha256_of
 __all__ = ["cached", "default_cache"]
 
 _STEPS = 65535
-_LARGEST_PIXELS = 1_100_000  # a whole capture of a camera would fill the disk
+_LARGEST_PIXELS = 1_100_000  # whole captures of cameras are not cached, to save disk space
 
 
 def default_cache() -> Path:
-    """A folder outside the repository."""
+    """Return the default folder of the cache, which is outside the repository."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "edge-pipeline" / "benchmarks"
 
@@ -36,14 +36,14 @@ def _key(name: str, code: str, sample: SyntheticCapture) -> str:
 
 
 def cached(name: str, method: Method, folder: Path) -> Method:
-    """A method that computes each picture once.
+    """Return a method that computes each picture once and then reads it from the cache.
 
-    A change to the file that defines the method makes it compute again.
+    A change to the file that defines the method invalidates its pictures.
 
     Args:
-        name: of the method.
-        method: gives the same picture for the same capture.
-        folder: is created; pictures are kept with 16 bits a channel.
+        name: Name of the method.
+        method: Method that returns the same picture for the same capture.
+        folder: Folder of the cache, which is created; pictures have 16 bits per channel.
     """
     source = sys.modules[method.__module__].__file__
     code = "" if source is None else sha256_of(Path(source))

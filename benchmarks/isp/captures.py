@@ -1,4 +1,4 @@
-"""The captures that every method develops: synthetic ones with a known picture, and real ones."""
+"""The captures that every method develops: synthetic ones with a reference, and real ones."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ __all__ = [
 
 Rgb = NDArray[np.float32]  # encoded sRGB, [3, H, W], 0..1
 Rgb8 = NDArray[np.uint8]  # encoded sRGB, [H, W, 3]
-Method = Callable[[SyntheticCapture], Rgb]  # develops a capture; one of this module is a Take
+Method = Callable[[SyntheticCapture], Rgb]  # develops a capture; those of this module are Takes
 
 KODAK = ("kodim09", "kodim10", "kodim11", "kodim12")
-SIZE_MULTIPLE = 32  # of the pixels of a synthetic capture, so that no method needs to fill it up
+SIZE_MULTIPLE = 32  # of height and width of a synthetic capture, so that no method has to pad it
 _SILENT = NoiseModel(0, 0)
 _SEED = 2021
 
 
 @dataclass(frozen=True)
 class Take(SyntheticCapture):
-    """A capture and the facts about it that a method may use.
+    """A capture with its noise and exposure, which a method may use.
 
     Attributes:
-        noise: on the packed signal; white balance multiplies the noise by its gains besides.
-        exposure_ev: stops of light to add after the network, as `Settings.exposure_ev`.
+        noise: Noise of the packed signal, before white balance multiplies it by its gains.
+        exposure_ev: Stops to add after the network, as in `Settings.exposure_ev`.
     """
 
     noise: NoiseModel = _SILENT
@@ -59,29 +59,29 @@ class Take(SyntheticCapture):
 
 
 def finish(camera: NDArray[np.floating[Any]], sample: SyntheticCapture) -> Rgb:
-    """Give linear camera RGB the colours and the brightness of the picture.
+    """Convert linear camera RGB to the final sRGB picture.
 
     Args:
-        camera: [3, H, W], white-balanced, 1 = white.
-        sample: its matrix is used, and its exposure if it is a Take.
+        camera: White-balanced camera RGB [3, H, W], 1 = white.
+        sample: Capture whose matrix is used, and whose exposure is used if it is a Take.
     """
     exposure_ev = sample.exposure_ev if isinstance(sample, Take) else 0.0
     return to_srgb(camera, sample.camera_to_srgb, exposure_ev)
 
 
 def reference(sample: SyntheticCapture) -> Rgb:
-    """The picture that a perfect method gives."""
+    """Return the picture that a perfect method would output."""
     return finish(sample.target, sample)
 
 
 def taken_by(picture: Rgb8, shot: Shot, index: int, exposure_ev: float = 0.0) -> Take:
-    """A capture of a picture.
+    """Return a synthetic capture of a picture.
 
     Args:
-        picture: [H, W, 3]; the rows and columns over multiples of 32 are cut off.
-        shot: how it is taken.
-        index: the picture's number, which seeds the noise.
-        exposure_ev: stops that developing adds.
+        picture: Picture [H, W, 3]; it is cropped to multiples of 32.
+        shot: Camera, exposure and noise of the capture.
+        index: Number of the picture, which seeds the noise.
+        exposure_ev: Stops that developing adds.
     """
     height, width = (n // SIZE_MULTIPLE * SIZE_MULTIPLE for n in picture.shape[:2])
     rng = np.random.default_rng([_SEED, index])
@@ -90,13 +90,13 @@ def taken_by(picture: Rgb8, shot: Shot, index: int, exposure_ev: float = 0.0) ->
 
 
 def take(picture: Rgb8, level: str, index: int, underexposed_ev: float = 0.0) -> Take:
-    """A capture by the neutral sensor; without underexposure it is that of `validation_sample`.
+    """Return a capture by the neutral sensor; without underexposure, as in `validation_sample`.
 
     Args:
-        picture: [H, W, 3].
-        level: of NOISE_LEVELS.
-        index: the picture's number.
-        underexposed_ev: stops by which the capture is too dark and which developing adds again.
+        picture: Picture [H, W, 3].
+        level: Name of a noise level in NOISE_LEVELS.
+        index: Number of the picture, which seeds the noise.
+        underexposed_ev: Stops by which the capture is too dark; developing adds them again.
     """
     neutral = neutral_shot(NOISE_LEVELS[level])
     exposure = neutral.exposure * 2.0**-underexposed_ev
@@ -105,13 +105,13 @@ def take(picture: Rgb8, level: str, index: int, underexposed_ev: float = 0.0) ->
 
 
 def flat_take(value: float, side: int, level: str, *, clip_black: bool = False) -> Take:
-    """A capture of a grey surface, which the sensor may be too small for.
+    """Return a capture of a grey surface, which may exceed the sensor's range.
 
     Args:
-        value: of the scene, linear; above 1 the sensor clips it, and the target is white.
-        side: height and width in pixels.
-        level: of NOISE_LEVELS.
-        clip_black: whether noise below the black level is lost, as some cameras store it.
+        value: Linear value of the scene; above 1 the sensor clips it, and the target is white.
+        side: Height and width in pixels.
+        level: Name of a noise level in NOISE_LEVELS.
+        clip_black: Whether values below the black level are clipped, as some cameras do.
     """
     shot = neutral_shot(NOISE_LEVELS[level])
     scene = np.full((3, side, side), value, np.float32)
@@ -122,11 +122,11 @@ def flat_take(value: float, side: int, level: str, *, clip_black: bool = False) 
 
 
 def shifted(picture: Rgb8, pixels: float) -> Rgb8:
-    """A picture with red moved down and right and blue moved up and left, as lenses do.
+    """Return a picture with red moved down and right and blue moved up and left, as lenses do.
 
     Args:
-        picture: [H, W, 3].
-        pixels: along both axes; a fraction is interpolated with a spline of fifth order.
+        picture: Picture [H, W, 3].
+        pixels: Shift along both axes; fractions are interpolated with a spline of fifth order.
     """
     moved = picture.astype(np.float32)
     for channel, way in ((0, 1), (2, -1)):
@@ -136,11 +136,11 @@ def shifted(picture: Rgb8, pixels: float) -> Rgb8:
 
 
 def blurred(picture: Rgb8, sigma: float) -> Rgb8:
-    """A picture after a Gaussian blur.
+    """Return a picture after a Gaussian blur.
 
     Args:
-        picture: [H, W, 3].
-        sigma: in pixels.
+        picture: Picture [H, W, 3].
+        sigma: Standard deviation in pixels.
     """
     return _rounded(gaussian_filter(picture.astype(np.float32), (sigma, sigma, 0)))
 
@@ -150,23 +150,23 @@ def _rounded(picture: NDArray[np.float32]) -> Rgb8:
 
 
 def real_take(path: Path, side: int = 1024) -> Take:
-    """The middle of a RAW file as a capture whose picture is not known, so its target is zero.
+    """Return the middle of a RAW file as a capture; its picture is unknown, so its target is zero.
 
-    It is cut to start on red and to whole multiples of 32 pixels.
+    It is cropped to start on red and to multiples of 32 pixels.
 
     Args:
-        path: a Bayer capture that LibRaw opens.
-        side: height and width of the middle part that is taken, at most.
+        path: Bayer capture that LibRaw can open.
+        side: Largest height and width of the middle part.
 
     Raises:
-        CaptureError: the file is none.
+        CaptureError: If the file is not such a capture.
     """
     capture = read_capture(path)
     gains = wb_gains("as-shot", capture.wb, capture.daylight_wb)
     top, left = divmod(capture.pattern.index("R"), 2)
     mosaic = normalise(capture, gains)[top:, left:]
     height, width = (min(side, n) // SIZE_MULTIPLE * SIZE_MULTIPLE for n in mosaic.shape)
-    # An even number of rows and columns is cut off, so that red stays at the corner.
+    # An even number of rows and columns is cropped, so that red stays in the corner.
     top, left = ((n - kept) // 4 * 2 for n, kept in zip(mosaic.shape, (height, width), strict=True))
     return Take(
         pack(mosaic[top : top + height, left : left + width]),

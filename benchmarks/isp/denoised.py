@@ -1,4 +1,4 @@
-"""The classical chain for noisy captures: stabilise the noise, Menon, BM3D, and back."""
+"""The classical method for noisy captures: Menon and BM3D on variance-stabilised data."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["SIGMA", "stabilise", "stabilised_menon_bm3d", "unstabilise"]
 
 Planes = NDArray[np.floating[Any]]
 
-# The standard deviation that BM3D is given. The mosaic's is 1, but Menon copies noise from colour
-# to colour: on a flat surface, the mean of the three colours has 1.58 times the deviation that
-# independent noise would have. Of 0.8 to 2.0, 1.6 gave the best PSNR at the high level on crops of
-# Kodak 01 and 08, which are not among the measured pictures.
+# Standard deviation that is passed to BM3D. That of the mosaic is 1, but Menon copies noise between
+# colours: on a flat surface, the standard deviation of the mean of the three colours is 1.58 times
+# that of independent noise. Of the values 0.8 to 2.0, 1.6 had the best PSNR at the high noise level
+# on crops of Kodak 01 and 08, which are not among the measured pictures.
 SIGMA = 1.6
 
 
 def stabilise(x: Planes, noise: NoiseModel) -> Planes:
-    """The generalised Anscombe transform: noise of variance a x + b^2 becomes about 1 everywhere.
+    """Apply the generalised Anscombe transform: variance a x + b^2 becomes about 1 everywhere.
 
     Args:
-        x: normalised raw, any shape.
-        noise: with a above 0.
+        x: Normalised raw values, in any shape.
+        noise: Noise model with a above 0.
 
     Source: J.-L. Starck, F. Murtagh, A. Bijaoui, Image Processing and Data Analysis, 1998; as in
         equation 3 of M. Makitalo and A. Foi, IEEE TIP 22(1), 2013.
@@ -40,11 +40,11 @@ def stabilise(x: Planes, noise: NoiseModel) -> Planes:
 
 
 def unstabilise(y: Planes, noise: NoiseModel) -> Planes:
-    """The closed form of the exact unbiased inverse of `stabilise`.
+    """Apply the closed form of the exact unbiased inverse of `stabilise`.
 
     Args:
-        y: a mean of stabilised values, any shape.
-        noise: with a above 0.
+        y: Means of stabilised values, in any shape.
+        noise: Noise model with a above 0.
 
     Source: M. Makitalo and A. Foi, Optimal inversion of the generalized Anscombe transformation
         for Poisson-Gaussian noise, IEEE TIP 22(1), 2013, equation 10.
@@ -57,16 +57,16 @@ def unstabilise(y: Planes, noise: NoiseModel) -> Planes:
 
 
 def _denoised(stabilised: Planes, sigma: float) -> Planes:
-    """BM3D of [3, H, W] in its opponent colours, blocks matched in the first of them."""
+    """Apply BM3D to [3, H, W] in opponent colours; blocks are matched in the first of them."""
     return np.asarray(bm3d_rgb(stabilised.transpose(1, 2, 0), sigma)).transpose(2, 0, 1)
 
 
 def stabilised_menon_bm3d(sample: SyntheticCapture, sigma: float = SIGMA) -> Rgb:
-    """Menon on the stabilised mosaic, then BM3D; plain Menon where there is no noise.
+    """Develop with Menon on the stabilised mosaic, then BM3D; with plain Menon without noise.
 
     Args:
-        sample: a Take with white balance gains of 1, whose noise is known to the method.
-        sigma: what BM3D is told.
+        sample: A Take with white balance gains of 1; the method uses its noise model.
+        sigma: Standard deviation that is passed to BM3D.
     """
     noise = sample.noise if isinstance(sample, Take) else NoiseModel(0, 0)
     mosaic = unpack(sample.packed).astype(np.float64)

@@ -1,7 +1,8 @@
-"""The benchmark's measurements: methods and pictures in, plain figures by method out.
+"""Measurements of the benchmark: functions of methods and pictures that return metrics by method.
 
-A method is a callable that develops a `Sample` to encoded sRGB; `networks.from_packed` makes one of
-any callable from a packed mosaic to linear camera RGB, such as a network in training.
+A method is a function that develops a `SyntheticCapture` to encoded sRGB. `networks.from_packed`
+makes a method of any function from packed Bayer to linear camera RGB, such as a network in
+training.
 """
 
 from __future__ import annotations
@@ -52,21 +53,21 @@ _OVEREXPOSED = 1.5
 
 
 class Borders(NamedTuple):
-    """PSNR of the outer 8 pixels and of those inside, in dB."""
+    """PSNR of the outer 8 pixels and of the inner pixels, in dB."""
 
     outer_db: float
     inner_db: float
 
 
 class Exposure(NamedTuple):
-    """PSNR of normally exposed captures and of captures 4 stops darker, pushed up, in dB."""
+    """PSNR of normally exposed captures, and of underexposed captures after pushing, in dB."""
 
     normal_db: float
     pushed_db: float
 
     @property
     def loss_db(self) -> float:
-        """How much is lost."""
+        """Loss of PSNR by underexposure, in dB."""
         return self.normal_db - self.pushed_db
 
 
@@ -75,10 +76,10 @@ class Phases:
     """Errors on flat saturated patches, in codes of 255.
 
     Attributes:
-        grid: largest distance between the means of the four phases, by channel.
-        grid_mean: its mean over patches and channels.
-        colour: mean distance of a patch's mean from its colour, over patches and channels.
-        colour_worst: the largest.
+        grid: Largest spread of the means of the four phases, by channel.
+        grid_mean: Mean of this spread over patches and channels.
+        colour: Mean distance of a patch's mean from its colour, over patches and channels.
+        colour_worst: Largest of these distances.
     """
 
     grid: tuple[float, float, float]
@@ -91,9 +92,9 @@ class Flat(NamedTuple):
     """Mean signed errors on flat surfaces, over channels, in codes of 255.
 
     Attributes:
-        white: of a scene above the white level.
-        black: of a dark scene whose noise goes below the black level.
-        black_clipped: of a dark scene whose noise is clipped at the black level.
+        white: Error for a scene above the white level.
+        black: Error for a dark scene with noise below the black level.
+        black_clipped: Error for a dark scene whose noise is clipped at the black level.
     """
 
     white: float
@@ -109,12 +110,12 @@ def _qualities(method: Method, takes: Iterable[Take]) -> Quality:
 def measure_noise(
     methods: Methods, pictures: Sequence[Rgb8], levels: Sequence[str] = tuple(NOISE_LEVELS)
 ) -> dict[str, dict[str, Quality]]:
-    """Mean PSNR and SSIM by method and noise level.
+    """Measure mean PSNR and SSIM by method and noise level.
 
     Args:
-        methods: by name.
-        pictures: each [H, W, 3], uint8, sRGB.
-        levels: of NOISE_LEVELS.
+        methods: Methods by name.
+        pictures: Pictures, each [H, W, 3], uint8, sRGB.
+        levels: Names of noise levels in NOISE_LEVELS.
     """
     return {
         name: {
@@ -128,12 +129,12 @@ def measure_noise(
 def measure_shift(
     methods: Methods, pictures: Sequence[Rgb8], pixels: Sequence[float] = SHIFTS
 ) -> dict[str, dict[float, Quality]]:
-    """Mean PSNR and SSIM with red and blue shifted against green, without noise.
+    """Measure mean PSNR and SSIM with red and blue shifted against green, without noise.
 
     Args:
-        methods: by name.
-        pictures: each [H, W, 3], uint8, sRGB.
-        pixels: shifts along both axes, red one way and blue the other.
+        methods: Methods by name.
+        pictures: Pictures, each [H, W, 3], uint8, sRGB.
+        pixels: Shifts along both axes, in opposite directions for red and blue.
     """
     moved = {by: [shifted(picture, by) for picture in pictures] for by in pixels}
     return {
@@ -146,14 +147,14 @@ def measure_shift(
 
 
 def measure_zipper(methods: Methods, pictures: Sequence[Rgb8]) -> dict[str, float]:
-    """Zipper windows in a megapixel, of the channel with the most, mean over pictures.
+    """Measure zipper windows per megapixel, as means over pictures of the worst channel.
 
-    The pictures are blurred by a Gaussian of one pixel, then red is shifted one pixel one way and
-    blue the other; there is no noise.
+    The pictures are blurred by a Gaussian of one pixel, then red and blue are shifted by one pixel
+    in opposite directions. There is no noise.
 
     Args:
-        methods: by name.
-        pictures: each [H, W, 3], uint8, sRGB.
+        methods: Methods by name.
+        pictures: Pictures, each [H, W, 3], uint8, sRGB.
     """
     soft = [shifted(blurred(picture, 1.0), 1.0) for picture in pictures]
     takes = [take(picture, "none", index) for index, picture in enumerate(soft)]
@@ -161,11 +162,11 @@ def measure_zipper(methods: Methods, pictures: Sequence[Rgb8]) -> dict[str, floa
 
 
 def measure_real_zipper(methods: Methods, takes: Mapping[str, Take]) -> dict[str, dict[str, float]]:
-    """Zipper windows in a megapixel of real captures, by method and capture.
+    """Measure zipper windows per megapixel of real captures, by method and capture.
 
     Args:
-        methods: by name.
-        takes: from `captures.real_take`, by name.
+        methods: Methods by name.
+        takes: Captures from `captures.real_take`, by name.
     """
     return {
         name: {file: _zipper(method, [sample]) for file, sample in takes.items()}
@@ -179,10 +180,10 @@ def _zipper(method: Method, takes: Iterable[Take]) -> float:
 
 
 def measure_phases(methods: Methods) -> dict[str, Phases]:
-    """The phase grid and the colour of flat saturated patches, without noise.
+    """Measure the phase grid and the colour error of flat saturated patches, without noise.
 
     Args:
-        methods: by name.
+        methods: Methods by name.
     """
     sheets = patch_takes()
     result = {}
@@ -208,11 +209,11 @@ def measure_phases(methods: Methods) -> dict[str, Phases]:
 def measure_flats(
     methods: Methods, levels: Sequence[str] = tuple(NOISE_LEVELS)
 ) -> dict[str, dict[str, Flat]]:
-    """Mean errors of flat white and flat black, by method and noise level.
+    """Measure mean errors of flat white and flat black, by method and noise level.
 
     Args:
-        methods: by name.
-        levels: of NOISE_LEVELS.
+        methods: Methods by name.
+        levels: Names of noise levels in NOISE_LEVELS.
     """
 
     def error(method: Method, sample: Take) -> float:
@@ -233,11 +234,11 @@ def measure_flats(
 
 
 def measure_borders(methods: Methods, pictures: Sequence[Rgb8]) -> dict[str, Borders]:
-    """Mean PSNR of the outer 8 pixels and of those inside, without noise.
+    """Measure mean PSNR of the outer 8 pixels and of the inner pixels, without noise.
 
     Args:
-        methods: by name.
-        pictures: each [H, W, 3], uint8, sRGB.
+        methods: Methods by name.
+        pictures: Pictures, each [H, W, 3], uint8, sRGB.
     """
     takes = [take(picture, "none", index) for index, picture in enumerate(pictures)]
     result = {}
@@ -251,12 +252,12 @@ def measure_borders(methods: Methods, pictures: Sequence[Rgb8]) -> dict[str, Bor
 def measure_exposure(
     methods: Methods, pictures: Sequence[Rgb8], underexposed_ev: float = EXPOSURE_EV
 ) -> dict[str, Exposure]:
-    """Mean PSNR normally exposed, and underexposed then pushed, without noise.
+    """Measure mean PSNR of normal captures, and of underexposed and pushed ones, without noise.
 
     Args:
-        methods: by name.
-        pictures: each [H, W, 3], uint8, sRGB.
-        underexposed_ev: stops by which the second capture is darker; developing adds them again.
+        methods: Methods by name.
+        pictures: Pictures, each [H, W, 3], uint8, sRGB.
+        underexposed_ev: Stops by which the second capture is darker; developing adds them again.
     """
     result = {}
     for name, method in methods.items():

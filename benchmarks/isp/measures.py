@@ -1,4 +1,4 @@
-"""Figures of one picture: closeness to the reference, zipper artefacts, and the phase grid."""
+"""Quality metrics of one picture: PSNR, SSIM, zipper artefacts, and the phase grid."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _THRESHOLD_CODES = 2.0
 
 
 class Quality(NamedTuple):
-    """Closeness of a picture to its reference, or a mean of several."""
+    """PSNR and SSIM of a picture against its reference, or means over several pictures."""
 
     psnr_db: float
     ssim: float
 
 
 def quality(picture: Rgb, wanted: Rgb) -> Quality:
-    """PSNR, and SSIM with the window of its paper, over colour channels.
+    """Compute PSNR, and SSIM with the Gaussian window of its paper, over colour channels.
 
     Args:
-        picture: [3, H, W], encoded sRGB, 0..1.
-        wanted: the reference, likewise.
+        picture: Picture [3, H, W], encoded sRGB, 0..1.
+        wanted: Reference picture in the same form.
     """
     similarity = structural_similarity(
         picture,
@@ -53,7 +53,7 @@ def quality(picture: Rgb, wanted: Rgb) -> Quality:
 
 
 def border_psnr(picture: Rgb, wanted: Rgb) -> tuple[float, float]:
-    """PSNR of the outer 8 pixels and PSNR of the pixels inside them, in dB."""
+    """Return the PSNR of the outer 8 pixels and the PSNR of the inner pixels, in dB."""
     inside = np.zeros(picture.shape[-2:], bool)
     inside[BORDER:-BORDER, BORDER:-BORDER] = True
     outer, inner = (psnr_db(picture[:, part], wanted[:, part]) for part in (~inside, inside))
@@ -61,7 +61,7 @@ def border_psnr(picture: Rgb, wanted: Rgb) -> tuple[float, float]:
 
 
 def _runs(values: NDArray[np.floating[Any]]) -> int:
-    """Count the windows of eight neighbours along the last axis that alternate."""
+    """Count the windows of eight neighbours along the last axis whose differences alternate."""
     steps = np.diff(values, axis=-1)
     signs = np.sign(steps) * (np.abs(steps) > _THRESHOLD_CODES)
     turns = signs[..., 1:] * signs[..., :-1] < 0
@@ -70,17 +70,17 @@ def _runs(values: NDArray[np.floating[Any]]) -> int:
 
 
 def zipper_per_megapixel(picture: Rgb) -> tuple[float, float, float]:
-    """Zipper artefacts of the red, green and blue channels, counted away from the border.
+    """Count zipper artefacts of the red, green and blue channels, without the border.
 
     A window of eight neighbouring pixels of a row or of a column counts if its seven differences
     alternate in sign and each exceeds 2 codes of 255. Windows overlap, so a longer run counts
-    more. No photographed edge alternates like this; the mosaic's two-pixel period does.
+    more. Edges in a photograph do not alternate like this; artefacts of the two-pixel mosaic do.
 
     Args:
-        picture: [3, H, W], encoded sRGB, 0..1; it is not rounded to codes first.
+        picture: Picture [3, H, W], encoded sRGB, 0..1, not rounded to codes.
 
     Returns:
-        Windows in a million pixels, by channel.
+        Windows per million pixels, by channel.
     """
     inner = picture[:, BORDER:-BORDER, BORDER:-BORDER] * CODES
     pixels = inner.shape[1] * inner.shape[2]
@@ -89,13 +89,13 @@ def zipper_per_megapixel(picture: Rgb) -> tuple[float, float, float]:
 
 
 def phase_spread(picture: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """How far apart the means of the four phases of the 2 x 2 grid lie, in codes.
+    """Compute the spread of the means of the four phases of the 2 x 2 grid, in codes of 255.
 
     Args:
-        picture: [3, H, W] of a flat surface, encoded sRGB, 0..1; H and W even.
+        picture: Picture [3, H, W] of a flat surface, encoded sRGB, 0..1; H and W are even.
 
     Returns:
-        float64 [3], the largest mean less the smallest, by channel.
+        The largest mean minus the smallest mean, by channel, float64 [3].
     """
     means = [
         picture[:, r::2, c::2].mean(axis=(1, 2), dtype=np.float64) for r, c in np.ndindex(2, 2)

@@ -1,4 +1,4 @@
-"""Networks as methods: an artifact as it ships, and any callable on packed mosaics."""
+"""Networks as methods: a shipped artifact, and any function of packed mosaics."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ Planes = NDArray[np.float32]
 
 
 def from_packed(forward: Callable[[Planes], Planes]) -> Method:
-    """A callable such as a network in training.
+    """Return a method that calls a function, such as a network in training.
 
     Args:
-        forward: packed float32 [4, h, w] to white-balanced linear camera RGB [3, 2h, 2w].
+        forward: Function from packed Bayer, float32 [4, h, w], to white-balanced linear camera RGB
+            [3, 2h, 2w].
     """
 
     def develop(sample: SyntheticCapture) -> Rgb:
@@ -32,11 +33,11 @@ def from_packed(forward: Callable[[Planes], Planes]) -> Method:
 
 
 def shipped(network: IspSession, grain: float = DEFAULT_GRAIN) -> Method:
-    """An artifact as `edge-pipeline develop` runs it: filters once, then tiles.
+    """Return a method that runs an artifact as `edge-pipeline develop` does: filters, then tiles.
 
     Args:
-        network: opened; it stays open.
-        grain: share of the sensor's noise to keep, 0..1.
+        network: An open session, which stays open.
+        grain: Share of the sensor's noise to keep, 0..1.
     """
 
     def develop(sample: SyntheticCapture) -> Rgb:

@@ -1,4 +1,4 @@
-"""Sheets of flat saturated patches as several cameras see them, for the phase grid."""
+"""Captures of flat saturated patches by several cameras, for measuring the phase grid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Patch", "patch_takes"]
 Patch = tuple[slice, slice]  # rows and columns of the part of a patch that is measured
 
 _SIDE = 64  # of a patch, in pixels
-_MARGIN = 20  # of a patch that is not measured, since its neighbours reach into it
+_MARGIN = 20  # width of the part that is not measured, because neighbouring patches affect it
 _ACROSS = 4
 # sRGB of yellow, orange, red and pink petals, a leaf, and clear blue, magenta and cyan.
 _NAMED = (
@@ -29,7 +29,7 @@ _NAMED = (
     (200, 30, 210),
     (10, 200, 210),
 )
-# XYZ (D65) to camera, times 10,000, from the makers' DNG files; None has the colours of sRGB.
+# XYZ (D65) to camera, times 10,000, from the makers' DNG files; None is a camera with sRGB colours.
 _CAMERAS: tuple[tuple[tuple[int, ...] | None, RGBGains], ...] = (
     (None, (1.0, 1.0, 1.0)),
     ((8139, -2171, -663, -8747, 16541, 2295, -1925, 2008, 8093), (2.1, 1.0, 1.4)),  # Nikon D700
@@ -39,7 +39,7 @@ _CAMERAS: tuple[tuple[tuple[int, ...] | None, RGBGains], ...] = (
 
 
 def _colours(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Sixteen colours, uint8 [16, 3]: the named ones, then random saturated ones."""
+    """Return sixteen colours, uint8 [16, 3]: the named ones, then random saturated ones."""
     count = _ACROSS**2 - len(_NAMED)
     random = rng.uniform(40, 255, (count, 3))
     random[np.arange(count), rng.integers(3, size=count)] = rng.uniform(0, 25, count)
@@ -52,7 +52,7 @@ def _sheet(colours: NDArray[np.uint8]) -> Rgb8:
 
 
 def patch_takes() -> list[tuple[Take, list[Patch]]]:
-    """A capture without noise by each of four cameras, and where its patches lie."""
+    """Return a capture without noise by each of four cameras, with the places of its patches."""
     patches = [
         (
             slice(row * _SIDE + _MARGIN, (row + 1) * _SIDE - _MARGIN),

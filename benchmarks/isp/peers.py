@@ -1,4 +1,4 @@
-"""Demosaicing without noise reduction: of colour-demosaicing, of LibRaw, and demosaicnet."""
+"""Demosaicing methods without noise reduction: colour-demosaicing, LibRaw and demosaicnet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge_pipeline.raw.colour import srgb_decode, srgb_encode, xyz_to_camera_fro
 from tests.fakes.dng import Dng, write_dng
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it deprecates parts of its own dependencies at import
+    warnings.simplefilter("ignore")  # its import uses deprecated parts of its dependencies
     from colour_demosaicing import (
         demosaicing_CFA_Bayer_bilinear,
         demosaicing_CFA_Bayer_Malvar2004,
@@ -40,7 +40,7 @@ Curve = Callable[[Planes], Planes]
 menon: Demosaic = demosaicing_CFA_Bayer_Menon2007
 _BLACK, _SPAN = 1024, 15500
 _LAYERS = 15
-_HALO = 40  # pixels on each side that the network's convolutions without padding consume, and more
+_HALO = 40  # padding on each side in pixels, more than the network's convolutions remove
 
 
 def _root(linear: Planes) -> Planes:
@@ -56,12 +56,12 @@ def _same(values: Planes) -> Planes:
 
 
 def classical(demosaic: Demosaic, encode: Curve = _same, decode: Curve = _same) -> Method:
-    """A demosaicing of the package colour-demosaicing.
+    """Return a method that uses a function of the package colour-demosaicing.
 
     Args:
-        demosaic: the package's function.
-        encode: the curve that the mosaic is put on before it.
-        decode: its inverse, for the picture after it.
+        demosaic: Function of the package.
+        encode: Curve that is applied to the mosaic before it.
+        decode: Inverse curve, which is applied to the picture after it.
     """
 
     def develop(sample: SyntheticCapture) -> Rgb:
@@ -73,12 +73,12 @@ def classical(demosaic: Demosaic, encode: Curve = _same, decode: Curve = _same) 
 
 
 def libraw(algorithm: str) -> Method:
-    """A demosaicing of LibRaw, on a DNG that is written for it.
+    """Return a method that writes the capture to a DNG and develops it with LibRaw.
 
-    LibRaw clips values below black to black.
+    LibRaw clips values below the black level.
 
     Args:
-        algorithm: a name of rawpy.DemosaicAlgorithm.
+        algorithm: Name of a rawpy.DemosaicAlgorithm.
     """
 
     def develop(sample: SyntheticCapture) -> Rgb:
@@ -107,26 +107,26 @@ def libraw(algorithm: str) -> Method:
 
 @cache
 def _demosaicnet_weights() -> dict[str, Tensor]:
-    """The trained weights in the package, whose own code asks for the removed pkg_resources."""
+    """Load the package's trained weights directly: its code requires the removed pkg_resources."""
     spec = find_spec("demosaicnet")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("demosaicnet is not installed; run pip install demosaicnet")
     path = Path(spec.origin).parent / "data" / "bayer.pth"
-    weights: dict[str, Tensor] = torch.load(  # noqa: TID251 - a peer's file, tensors alone
+    weights: dict[str, Tensor] = torch.load(  # noqa: TID251 - a peer's file, tensors only
         path, map_location="cpu", weights_only=True
     )
     return weights
 
 
 def _demosaicnet_forward(mosaic: Tensor, weights: dict[str, Tensor]) -> Tensor:
-    """The network of the package, restated.
+    """Run the package's network, which is reimplemented here.
 
     Args:
-        mosaic: [1, 3, H, W], sRGB-coded, GRBG, zero where a colour was not seen.
-        weights: of the package.
+        mosaic: GRBG mosaic [1, 3, H, W], sRGB-encoded, zero where a colour was not sampled.
+        weights: Weights of the package.
 
     Returns:
-        [1, 3, H', W'], the middle of the picture.
+        The middle of the picture, [1, 3, H', W'].
 
     Source: M. Gharbi et al., Deep joint demosaicking and denoising, ACM ToG 35(6), 2016, and
         `BayerDemosaick` of the package demosaicnet 0.0.14.
@@ -148,10 +148,10 @@ def _demosaicnet_forward(mosaic: Tensor, weights: dict[str, Tensor]) -> Tensor:
 
 
 def demosaicnet(sample: SyntheticCapture) -> Rgb:
-    """Gharbi's network with its weights for captures without noise, on the sRGB-coded mosaic."""
+    """Develop with Gharbi's network for captures without noise, on the sRGB-encoded mosaic."""
     mosaic = unpack(sample.packed)
     height, width = mosaic.shape
-    # One column more on the left makes the order GRBG, which the network was trained on.
+    # One more column on the left changes the CFA to GRBG, on which the network was trained.
     sides = ((_HALO, _HALO), (_HALO + 1, _HALO + 1))
     coded = np.pad(np.asarray(srgb_encode(mosaic), np.float32), sides, mode="reflect")
     colours = np.zeros((1, 3, *coded.shape), np.float32)
@@ -165,7 +165,7 @@ def demosaicnet(sample: SyntheticCapture) -> Rgb:
 
 
 def peers() -> dict[str, Method]:
-    """Every method of this module by its name in the tables."""
+    """Return every method of this module by its name in the tables."""
     return {
         "bilinear": classical(demosaicing_CFA_Bayer_bilinear),
         "Malvar": classical(demosaicing_CFA_Bayer_Malvar2004),

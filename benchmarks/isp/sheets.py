@@ -1,4 +1,4 @@
-"""Sheets of crops: one picture by several methods at every noise level."""
+"""Sheets of crops: one picture, developed by several methods at every noise level."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TITLE = 24
 
 
 def sheet(methods: Mapping[str, Method], picture: Rgb8, index: int) -> Image.Image:
-    """A crop by every method (columns) at every noise level (rows), at twice the size.
+    """Return a crop by every method (columns) at every noise level (rows), at twice the size.
 
     Args:
-        methods: by the name that stands above the crop.
-        picture: [H, W, 3].
-        index: the picture's number, which seeds the noise.
+        methods: Methods by their titles.
+        picture: Picture [H, W, 3].
+        index: Number of the picture, which seeds the noise.
     """
     size = (_SHOWN * (1 + len(methods)), (_SHOWN + _TITLE) * len(NOISE_LEVELS))
     made = Image.new("RGB", size, "white")

@@ -1,4 +1,4 @@
-"""The figures as Markdown tables, and their places in a page."""
+"""Markdown tables of the measurements, and their insertion into a page."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def _cell(value: Quality) -> str:
 
 
 def noise_table(figures: Mapping[str, Mapping[str, Quality]]) -> str:
-    """PSNR and SSIM by noise level."""
+    """Return the table of PSNR and SSIM by noise level."""
     levels = list(next(iter(figures.values())))
     rows = {name: [_cell(by[level]) for level in levels] for name, by in figures.items()}
     return _markdown(["sRGB PSNR (dB) / SSIM", *levels], rows)
 
 
 def shift_table(figures: Mapping[str, Mapping[float, Quality]]) -> str:
-    """PSNR and SSIM by the shift of red and blue."""
+    """Return the table of PSNR and SSIM by the shift of red and blue."""
     shifts = list(next(iter(figures.values())))
     rows = {name: [_cell(by[pixels]) for pixels in shifts] for name, by in figures.items()}
     head = ["sRGB PSNR (dB) / SSIM", *(f"{pixels:g} pixel" for pixels in shifts)]
@@ -49,17 +49,17 @@ def shift_table(figures: Mapping[str, Mapping[float, Quality]]) -> str:
 
 
 def zipper_table(figures: Mapping[str, float]) -> str:
-    """Zipper windows in a megapixel."""
+    """Return the table of zipper windows per megapixel."""
     rows = {name: [f"{count:,.0f}"] for name, count in figures.items()}
-    return _markdown(["method", "zipper windows in a megapixel"], rows)
+    return _markdown(["method", "zipper windows per megapixel"], rows)
 
 
 def real_table(figures: Mapping[str, Mapping[str, float]], base: str) -> str:
-    """Zipper windows in a megapixel of real captures, and their sum relative to a method's.
+    """Return the table of zipper windows per megapixel of real captures, with relative sums.
 
     Args:
-        figures: by method and capture.
-        base: the method that the last column compares with.
+        figures: Numbers of windows by method and capture.
+        base: Method whose sum the last column divides by.
     """
     files = list(next(iter(figures.values())))
     total = sum(figures[base].values())
@@ -67,11 +67,11 @@ def real_table(figures: Mapping[str, Mapping[str, float]], base: str) -> str:
     for name, by in figures.items():
         ratio = sum(by.values()) / total if total else float("nan")
         rows[name] = [*(f"{by[file]:,.0f}" for file in files), f"{ratio:.2f}"]
-    return _markdown(["zipper windows in a megapixel", *files, f"sum / {base}"], rows)
+    return _markdown(["zipper windows per megapixel", *files, f"sum / {base}"], rows)
 
 
 def phases_table(figures: Mapping[str, Phases]) -> str:
-    """The phase grid and the colour error."""
+    """Return the table of the phase grid and the colour error."""
     rows = {
         name: [
             *(f"{x:.1f}" for x in by.grid),
@@ -86,7 +86,7 @@ def phases_table(figures: Mapping[str, Phases]) -> str:
 
 
 def flats_table(figures: Mapping[str, Mapping[str, Flat]]) -> str:
-    """Mean errors of white, of black and of clipped black by noise level."""
+    """Return the table of mean errors of white, black and clipped black by noise level."""
     levels = list(next(iter(figures.values())))
     rows = {
         name: [" / ".join(f"{error:+z.1f}" for error in by[level]) for level in levels]
@@ -96,7 +96,7 @@ def flats_table(figures: Mapping[str, Mapping[str, Flat]]) -> str:
 
 
 def borders_table(figures: Mapping[str, Borders]) -> str:
-    """PSNR of the border and of the inside."""
+    """Return the table of PSNR of the border and of the inside."""
     rows = {
         name: [f"{by.outer_db:.2f}", f"{by.inner_db:.2f}", f"{by.outer_db - by.inner_db:+.2f}"]
         for name, by in figures.items()
@@ -105,7 +105,7 @@ def borders_table(figures: Mapping[str, Borders]) -> str:
 
 
 def exposure_table(figures: Mapping[str, Exposure]) -> str:
-    """PSNR with normal exposure and with underexposure."""
+    """Return the table of PSNR with normal exposure and with underexposure."""
     rows = {
         name: [f"{by.normal_db:.2f}", f"{by.pushed_db:.2f}", f"{by.loss_db:z.2f}"]
         for name, by in figures.items()
@@ -114,15 +114,15 @@ def exposure_table(figures: Mapping[str, Exposure]) -> str:
 
 
 def put_table(page: Path, name: str, table: str) -> None:
-    """Put a table between `<!-- table: NAME -->` and the next `<!-- end -->` of a page.
+    """Write a table between `<!-- table: NAME -->` and the next `<!-- end -->` of a page.
 
     Args:
-        page: a Markdown file.
-        name: of the table.
-        table: its lines.
+        page: Path of a Markdown file.
+        name: Name of the table.
+        table: Text of the table.
 
     Raises:
-        ValueError: the page has no such place, or several.
+        ValueError: If the page does not have exactly one such place.
     """
     text = page.read_text(encoding="utf-8")
     mark = re.escape(f"<!-- table: {name} -->")
@@ -131,7 +131,7 @@ def put_table(page: Path, name: str, table: str) -> None:
     text, count = place.subn(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", text)
     if count != 1:
         raise ValueError(
-            f"{page} has {count} places <!-- table: {name} --> ... <!-- end -->; make it one"
+            f"{page} has {count} places <!-- table: {name} --> ... <!-- end -->; expected one"
         )
     with atomic_file(page) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,3 +1,3 @@
-"""The artifact: the one thing that crosses from the training side to the device side."""
+"""The artifact: the folder that the compiler writes and that devices read."""
 
 __all__: list[str] = []

@@ -1,10 +1,11 @@
-"""Exchangeable weights in an artifact's files: finding where they lie, and writing others there.
+"""Search for exchangeable weights in an artifact's files, and their replacement.
 
-A program is written with marks (random numbers that occur nowhere else) in the place of such
-weights. Wherever a mark's bytes turn up, in whatever order of axes, its weight lies; `patch` then
-writes the real one there, at compile time as much as later. A converter may have taken a factor of
-the network's into the weight; a power of two is found, since with it no digit changes. A mark of a
-few bytes also turns up by chance; where a second file has another mark, the weight lies.
+The compiler first writes a program with marks (random numbers that occur nowhere else) in place of
+these weights. Each place where a mark's bytes occur, in any order of its axes, is a place of its
+weight. `patch` writes the real weight there, both during compilation and later. A converter may
+multiply a weight by a constant; only powers of two are found, because they keep every digit. The
+bytes of a very short mark may also occur by chance; such a place counts only if a second version of
+the file, written with another mark, has that other mark at the same place.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 _CODES = {"float32": "<f4", "float16": "<f2"}
 
-# A mark shorter than this could turn up by chance: a file of a megabyte holds any two bytes.
+# Bytes. A shorter mark could occur by chance: any two bytes occur in a file of a megabyte.
 _SHORTEST = 4
 
 
 class _Form(NamedTuple):
-    """How a weight is written: see `Constant`."""
+    """Encoding of a weight in a file; see `Constant`."""
 
     dtype: Literal["float32", "float16"]
     rounded: bool
     scale: float
 
     def encode(self, value: NDArray[np.float32]) -> NDArray[np.floating]:
-        """The numbers as they are written."""
+        """Return the numbers in the form that is stored in the file."""
         scaled = value * np.float32(self.scale)
         if self.rounded:
             scaled = scaled.astype(np.float16).astype(np.float32)
@@ -62,12 +63,13 @@ _SCALED = tuple(
 
 @dataclass(frozen=True)
 class Located:
-    """What `locate` found.
+    """Result of `locate`.
 
     Attributes:
-        constants: where each weight lies, ordered as the weights are; a weight that lies in several
-            files, or in several orders of axes, has an entry for each. Empty if one was not found.
-        problem: which weight was not found, and why, in words; None if all were.
+        constants: Places of the weights, in the order of the weights. A weight that is stored in
+            several files, or in several orders of axes, has one entry for each. Empty if any
+            weight was not found.
+        problem: Message about the weight that was not found, or None if all were found.
     """
 
     constants: tuple[Constant, ...]
@@ -75,11 +77,11 @@ class Located:
 
 
 class Twin(NamedTuple):
-    """The same program written with other marks, for marks that are too short to be found alone.
+    """The same program written with other marks, which confirms the places of short marks.
 
     Attributes:
-        files: content by name; of the same sizes.
-        marks: by the weight's name; those that are long enough are the same.
+        files: File contents by name, with the same sizes as the original files.
+        marks: Marks by the weight's name; marks that are long enough are unchanged.
     """
 
     files: Mapping[str, bytes]
@@ -93,14 +95,17 @@ def locate(
     required: Sequence[str] = (),
     twin: Twin | None = None,
 ) -> Located:
-    """Where marks lie in files, in any order of their axes, in any form that `Constant` has.
+    """Search files for marks, in any order of their axes and any encoding of `Constant`.
 
     Args:
-        files: content by name in the artifact.
-        marks: by the weight's name, float32.
-        required: files that must hold every mark, whatever else does; such as the network's graph,
-            which would otherwise go on computing with the old weights.
-        twin: where it is given, a place counts only if the twin has its own mark there.
+        files: File contents by their names in the artifact.
+        marks: Marks by the weight's name, float32.
+        required: Files that must contain every mark, in addition to at least one other file. The
+            network's graph is one, because it would otherwise keep computing with the old weights.
+        twin: If given, a place counts only if the twin has its own mark at the same place.
+
+    Returns:
+        The places of all weights, or the reason why a weight was not found.
     """
     found: list[Constant] = []
     for name, mark in marks.items():
@@ -114,7 +119,7 @@ def locate(
         missing = [file for file in required if file not in holding]
         if not holding - set(required) or missing:
             where = missing[0] if missing else "the program's files"
-            return Located((), f"{name} is not in {where} as it stands in the network")
+            return Located((), f"{name} was not found unchanged in {where}")
         found += places
     overlap = overlapping(found)
     if overlap is not None:
@@ -133,14 +138,14 @@ def _in_file(
     tried: set[bytes] = set()
     for form in forms:
         value = form.encode(mark)
-        # Rounding changes nothing in numbers that half precision has; they are found already.
+        # Rounding does not change numbers that half precision can hold: these were tried already.
         too_short = twin is None and value.nbytes < _SHORTEST
         if too_short or value.tobytes() in tried:
             continue
         tried.add(value.tobytes())
         by_axes: dict[tuple[int, ...], list[int]] = {}
         needles: dict[tuple[int, ...], bytes] = {}
-        # In every order the first element is the same, so one search finds all candidates.
+        # The first element is the same in every order, so one search finds all candidates.
         for offset in _occurrences(data, value.flat[0].tobytes()):
             needles = needles or {
                 axes: value.transpose(axes).tobytes() for axes in _orders(value.shape)
@@ -161,7 +166,7 @@ def _in_file(
 
 
 def _confirmed(constant: Constant, twin: Twin) -> Iterator[Constant]:
-    """The constant with those of its places at which the twin has its own mark, if any."""
+    """Yield the constant with only the places at which the twin has its own mark, if any."""
     content = content_of(constant, twin.marks[constant.name])
     data = twin.files.get(constant.file, b"")
     offsets = tuple(offset for offset in constant.offsets if data.startswith(content, offset))
@@ -170,12 +175,12 @@ def _confirmed(constant: Constant, twin: Twin) -> Iterator[Constant]:
 
 
 def content_of(constant: Constant, value: NDArray[np.float32]) -> bytes:
-    """A weight's bytes as they are written at each of the constant's offsets."""
+    """Return a weight's bytes in the form that is stored at each of the constant's offsets."""
     return _form_of(constant).encode(value).transpose(constant.axes).tobytes()
 
 
 def is_known_form(constant: Constant) -> bool:
-    """Whether `locate` finds weights that are written so."""
+    """Return whether `locate` searches for this encoding."""
     return _form_of(constant) in (*_PLAIN, *_SCALED)
 
 
@@ -191,7 +196,7 @@ def _occurrences(data: bytes, needle: bytes) -> Iterator[int]:
 
 
 def _orders(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Orders of axes that differ in memory: where axes of size 1 stand makes no difference."""
+    """Yield orders of axes that differ in memory: axes of size 1 can be at any position."""
     ones = tuple(axis for axis, size in enumerate(shape) if size == 1)
     rest = [axis for axis, size in enumerate(shape) if size > 1]
     for order in itertools.permutations(rest):
@@ -199,7 +204,7 @@ def _orders(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 
 
 def overlapping(found: Sequence[Constant]) -> tuple[str, str] | None:
-    """Two weights that would be written over each other; None if there are none."""
+    """Return the names of two weights whose places overlap, or None if there are none."""
     spans = sorted(
         (constant.file, offset, offset + _size(constant), constant.name)
         for constant in found
@@ -216,34 +221,34 @@ def _size(constant: Constant) -> int:
 
 
 def check_values(constants: Sequence[Constant], values: Arrays) -> None:
-    """Refuse weights that cannot stand where the old ones do.
+    """Check that new weights can replace the old ones.
 
     Args:
-        constants: as the manifest lists them.
-        values: by name.
+        constants: Places of the weights, as listed in the manifest.
+        values: New weights by name.
 
     Raises:
-        InputError: a weight is missing, one too many, of another shape, not finite, or too large
-            for half precision.
+        InputError: If a weight is missing or unknown, has another shape or type, is not finite,
+            or is too large for half precision.
     """
     shapes = {constant.name: constant.shape for constant in constants}
     halves = {c.name for c in constants if c.dtype == "float16" or c.rounded}
     for name in shapes:
         if name not in values:
-            raise InputError(f"there is no {name} among the weights; all {len(shapes)} are wanted")
+            raise InputError(f"the weight {name} is missing; expected all {len(shapes)} weights")
     for name, value in values.items():
         if name not in shapes:
-            raise InputError(f"{name} is no weight of the artifact; it has {', '.join(shapes)}")
+            raise InputError(f"{name} is not a weight of the artifact; it has {', '.join(shapes)}")
         if value.shape != shapes[name] or value.dtype != np.float32:
             raise InputError(
-                f"{name} is {value.dtype} {_text(value.shape)}, and float32 {_text(shapes[name])} "
-                "is wanted"
+                f"{name}: expected float32 {_text(shapes[name])}, "
+                f"got {value.dtype} {_text(value.shape)}"
             )
         if not np.isfinite(value).all():
-            raise InputError(f"{name} holds a value that is not finite")
+            raise InputError(f"{name} contains a value that is not finite")
         if name in halves and np.abs(value).max() > np.finfo(np.float16).max:
             raise InputError(
-                f"{name} holds {np.abs(value).max():.3g}, and half precision ends at 65504; "
+                f"{name} contains {np.abs(value).max():.3g}; the limit of half precision is 65504; "
                 "compile for fp32"
             )
 
@@ -255,18 +260,18 @@ def _text(shape: tuple[int, ...]) -> str:
 def patch(
     files: Mapping[str, bytes], constants: Sequence[Constant], values: Arrays
 ) -> dict[str, bytes]:
-    """The files that hold weights, with others written in.
+    """Return the files that contain weights, with the weights replaced.
 
     Args:
-        files: content by name; at least those that `constants` name.
-        constants: where weights lie.
-        values: float32, by name; see `check_values`.
+        files: File contents by name; at least the files that `constants` name.
+        constants: Places of the weights.
+        values: New weights by name, float32; see `check_values`.
 
     Returns:
-        Only the files in which anything was written.
+        Contents of the changed files by name.
 
     Raises:
-        ArtifactError: a file is shorter than where a weight should lie.
+        ArtifactError: If the place of a weight lies beyond the end of its file.
     """
     buffers: dict[str, bytearray] = {}
     for constant in constants:
@@ -275,7 +280,7 @@ def patch(
         for offset in constant.offsets:
             if offset + len(content) > len(buffer):
                 raise ArtifactError(
-                    f"{constant.file} has {len(buffer)} bytes, and {constant.name} should lie at "
+                    f"{constant.file} has {len(buffer)} bytes, too few for {constant.name} at byte "
                     f"{offset}; compile the artifact again"
                 )
             buffer[offset : offset + len(content)] = content

@@ -1,7 +1,7 @@
-"""A program's files with other weights in them, checked and written in one way.
+"""Replacement of the exchangeable weights in a program's files, with checks.
 
-`respecialise` puts the result into a copy of the artifact; a session takes it from memory
-(`runtime/base.py`), which is how a refolded artifact gets the filters of a capture.
+`respecialise` stores the result in a copy of the artifact. A session uses it from memory
+(`runtime/base.py`): this is how a refolded artifact receives the filters of a capture.
 """
 
 from __future__ import annotations
@@ -24,30 +24,32 @@ __all__ = ["exchanged_files"]
 def exchanged_files(
     artifact: Artifact, spec: ProgramSpec, values: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, bytes]:
-    """Read a program's files that hold exchangeable weights, and write other weights into them.
+    """Return a program's files with their exchangeable weights replaced; write nothing to disk.
 
     Args:
-        artifact: a checked artifact.
-        spec: one of its programs.
-        values: all exchangeable weights of the program by name, float32, in the shapes of
+        artifact: A checked artifact.
+        spec: One of its programs.
+        values: All exchangeable weights of the program by name, float32, in the shapes of
             `spec.constants`.
 
     Returns:
-        Content by name in the artifact: of the program's files and of its graph's. Nothing is
-        written to disk.
+        Contents of the program's files and of its graph file, by their names in the artifact.
 
     Raises:
-        InputError: the program has no exchangeable weights or no graph, or a value does not fit.
-        ArtifactError: a file was changed after the artifact was opened, or a weight does not lie
-            where the manifest says.
+        InputError: If the program has no exchangeable weights or no graph, or if a value has the
+            wrong name, shape or type.
+        ArtifactError: If a file was changed after the artifact was opened, or if a weight is not
+            stored at the place that the manifest lists.
     """
     if not spec.constants:
         raise InputError(
-            f"{spec.name} of {artifact.folder} lists no weights that can be exchanged; compile it "
+            f"{spec.name} of {artifact.folder} lists no exchangeable weights; compile it "
             "with --filters refolded or folded"
         )
     if spec.graph is None:
-        raise InputError(f"{artifact.folder} carries no graph of its network; compile again")
+        raise InputError(
+            f"{artifact.folder} does not contain the graph of its network; compile it again"
+        )
     check_values(spec.constants, values)
     names = {spec.graph, *(constant.file for constant in spec.constants)}
     held = {name: _read(artifact, name) for name in sorted(names)}
@@ -59,7 +61,7 @@ def exchanged_files(
 
 
 def _read(artifact: Artifact, name: str) -> bytes:
-    """A listed file's content, which must still have the hash that the manifest gives."""
+    """Return a listed file's content after checking it against the hash in the manifest."""
     path = artifact.path(name)
     try:
         content = path.read_bytes()

@@ -1,8 +1,8 @@
-"""A network as an artifact carries it: the calls of its graph as JSON, its weights beside them.
+"""The graph file of an artifact: the operator calls of a network as JSON, and its weights.
 
-The file is a safetensors file whose one metadata entry is the graph. Nothing in it is code: a call
-names an ATen operator, and what may stand among its arguments is listed in `Call`. So it can be
-read without unpickling and without evaluating text, by any later torch that has the operators.
+The file is a safetensors file whose one metadata entry is the graph. It contains no code: a call
+names an ATen operator, and `Call` lists the arguments that are allowed. The file is read without
+unpickling and without evaluating text, by any later version of torch that has the operators.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _UNREADABLE = (
 
 
 class Call(Schema):
-    """One operator with its arguments; its result is called `name`.
+    """Call of one operator; its result is called `name`.
 
-    `target` is `aten.` with an operator and its overload (`aten.conv2d.default`), or `math.` with
-    arithmetic on sizes (`math.mul`), or `getitem`. An argument is null, a boolean, a number, a
-    text, a list of arguments, or an object with one key: `node` (an earlier result, an input or a
-    weight, by name), `float` (`inf`, `-inf` or `nan`), `dtype`, `layout`, `memory_format` (by
-    torch's name), or `device` (always `session`: where the session computes).
+    `target` is `aten.` with an operator and its overload (`aten.conv2d.default`), `math.` with an
+    arithmetic function of sizes (`math.mul`), or `getitem`. An argument is null, a boolean, a
+    number, a string, a list of arguments, or an object with one key: `node` (the name of an earlier
+    result, an input or a weight), `float` (`inf`, `-inf` or `nan`), `dtype`, `layout`,
+    `memory_format` (torch's name), or `device` (always `session`: the device of the session).
     """
 
     name: str
@@ -51,7 +51,7 @@ class Call(Schema):
 
 
 class Graph(Schema):
-    """A network: names of inputs, of weights (tensors of the file), of outputs; calls in order."""
+    """A network: names of its inputs, weights (tensors of the file) and outputs; calls in order."""
 
     format: Literal["edge_pipeline.graph"] = "edge_pipeline.graph"
     version: Literal[1] = 1
@@ -62,14 +62,14 @@ class Graph(Schema):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        """Every name is given once, and before it is used."""
+        """Check that every name is defined once, and before it is used."""
         known: set[str] = set()
         for name in (*self.inputs, *self.weights):
             _give(name, known)
         for call in self.calls:
             for used in references_in([*call.args, *call.kwargs.values()]):
                 if used not in known:
-                    raise ValueError(f"{call.name} uses {used}, which nothing before it gives")
+                    raise ValueError(f"{call.name} uses {used}, which is not defined before it")
             _give(call.name, known)
         missing = [name for name in self.outputs if name not in known]
         if missing or not self.outputs:
@@ -79,12 +79,12 @@ class Graph(Schema):
 
 def _give(name: str, known: set[str]) -> None:
     if name in known:
-        raise ValueError(f"{name} is given twice")
+        raise ValueError(f"{name} is defined twice")
     known.add(name)
 
 
 def references_in(arguments: Any) -> Iterator[str]:
-    """The names that arguments refer to, however deep in lists."""
+    """Yield the names that arguments refer to, also inside nested lists."""
     if isinstance(arguments, dict):
         name = arguments.get("node")
         if isinstance(name, str):
@@ -95,14 +95,14 @@ def references_in(arguments: Any) -> Iterator[str]:
 
 
 def graph_file_bytes(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> bytes:
-    """The file's bytes; the same graph and weights always give the same.
+    """Return the file's bytes, which depend on the graph and the weights alone.
 
     Args:
-        graph: names the weights.
+        graph: The network's graph, which names the weights.
         weights: C-contiguous arrays by name.
     """
     text = json.dumps(graph.model_dump(mode="json"), allow_nan=False, separators=(",", ":"))
-    # One metadata entry: safetensors would write several in an order that changes.
+    # One metadata entry only: safetensors writes several entries in a varying order.
     return safetensors.numpy.save(dict(weights), {_KEY: text})
 
 
@@ -110,11 +110,14 @@ def read_graph(path: Path, content: bytes | None = None) -> tuple[Graph, dict[st
     """Read and check a graph file.
 
     Args:
-        path: the file.
-        content: what to read in its place; `path` then only names it in errors.
+        path: Path of the file.
+        content: Bytes to use instead of the file's; `path` is then used in errors only.
+
+    Returns:
+        The graph, and its weights by name.
 
     Raises:
-        ArtifactError: the file is damaged, or of another kind.
+        ArtifactError: If the file is damaged, or is not a graph file.
     """
     try:
         data = path.read_bytes() if content is None else content
@@ -122,17 +125,17 @@ def read_graph(path: Path, content: bytes | None = None) -> tuple[Graph, dict[st
         weights = safetensors.numpy.load(data)
         text = header.get("__metadata__", {}).get(_KEY)
         if text is None:
-            raise ArtifactError(f"{path} holds no graph; compile the artifact again")
+            raise ArtifactError(f"{path} does not contain a graph; compile the artifact again")
         graph = Graph.model_validate(json.loads(text))
     except ValidationError as error:
         reason = error.errors(include_url=False)[0]["msg"]
-        raise ArtifactError(f"{path} holds a damaged graph: {reason}") from error
+        raise ArtifactError(f"{path} contains a damaged graph: {reason}") from error
     except _UNREADABLE as error:
         reason = first_line(error)
         raise ArtifactError(f"{path} is not a readable graph file: {reason}") from error
     if sorted(weights) != sorted(graph.weights):
         raise ArtifactError(
-            f"{path} holds {len(weights)} weights, and its graph names {len(graph.weights)}, or "
-            "others; compile the artifact again"
+            f"{path}: its {len(weights)} weights must be the {len(graph.weights)} weights that its "
+            "graph names; compile the artifact again"
         )
     return graph, weights

@@ -1,7 +1,7 @@
-"""The manifest: what an artifact says about itself, as a schema.
+"""Schema of the manifest, which describes an artifact.
 
-Field names are the JSON keys of `manifest.json`. Everything is frozen, and an unknown key is
-refused, so that a file of a later schema is never half understood.
+Field names are the JSON keys of `manifest.json`. All classes are frozen. Unknown keys are rejected,
+so that a file of a later schema is never read in part.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ _PROGRAMS_OF: dict[WeightsForm, tuple[str, ...]] = {
 
 
 class Delegation(Schema):
-    """Operators by name and count: those the delegate runs, and those left outside it.
+    """Counts of operators by name: `delegated` run in the delegate, `outside` run outside of it.
 
-    `outside_share` is the share of a run's time, 0 to 1, that those outside take, measured on the
-    machine that compiled; None where there are none.
+    `outside_share` is the share of a run's time, 0 to 1, that the operators outside the delegate
+    take, measured on the compiling machine; None if there are no such operators.
     """
 
     delegate: str
@@ -65,11 +65,12 @@ class Delegation(Schema):
 
 
 class Constant(Schema):
-    """Where a weight that can be exchanged lies in an artifact's files.
+    """Places of an exchangeable weight in one file of an artifact.
 
-    `name` is the weight's in the source network, `shape` its shape there. It is written times
-    `scale`, with its axes in the order `axes`, at each byte of `offsets` of `file`, little endian;
-    `rounded` float32 numbers are rounded to half precision first.
+    `name` and `shape` are the weight's name and shape in the source network. The weight is
+    multiplied by `scale`, its axes are permuted to the order `axes`, and it is stored little endian
+    at each byte offset of `offsets` in `file`. If `rounded`, the float32 numbers are first rounded
+    to half precision.
     """
 
     name: str
@@ -84,19 +85,22 @@ class Constant(Schema):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if sorted(self.axes) != list(range(len(self.shape))) or not self.offsets:
-            raise ValueError(f"constant {self.name}: axes {self.axes} of the shape {self.shape}")
+            raise ValueError(
+                f"constant {self.name}: the axes {self.axes} do not fit the shape {self.shape}, or "
+                "it has no offset"
+            )
         return self
 
 
 class ProgramSpec(Schema):
-    """One compiled program: its file, tensors in call order, and cost at its reference input.
+    """One compiled program: its file, its tensors in call order, its cost at the reference input.
 
-    `file` is the model file, or the folder of files that a format consists of; `extra` are files
-    that belong to it beside the model file. `graph` is the network as torch exported it, which
-    `runtime/eager.py` runs; `constants` are the weights that can be exchanged where they lie.
-    `variation` has the standard deviation of each output over different inputs, as eager gives it,
-    in the output's unit; none if it was not measured with these weights. `passes` has, by the name
-    of each compiler pass that changed or looked at something, a line for each kind of note.
+    `file` is the model file, or a folder for formats that consist of several files; `extra` are
+    further files of the program. `graph` is the network as torch exported it, which
+    `runtime/eager.py` runs; `constants` are the places of the exchangeable weights. `variation` is
+    the standard deviation of each of eager's outputs over different inputs, in the output's unit;
+    empty if it was not measured with these weights. `passes` maps the name of each compiler pass
+    that changed or checked something to its notes, one line for each kind.
     """
 
     name: ProgramName
@@ -120,15 +124,19 @@ class ProgramSpec(Schema):
         for tensors in (self.inputs, self.outputs):
             names = [tensor.name for tensor in tensors]
             if not names or len(set(names)) != len(names):
-                raise ValueError(f"program {self.name}: tensors {names} are none, or named twice")
+                raise ValueError(
+                    f"program {self.name}: expected at least one tensor and unique names, got "
+                    f"{names}"
+                )
         return self
 
 
 class Tile(Schema):
-    """How a large picture is cut, in packed pixels; `scale` is RGB pixels per packed pixel.
+    """Rules for cutting a large picture into tiles, in packed pixels.
 
-    Sizes are multiples of `stride` and at least `minimum`; beyond `halo` nothing reaches;
-    where it is None, every pixel depends on the size of the whole, and there is no tiling.
+    Tile sizes must be multiples of `stride` and at least `minimum`. An output pixel depends on
+    inputs at most `halo` away; if `halo` is None, every output pixel depends on the size of the
+    whole picture, and it cannot be tiled. `scale` is the number of RGB pixels per packed pixel.
     """
 
     stride: PositiveInt
@@ -138,25 +146,26 @@ class Tile(Schema):
 
 
 class Manifest(Schema):
-    """An artifact's `manifest.json`. `files` maps each other file to its SHA-256.
+    """Content of an artifact's `manifest.json`. `files` maps each other file to its SHA-256.
 
-    `filters` says what became of computed weights: `dynamic` computes them in the graph (a network
-    without any counts as that), `folded` has those of a calibration set as constants,
-    `specialised` those that the `fixed` inputs determine; all three have the one program
+    `filters` is the deployment form. `dynamic` computes the weights in the graph (also used for a
+    network without computed weights), `folded` contains those of a calibration set as constants,
+    and `specialised` those that the `fixed` inputs determine; these three have one program,
     `forward`. `split` has `predict_filters` (input to filters) and `apply_filters` (input and
-    filters to output). `curve` is the file of the weights at other values of a fixed input.
-    `refolded` has `predict_filters` and the folded `forward`, whose `constants` are those filters:
-    whoever runs it predicts the filters of a capture and writes them over the constants in memory
-    before the runtime loads the program.
+    filters to output). `refolded` has `predict_filters` and the folded `forward`, whose `constants`
+    are these filters: the caller predicts the filters of a capture and writes them over the
+    constants in memory before the runtime loads the program. `curve` is the file of the weights at
+    other values of a fixed input.
 
     `checked` is `verified` if each program ran in its own runtime and agreed with eager on its
     reference input before the artifact was written; `translation` if another program evaluated the
-    file's operators and agreed, which proves what was written and not how it will run; `not_run`
-    if nothing here can run or evaluate it.
+    file's operators and agreed, which proves the content of the file but not how the runtime will
+    run it; `not_run` if no program on the compiling machine can run or evaluate it, or if its
+    weights were replaced later without a comparison with eager.
 
-    `calibration` is what folded filters were predicted on, also those in the file of a refolded
-    program; `precision_calibration` what ranges of int8 were observed on; `losses` what folding and
-    precision cost in the task's metric.
+    `calibration` is the set on which folded filters were predicted, also those stored in a refolded
+    program; `precision_calibration` is the set on which int8 ranges were observed; `losses` are the
+    losses of folding and precision in the task's metric.
     """
 
     format: Literal["edge_pipeline.artifact"] = FORMAT
@@ -184,28 +193,32 @@ class Manifest(Schema):
         names = tuple(program.name for program in self.programs)
         expected = _PROGRAMS_OF[self.filters]
         if names != expected:
-            raise ValueError(f"filters={self.filters} wants the programs {expected}, not {names}")
+            raise ValueError(
+                f"filters={self.filters} requires the programs {expected}, got {names}"
+            )
         if self.filters == "split":
             predictor, path = self.programs
             made = {(t.name, t.shape) for t in predictor.outputs}
             taken = {(t.name, t.shape) for t in path.inputs[1:]}
             if made != taken:
-                raise ValueError("predict_filters does not give what apply_filters takes")
+                raise ValueError(
+                    "the outputs of predict_filters must be the filter inputs of apply_filters"
+                )
         if self.filters == "refolded":
             predictor, path = self.programs
             made = {(t.name, t.shape) for t in predictor.outputs}
             if made != {(c.name, c.shape) for c in path.constants}:
-                raise ValueError("predict_filters does not give the constants of forward")
+                raise ValueError("the outputs of predict_filters must be the constants of forward")
         if self.filters in ("folded", "refolded") and self.calibration is None:
-            raise ValueError(f"filters={self.filters} wants a calibration")
+            raise ValueError(f"filters={self.filters} requires a calibration")
         if self.filters == "specialised" and not self.fixed:
-            raise ValueError("filters=specialised wants a fixed value")
+            raise ValueError("filters=specialised requires a fixed value")
         if self.curve is not None and self.filters != "specialised":
-            raise ValueError(f"filters={self.filters} has no weights that lie on a curve")
+            raise ValueError(f"a curve requires filters=specialised, got filters={self.filters}")
         return self
 
     def named_files(self) -> Iterator[str]:
-        """The files, or folders of files, that the manifest speaks of by name."""
+        """Yield the names of the files, or folders of files, that the manifest refers to."""
         for program in self.programs:
             yield program.file
             yield program.reference
@@ -218,5 +231,5 @@ class Manifest(Schema):
             yield self.curve
 
     def folder(self, name: str) -> tuple[str, ...]:
-        """The listed files that lie in a folder; none if `name` is no folder."""
+        """Return the listed files in the folder `name`; empty if it is not a folder."""
         return tuple(file for file in self.files if file.startswith(f"{name}/"))

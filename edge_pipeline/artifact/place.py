@@ -1,4 +1,4 @@
-"""Where an artifact may be written: beside what is there, never over what is somebody's own."""
+"""Check of an artifact's output folder, so that no other files are overwritten or deleted."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from edge_pipeline.files import check_outside_artifacts
 
 __all__ = ["IGNORED", "check_output"]
 
-# File managers drop these into any folder they show; nothing reads them.
+# File managers create these files in any folder that they show; they are ignored.
 IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 def check_output(folder: Path, *, force: bool, sources: Iterable[Path] = ()) -> None:
-    """Refuse a place where an artifact cannot go, before the work of making one.
+    """Check that an artifact can be written to `folder`, before it is compiled.
 
     Args:
-        folder: where it is to go.
-        force: whether an artifact that stands there may be replaced.
-        sources: files and folders that it is made from.
+        folder: Output folder of the artifact.
+        force: Whether an existing artifact in `folder` may be replaced.
+        sources: Files and folders that the artifact is made from.
 
     Raises:
-        OutputError: something stands there that may not be replaced, the folder that would hold it
-            cannot be written or is an artifact's or a source's own, or a source lies in `folder`.
+        OutputError: If `folder` exists and may not be replaced, if its parent folder cannot be
+            written or lies inside an artifact or a source, or if a source lies inside `folder`.
     """
     check_outside_artifacts(folder)
     for source in sources:
         _check_apart(folder, source)
     if os.path.lexists(folder) and not force:
-        raise OutputError(f"{folder} exists; give --force to replace it, or another name")
+        raise OutputError(f"{folder} exists; give --force to replace it, or give another name")
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
         raise OutputError(f"{folder} is not a folder; give another name")
     foreign = _foreign(folder)
     if foreign is not None:
         raise OutputError(
-            f"{folder} holds something other than an artifact, {foreign}, and is not replaced; "
-            "give another name"
+            f"{folder} contains {foreign}, which is not part of an artifact, so it is not "
+            "replaced; give another name"
         )
     above = folder.absolute().parent
     while not os.path.lexists(above):
@@ -48,24 +48,24 @@ def check_output(folder: Path, *, force: bool, sources: Iterable[Path] = ()) -> 
     if not above.is_dir():
         raise OutputError(f"cannot write {folder}: {above} is not a folder")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write {folder}: {above} may not be written")
+        raise OutputError(f"cannot write {folder}: no permission to write in {above}")
 
 
 def _check_apart(folder: Path, source: Path) -> None:
     output, taken = Path(os.path.realpath(folder)), Path(os.path.realpath(source))
     if taken in output.parents and taken.is_dir():
-        raise OutputError(f"{folder} lies inside the source {source}; give a place outside of it")
+        raise OutputError(f"{folder} lies inside the source {source}; give a folder outside of it")
     if output in taken.parents:
         raise OutputError(
-            f"the source {source} lies inside {folder}, where the artifact is to go; give another "
-            "place"
+            f"the source {source} lies inside {folder}, the artifact's output folder; give another "
+            "folder"
         )
 
 
 def _foreign(folder: Path) -> str | None:
-    """A file in `folder` that is no artifact's: `--force` must not delete somebody's photographs.
+    """Return a file in `folder` that is not part of an artifact, which `--force` must not delete.
 
-    An artifact may be damaged, so what its manifest lists counts, whatever it holds.
+    The artifact may be damaged: a file that its manifest lists counts as part of it.
     """
     if not folder.exists():
         return None

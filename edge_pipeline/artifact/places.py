@@ -1,8 +1,8 @@
-"""Checking that exchangeable weights lie where a manifest says, before others are written there.
+"""Check of the places of exchangeable weights that a manifest lists, before they are overwritten.
 
-A manifest that was changed and sealed again could name the bytes of a model's header. The graph
-file tells its own tensors' places, so the weights are read there, and every other place must hold
-the same numbers.
+A manifest that was changed and sealed again could list the bytes of a model's header as a place.
+The header of the graph file lists the places of its tensors. So the weights are read from the graph
+file, and every other listed place must contain the same numbers.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ __all__ = ["check_places"]
 
 
 def check_places(files: Mapping[str, bytes], constants: Sequence[Constant], graph: str) -> None:
-    """Refuse constants that lie elsewhere than the weights of the network's graph do.
+    """Check that each place in `constants` contains the weight of that name in the graph file.
 
     Args:
-        files: content by name; at least `graph` and those that `constants` name.
-        constants: of one program.
-        graph: the file that holds its network.
+        files: File contents by name; at least `graph` and the files that `constants` name.
+        constants: Places of the exchangeable weights of one program.
+        graph: Name of the program's graph file.
 
     Raises:
-        ArtifactError: a place does not hold its weight, or two weights share a place.
+        ArtifactError: If a place does not contain its weight, or if two places overlap.
     """
     values = _values_in(files[graph], constants, graph)
     for constant in constants:
         value = values.get(constant.name)
         if value is None:
             raise ArtifactError(
-                f"the manifest lists no place of {constant.name} in {graph}; compile the artifact "
+                f"the manifest lists no place for {constant.name} in {graph}; compile the artifact "
                 "again"
             )
         content = content_of(constant, value) if is_known_form(constant) else None
@@ -54,7 +54,7 @@ def check_places(files: Mapping[str, bytes], constants: Sequence[Constant], grap
 def _values_in(
     data: bytes, constants: Sequence[Constant], graph: str
 ) -> dict[str, NDArray[np.float32]]:
-    """The weights of a graph file by name; each place must be that of a whole tensor."""
+    """Return the weights of a graph file by name; each place must be that of a whole tensor."""
     spans = _spans(data, graph)
     values: dict[str, NDArray[np.float32]] = {}
     for constant in constants:
@@ -72,7 +72,7 @@ def _values_in(
 
 
 def _spans(data: bytes, graph: str) -> set[tuple[int, int]]:
-    """Where each tensor of a safetensors file begins and ends, in bytes of the file."""
+    """Return the begin and end of each tensor of a safetensors file, in bytes from its start."""
     start = 8 + int.from_bytes(data[:8], "little")
     try:
         header = json.loads(data[8:start])
@@ -87,6 +87,6 @@ def _spans(data: bytes, graph: str) -> set[tuple[int, int]]:
 
 def _misplaced(constant: Constant, offset: int) -> ArtifactError:
     return ArtifactError(
-        f"the manifest lists {constant.name} at byte {offset} of {constant.file}, which does not "
-        "hold it; compile the artifact again"
+        f"the manifest lists {constant.name} at byte {offset} of {constant.file}, where the file "
+        "does not contain it; compile the artifact again"
     )

@@ -1,4 +1,4 @@
-"""Where an artifact comes from and what it is worth, as the manifest tells it."""
+"""Origin and quality of an artifact, as stored in the manifest."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["Calibration", "CalibrationFile", "Loss", "ModelCard", "Source"]
 
 
 class ModelCard(Schema):
-    """What the model is for and what its first input's and its output's values mean.
+    """Description of a model: its purpose, and the meaning of its first input and its output.
 
-    `noise` says in words which noise the model was trained to remove.
+    `noise` describes the noise that the model was trained to remove.
     """
 
     name: str
@@ -30,9 +30,9 @@ class ModelCard(Schema):
 
 
 class Source(Schema):
-    """What was compiled: a registered model with all its options, and where its weights are from.
+    """The compiled network: a registered model, all its options, and the origin of its weights.
 
-    Weights come from a checkpoint (its SHA-256) or were drawn from `seed`.
+    The weights come from a checkpoint (identified by its SHA-256) or were drawn with `seed`.
     """
 
     model: str
@@ -42,16 +42,16 @@ class Source(Schema):
 
 
 class CalibrationFile(Schema):
-    """A capture that calibration used: its name, without folder, and the hash of its bytes."""
+    """A capture of a calibration set: its file name without folder, and the hash of its bytes."""
 
     name: str
     sha256: Sha256
 
 
 class Calibration(Schema):
-    """A set of files that something was derived from; `method` says in words how.
+    """A set of files from which values were derived; `method` describes how.
 
-    `sha256` stands for the set: it is the hash of the files' hashes, in order.
+    `sha256` identifies the set: it is the hash of the files' hashes, in order.
     """
 
     files: tuple[CalibrationFile, ...]
@@ -60,20 +60,21 @@ class Calibration(Schema):
 
     @classmethod
     def of(cls, files: Iterable[CalibrationFile], method: str) -> Self:
-        """The record of `files`, with the set's hash."""
+        """Return the record of `files`, with the hash of the set."""
         listed = tuple(files)
         digest = hashlib.sha256("".join(file.sha256 for file in listed).encode()).hexdigest()
         return cls(files=listed, method=method, sha256=digest)
 
 
 class Loss(Schema):
-    """What a compiled form loses in the task's metric.
+    """Loss of quality that folding or reduced precision causes, in the task's metric.
 
-    `before` is the metric of the network that it was made from – with per-capture prediction for
-    `folding`, in fp32 for `precision` – and `after` that of the compiled form, both on the
-    validation set `on`. `loss` is before - after, so a positive one is a loss, in `metric`'s unit:
-    `psnr_db` against the truth, `dice` and `agreement` from 0 to 1. Where there is no truth the
-    metric is `psnr_to_before_db`, `after` against what the network gave, and there is no `before`.
+    `before` is the metric of the original network (with per-capture prediction for `folding`, in
+    fp32 for `precision`), and `after` is the metric of the compiled form, both on the validation
+    set `on`. `loss` is before - after, so a positive number is a loss, in the unit of `metric`:
+    `psnr_db` against the ground truth, `dice` and `agreement` from 0 to 1. Without a ground truth,
+    the metric is `psnr_to_before_db`, the PSNR of the compiled form's output against the original
+    network's output, and `before` is None.
     """
 
     cause: Literal["folding", "precision"]

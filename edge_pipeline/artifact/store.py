@@ -1,7 +1,7 @@
-"""Artifacts on disk: written whole or not at all, and opened only if every byte is as written.
+"""Artifacts on disk: written completely or not at all, and checked byte by byte when opened.
 
-An artifact is a folder with `manifest.json`, the seal `manifest.sha256` (in the form `sha256sum`
-checks), and the files that the manifest lists with their hashes; nothing else.
+An artifact is a folder that contains `manifest.json`, the seal `manifest.sha256` (in the format of
+`sha256sum`), the files that the manifest lists with their hashes, and nothing else.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ Arrays = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder whose manifest and files have been checked.
+    """An artifact whose manifest and files have been checked.
 
     Attributes:
-        folder: where it lies.
-        manifest: what it says about itself.
-        digest: SHA-256 of `manifest.json`, which stands for the whole since that holds the rest.
+        folder: Folder of the artifact.
+        manifest: Content of `manifest.json`.
+        digest: SHA-256 of `manifest.json`. It identifies the artifact, because the manifest
+            contains the hashes of all other files.
     """
 
     folder: Path
@@ -50,10 +51,11 @@ class Artifact:
 
     @classmethod
     def open(cls, folder: Path | str) -> Artifact:
-        """Check the schema and every byte of the artifact in `folder`.
+        """Open the artifact in `folder` after checking its schema and every byte.
 
         Raises:
-            ArtifactError: it is no artifact, of a newer schema, or damaged; the file is named.
+            ArtifactError: If the folder is not an artifact, has a newer schema, or is damaged; the
+                message names the file.
         """
         folder = Path(folder)
         try:
@@ -67,10 +69,10 @@ class Artifact:
         return cls(folder, manifest, hashlib.sha256(content).hexdigest())
 
     def program(self, name: str) -> ProgramSpec:
-        """The program called `name`.
+        """Return the program called `name`.
 
         Raises:
-            ArtifactError: the artifact has none of that name.
+            ArtifactError: If the artifact has no program of that name.
         """
         for program in self.manifest.programs:
             if program.name == name:
@@ -79,20 +81,21 @@ class Artifact:
         raise ArtifactError(f"{self.folder} has no program {name!r}; it has {names}")
 
     def path(self, file: str) -> Path:
-        """Where the listed `file`, or folder of listed files, lies.
+        """Return the path of a listed file, or of a folder of listed files.
 
         Raises:
-            ArtifactError: the manifest does not list it.
+            ArtifactError: If the manifest does not list it.
         """
         if file not in self.manifest.files and not self.manifest.folder(file):
             raise ArtifactError(f"{self.folder} lists no file {file!r}")
         return self.folder / file
 
     def reference(self, program: str) -> tuple[Arrays, Arrays]:
-        """The reference input and the eager output of a program, by tensor name.
+        """Return the reference inputs and the eager outputs of a program, by tensor name.
 
         Raises:
-            ArtifactError: the file is no safetensors file, or its tensors are not the program's.
+            ArtifactError: If the file is not a safetensors file, or if its tensors do not match
+                the program's inputs and outputs.
         """
         spec = self.program(program)
         path = self.path(spec.reference)
@@ -104,7 +107,7 @@ class Artifact:
             f"output.{t.name}" for t in spec.outputs
         ]
         if sorted(names) != sorted(tensors):
-            raise ArtifactError(f"{path} holds {sorted(tensors)}, and {sorted(names)} are wanted")
+            raise ArtifactError(f"{path}: expected {sorted(names)}, got {sorted(tensors)}")
         sizes: dict[str, int] = {}
         inputs = {t.name: _fitting(tensors[f"input.{t.name}"], t, sizes, path) for t in spec.inputs}
         outputs = {
@@ -116,15 +119,15 @@ class Artifact:
 def reference_bytes(
     inputs: Mapping[str, NDArray[np.float32]], outputs: Mapping[str, NDArray[np.float32]]
 ) -> bytes:
-    """A reference file's bytes, in the form that `Artifact.reference` reads.
+    """Return the bytes of a reference file, in the form that `Artifact.reference` reads.
 
     Args:
-        inputs: the program's inputs by tensor name.
-        outputs: what eager makes of them, by tensor name.
+        inputs: Inputs of the program by tensor name.
+        outputs: Outputs of eager for these inputs, by tensor name.
     """
     tensors = {f"input.{name}": value for name, value in inputs.items()}
     tensors |= {f"output.{name}": value for name, value in outputs.items()}
-    # safetensors writes the memory as it lies, so a transposed view has to be laid out first.
+    # safetensors writes raw memory, so a transposed view must be made contiguous first.
     return safetensors.numpy.save(
         {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     )
@@ -137,18 +140,18 @@ def write_artifact(
     *,
     force: bool,
 ) -> Artifact:
-    """Write an artifact whose manifest is known, whole or not at all; see `drafted_artifact`."""
+    """Write an artifact from its manifest and files, or nothing; see `drafted_artifact`."""
     with drafted_artifact(folder, force=force) as draft:
         draft.add(files)
         return draft.seal(manifest)
 
 
 class Draft:
-    """An artifact that has no name yet: add its files, prove them, and seal it.
+    """An artifact in a temporary folder: add its files, verify them, and seal it.
 
     Args:
-        folder: the files' place until the artifact gets its name.
-        output: the artifact's folder.
+        folder: Temporary folder of the files.
+        output: Final folder of the artifact.
     """
 
     def __init__(self, folder: Path, output: Path) -> None:
@@ -158,13 +161,13 @@ class Draft:
         self.is_sealed = False
 
     def add(self, files: Mapping[str, bytes | Path]) -> None:
-        """Write files, which may replace those added before.
+        """Write files, which may replace files added before.
 
         Args:
-            files: content, or a file to copy, by the name in the artifact.
+            files: Content, or the path of a file to copy, by the name in the artifact.
 
         Raises:
-            ArtifactError: a name leaves the folder; nothing is written then.
+            ArtifactError: If a name leaves the folder; nothing is written in this case.
         """
         for name in files:
             try:
@@ -181,13 +184,16 @@ class Draft:
         self._files |= files.keys()
 
     def seal(self, manifest: Manifest) -> Artifact:
-        """Write the manifest and the seal, and check that the whole can be opened.
+        """Write the manifest and the seal, and check that the artifact can be opened.
 
         Args:
-            manifest: all but `files`, which is filled in here.
+            manifest: Manifest of the artifact; its `files` are filled in here.
+
+        Returns:
+            The artifact, with its final folder.
 
         Raises:
-            ArtifactError: the manifest names a file that was not added.
+            ArtifactError: If the manifest names a file that was not added.
         """
         hashes = {name: sha256_of(self.folder / name) for name in sorted(self._files)}
         text = (
@@ -195,7 +201,7 @@ class Draft:
         ).encode()
         (self.folder / MANIFEST_FILE).write_bytes(text)
         (self.folder / SEAL_FILE).write_bytes(_seal(text))
-        # Opened here, so that what could not be opened later never gets its name.
+        # Opened here, so that an artifact that cannot be opened is never moved to its final folder.
         written = Artifact.open(self.folder)
         for program in written.manifest.programs:
             written.reference(program.name)
@@ -205,17 +211,17 @@ class Draft:
 
 @contextmanager
 def drafted_artifact(folder: Path | str, *, force: bool) -> Iterator[Draft]:
-    """Give a draft; when the block ends well, the artifact gets its name.
+    """Yield a draft, and move it to `folder` when the block ends without an error.
 
-    Nothing is written if the block raises.
+    If the block raises, nothing is written.
 
     Args:
-        folder: of the artifact; it must not exist, or be an artifact or empty if `force`.
-        force: whether an artifact that stands there may be replaced.
+        folder: Output folder. It must not exist; with `force` it may be empty or an artifact.
+        force: Whether an existing artifact in `folder` may be replaced.
 
     Raises:
-        OutputError: `folder` may not be replaced, or cannot be written.
-        ValueError: the block did not seal the draft.
+        OutputError: If `folder` may not be replaced, or cannot be written.
+        ValueError: If the block did not seal the draft.
     """
     folder = Path(folder)
     check_output(folder, force=force)
@@ -231,7 +237,7 @@ def _seal(manifest: bytes) -> bytes:
 
 
 def _list_files(folder: Path) -> set[str]:
-    """Names of all files under `folder`, which must be plain files in plain folders."""
+    """Return the names of all files under `folder`, which must be plain files in plain folders."""
     if not folder.exists():
         raise ArtifactError(f"{folder} does not exist; an artifact is a folder with a manifest")
     if not folder.is_dir():
@@ -244,9 +250,11 @@ def _list_files(folder: Path) -> set[str]:
             path = Path(parent, name)
             mode = path.lstat().st_mode
             if stat.S_ISLNK(mode):
-                raise ArtifactError(f"{path} is a link; an artifact holds plain files only")
+                raise ArtifactError(f"{path} is a link; an artifact must contain plain files only")
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise ArtifactError(f"{path} is not a plain file, as all in an artifact must be")
+                raise ArtifactError(
+                    f"{path} is not a plain file; an artifact must contain plain files only"
+                )
         names.update(
             Path(parent, name).relative_to(folder).as_posix()
             for name in files
@@ -260,7 +268,7 @@ def _reraise(error: OSError) -> None:
 
 
 def _read_manifest(folder: Path, present: set[str]) -> bytes:
-    """The manifest's bytes, checked against the seal."""
+    """Return the manifest's bytes after checking them against the seal."""
     path = folder / MANIFEST_FILE
     if MANIFEST_FILE not in present:
         raise ArtifactError(f"{path} is not a file")
@@ -272,7 +280,7 @@ def _read_manifest(folder: Path, present: set[str]) -> bytes:
         )
     if (folder / SEAL_FILE).read_bytes() != _seal(content):
         raise ArtifactError(
-            f"{path} and its hash in {SEAL_FILE} disagree: one of them was changed after it was "
+            f"{path} does not match its hash in {SEAL_FILE}: one of them was changed after it was "
             "written; compile the artifact again"
         )
     return content
@@ -285,19 +293,21 @@ def _parse(content: bytes, folder: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is not JSON: {error}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ArtifactError(f"{folder} is not an artifact: {MANIFEST_FILE} is of another format")
+        raise ArtifactError(f"{folder} is not an artifact: {MANIFEST_FILE} has another format")
     version = data.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ArtifactError(
-            f"{path} has schema version {version} and this program reads up to {SCHEMA_VERSION}; "
-            "update edge-pipeline"
+            f"{path} has schema version {version}, and this edge-pipeline reads versions up to "
+            f"{SCHEMA_VERSION}; update edge-pipeline"
         )
     try:
         return Manifest.model_validate_json(content, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the manifest"
-        raise ArtifactError(f"{path} breaks the schema at {where}: {first['msg']}") from error
+        raise ArtifactError(
+            f"{path} does not match the schema at {where}: {first['msg']}"
+        ) from error
 
 
 def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:
@@ -306,7 +316,7 @@ def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:
         raise ArtifactError(f"{folder / min(unlisted)} is not listed in {MANIFEST_FILE}; remove it")
     for name in manifest.named_files():
         if name not in manifest.files and not manifest.folder(name):
-            raise ArtifactError(f"{folder / MANIFEST_FILE} names {name} without giving its hash")
+            raise ArtifactError(f"{folder / MANIFEST_FILE} names {name} but does not list its hash")
     for name, expected in manifest.files.items():
         path = folder / name
         if name not in present:
@@ -314,8 +324,8 @@ def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:
         found = sha256_of(path)
         if found != expected:
             raise ArtifactError(
-                f"{path} was changed after it was written: its SHA-256 is {found[:12]}..., "
-                f"and {expected[:12]}... is listed; compile the artifact again"
+                f"{path} was changed after it was written: expected the SHA-256 "
+                f"{expected[:12]}..., got {found[:12]}...; compile the artifact again"
             )
 
 
@@ -324,7 +334,7 @@ def _fitting(
 ) -> NDArray[np.float32]:
     if not spec.takes(value, sizes):
         raise ArtifactError(
-            f"{path} holds {spec.name} as {value.dtype} {'x'.join(map(str, value.shape))}, "
-            f"and {spec.text()} is expected"
+            f"{path}: {spec.name}: expected {spec.text()}, "
+            f"got {value.dtype} {'x'.join(map(str, value.shape))}"
         )
     return value

@@ -1,4 +1,4 @@
-"""The tensors that go in and out of a program, as the manifest describes them."""
+"""Descriptions of the input and output tensors of a program, as stored in the manifest."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _DIMENSION = re.compile(r"(?:([1-9][0-9]*)\*)?([a-z][a-z0-9_]*)")
 
 def _check_dimension(size: int | str) -> int | str:
     if isinstance(size, str) and not _DIMENSION.fullmatch(size):
-        raise ValueError(f"the dimension {size!r} is neither a size nor like 'h' or '16*h'")
+        raise ValueError(
+            f"the dimension {size!r} must be a size, a letter like 'h' or a multiple like '16*h'"
+        )
     if isinstance(size, int) and size < 1:
-        raise ValueError(f"the dimension {size} is below 1")
+        raise ValueError(f"the dimension {size} must be at least 1")
     return size
 
 
@@ -29,15 +31,16 @@ Dimension = Annotated[int | str, AfterValidator(_check_dimension)]
 
 
 Dtype = Literal["float32", "int64", "int32", "bool"]
-"""Types of inputs and outputs, by NumPy's names."""
+"""Element types of inputs and outputs, by their NumPy names."""
 
 
 class TensorSpec(Schema):
-    """One input or output of a program.
+    """Description of one input or output of a program.
 
-    `shape` holds sizes, or `"h"` and `"16*h"` where a size is free or a free multiple; one letter
-    stands for one number in all tensors of a program. `layout` has a letter a dimension (`NCHW`,
-    and `OIHW` for predicted filters). `range` is what the values usually span, without unit.
+    Each entry of `shape` is a fixed size, a letter such as `"h"` for a free size, or `"16*h"` for a
+    multiple of a free size. A letter has the same value in all tensors of a program. `layout` has
+    one letter per dimension (`NCHW`; `OIHW` for predicted filters). `range` is the usual range of
+    the values, without unit.
     """
 
     name: str
@@ -50,25 +53,27 @@ class TensorSpec(Schema):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(self.layout) != len(self.shape):
-            raise ValueError(f"tensor {self.name}: layout {self.layout} and shape disagree")
+            raise ValueError(
+                f"tensor {self.name}: the layout {self.layout} must have one letter per dimension"
+            )
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError(f"tensor {self.name}: the range {self.range} is empty")
         return self
 
     def shape_text(self) -> str:
-        """The shape for messages, `1x4x16*hx16*w`."""
+        """Return the shape as text for messages, such as `1x4x16*hx16*w`."""
         return "x".join(map(str, self.shape))
 
     def text(self) -> str:
-        """Type and shape for messages, `float32 1x4x16*hx16*w`."""
+        """Return type and shape as text for messages, such as `float32 1x4x16*hx16*w`."""
         return f"{self.dtype} {self.shape_text()}"
 
     def takes(self, value: NDArray[Any], sizes: dict[str, int]) -> bool:
-        """Whether an array has this tensor's type and shape; see `fits` for `sizes`."""
+        """Return whether an array has this type and a fitting shape; see `fits` for `sizes`."""
         return value.dtype == np.dtype(self.dtype) and self.fits(value.shape, sizes)
 
     def factor(self, letter: str) -> int:
-        """What a free size is a multiple of here; 0 where `letter` does not occur."""
+        """Return the factor of the free size `letter`, or 0 if the shape does not contain it."""
         for size in self.shape:
             match = None if isinstance(size, int) else _DIMENSION.fullmatch(size)
             if match is not None and match.group(2) == letter:
@@ -76,7 +81,7 @@ class TensorSpec(Schema):
         return 0
 
     def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape where the free letters stand for `sizes`."""
+        """Return the shape with the free letters replaced by their values in `sizes`."""
         return tuple(
             size
             if isinstance(size, int)
@@ -85,11 +90,11 @@ class TensorSpec(Schema):
         )
 
     def fits(self, shape: tuple[int, ...], sizes: dict[str, int]) -> bool:
-        """Whether an array of `shape` may stand here.
+        """Return whether an array of the given shape fits this description.
 
         Args:
-            shape: the array's.
-            sizes: what the free letters stand for so far; letters first met here are added.
+            shape: Shape of the array.
+            sizes: Values of the free letters known so far; new letters are added to it.
         """
         return len(shape) == len(self.shape) and all(
             _bind(expected, size, sizes) for expected, size in zip(self.shape, shape, strict=True)

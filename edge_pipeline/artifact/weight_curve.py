@@ -1,8 +1,8 @@
-"""The weights of a program as functions of one fixed input, which an artifact may carry.
+"""The weights of a program as functions of one fixed input, an optional file of an artifact.
 
-The file is a safetensors file. For each weight it has one tensor, [knots, *shape], or [1, *shape]
-if the weight is the same at every value of the input. Between two knots each weight is a straight
-line. The metadata has one entry, which says what else there is to know; see `CurveSpec`.
+The file is a safetensors file with one tensor per weight: [knots, *shape], or [1, *shape] if the
+weight is the same at every value of the input. Between two knots each weight is interpolated
+linearly. The metadata has one entry, a `CurveSpec` as JSON.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _KEY = "edge_pipeline.weight_curve"
 
 
 class CurveSpec(Schema):
-    """What the file says beside its tensors.
+    """Metadata of a weight curve file.
 
-    `input` is the name of the fixed input, `knots` its values in ascending order. From the first
-    knot to the last the program is the same but for its weights.
+    `input` is the name of the fixed input, and `knots` are its values in ascending order. From the
+    first knot to the last, the program is the same except for its weights.
     """
 
     format: Literal["edge_pipeline.weight_curve"] = "edge_pipeline.weight_curve"
@@ -42,17 +42,17 @@ class CurveSpec(Schema):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not all(low < high for low, high in pairwise(self.knots)):
-            raise ValueError(f"the knots {self.knots} do not ascend")
+            raise ValueError(f"the knots {self.knots} must be in ascending order")
         return self
 
 
 @dataclass(frozen=True)
 class WeightCurve:
-    """Weights by the value of a fixed input.
+    """Weights as functions of a fixed input.
 
     Attributes:
-        spec: the input, and its values at the knots.
-        weights: by name, float32 [knots, *shape], or [1, *shape] for one that stays the same.
+        spec: The fixed input's name and its values at the knots.
+        weights: Weights by name, float32 [knots, *shape], or [1, *shape] for a constant weight.
     """
 
     spec: CurveSpec
@@ -60,17 +60,19 @@ class WeightCurve:
 
     @classmethod
     def open(cls, path: Path) -> WeightCurve:
-        """Read a file that `content` gave.
+        """Read a file whose bytes `content` returned.
 
         Raises:
-            ArtifactError: the file is damaged, or of another kind.
+            ArtifactError: If the file is damaged, or is not a weight curve.
         """
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 text = (file.metadata() or {}).get(_KEY)
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if text is None:
-                raise ArtifactError(f"{path} holds no weight curve; compile the artifact again")
+                raise ArtifactError(
+                    f"{path} does not contain a weight curve; compile the artifact again"
+                )
             spec = CurveSpec.model_validate_json(text)
         except (OSError, safetensors.SafetensorError, ValidationError) as error:
             reason = first_line(error)
@@ -82,26 +84,26 @@ class WeightCurve:
         return cls(spec, weights)
 
     def content(self) -> bytes:
-        """The file's bytes; the same curve always gives the same."""
+        """Return the file's bytes, which depend on the curve alone."""
         text = json.dumps(self.spec.model_dump(mode="json"), separators=(",", ":"))
         whole = {name: np.ascontiguousarray(v) for name, v in sorted(self.weights.items())}
         return safetensors.numpy.save(whole, {_KEY: text})
 
     def at(self, value: float) -> dict[str, NDArray[np.float32]]:
-        """The weights at a value of the input, by name, float32.
+        """Return the weights at a value of the fixed input, by name, float32.
 
         Args:
-            value: from the first knot to the last.
+            value: Value of the input, from the first knot to the last.
 
         Raises:
-            InputError: it is outside.
+            InputError: If the value is outside this range.
         """
         knots = self.spec.knots
-        # Written so that a value that is no number fails too.
+        # This form of the condition also rejects NaN.
         if not knots[0] <= value <= knots[-1]:
             raise InputError(
-                f"{self.spec.input} {value:g} is outside {knots[0]:g} to {knots[-1]:g}, between "
-                f"which the program stays the same; compile for {value:g}"
+                f"{self.spec.input}={value:g} must be from {knots[0]:g} to {knots[-1]:g}, the "
+                f"range in which the program stays the same; compile for {value:g}"
             )
         place = min(int(np.searchsorted(knots, value, "right")), len(knots) - 1)
         low, high = knots[place - 1 : place + 1]
@@ -115,6 +117,6 @@ class WeightCurve:
 def _between(
     low: NDArray[np.float32], high: NDArray[np.float32], share: float
 ) -> NDArray[np.float32]:
-    """A weight on the line between two knots, summed in double precision and rounded once."""
+    """Return a weight interpolated between two knots, summed in float64 and rounded once."""
     mixed: NDArray[np.float32] = ((1 - share) * low.astype(np.float64) + share * high).astype("<f4")
     return mixed

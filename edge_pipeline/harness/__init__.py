@@ -1,3 +1,3 @@
-"""Measuring artifacts on devices."""
+"""The harness, which measures artifacts on devices."""
 
 __all__: list[str] = []

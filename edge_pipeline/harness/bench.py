@@ -1,4 +1,4 @@
-"""Measure artifacts on a device: memory first, alone; then all programs' times, together."""
+"""Measurement of artifacts on a device: first the memory of each, then all times together."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def bench(
     """Measure every program of every artifact.
 
     Args:
-        folders: of artifacts, in the order of the records.
-        device: idle; it is idle again afterwards.
-        plan: how often to run.
-        threads: how many compute.
-        size: packed height and width to run at; None for each reference input's.
-        on_step: told in words what comes next.
+        folders: Folders of the artifacts, in the order of the records.
+        device: An idle device; it is idle again afterwards.
+        plan: Numbers of runs.
+        threads: Number of threads that compute.
+        size: Packed height and width of the inputs; None for those of each reference input.
+        on_step: Function that is called with a description of each step before it starts.
 
     Returns:
-        A record a program.
+        One record per program.
 
     Raises:
-        ArtifactError: a folder is no artifact, or damaged.
-        InputError: a program does not take `size`, or `threads` cannot be had.
-        RuntimeFailure: a program cannot be run.
+        ArtifactError: If a folder is not an artifact, or is damaged.
+        InputError: If a program does not support `size`, or the device cannot provide `threads`.
+        RuntimeFailure: If a program cannot be run.
     """
     artifacts = [Artifact.open(folder) for folder in folders]
     jobs = [Job(a, program.name, size) for a in artifacts for program in a.manifest.programs]
@@ -58,7 +58,7 @@ def bench(
             memory.append(device.peak_memory(job))
         started = datetime.now(UTC)
         for job in jobs:
-            workers.append(device.place(job))  # noqa: PERF401 - closed below if one cannot be had
+            workers.append(device.place(job))  # noqa: PERF401 - closed below if one cannot start
         timings = measure(workers, plan, on_step)
         return [
             _record(job, worker.versions, timing, detail, setting, started)
@@ -72,7 +72,7 @@ def bench(
 
 @dataclass(frozen=True)
 class _Setting:
-    """What all records of one measurement share."""
+    """Values that all records of one measurement share."""
 
     device: str
     threads: int

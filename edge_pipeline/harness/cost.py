@@ -1,4 +1,4 @@
-"""What an artifact says its network costs; no network is built for it."""
+"""Reader of the cost that an artifact stores; it does not build the network."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["recorded_cost"]
 
 
 def recorded_cost(artifact: Artifact) -> CostRecord | None:
-    """The cost, layer by layer, that was counted when the artifact was compiled.
+    """Return the cost per layer that was counted when the artifact was compiled.
 
-    It is that of all the artifact's programs at their reference input; folded filters leave the
-    predictors out.
+    It is the cost of all programs of the artifact at their reference inputs. It does not include
+    the filter predictors if the filters are folded.
 
     Args:
-        artifact: a checked artifact.
+        artifact: A checked artifact.
 
     Returns:
-        None if the artifact carries no `cost.json`.
+        The cost, or None if the artifact contains no `cost.json`.
 
     Raises:
-        ArtifactError: it carries one that is of another schema.
+        ArtifactError: If its `cost.json` has another schema.
     """
     if COST_FILE not in artifact.manifest.files:
         return None
@@ -34,4 +34,6 @@ def recorded_cost(artifact: Artifact) -> CostRecord | None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the top"
-        raise ArtifactError(f"{path} breaks the schema at {where}: {first['msg']}") from error
+        raise ArtifactError(
+            f"{path} does not match the schema at {where}: {first['msg']}"
+        ) from error

@@ -1,4 +1,4 @@
-"""What is measured: one program of an artifact, at one input size."""
+"""Jobs of the harness: one program of an artifact at one input size."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Job", "inputs_of"]
 
 @dataclass(frozen=True)
 class Job:
-    """A program of an artifact.
+    """A program of an artifact to measure.
 
     Attributes:
-        artifact: a checked artifact.
-        program: its name there.
-        size: height and width of the first input to run at; None for the reference input's.
+        artifact: A checked artifact.
+        program: Name of the program in the artifact.
+        size: Height and width of the first input; None for those of the reference input.
     """
 
     artifact: Artifact
@@ -29,16 +29,16 @@ class Job:
 
     @property
     def label(self) -> str:
-        """For messages: the folder and the program."""
+        """The artifact's folder and the program, for messages."""
         return f"{self.artifact.folder}:{self.program}"
 
 
 def inputs_of(job: Job) -> dict[str, NDArray[np.float32]]:
-    """The inputs to measure with: the artifact's reference, repeated or cut to the job's size.
+    """Return a job's inputs: the artifact's reference, repeated or cropped to the job's size.
 
     Raises:
-        InputError: the program does not take that size.
-        ArtifactError: the reference cannot be read.
+        InputError: If the program does not support this size.
+        ArtifactError: If the reference cannot be read.
     """
     inputs, _ = job.artifact.reference(job.program)
     if job.size is None:
@@ -51,7 +51,7 @@ def inputs_of(job: Job) -> dict[str, NDArray[np.float32]]:
     minimum = job.artifact.manifest.tile.minimum
     if not spec.fits(first.shape, {}) or min(job.size) < minimum:
         raise InputError(
-            f"{job.label} takes {spec.shape_text()} from {minimum} up, not a size of "
-            f"{job.size[0]}x{job.size[1]}"
+            f"{job.label}: expected a size that fits {spec.shape_text()} and is at least "
+            f"{minimum}, got {job.size[0]}x{job.size[1]}"
         )
     return inputs | {spec.name: first}

@@ -1,4 +1,4 @@
-"""What this machine tells of its processors: which, how busy, at what clock policy."""
+"""Information about this machine's processors: their names, load and clock settings."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ def _read(path: Path) -> str | None:
 
 
 def can_pin() -> bool:
-    """Whether a process can choose its processors here."""
+    """Return whether a process can choose its processors on this system."""
     return sys.platform == "linux"
 
 
 def logical_cpus() -> int:
-    """Processors of the machine, hyper-threads among them."""
+    """Return the number of the machine's logical processors, including hyper-threads."""
     return psutil.cpu_count(logical=True) or 1
 
 
 def allowed_cpus() -> list[int]:
-    """Processors that this process may use."""
+    """Return the processors that this process may use."""
     if sys.platform == "linux":
         return sorted(os.sched_getaffinity(0))
     return list(range(logical_cpus()))
 
 
 def busy_percent(cpus: Sequence[int]) -> dict[int, float]:
-    """How busy each of `cpus` is, watched for 0.3 s."""
+    """Return the load of each processor in percent, measured over 0.3 s."""
     percent = psutil.cpu_percent(interval=_WATCH_S, percpu=True)
     return {cpu: percent[cpu] if cpu < len(percent) else 0.0 for cpu in cpus}
 
 
 def cores_of(cpus: Sequence[int]) -> dict[int, str]:
-    """A name of the physical core of each of `cpus`; hyper-threads of a core share it."""
+    """Return a name of the physical core of each processor; hyper-threads share a core."""
     return {
         cpu: _read(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list") or str(cpu)
         for cpu in cpus
@@ -66,12 +66,12 @@ def cores_of(cpus: Sequence[int]) -> dict[int, str]:
 
 
 def choose_cpus(busy: Mapping[int, float], cores: Mapping[int, str], count: int) -> list[int]:
-    """The `count` processors to pin to: of different cores first, then idle ones first.
+    """Return `count` processors to pin to, idle ones first, each on its own core if possible.
 
     Args:
-        busy: per cent by processor.
-        cores: the core of each.
-        count: at most as many as there are.
+        busy: Load in percent by processor.
+        cores: Core of each processor.
+        count: Number of processors, at most `len(busy)`.
     """
     by_load = sorted(busy, key=lambda cpu: (busy[cpu], cpu))
     first: list[int] = []
@@ -84,7 +84,7 @@ def choose_cpus(busy: Mapping[int, float], cores: Mapping[int, str], count: int)
 
 
 def cpu_name() -> str:
-    """The processor's name."""
+    """Return the name of the processor."""
     for line in (_read(_CPUINFO) or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
@@ -93,13 +93,13 @@ def cpu_name() -> str:
 
 
 def governor(cpus: Sequence[int]) -> str | None:
-    """The frequency governor of `cpus`, None where there is none to read."""
+    """Return the frequency governors of `cpus`, or None if the system does not report any."""
     found = {_read(_CPUS / f"cpu{cpu}" / "cpufreq" / "scaling_governor") for cpu in cpus} - {None}
     return ", ".join(sorted(name for name in found if name)) or None
 
 
 def turbo() -> bool | None:
-    """Whether the clock may exceed its nominal rate; None where the system does not tell."""
+    """Return whether the clock may exceed its nominal rate, or None if unknown."""
     off = _read(_CPUS / "intel_pstate" / "no_turbo")
     if off is not None:
         return off == "0"

@@ -1,4 +1,4 @@
-"""A worker in a process of this machine: starts it, orders it about, tells how it died."""
+"""A worker in a separate process of this machine, which runs one job on request."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _DYING_S = 5.0
 
 
 class ProcessWorker:
-    """A process that runs one job; see harness/worker.py for what is said over the pipe.
+    """A process that runs one job; harness/worker.py describes the messages on its pipes.
 
     Args:
-        job: what to run.
-        threads: how many compute.
-        cpus: processors to pin to; None leaves that to the system.
+        job: The job to run.
+        threads: Number of threads that compute.
+        cpus: Processors to pin to; None if the process is not pinned.
 
     Raises:
-        EdgePipelineError: the process refuses the job.
+        EdgePipelineError: If the process cannot run the job.
     """
 
     def __init__(self, job: Job, *, threads: int, cpus: list[int] | None) -> None:
@@ -38,7 +38,7 @@ class ProcessWorker:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close
         environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads))
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        # A session of its own keeps Ctrl-C with the parent, which then closes its workers.
+        # In its own session, the worker gets no Ctrl-C; the parent gets it and closes its workers.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "edge_pipeline.harness.worker"],
             stdin=subprocess.PIPE,
@@ -64,29 +64,29 @@ class ProcessWorker:
 
     @property
     def open(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def load(self) -> Loaded:
-        """Load the runtime and the program."""
+        """Load the runtime and the program, and return the times."""
         answer = self.ask("load")
         self.versions = answer["versions"]
         return Loaded(answer["import_ns"], answer["init_ns"])
 
     def run(self) -> TimedRun:
-        """Run the program once."""
+        """Run the program once, and return its time."""
         answer = self.ask("run")
         return TimedRun(answer["run_ns"], answer["preemptions"])
 
     def ask(self, order: str) -> dict[str, Any]:
-        """Send an order and wait for its answer.
+        """Send an order to the worker, and return its answer.
 
         Raises:
-            EdgePipelineError: what the worker raised.
-            RuntimeFailure: the worker died.
+            EdgePipelineError: If the worker raised an error; the same error is raised here.
+            RuntimeFailure: If the worker ended without an answer.
         """
         if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeFailure(f"the worker for {self._job.label} has no pipes")
+            raise RuntimeFailure(f"the worker process for {self._job.label} has no pipes")
         try:
             self._process.stdin.write(order + "\n")
             self._process.stdin.flush()
@@ -125,7 +125,7 @@ class ProcessWorker:
 
 
 def _close_quietly(pipe: Any) -> None:
-    # Closing flushes what the dead process never read.
+    # Closing a pipe flushes data that the ended process did not read.
     try:
         pipe.close()
     except OSError:

@@ -1,7 +1,7 @@
-"""How a measurement goes: load, first run, warm-up, timed runs; and what is said of the samples.
+"""Steps of a measurement (load, first run, warm-up, timed runs), and statistics of the samples.
 
-Several subjects are measured in rounds, one run of each a round, so that whatever drifts – the
-clock rate, the room's temperature, another user – drifts for all of them alike.
+Several subjects are measured in rounds, with one run of each subject per round, so that changes of
+the clock rate, the temperature or the load of other users affect all subjects equally.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from edge_pipeline.record import Latency
 __all__ = ["MIN_RUNS", "Loaded", "Plan", "Subject", "TimedRun", "Timing", "measure", "summarise"]
 
 MIN_RUNS = 30
-"""Fewer samples leave the median's spread unknown and make a p90 of three values."""
+"""Least number of timed runs: with fewer, the median is uncertain, and p90 is of three values."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading took, in nanoseconds: the runtime's libraries, then the program."""
+    """Times of loading the runtime's libraries and the program, in nanoseconds."""
 
     import_ns: int
     init_ns: int
@@ -31,34 +31,34 @@ class Loaded:
 
 @dataclass(frozen=True)
 class TimedRun:
-    """One run: its time, and how often the system took the processor away meanwhile."""
+    """Time of one run in nanoseconds, and how often the system preempted it."""
 
     elapsed_ns: int
     preemptions: int = 0
 
 
 class Subject(Protocol):
-    """Something that can be loaded once and run many times, and times itself."""
+    """A program that can be loaded once and run many times, and measures its own times."""
 
     def load(self) -> Loaded:
-        """Load it; called once, before any run."""
+        """Load the program, and return the times; called once, before any run."""
         ...
 
     def run(self) -> TimedRun:
-        """Run it once."""
+        """Run the program once, and return its time."""
         ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How often to run.
+    """Numbers of runs of a measurement.
 
     Attributes:
-        runs: timed runs, at least MIN_RUNS.
-        warmup: runs before them, after the first, that are not kept.
+        runs: Number of timed runs, at least MIN_RUNS.
+        warmup: Number of runs between the first run and the timed runs, which are not recorded.
 
     Raises:
-        InputError: too few runs, or a negative warm-up.
+        InputError: If `runs` is less than MIN_RUNS, or `warmup` is negative.
     """
 
     runs: int = MIN_RUNS
@@ -66,21 +66,23 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.runs < MIN_RUNS:
-            raise InputError(f"{self.runs} timed runs are too few; at least {MIN_RUNS} are needed")
+            raise InputError(
+                f"the number of timed runs must be at least {MIN_RUNS}, got {self.runs}"
+            )
         if self.warmup < 0:
-            raise InputError(f"a warm-up of {self.warmup} runs makes no sense; give 0 or more")
+            raise InputError(f"the number of warm-up runs must be 0 or more, got {self.warmup}")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured of one subject.
+    """Times of one subject, in milliseconds.
 
     Attributes:
-        import_ms: loading the runtime's libraries.
-        init_ms: loading the program.
-        first_run_ms: the first run.
-        samples_ms: the timed runs, in their order.
-        preempted_runs: how many of them lost the processor to another process.
+        import_ms: Time of loading the runtime's libraries.
+        init_ms: Time of loading the program.
+        first_run_ms: Time of the first run.
+        samples_ms: Times of the timed runs, in order.
+        preempted_runs: Number of timed runs that another process preempted.
     """
 
     import_ms: float
@@ -95,16 +97,15 @@ def measure(
 ) -> list[Timing]:
     """Measure subjects together.
 
-    Every round runs each subject once and starts with another one, so that none is always the
-    one that follows the same other.
+    Every round runs each subject once, and starts with the next subject than the round before.
 
     Args:
-        subjects: not yet loaded.
-        plan: how often to run.
-        on_step: told in words what comes next.
+        subjects: Subjects that are not loaded yet.
+        plan: Numbers of runs.
+        on_step: Function that is called with a description of each step before it starts.
 
     Returns:
-        A timing for each, in the order of `subjects`.
+        The times of each subject, in the order of `subjects`.
     """
     on_step("loading")
     loaded = [subject.load() for subject in subjects]
@@ -134,13 +135,13 @@ def measure(
 
 
 def summarise(samples_ms: Sequence[float]) -> Latency:
-    """Statistics of timed runs.
+    """Compute statistics of timed runs.
 
-    Percentiles interpolate linearly between the two nearest samples; of 30 samples the p99 lies
-    between the two slowest, and says no more than they do.
+    Percentiles are interpolated linearly between the two nearest samples. With 30 samples, the p99
+    lies between the two slowest and adds no information to them.
 
     Args:
-        samples_ms: at least one.
+        samples_ms: Times of at least one run, in milliseconds.
     """
     values = np.asarray(samples_ms, np.float64)
     median, p90, p99 = np.percentile(values, [50, 90, 99])

@@ -1,4 +1,4 @@
-"""Resident memory of this process, and its highest so far."""
+"""Current and peak resident memory of this process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ METHODS = {
     True: "VmHWM, reset after the runtime was imported",
     False: "ru_maxrss since the process began",
 }
-"""How the peak was read, by whether it could be reset."""
+"""Description of the method that reads the peak, by whether the peak could be reset."""
 
 
 def resident_bytes() -> int:
-    """What is resident now."""
+    """Return the resident memory now, in bytes."""
     return int(psutil.Process().memory_info().rss)
 
 
 def reset_peak() -> bool:
-    """Make the peak what is resident now; whether the system can do that (Linux can)."""
+    """Reset the peak to the resident memory now; return whether the system (Linux) can do it."""
     try:
         _CLEAR.write_text("5")
     except OSError:
@@ -35,10 +35,10 @@ def reset_peak() -> bool:
 
 
 def peak_bytes() -> int:
-    """The highest resident size since the process began, or since `reset_peak`.
+    """Return the peak resident memory since the start of the process or `reset_peak`, in bytes.
 
-    On Linux this is VmHWM and not ru_maxrss: the latter keeps, over exec, the peak of the process
-    that forked this one, and knows no reset.
+    On Linux this is VmHWM. It is not ru_maxrss, because that includes the peak of the process that
+    forked this one, even after exec, and cannot be reset.
     """
     if _STATUS.exists():
         for line in _STATUS.read_text(encoding="ascii").splitlines():

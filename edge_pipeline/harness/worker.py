@@ -1,11 +1,12 @@
-"""The process that a measured program runs in; it takes orders on stdin, a JSON line each.
+"""The process in which a measured program runs; it reads orders from stdin, one per line.
 
-One process a program keeps each runtime's libraries, threads and memory to itself, and a crash of
-one from taking the others along. The time of a run is taken here, around the runtime's call, so
-the pipe is not part of it.
+Each program has its own process, which separates the libraries, threads and memory of the runtimes,
+and a crash of one program does not end the others. The time of a run is measured in this process,
+around the call of the runtime, so it does not include the pipe.
 
-Orders: `load`, `run`, `memory`. Answers are JSON lines on what was stdout when the process began;
-after that stdout is stderr, so that a runtime that prints does not garble them.
+The first line is the request as JSON; the orders are `load`, `run` and `memory`. Answers are JSON
+lines on the original stdout. The process then redirects stdout to stderr, so that text that a
+runtime prints does not mix with the answers.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ from edge_pipeline.runtime.base import Session, open_session, runtime_named
 
 __all__ = ["Server", "main"]
 
-# The first run grows a runtime's arena and the second settles it; nothing is freed after that.
+# The first run allocates a runtime's arena, and the second can still change it; later ones do not.
 _RUNS_TO_PEAK = 3
 
 
 class Server:
-    """Carries out orders for one job.
+    """Executes orders for one job.
 
     Args:
-        request: `artifact`, `program`, `size` (packed height and width, or None), `threads`.
+        request: `artifact`, `program`, `size` (packed height and width, or None) and `threads`.
 
     Raises:
-        EdgePipelineError: the artifact cannot be opened or does not take that size.
+        EdgePipelineError: If the artifact cannot be opened, or does not support the size.
     """
 
     def __init__(self, request: Mapping[str, Any]) -> None:
@@ -54,10 +55,10 @@ class Server:
         self._session: Session | None = None
 
     def answer(self, order: str) -> dict[str, Any]:
-        """Do what `order` says and tell the result.
+        """Execute an order, and return the result.
 
         Raises:
-            EdgePipelineError: the runtime is missing, or failed.
+            EdgePipelineError: If the runtime is not installed, or fails.
         """
         if order == "load":
             return self._load()
@@ -68,7 +69,7 @@ class Server:
         return {"memory": self._memory().model_dump()}
 
     def _import(self) -> int:
-        """Load the runtime's libraries without a program; the time it took, in ns."""
+        """Load the runtime's libraries without a program, and return the time in ns."""
         start = time.perf_counter_ns()
         runtime_named(self._job.artifact.manifest.backend).preload()
         return time.perf_counter_ns() - start
@@ -78,7 +79,7 @@ class Server:
         start = time.perf_counter_ns()
         self._session = open_session(self._job.artifact, self._job.program, threads=self._threads)
         init_ns = time.perf_counter_ns() - start
-        # Python's collector would strike in the middle of a run, and none of its work is ours.
+        # Python's garbage collector could otherwise start in the middle of a timed run.
         gc.collect()
         gc.disable()
         return {"import_ns": import_ns, "init_ns": init_ns, "versions": _versions()}
@@ -110,12 +111,12 @@ class Server:
 
 
 def _preemptions() -> int:
-    """How often the system has taken the processor from this process against its will."""
+    """Return the number of involuntary context switches of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _versions() -> dict[str, str]:
-    """Python's, and of each distribution that is known to matter and was loaded."""
+    """Return the versions of Python and of the relevant packages that are loaded."""
     versions = {"python": platform.python_version()}
     for module in ("numpy", "onnxruntime", "executorch", "ai_edge_litert", "coremltools", "torch"):
         if module in sys.modules:
@@ -135,7 +136,7 @@ def _serve(orders: Iterator[str], answers: TextIO) -> None:
 
     try:
         request = json.loads(next(orders))
-        # Threads inherit the mask, so it is set before any library has made one.
+        # Threads inherit the processor mask, so it is set before any library starts threads.
         _pin(request["cpus"])
         server = Server(request)
         tell({"ready": True})
@@ -148,7 +149,7 @@ def _serve(orders: Iterator[str], answers: TextIO) -> None:
 
 
 def main() -> None:
-    """Serve orders until stdin ends."""
+    """Execute orders until stdin ends."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         _serve(iter(sys.stdin), answers)

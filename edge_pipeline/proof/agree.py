@@ -1,4 +1,4 @@
-"""Artifacts of one network next to each other: do their runtimes give the same?"""
+"""Comparison of several artifacts of one network: whether the outputs of their runtimes agree."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Arrays = dict[str, NDArray[np.float32]]
 def compare_artifacts(
     artifacts: Sequence[Artifact], *, threads: int = 1, trials: Trials | None = None
 ) -> list[PairReport]:
-    """Run each two artifacts on the same inputs, and compare what they give.
+    """Run each pair of artifacts on the same inputs, and compare their outputs.
 
-    Their inputs are the reference input of one and random ones. Two that are not of the same
-    network with the same weights, or take no common size, are told and not compared.
+    The inputs are the reference input of one artifact and random inputs. Two artifacts that have
+    different networks or weights, or no common input size, are reported and not compared.
 
     Args:
-        artifacts: checked ones; those that nothing here can run are left out.
-        threads: how many threads the runtimes may use.
-        trials: the random inputs.
+        artifacts: Checked artifacts; those that no runtime on this machine can run are left out.
+        threads: Number of threads that the runtimes may use.
+        trials: The random inputs and the tolerance.
 
     Raises:
-        VerificationError: an output is not finite.
-        InputError, MissingExtraError, RuntimeFailure: as `open_session` and `Session.run`.
+        VerificationError: If an output is not finite.
+        InputError, MissingExtraError, RuntimeFailure: As in `open_session` and `Session.run`.
     """
     able = [artifact for artifact in artifacts if artifact.manifest.backend in RUNTIMES]
     return [_pair(one, other, threads, trials or Trials()) for one, other in combinations(able, 2)]
@@ -53,7 +53,7 @@ def _pair(one: Artifact, other: Artifact, threads: int, trials: Trials) -> PairR
         source = _taken_by_both(one, other, spec.name)
         if source is None:
             sizes = [a.program(spec.name).inputs[0].shape_text() for a in (one, other)]
-            note = f"not compared: {spec.name} takes {sizes[0]} here and {sizes[1]} there"
+            note = f"not compared: the inputs of {spec.name} are {sizes[0]} and {sizes[1]}"
             return PairReport(pair=names, passed=True, note=note)
         programs += _program(one, other, source, spec.name, threads, trials)
     return PairReport(
@@ -64,7 +64,7 @@ def _pair(one: Artifact, other: Artifact, threads: int, trials: Trials) -> PairR
 
 
 def _why_not(one: Manifest, other: Manifest) -> str | None:
-    """What keeps two artifacts from computing the same function, as a clause."""
+    """Return why two artifacts compute different functions, as a clause, or None."""
     for what, first, second in (
         ("the networks", one.source.model, other.source.model),
         ("the options", one.source.options, other.source.options),
@@ -80,7 +80,7 @@ def _why_not(one: Manifest, other: Manifest) -> str | None:
 
 
 def _taken_by_both(one: Artifact, other: Artifact, program: str) -> Artifact | None:
-    """The one whose sizes the other takes too; the narrower, so that random sizes fit both."""
+    """Return the artifact whose input sizes fit both; the one with fixed sizes if they differ."""
     for source, target in ((one, other), (other, one)):
         inputs, _ = source.reference(program)
         taken = {tensor.name: tensor for tensor in target.program(program).inputs}
@@ -101,7 +101,7 @@ def _is_fixed(spec: ProgramSpec) -> bool:
 def _program(
     one: Artifact, other: Artifact, source: Artifact, program: str, threads: int, trials: Trials
 ) -> list[ProgramReport]:
-    """One program of both on the same inputs."""
+    """Compare one program of both artifacts on the same inputs."""
     reference, _ = source.reference(program)
     spec, manifest = source.program(program), source.manifest
     quantised = "int8" in (one.manifest.precision, other.manifest.precision)

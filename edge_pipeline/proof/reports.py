@@ -1,4 +1,4 @@
-"""What verifying found, as data."""
+"""Results of verification, as data."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class _Report(BaseModel):
 
 
 class OutputReport(_Report):
-    """One output: its error, what was allowed, and what is wrong with it, if anything.
+    """Result for one output: its error, the tolerance, and a complaint if it failed.
 
-    `doubt` says so if passing means little, since the output hardly depends on the input.
+    `doubt` is a message if passing proves little, because the output hardly depends on the input.
     """
 
     name: str
@@ -35,10 +35,11 @@ class OutputReport(_Report):
 
 
 class ProgramReport(_Report):
-    """One program on one input: `reference`, or `random` with a number.
+    """Result for one program on one input.
 
-    `reference, eager` is the graph that the artifact carries, against the output kept beside it.
-    `shapes` are the inputs'. A chain of programs is called by their names with a plus between.
+    `input` is `reference`, `random` with a number, or `reference, eager` for the artifact's graph
+    compared with its stored output. `shapes` are the shapes of the inputs. The `program` of a chain
+    is the names of its programs, joined by a plus.
     """
 
     program: str
@@ -48,16 +49,16 @@ class ProgramReport(_Report):
 
     @property
     def passed(self) -> bool:
-        """Whether every output is within tolerance."""
+        """Return whether every output is within tolerance."""
         return all(output.passed for output in self.outputs)
 
 
 class VerifyReport(_Report):
-    """All programs of an artifact. `digest` is the SHA-256 of its manifest.
+    """Result for all programs of an artifact. `digest` is the SHA-256 of its manifest.
 
-    `verdict` is `failed`; or `verified` where programs ran in their runtime and agreed with eager;
-    or `translation` where another program evaluated them and agreed, which does not prove how they
-    will run; or `not_run`, which is no pass.
+    `verdict` is `verified` if the programs ran in their runtime and agreed with eager;
+    `translation` if another program evaluated them and agreed, which does not prove how they will
+    run; `failed`; or `not_run`, which does not count as passed.
     """
 
     artifact: str
@@ -72,7 +73,7 @@ class VerifyReport(_Report):
 
 
 class PairReport(_Report):
-    """Two artifacts on the same inputs; `note` says why where they were not compared."""
+    """Result for two artifacts on the same inputs; `note` gives the reason if not compared."""
 
     pair: tuple[str, str]
     programs: tuple[ProgramReport, ...] = ()
@@ -88,25 +89,25 @@ def judged(
     outputs: tuple[Arrays, Arrays],
     tolerance: Tolerance,
 ) -> ProgramReport:
-    """Compare what came out of a program with what should have.
+    """Compare the outputs of a program with the expected outputs.
 
     Args:
-        manifest: of the program's artifact.
-        spec: the program.
-        label: which input it was.
-        inputs: by name.
-        outputs: what should come out, and what did.
-        tolerance: how far they may be apart.
+        manifest: Manifest of the program's artifact.
+        spec: The program.
+        label: Name of the input for the report.
+        inputs: Inputs by name.
+        outputs: The expected outputs and the program's outputs, each by name.
+        tolerance: Largest allowed difference between them.
 
     Raises:
-        VerificationError: an output is not finite.
+        VerificationError: If an output is not finite.
     """
     expected, found = outputs
     differences = compare(
         expected,
         found,
         ranges={t.name: t.range for t in spec.outputs if t.range is not None},
-        # The network's own output is the last program's; filters are no pictures.
+        # Only the last program outputs a picture; the outputs of a predictor are filters.
         pictures={manifest.programs[-1].outputs[0].name: manifest.card.output_space},
         variations=spec.variation,
     )

@@ -1,9 +1,9 @@
-"""Other weights in a compiled artifact, written where the old ones lie: no compiler, no torch.
+"""Replacement of the weights in a compiled artifact, without the compiler and without torch.
 
-An artifact with folded filters, or specialised for a fixed value, lists where the bytes of those
-weights lie (`ProgramSpec.constants`), in its program and in the network's graph beside it. A copy
-gets others there. Compiling writes weights by the same function, so the copy's files are what
-compiling anew would give.
+An artifact with folded filters, or specialised for a fixed value, lists the places of those weights
+(`ProgramSpec.constants`) in its program file and in its graph file. `respecialise` writes other
+weights to these places in a copy of the artifact. The compiler writes weights with the same
+function, so the copy's files are identical to those of a new compilation.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ Arrays = Mapping[str, NDArray[np.float32]]
 ReferenceFrom = Literal["own", "eager", "none"]
 
 _SAID_OF: Mapping[ReferenceFrom, str] = {
-    "own": "the reference output is this program's own, here, and not eager's",
-    "eager": "the reference output is eager's, with the new weights",
-    "none": "the reference output is unknown, so it is not a number",
+    "own": "the reference output is this program's own on the machine of respecialise, not eager's",
+    "eager": "the reference output is eager's with the new weights",
+    "none": "the reference output is unknown and stored as NaN",
 }
 
 _COMPUTED: Mapping[WeightsForm, str] = {
     "dynamic": "computes its filters itself",
-    "split": "is given them",
-    "refolded": "computes them for each capture",
+    "split": "receives its filters as an input",
+    "refolded": "computes its filters for each capture",
 }
 
 
 @dataclass(frozen=True)
 class _Change:
-    """The new weights, and the manifest's words about them."""
+    """New weights, their fixed inputs, and their description for the manifest."""
 
     values: Arrays
     fixed: Mapping[str, Value]
@@ -77,42 +77,45 @@ def respecialise(
 ) -> Artifact:
     """Write a copy of an artifact with other weights.
 
-    The old reference output no longer holds. What stands in its place, the manifest says: `own` is
-    what the copy's own program gives here, so it tells whether another machine agrees, and no
-    longer whether the compiler was right. `eager` is what the network's graph gives in torch, and
-    the program is held against it. `none`, and `own` without the runtime, is NaN, which passes no
-    check.
+    The old reference output is not valid for the new weights; the manifest notes its replacement.
+    `own` stores the output of the copy's own program on this machine, which shows whether another
+    machine agrees, but not whether the compiler was correct. `eager` stores the output of the
+    network's graph in torch and compares the program with it. `none`, and `own` if the runtime is
+    not installed, store NaN, which passes no check.
 
     Args:
-        artifact: a checked artifact, folded or specialised.
-        output: the copy's folder.
-        filters: all exchangeable weights by name, float32, in the shapes of the manifest: of a
-            folded filter, that of the convolution's own operand.
-        fixed: another value of a fixed input, by its name; the artifact must have been compiled
-            with `respecialisable`.
-        reference: where the reference output comes from; only `eager` needs torch, and seconds.
-        force: replace an artifact that stands at `output`.
+        artifact: A checked artifact, folded or specialised.
+        output: Folder of the copy.
+        filters: All exchangeable weights by name, float32, in the shapes of the manifest; a folded
+            filter has the shape of the convolution's operand.
+        fixed: New value of a fixed input, by the input's name; the artifact must have been
+            compiled with `respecialisable`.
+        reference: Source of the reference output; only `eager` requires torch and takes seconds.
+        force: Whether to replace an existing artifact at `output`.
+
+    Returns:
+        The copy.
 
     Raises:
-        InputError: neither or both of filters and fixed are given; the artifact's weights cannot
-            be exchanged; a filter does not fit; the value is outside the range in which the program
-            stays the same.
-        ArtifactError: a file of the artifact is damaged.
-        OutputError: the folder exists, cannot be written, or lies inside an artifact.
-        MissingExtraError: torch or the runtime is not installed, for `eager`.
-        RuntimeFailure: the copy does not run.
-        VerificationError: it does not give what eager gives.
+        InputError: If neither or both of `filters` and `fixed` are given, if the artifact's weights
+            cannot be exchanged, if a filter has the wrong name, shape or type, or if the fixed
+            value is outside the range in which the program stays the same.
+        ArtifactError: If a file of the artifact is damaged.
+        OutputError: If the folder exists, cannot be written, or lies inside an artifact.
+        MissingExtraError: If `eager` requires torch or a runtime that is not installed.
+        RuntimeFailure: If the copy does not run.
+        VerificationError: If the copy's output differs from eager's.
     """
     _check_exchangeable(artifact)
     check_output(output, force=force, sources=[artifact.folder])
     old_fixed = artifact.manifest.fixed
     if filters is not None and not fixed:
-        change = _Change(filters, old_fixed, "its weights were given")
+        change = _Change(filters, old_fixed, "its weights were replaced by given ones")
     elif fixed and filters is None:
-        words = ", ".join(f"{name} became {value}" for name, value in fixed.items())
+        words = ", ".join(f"{name} was changed to {value}" for name, value in fixed.items())
         change = _Change(_predicted(artifact, fixed), {**old_fixed, **fixed}, words)
     else:
-        raise InputError("give either filters or a fixed value: one of them decides the weights")
+        raise InputError("give either filters or a fixed value, not both or neither")
     old = {name: artifact.folder / name for name in artifact.manifest.files}
     files: dict[str, bytes | Path] = {**old}
     for spec in artifact.manifest.programs:
@@ -134,10 +137,10 @@ def respecialise(
 
 
 def read_filters(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Read a safetensors file of weights by name.
+    """Return the weights of a safetensors file by name.
 
     Raises:
-        InputError: it cannot be read, or is no such file.
+        InputError: If the file cannot be read, or is not a safetensors file.
     """
     try:
         return safetensors.numpy.load_file(path)
@@ -148,40 +151,41 @@ def read_filters(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _check_exchangeable(artifact: Artifact) -> None:
-    """Refuse an artifact whose weights cannot be exchanged for good."""
+    """Raise `InputError` if the artifact's weights cannot be exchanged permanently."""
     manifest = artifact.manifest
     if manifest.precision == "int8":
         raise InputError(
-            f"{artifact.folder} is int8, whose scales belong to the old weights; compile again"
+            f"{artifact.folder} has precision int8, whose scales fit the old weights only; compile "
+            "again"
         )
     if manifest.filters in _COMPUTED:
         raise InputError(
             f"{artifact.folder} is {manifest.filters}: it {_COMPUTED[manifest.filters]}; only "
-            "folded and specialised artifacts hold weights that can be exchanged"
+            "folded and specialised artifacts contain exchangeable weights"
         )
     if not any(spec.constants for spec in manifest.programs):
-        why = "; ".join(manifest.notes) or "it was compiled without"
+        why = "; ".join(manifest.notes) or "it was compiled without this list"
         raise InputError(
-            f"{artifact.folder} does not list where its weights lie ({why}); compile again"
+            f"{artifact.folder} does not list the places of its weights ({why}); compile again"
         )
 
 
 def _predicted(artifact: Artifact, fixed: Mapping[str, object]) -> Arrays:
-    """The weights at another value of the input that the artifact has fixed."""
+    """Return the weights at another value of the artifact's fixed input."""
     manifest = artifact.manifest
     if len(fixed) != 1:
-        raise InputError(f"{', '.join(fixed)}: give one fixed input another value at a time")
+        raise InputError(f"{', '.join(fixed)}: change one fixed input at a time")
     ((name, value),) = fixed.items()
     if name not in manifest.fixed:
         known = ", ".join(manifest.fixed) or "none"
-        raise InputError(f"{artifact.folder} has not fixed {name}; its fixed inputs: {known}")
+        raise InputError(f"{artifact.folder} has no fixed input {name}; its fixed inputs: {known}")
     curve = None
     if manifest.curve is not None:
         curve = WeightCurve.open(artifact.path(manifest.curve))
     if curve is None or curve.spec.input != name:
         raise InputError(
-            f"{artifact.folder} holds weights for {name}={manifest.fixed[name]} alone; compile it "
-            f"with --respecialisable to give {name} another value"
+            f"{artifact.folder} contains weights for {name}={manifest.fixed[name]} only; compile "
+            f"it with --respecialisable to change {name}"
         )
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise InputError(f"{name}={value} must be a number")
@@ -189,7 +193,7 @@ def _predicted(artifact: Artifact, fixed: Mapping[str, object]) -> Arrays:
 
 
 def _cost(path: Path, fixed: Mapping[str, Value]) -> bytes:
-    """The cost's record for another value; the maps, and so the counts, are the same."""
+    """Return the cost record for another value: the maps, and so the counts, stay the same."""
     try:
         record = CostRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -206,27 +210,29 @@ def _runtime_is_there(artifact: Artifact) -> bool:
 
 
 def _unknown(artifact: Artifact, spec: ProgramSpec) -> bytes:
-    """The old reference's inputs, with outputs that nothing agrees with."""
+    """Return the reference file with the old inputs, and NaN as outputs."""
     inputs, outputs = artifact.reference(spec.name)
     unknown = {name: np.full_like(value, np.nan) for name, value in outputs.items()}
     return reference_bytes(inputs, unknown)
 
 
 def _rerun(folder: Path, artifact: Artifact, spec: ProgramSpec, *, prove: bool) -> bytes:
-    """The old reference's inputs, with what the program in `folder` makes of them, or eager."""
+    """Return the reference file with the old inputs, and outputs of the new program or of eager."""
     inputs, _ = artifact.reference(spec.name)
     found = _run(artifact.manifest.backend, folder / spec.file, spec, inputs)
     if not prove:
         return reference_bytes(inputs, found)
     if spec.graph is None:
-        raise InputError(f"{artifact.folder} carries no graph of its network; compile again")
+        raise InputError(
+            f"{artifact.folder} does not contain the graph of its network; compile it again"
+        )
     expected = _run(EAGER, folder / spec.graph, spec, inputs)
     tolerance = TOLERANCES[artifact.manifest.precision]
     report = judged(artifact.manifest, spec, "reference", inputs, (expected, found), tolerance)
     for output in report.outputs:
         if not output.passed:
             raise VerificationError(
-                f"{spec.name} with its new weights gives another {output.name} than eager: "
+                f"the {output.name} of {spec.name} with its new weights differs from eager's: "
                 f"{output.complaint}"
             )
     return reference_bytes(inputs, expected)
@@ -241,7 +247,7 @@ def _run(
 
 
 def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> Manifest:
-    """The copy's: nothing that was measured with the old weights stays."""
+    """Return the copy's manifest, without any measurement of the old weights."""
     old = artifact.manifest
     note = (
         f"respecialised from the artifact {artifact.digest}: {change.words}; {_SAID_OF[reference]}"
@@ -261,7 +267,7 @@ def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> 
 
 
 def _calibration(change: _Change) -> Calibration:
-    """Given filters stand where captures would: they are what the constants were made of."""
+    """Return a calibration record that lists the new weights in place of captures."""
     content = b"".join(_canonical(change.values))
     record = CalibrationFile(name="filters", sha256=hashlib.sha256(content).hexdigest())
     return Calibration.of([record], "filters given to respecialise; hashed as name and float32 LE")

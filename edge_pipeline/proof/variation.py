@@ -1,4 +1,4 @@
-"""How the outputs of a program vary over different inputs, by which their errors are judged."""
+"""Variation of a program's outputs over different inputs, the scale for judging their errors."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Arrays = dict[str, NDArray[np.float32]]
 def with_variation(
     spec: ProgramSpec, reference: Arrays, run: Callable[[Arrays], Arrays]
 ) -> ProgramSpec:
-    """The program with the standard deviations of its outputs over different inputs.
+    """Return the program with the standard deviations of its outputs over different inputs.
 
-    An output that is not finite for such inputs has none.
+    An output that is not finite for these inputs is left out.
 
     Args:
-        spec: the program.
-        reference: its reference input, whose shapes the different inputs have.
-        run: what eager gives for an input.
+        spec: The program.
+        reference: Reference inputs of the program; the different inputs have their shapes.
+        run: Function that returns eager's outputs for given inputs.
     """
     given = [run(inputs) for inputs in varied_inputs(spec, reference)]
     found = {t.name: variation([one[t.name] for one in given]) for t in spec.outputs}

@@ -1,7 +1,7 @@
-"""Checking an artifact on this machine: does the runtime give what the network gives?
+"""Verification of an artifact on this machine: the runtime's outputs are compared with eager's.
 
-On the reference input, what eager gave lies in the artifact. On fresh random inputs eager runs
-here, from the graph that the artifact carries, where torch is installed.
+For the reference input, the artifact contains eager's output. For new random inputs, eager runs on
+this machine, from the graph in the artifact, if torch is installed.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ Arrays = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Trials:
-    """Which random inputs an artifact is tried on.
+    """Random inputs on which artifacts are run, and the allowed error.
 
     Attributes:
-        random: how many; None for two where eager can run here, and none where it cannot.
-        seed: what they are drawn from.
-        tolerance: largest relative error, in the place of the precision's own tolerance.
+        random: Number of random inputs; None for two if eager can run here, and zero otherwise.
+        seed: Seed of the random inputs.
+        tolerance: Largest relative error, in place of the default tolerance of the precision.
     """
 
     random: int | None = None
@@ -56,22 +56,22 @@ class Trials:
     tolerance: float | None = None
 
     def bound(self, manifest: Manifest) -> Tolerance:
-        """What differences from eager must stay within."""
+        """Return the tolerance for differences from eager."""
         if self.tolerance is not None:
             return Tolerance(max_rel=self.tolerance)
         return TOLERANCES[manifest.precision]
 
     def kind(self, manifest: Manifest, index: int) -> Kind:
-        """Noise and pictures in turn; for int8 pictures only, since ranges are observed on such."""
+        """Return noise and pictures in turn; only pictures for int8, as in its calibration sets."""
         return "picture" if manifest.precision == "int8" or index % 2 else "noise"
 
     def rng(self, index: int) -> np.random.Generator:
-        """Draws the inputs of one trial."""
+        """Return the random generator for the inputs of one trial."""
         return np.random.default_rng([self.seed, index])
 
 
 class _Side(Closing):
-    """An artifact's programs, open in one runtime; used as a context manager."""
+    """The programs of an artifact, opened in one runtime; a context manager."""
 
     def __init__(self, artifact: Artifact, threads: int, runtime: str | None) -> None:
         self._artifact = artifact
@@ -85,7 +85,7 @@ class _Side(Closing):
             self._open = stack.pop_all()
 
     def close(self) -> None:
-        """Close its programs."""
+        """Close the sessions of all programs."""
         self._open.close()
 
     def _session(self, spec: ProgramSpec, constants: Arrays | None = None) -> Session:
@@ -98,11 +98,11 @@ class _Side(Closing):
         )
 
     def run(self, spec: ProgramSpec, inputs: Arrays) -> Arrays:
-        """Run one program."""
+        """Run one program and return its outputs."""
         return self._sessions[spec.name].run(inputs)
 
     def chain(self, seen: Arrays, inputs: Arrays) -> Arrays:
-        """Predict filters on `seen`, and run the path with them on `inputs`."""
+        """Predict filters from `seen`, and return the outputs of the path for them and `inputs`."""
         predictor, path = self._artifact.manifest.programs
         filters = self.run(predictor, seen)
         if self._artifact.manifest.filters == "split":
@@ -114,27 +114,30 @@ class _Side(Closing):
 def verify_artifact(
     artifact: Artifact, *, threads: int = 1, trials: Trials | None = None
 ) -> VerifyReport:
-    """Run each program on its reference input and on random ones, and compare with eager.
+    """Run each program on its reference input and on random inputs, and compare with eager.
 
-    A predictor and its path are also run as a chain, each side with its own filters.
+    A filter predictor and its path are also run as a chain. In the chain, the runtime and eager
+    each use the filters that they predicted themselves.
 
     Args:
-        artifact: a checked artifact.
-        threads: how many threads the runtime may use.
-        trials: the random inputs.
+        artifact: A checked artifact.
+        threads: Number of threads that the runtime may use.
+        trials: The random inputs and the tolerance.
 
     Raises:
-        VerificationError: an output is not finite.
-        InputError: random inputs were asked for and the artifact carries no graph.
-        MissingExtraError, RuntimeFailure: as `open_session` and `Session.run`.
+        VerificationError: If an output is not finite.
+        InputError: If random inputs were requested and eager cannot run here.
+        MissingExtraError, RuntimeFailure: As in `open_session` and `Session.run`.
     """
     trials, manifest = trials or Trials(), artifact.manifest
     if manifest.backend not in RUNTIMES:
-        note = f"nothing here can run what is written for {manifest.backend}; push it to a device"
+        note = (
+            f"no runtime on this machine runs artifacts of {manifest.backend}; run it on a device"
+        )
         return _report(artifact, threads, (), "not_run", (note,))
     count, notes = _random_count(artifact, trials)
     if manifest.checked == "not_run" and not count:
-        # Exchanged weights: the reference is the program's own, and agrees with whatever it does.
+        # With exchanged weights the reference is the program's own output, so it always agrees.
         return _report(artifact, threads, (), "not_run", notes + manifest.notes)
     programs: list[ProgramReport] = []
     with ExitStack() as stack:
@@ -155,7 +158,7 @@ def verify_artifact(
 
 
 def _measured(artifact: Artifact, spec: ProgramSpec, eager: _Side | None) -> ProgramSpec:
-    """The program with the variation of its outputs, if the manifest has it or eager can tell."""
+    """Return the program with the variation of its outputs, if it is stored or eager can run."""
     if spec.variation or eager is None:
         return spec
     inputs, _ = artifact.reference(spec.name)
@@ -163,7 +166,7 @@ def _measured(artifact: Artifact, spec: ProgramSpec, eager: _Side | None) -> Pro
 
 
 def _doubts(manifest: Manifest, programs: Sequence[ProgramReport]) -> Iterator[str]:
-    """A warning for each output of the network itself that hardly depends on the input."""
+    """Yield a warning for each output of the network that hardly depends on the input."""
     last = manifest.programs[-1].name
     for report in programs:
         if report.program == last and report.input == "reference":
@@ -173,7 +176,7 @@ def _doubts(manifest: Manifest, programs: Sequence[ProgramReport]) -> Iterator[s
 
 
 def _how(manifest: Manifest) -> Checked:
-    """What passing is worth here: a runtime may only evaluate what it cannot run."""
+    """Return the result of a successful check: some runtimes only evaluate a file's operators."""
     module = RUNTIMES.load(manifest.backend)
     if hasattr(module, "checked"):
         here: Checked = module.checked()
@@ -182,25 +185,25 @@ def _how(manifest: Manifest) -> Checked:
 
 
 def _random_count(artifact: Artifact, trials: Trials) -> tuple[int, tuple[str, ...]]:
-    """How many random inputs, and what is to be said about it."""
+    """Return the number of random inputs, and notes about it."""
     reason = None
     if any(spec.graph is None for spec in artifact.manifest.programs):
-        reason = "the artifact carries no graph that eager could run"
+        reason = "the artifact does not contain a graph for eager"
     elif importlib.util.find_spec("torch") is None:
         reason = "torch, which runs the network itself, is not installed"
     if reason is None:
         return DEFAULT_RANDOM if trials.random is None else trials.random, ()
     if trials.random:
         raise InputError(
-            f"{artifact.folder} cannot be tried on {trials.random} random inputs: {reason}"
+            f"{artifact.folder} cannot be verified on {trials.random} random inputs: {reason}"
         )
-    return 0, (f"on the reference input only: {reason}",)
+    return 0, (f"verified on the reference input only: {reason}",)
 
 
 def _eager_on_reference(
     artifact: Artifact, manifest: Manifest, eager: _Side
 ) -> Iterator[ProgramReport]:
-    """That the graph is the network: it gives again what was kept when it was compiled."""
+    """Check that the graph reproduces the network's outputs that are stored in the artifact."""
     for spec in manifest.programs:
         inputs, expected = artifact.reference(spec.name)
         pair = (expected, eager.run(spec, inputs))
@@ -216,7 +219,7 @@ def _random_trial(
     trials: Trials,
     index: int,
 ) -> list[ProgramReport]:
-    """Every program on inputs of its own, then a predictor and its path as a chain."""
+    """Compare each program on its own random inputs, then a predictor and its path as a chain."""
     rng, kind = trials.rng(index), trials.kind(manifest, index)
     label = f"random {index}"
     reports = []

@@ -1,3 +1,3 @@
-"""Pages and tables made from measurement records."""
+"""Pages and tables of measurement records."""
 
 __all__: list[str] = []

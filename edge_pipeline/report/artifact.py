@@ -1,4 +1,4 @@
-"""An artifact in a terminal: what its programs are, and what is known of them."""
+"""Description of an artifact for a terminal: its programs, checks, losses and notes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from edge_pipeline.artifact.store import Artifact
 __all__ = ["artifact_facts", "artifact_table", "pass_lines"]
 
 _CHECKED = {
-    "verified": "each program ran in its own runtime here and agrees with eager",
-    "translation": "what was written was evaluated by another program and agrees with eager; its "
-    "own runtime has not run it",
-    "not_run": "nothing here can run it",
+    "verified": "each program ran in its own runtime and agrees with eager",
+    "translation": "another program evaluated the file and agrees with eager; its own runtime has "
+    "not run it",
+    "not_run": "no runtime here could run it, or its reference output is not eager's",
 }
 _UNITS = {"psnr_db": " dB PSNR", "psnr_to_before_db": " dB", "dice": " Dice", "agreement": ""}
 
 
 def artifact_table(artifact: Artifact) -> Table:
-    """A row a program: where it runs, its operators, cost and size."""
+    """Return a table with one row per program: its delegate, operators, cost and size."""
     table = Table()
     table.add_column("program")
     table.add_column("runs in")
@@ -41,19 +41,22 @@ def artifact_table(artifact: Artifact) -> Table:
 
 
 def artifact_facts(manifest: Manifest) -> Iterator[str]:
-    """How far it was checked, what stays outside, what it loses, and its notes; a line each."""
+    """Yield lines on the check, the operators outside the delegate, the losses and the notes."""
     yield f"{manifest.checked}: {_CHECKED[manifest.checked]}"
     for program in manifest.programs:
         share = program.delegation.outside_share
         if share is not None:
             names = ", ".join(program.delegation.outside)
-            yield f"{program.name}: outside the delegate {names} take {share:.0%} of a run's time"
+            yield (
+                f"{program.name}: operators outside the delegate ({names}) take {share:.0%} of a "
+                "run's time"
+            )
     yield from map(_loss, manifest.losses)
     yield from manifest.notes
 
 
 def pass_lines(manifest: Manifest) -> Iterator[str]:
-    """The changes that the compiler's passes made, a line each."""
+    """Yield lines on the compiler passes and their notes."""
     for program in manifest.programs:
         for name, notes in program.passes.items():
             yield f"{program.name}: {name}"
@@ -61,7 +64,7 @@ def pass_lines(manifest: Manifest) -> Iterator[str]:
 
 
 def _bytes(artifact: Artifact, program: ProgramSpec) -> int:
-    """The model file, or all in its folder, and what belongs to it."""
+    """Return the size of the model file (or all files of its folder) and its extra files."""
     own = artifact.manifest.folder(program.file) or (program.file,)
     return sum(artifact.path(name).stat().st_size for name in (*own, *program.extra))
 
@@ -70,7 +73,7 @@ def _loss(loss: Loss) -> str:
     what = loss.cause if loss.cause == "folding" else "the precision"
     unit = _UNITS[loss.metric]
     if loss.before is None or loss.loss is None:
-        return f"{what}: {loss.after:.2f}{unit} to what the network gave before"
+        return f"{what}: {loss.after:.2f}{unit} relative to the output of the original network"
     return (
         f"{what} loses {loss.loss:.3f}{unit or ' of pixels'}: "
         f"{loss.before:.3f} before, {loss.after:.3f} after"

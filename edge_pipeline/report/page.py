@@ -1,4 +1,4 @@
-"""The demo's page: one HTML file that needs no network, made of pictures, records and figures."""
+"""The demo's page: one HTML file that works offline, with pictures, records and figures."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to show.
+    """A picture on the page.
 
     Attributes:
-        content: the bytes of a PNG or JPEG file.
-        width: in pixels.
-        height: in pixels.
-        title: what it is, in a few words.
-        note: how it was made.
+        content: Bytes of a PNG or JPEG file.
+        width: Width in pixels.
+        height: Height in pixels.
+        title: Short description of the picture.
+        note: Description of how it was made.
     """
 
     content: bytes
@@ -36,10 +36,10 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """A data URI.
+        """The picture as a data URI.
 
         Raises:
-            ValueError: the content is neither PNG nor JPEG.
+            ValueError: If the content is neither PNG nor JPEG.
         """
         for magic, kind in _TYPES.items():
             if self.content.startswith(magic):
@@ -49,14 +49,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How far a compiled program is from eager at its reference input.
+    """Difference between a compiled program and eager at the reference input.
 
     Attributes:
-        artifact: its name.
-        program: the program compared.
-        max_abs: largest absolute difference.
-        psnr_db: infinite where nothing differs.
-        tolerance: what max_abs may reach.
+        artifact: Name of the artifact.
+        program: Name of the compared program.
+        max_abs: Largest absolute difference.
+        psnr_db: PSNR in dB; infinite if nothing differs.
+        tolerance: Largest allowed value of `max_abs`.
     """
 
     artifact: str
@@ -67,13 +67,13 @@ class Accuracy:
 
     @property
     def within(self) -> bool:
-        """Whether the tolerance is kept."""
+        """Whether the difference is within the tolerance."""
         return self.max_abs <= self.tolerance
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command that was run, and how long it took."""
+    """A command of the demo, and its time in seconds."""
 
     command: str
     seconds: float
@@ -81,15 +81,15 @@ class Step:
 
 @dataclass(frozen=True)
 class DemoPage:
-    """All that the page shows.
+    """Content of the page.
 
     Attributes:
-        capture: the capture's name.
-        picture: the whole developed picture.
-        crops: the same crop, by different means.
-        records: of one measurement, at least one.
-        accuracies: one a program.
-        steps: in the order they were run.
+        capture: Name of the capture.
+        picture: The whole developed picture.
+        crops: The same crop, developed by different methods.
+        records: Records of one measurement; at least one.
+        accuracies: Differences from eager, one per program.
+        steps: Commands of the demo, in order.
     """
 
     capture: str
@@ -101,10 +101,10 @@ class DemoPage:
 
 
 def render(page: DemoPage) -> str:
-    """The page as HTML text; pictures are inside.
+    """Return the page as HTML text that contains its pictures.
 
     Args:
-        page: what to show.
+        page: Content of the page.
     """
     environment = Environment(
         loader=PackageLoader("edge_pipeline.report"),
@@ -125,7 +125,7 @@ def render(page: DemoPage) -> str:
 
 
 def _versions(records: Sequence[Record]) -> dict[str, str]:
-    """Of everything that any of the measured processes had loaded."""
+    """Return the versions of all packages that any measured process loaded, by name."""
     found: dict[str, str] = {}
     for record in records:
         found |= record.versions
@@ -133,7 +133,7 @@ def _versions(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _round_up(value: float) -> float:
-    """The end of an axis that holds `value`: 1, 2 or 5 times a power of ten, or 1.5, 3 or 7.5."""
+    """Return the end of an axis that contains `value`: 1, 1.5, 2, 3, 5 or 7.5 times 10^n."""
     power = 10.0 ** len(str(int(value))) / 10 if value >= 1 else 0.1
     steps = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
     return next((step * power for step in steps if step * power >= value), value)

@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Tables of records and costs for a terminal."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from edge_pipeline.report.words import count, mib, ms, setting_of, shape
 
 __all__ = ["console", "cost_table", "findings_table", "latency_table"]
 
-# Wide enough for every table here, where there is no terminal whose width could be asked.
+# Width in characters if the output is not a terminal; wide enough for every table here.
 _PLAIN_WIDTH = 150
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console on stdout or stderr that does not fold tables when it is piped to a file."""
+    """Return a console on stdout or stderr that does not wrap tables in files and pipes."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PLAIN_WIDTH
     return Console(stderr=stderr, width=width, highlight=False)
 
 
 def latency_table(records: Sequence[Record]) -> Table:
-    """A row a record: loading, first run, the statistics of the timed runs, memory.
+    """Return a table with one row per record: loading, first run, latency, memory.
 
     Args:
-        records: of one measurement, at least one.
+        records: Records of one measurement; at least one.
     """
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -63,10 +63,10 @@ def latency_table(records: Sequence[Record]) -> Table:
 
 
 def findings_table(rows: Sequence[tuple[str, str, str, str]]) -> Table:
-    """A table of computed weights.
+    """Return a table of computed weights.
 
     Args:
-        rows: layer, operand, kind and operator of each.
+        rows: Layer, operand, kind and operator of each computed weight.
     """
     headings = ("computed weights of", "operand", "one set for each", "operator")
     table = Table(*headings, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -76,7 +76,7 @@ def findings_table(rows: Sequence[tuple[str, str, str, str]]) -> Table:
 
 
 def cost_table(cost: CostRecord) -> Table:
-    """A row a layer: those that compute weights and their sum, those that use them, and all."""
+    """Return a table with one row per layer, and sums over predictors, the path and all layers."""
     options = ", ".join(f"{key}={value}" for key, value in cost.options.items())
     fixed = ", ".join(f"{key}={value}" for key, value in cost.fixed.items())
     table = Table(
@@ -96,7 +96,7 @@ def cost_table(cost: CostRecord) -> Table:
     for part, title, subtotal in parts:
         for layer in cost.layers:
             if layer.part == part:
-                # Without the batch, which is 1.
+                # Without the batch size, which is 1.
                 words = (layer.name, layer.op, shape(layer.output_shape[1:]))
                 table.add_row(*words, *_figures(layer))
         table.add_section()

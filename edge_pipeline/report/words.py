@@ -1,4 +1,4 @@
-"""Figures as a reader wants them: few digits, a unit, thousands apart."""
+"""Formatting of numbers, shapes, settings and warnings for readers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def ms(value: float) -> str:
-    """Milliseconds with three significant digits or the whole number, without the unit."""
+    """Return milliseconds as text with at least three significant digits, without the unit."""
     if value >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def mib(size: int) -> str:
-    """Bytes as mebibytes, without the unit."""
+    """Return bytes as mebibytes with one decimal, without the unit."""
     return f"{size / 2**20:.1f}"
 
 
 def count(value: int) -> str:
-    """A number of operations with an SI prefix, `1.73 G`."""
+    """Return a number of operations with an SI prefix, such as `1.73 G`."""
     for factor, prefix in _PREFIXES:
         if value >= factor:
             return f"{value / factor:.2f} {prefix}"
@@ -32,26 +32,26 @@ def count(value: int) -> str:
 
 
 def shape(sizes: Sequence[int]) -> str:
-    """`4x256x256`."""
+    """Return a shape as text, such as `4x256x256`."""
     return "x".join(map(str, sizes))
 
 
 def setting_of(record: Record) -> str:
-    """What a measurement's figures hold for: machine, threads, pinning, number of runs."""
+    """Return the setting of a measurement: device, processor, threads, pinning, runs."""
     cpus = record.host.pinned_cpus
     where = "not pinned" if cpus is None else f"pinned to CPU {', '.join(map(str, cpus))}"
     threads = f"{record.threads} thread{'s' if record.threads > 1 else ''}"
     return (
         f"{record.device}, {record.host.cpu}, {threads}, {where}; {record.runs} runs in "
-        f"interleaved rounds after {record.warmup} to warm up"
+        f"interleaved rounds after {record.warmup} warm-up runs"
     )
 
 
 def warnings_of(records: Sequence[Record]) -> list[str]:
-    """What may have disturbed a measurement, each thing once."""
+    """Return the possible disturbances of a measurement, each once."""
     found = {warning: None for record in records for warning in record.warnings}
     hit = sum(record.preempted_runs for record in records)
     if hit:
         runs = sum(record.runs for record in records)
-        found[f"{hit} of {runs} timed runs lost the processor to another process"] = None
+        found[f"{hit} of {runs} timed runs were preempted by another process"] = None
     return list(found)

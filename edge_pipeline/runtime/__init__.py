@@ -1,3 +1,3 @@
-"""Running compiled programs: one small file a runtime."""
+"""The runtimes that run compiled programs, one module for each."""
 
 __all__: list[str] = []

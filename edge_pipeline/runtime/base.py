@@ -1,4 +1,4 @@
-"""Opening a program of an artifact in the runtime that its backend is for."""
+"""Interface of the runtimes, and the function that opens a program of an artifact in one."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ __all__ = [
 
 EAGER = "eager"
 
-# ONNX Runtime starts as many as it is told; with a hundred thousand it does not come back.
+# ONNX Runtime starts as many threads as requested; with a hundred thousand it never returns.
 _MOST_THREADS = 512
 
 
 class Session(Protocol):
-    """A loaded program. It prints nothing, and is closed by `close` or by leaving its block."""
+    """A loaded program, closed by `close` or at the end of its `with` block; prints nothing."""
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Outputs by name for inputs by name; the arrays given back belong to the caller.
+        """Run the program on inputs by name, and return its outputs by name as new arrays.
 
         Raises:
-            InputError: a name, type or shape is not what the program takes.
-            RuntimeFailure: the runtime failed.
+            InputError: If a name, type or shape does not match the program's inputs.
+            RuntimeFailure: If the runtime fails.
         """
         ...
 
     def close(self) -> None:
-        """Let the program and its memory go; closing twice is allowed."""
+        """Release the program and its memory; may be called more than once."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -60,10 +60,10 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """A module of this folder, listed in `registry.RUNTIMES`.
+    """Interface of a runtime: a module of this folder that `registry.RUNTIMES` lists.
 
     Attributes:
-        LOADS_FROM_MEMORY: whether `open_session` takes the content of a program's files.
+        LOADS_FROM_MEMORY: Whether `open_session` accepts contents in place of a program's files.
     """
 
     LOADS_FROM_MEMORY: bool
@@ -79,32 +79,33 @@ class Runtime(Protocol):
         """Load a program.
 
         Args:
-            path: the program's file, or the folder that the format consists of.
-            spec: its description in the manifest.
-            threads: how many compute one operator.
-            replaced: content that takes the place of files, by their names in the artifact; files
-                that are not given are read. None if `LOADS_FROM_MEMORY` is false.
+            path: File of the program, or its folder if the format consists of several files.
+            spec: Description of the program in the manifest.
+            threads: Number of threads that compute one operator.
+            replaced: Contents to use instead of files, by their names in the artifact; other files
+                are read from disk. None if `LOADS_FROM_MEMORY` is false.
 
         Raises:
-            MissingExtraError: the runtime is not installed.
-            RuntimeFailure: the program cannot be loaded, or its tensors are not the manifest's.
+            MissingExtraError: If the runtime is not installed.
+            RuntimeFailure: If the program cannot be loaded, or if its tensors differ from those in
+                the manifest.
         """
         ...
 
     def preload(self) -> object:
-        """Import the runtime, so that its time is not counted as a program's.
+        """Import the runtime, so that its import time does not count as loading a program.
 
         Raises:
-            MissingExtraError: it is not installed.
+            MissingExtraError: If the runtime is not installed.
         """
         ...
 
 
 def runtime_named(name: str) -> Runtime:
-    """The registered runtime of that name.
+    """Return the registered runtime called `name`.
 
     Raises:
-        UnknownNameError: there is none; those that there are are listed.
+        UnknownNameError: If there is none; the message lists the registered runtimes.
     """
     return cast(Runtime, RUNTIMES.load(name))
 
@@ -120,80 +121,86 @@ def open_session(
     """Load a program of an artifact.
 
     Args:
-        artifact: a checked artifact.
-        program: `forward`, `predict_filters` or `apply_filters`.
-        threads: how many threads compute, 1 to 512, the caller's among them.
-        runtime: the one that the artifact's backend is for when left out; `eager` runs the network
-            as it was before it was compiled, in torch, from the graph that the artifact carries.
-        constants: weights by name, all that the program lists as exchangeable, float32. They take
-            the place of those in its file, in memory: the runtime packs them as it loads the
+        artifact: A checked artifact.
+        program: Name of the program: `forward`, `predict_filters` or `apply_filters`.
+        threads: Number of threads that compute, 1 to 512, including the caller's.
+        runtime: Name of the runtime; by default the runtime of the artifact's backend. `eager` runs
+            the original network in torch, from the graph in the artifact.
+        constants: Weights by name, float32; all that the program lists as exchangeable. They
+            replace the weights of its file in memory. The runtime packs them while it loads the
             program, so runs are as fast as with the weights of the file.
 
     Raises:
-        InputError: `threads` is outside 1 to 512, or the artifact has no such program, or no graph
-            for `eager`; `constants` are given and do not fit the program's.
-        ArtifactError: `constants` are given and a file was changed after the artifact was opened.
-        UnknownNameError: no runtime is registered for the artifact's backend.
-        MissingExtraError: the runtime is not installed.
-        RuntimeFailure: the runtime cannot load the program, or not from memory if `constants` are
-            given, or none on this machine is for it.
+        InputError: If `threads` is outside 1 to 512, if the artifact has no graph for `eager`, or
+            if `constants` do not match the program's exchangeable weights.
+        ArtifactError: If the artifact has no such program, or if `constants` are given and a file
+            was changed after the artifact was opened.
+        UnknownNameError: If no runtime is registered for the artifact's backend.
+        MissingExtraError: If the runtime is not installed.
+        RuntimeFailure: If the runtime cannot load the program (from memory, if `constants` are
+            given), or if no runtime on this machine runs it.
     """
     if not 1 <= threads <= _MOST_THREADS:
-        raise InputError(f"threads is {threads}; give 1 to {_MOST_THREADS}")
+        raise InputError(f"threads must be from 1 to {_MOST_THREADS}, got {threads}")
     spec = artifact.program(program)
     file = spec.graph if runtime == EAGER else spec.file
     if file is None:
         raise InputError(
-            f"{artifact.folder} carries no graph of {program} for eager; compile it again"
+            f"{artifact.folder} does not contain a graph of {program} for eager; compile it again"
         )
     name = runtime or artifact.manifest.backend
     if runtime is None and artifact.manifest.checked == "not_run" and name not in RUNTIMES:
         raise RuntimeFailure(
-            f"{artifact.folder} is written for {name}, which nothing on this machine can run; push "
-            "it to a device"
+            f"{artifact.folder} was compiled for {name}, which no runtime on this machine can run; "
+            "run it on a device"
         )
     module = runtime_named(name)
     path = artifact.path(file)
     if constants is None:
         return module.open_session(path, spec, threads)
     if not loads_from_memory(name):
-        raise RuntimeFailure(f"{name} loads programs from files only, so {path} keeps its weights")
+        raise RuntimeFailure(
+            f"{name} loads programs from files only, so the weights of {path} cannot be replaced"
+        )
     replaced = exchanged_files(artifact, spec, constants)
     return module.open_session(path, spec, threads, replaced)
 
 
 def loads_from_memory(runtime: str) -> bool:
-    """Whether a runtime is registered that takes a program's files from memory."""
+    """Return whether the runtime is registered and can load a program from memory."""
     return runtime in RUNTIMES and runtime_named(runtime).LOADS_FROM_MEMORY
 
 
 def check_inputs(
     spec: ProgramSpec, inputs: Mapping[str, NDArray[Any]]
 ) -> tuple[list[NDArray[Any]], dict[str, int]]:
-    """The inputs in the program's order, each contiguous, and what its free sizes stand for.
+    """Return the inputs in the program's order, each contiguous, and the values of free sizes.
 
     Args:
-        spec: the program.
-        inputs: arrays by tensor name.
+        spec: The program.
+        inputs: Arrays by tensor name.
 
     Raises:
-        InputError: a name, type or shape is not what the program takes.
+        InputError: If a name, type or shape does not match the program's inputs.
     """
     names = [tensor.name for tensor in spec.inputs]
     if sorted(names) != sorted(inputs):
-        raise InputError(f"{spec.name} takes {', '.join(names)}, not {', '.join(inputs) or 'none'}")
+        raise InputError(
+            f"{spec.name}: expected the inputs {', '.join(names)}, "
+            f"got {', '.join(inputs) or 'none'}"
+        )
     sizes: dict[str, int] = {}
     ordered = []
     for tensor in spec.inputs:
         value = inputs[tensor.name]
         if value.dtype != np.dtype(tensor.dtype):
             raise InputError(
-                f"{spec.name} takes {tensor.name} as {tensor.dtype}, not {value.dtype}"
+                f"{spec.name}: expected {tensor.name} as {tensor.dtype}, got {value.dtype}"
             )
         if not tensor.fits(value.shape, sizes):
             raise InputError(
-                f"{spec.name} takes {tensor.name} as {tensor.shape_text()}, "
-                f"not {'x'.join(map(str, value.shape))}"
+                f"{spec.name}: expected {tensor.name} as {tensor.shape_text()}, "
+                f"got {'x'.join(map(str, value.shape))}"
             )
         ordered.append(np.ascontiguousarray(value))
     return ordered, sizes
@@ -202,24 +209,24 @@ def check_inputs(
 def check_outputs(
     spec: ProgramSpec, values: list[NDArray[Any]], sizes: dict[str, int]
 ) -> dict[str, NDArray[Any]]:
-    """The outputs by name.
+    """Return the outputs by name, after checking them against the manifest.
 
     Args:
-        spec: the program.
-        values: its outputs in order.
-        sizes: what `check_inputs` found the free sizes to be.
+        spec: The program.
+        values: Outputs of the program, in order.
+        sizes: Values of the free sizes, as returned by `check_inputs`.
 
     Raises:
-        RuntimeFailure: the runtime gave back something else than the manifest says.
+        RuntimeFailure: If the outputs differ from the manifest in number, type or shape.
     """
     if len(values) != len(spec.outputs):
         raise RuntimeFailure(
-            f"{spec.name} gave {len(values)} outputs, and the manifest lists {len(spec.outputs)}"
+            f"{spec.name} returned {len(values)} outputs; the manifest lists {len(spec.outputs)}"
         )
     for tensor, value in zip(spec.outputs, values, strict=True):
         if not tensor.takes(value, sizes):
             raise RuntimeFailure(
-                f"{spec.name} gave {tensor.name} as {value.dtype} "
-                f"{'x'.join(map(str, value.shape))}, and the manifest says {tensor.text()}"
+                f"{spec.name} returned {tensor.name} as {value.dtype} "
+                f"{'x'.join(map(str, value.shape))}; the manifest lists {tensor.text()}"
             )
     return {tensor.name: value for tensor, value in zip(spec.outputs, values, strict=True)}

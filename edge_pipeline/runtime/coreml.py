@@ -1,7 +1,7 @@
-"""Core ML: on a Mac `predict`; elsewhere an evaluation of the saved program's operators.
+"""Core ML on a Mac; on other systems an evaluator of the saved program's operators.
 
-The evaluation proves that the file says what the network does (`checked: translation` in the
-manifest). It is no measure of Core ML: not of its arithmetic, nor of what runs where, nor of time.
+The evaluator proves that the file describes the network (`checked: translation` in the manifest).
+It proves nothing about Core ML itself: its arithmetic, its choice of compute units, or its speed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from edge_pipeline.runtime.mil.package import feature_name
 
 __all__ = ["LOADS_FROM_MEMORY", "CoremlSession", "checked", "open_session", "preload"]
 
-# Core ML compiles a package that lies on disk.
+# Core ML compiles packages from disk only.
 LOADS_FROM_MEMORY = False
 
 
 class _Runner(Protocol):
-    """What computes: outputs by Core ML's names for inputs by them."""
+    """Core ML or the evaluator: computes outputs from inputs, both by their Core ML names."""
 
     def run(
         self, inputs: Mapping[str, NDArray[np.float32]]
@@ -42,16 +42,16 @@ class _Runner(Protocol):
 
 
 class CoremlSession(Closing):
-    """An ML Program; made by `open_session`."""
+    """A loaded ML Program; created by `open_session`."""
 
     def __init__(self, runner: _Runner, spec: ProgramSpec) -> None:
         self._runner: _Runner | None = runner
         self._spec = spec
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """See `edge_pipeline.runtime.base.Session.run`."""
+        """Run the program; see `edge_pipeline.runtime.base.Session.run`."""
         if self._runner is None:
-            raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
+            raise RuntimeFailure(f"the session of {self._spec.name} is closed; open a new one")
         values, sizes = check_inputs(self._spec, inputs)
         names = [feature_name(tensor.name) for tensor in self._spec.inputs]
         outputs = self._runner.run(dict(zip(names, values, strict=True)))
@@ -62,7 +62,7 @@ class CoremlSession(Closing):
         return check_outputs(self._spec, given, sizes)
 
     def close(self) -> None:
-        """Let the program and its memory go."""
+        """Release the program and its memory."""
         self._runner = None
 
 
@@ -72,15 +72,16 @@ def open_session(
     """Load an `.mlpackage`.
 
     Args:
-        path: the package's folder.
-        spec: what the manifest says of it.
-        threads: not heeded: Core ML chooses its own, and the evaluation's are NumPy's, which are
-            set before Python starts (`OMP_NUM_THREADS`).
-        replaced: None, since Core ML loads packages from files only.
+        path: Folder of the package.
+        spec: Description of the program in the manifest.
+        threads: Ignored. Core ML chooses its number of threads, and the evaluator uses NumPy's,
+            which is set before Python starts (`OMP_NUM_THREADS`).
+        replaced: Must be None, because Core ML loads packages from files only.
 
     Raises:
-        MissingExtraError: on a Mac, coremltools is not installed.
-        RuntimeFailure: the package cannot be loaded, or its tensors are not the manifest's.
+        MissingExtraError: If coremltools is not installed on a Mac.
+        RuntimeFailure: If the package cannot be loaded, or if its tensors differ from those in the
+            manifest.
     """
     evaluator = Evaluator(path)
     _check_tensors(evaluator, spec, path)
@@ -88,15 +89,15 @@ def open_session(
 
 
 def checked() -> Checked:
-    """What a run here proves: on a Mac Core ML runs it, elsewhere the evaluator does."""
+    """Return the result of a successful check: Core ML runs programs only on a Mac."""
     return "verified" if _on_a_mac() else "translation"
 
 
 def preload() -> ModuleType:
-    """Import what the runtime needs, and give it back; a program then loads alone.
+    """Import and return the runtime's package, so that loading a program does not import it.
 
     Raises:
-        MissingExtraError: on a Mac, coremltools is not installed.
+        MissingExtraError: If coremltools is not installed on a Mac.
     """
     if not _on_a_mac():
         return sys.modules[Evaluator.__module__]
@@ -109,7 +110,7 @@ def _on_a_mac() -> bool:
 
 
 class _Predictor:
-    """The program in Core ML itself; it chooses the units."""
+    """A program loaded in Core ML, which chooses the compute units."""
 
     def __init__(self, path: Path) -> None:
         tools: Any = preload()
@@ -117,7 +118,7 @@ class _Predictor:
         try:
             with _quiet():
                 self._model = tools.models.MLModel(str(path), compute_units=tools.ComputeUnit.ALL)
-        except Exception as error:  # Core ML's errors share no base class but this
+        except Exception as error:  # Core ML's errors have no other common base class
             raise RuntimeFailure(
                 f"Core ML could not load {path}: {first_line(error)[:300]}"
             ) from error
@@ -125,7 +126,7 @@ class _Predictor:
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Mapping[str, NDArray[np.float32]]:
         try:
             found: Mapping[str, NDArray[np.float32]] = self._model.predict(dict(inputs))
-        except Exception as error:  # Core ML's errors share no base class but this
+        except Exception as error:  # Core ML's errors have no other common base class
             raise RuntimeFailure(
                 f"Core ML could not run {self._path}: {first_line(error)[:300]}"
             ) from error
@@ -134,7 +135,7 @@ class _Predictor:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep coremltools' advice on other packages' versions off the terminal."""
+    """Suppress coremltools' warnings about the versions of other packages."""
     logger = logging.getLogger("coremltools")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -154,13 +155,12 @@ def _check_tensors(evaluator: Evaluator, spec: ProgramSpec, path: Path) -> None:
         listed = sorted(feature_name(tensor.name) for tensor in tensors)
         if found != listed:
             raise RuntimeFailure(
-                f"{path} has the {kind} {', '.join(found)}, and the manifest lists "
-                f"{', '.join(listed)}"
+                f"{path} has the {kind} {', '.join(found)}; the manifest lists {', '.join(listed)}"
             )
     for tensor in spec.inputs:
         own = evaluator.inputs[feature_name(tensor.name)]
         if own.dtype != "float32" or not tensor.fits(own.shape, {}):
             raise RuntimeFailure(
-                f"{path} takes {tensor.name} as {own.dtype} {'x'.join(map(str, own.shape))}, "
-                f"and the manifest says float32 {tensor.shape_text()}"
+                f"{path} has {tensor.name} as {own.dtype} {'x'.join(map(str, own.shape))}; "
+                f"the manifest lists float32 {tensor.shape_text()}"
             )

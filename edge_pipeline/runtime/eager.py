@@ -1,6 +1,6 @@
-"""The network itself, run by torch from the graph that its artifact carries.
+"""The original network, run by torch from the graph in its artifact.
 
-Needs torch and nothing else: no network is built, nothing is unpickled, no text is evaluated.
+Requires only torch: no network is built, nothing is unpickled, and no text is evaluated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["LOADS_FROM_MEMORY", "EagerSession", "open_session", "preload"]
 LOADS_FROM_MEMORY = True
 
 _PURPOSE = "running the network itself"
-_EXTRA = "onnx"  # the smallest that brings torch
+_EXTRA = "onnx"  # the smallest extra that installs torch
 _MATH: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
@@ -50,7 +50,7 @@ _LOCK = threading.RLock()
 
 
 class _Step:
-    """One call, ready to be made; `last` are the names that nothing uses after it."""
+    """One call of the graph; `last` are the names of values that no later call uses."""
 
     def __init__(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self.name = name
@@ -61,7 +61,7 @@ class _Step:
 
 
 class EagerSession(Closing):
-    """A network in torch; made by `open_session`."""
+    """A network loaded in torch; created by `open_session`."""
 
     def __init__(
         self,
@@ -78,25 +78,25 @@ class EagerSession(Closing):
         self._threads = threads
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """See `edge_pipeline.runtime.base.Session.run`."""
+        """Run the program; see `edge_pipeline.runtime.base.Session.run`."""
         if self._graph is None:
-            raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
+            raise RuntimeFailure(f"the session of {self._spec.name} is closed; open a new one")
         values, sizes = check_inputs(self._spec, inputs)
         torch = preload()
-        # torch warns of arrays that it could not write to.
+        # torch warns about read-only arrays.
         tensors = [torch.from_numpy(np.require(value, requirements=("C", "W"))) for value in values]
         with _threads(torch, self._threads), torch.inference_mode():
             known = self._weights | dict(zip(self._graph.inputs, tensors, strict=True))
             for step in self._steps:
                 _take(step, known, self._spec)
             outputs = [known[name] for name in self._graph.outputs]
-        # An output may be a view of another, or of an input; the caller owns what it gets.
+        # An output may be a view of another or of an input, so the outputs are copied.
         return check_outputs(
             self._spec, [np.array(value.numpy(), order="C") for value in outputs], sizes
         )
 
     def close(self) -> None:
-        """Let the network and its weights go."""
+        """Release the network and its weights."""
         self._graph, self._weights, self._steps = None, {}, []
 
 
@@ -106,15 +106,16 @@ def open_session(
     """Load the graph that `compiler/source/graph.py` wrote.
 
     Args:
-        path: the file.
-        spec: the program that was compiled of it; inputs and outputs go by position.
-        threads: how many threads compute one operator; operators run one after another.
-        replaced: content that takes the place of the graph's file, by its name in the artifact.
+        path: Path of the graph file.
+        spec: The program compiled from it; inputs and outputs are matched by position.
+        threads: Number of threads that compute one operator; operators run one after another.
+        replaced: Content to use instead of the graph file, by its name in the artifact.
 
     Raises:
-        MissingExtraError: torch is not installed.
-        ArtifactError: the file is damaged.
-        RuntimeFailure: this torch lacks an operator, or the tensors are not the manifest's.
+        MissingExtraError: If torch is not installed.
+        ArtifactError: If the file is damaged.
+        RuntimeFailure: If this version of torch lacks an operator, or if the number of inputs or
+            outputs differs from the manifest's.
     """
     torch = preload()
     content = replaced.get(str(spec.graph)) if replaced else None
@@ -125,7 +126,7 @@ def open_session(
     ):
         if len(names) != len(tensors):
             raise RuntimeFailure(
-                f"{path} has {len(names)} {kind}, and the manifest lists {len(tensors)}"
+                f"{path} has {len(names)} {kind}; the manifest lists {len(tensors)}"
             )
     steps = [
         _Step(
@@ -142,17 +143,17 @@ def open_session(
 
 
 def preload() -> ModuleType:
-    """Import what the runtime needs, and give it back; a program then loads alone.
+    """Import and return the runtime's package, so that loading a program does not import it.
 
     Raises:
-        MissingExtraError: torch is not installed.
+        MissingExtraError: If torch is not installed.
     """
     return require("torch", _EXTRA, _PURPOSE)
 
 
 @contextmanager
 def _threads(torch: Any, wanted: int) -> Iterator[None]:
-    """Compute with `wanted` threads; torch has one number for the process, which is put back."""
+    """Set torch's number of threads, which the whole process shares, for the time of a block."""
     with _LOCK:
         before = torch.get_num_threads()
         torch.set_num_threads(wanted)
@@ -163,13 +164,13 @@ def _threads(torch: Any, wanted: int) -> Iterator[None]:
 
 
 class _Name(str):
-    """A name that stands for its value when a call is made; plain text stands for itself."""
+    """Name of a value, which replaces it when a call is made; a plain `str` is an argument."""
 
     __slots__ = ()
 
 
 def _decoder(torch: Any, value: Any, path: Path) -> Any:
-    """An argument as torch takes it, references as `_Name`."""
+    """Return an argument in the form that torch accepts, with references as `_Name`."""
     if isinstance(value, list | tuple):
         return [_decoder(torch, item, path) for item in value]
     if not isinstance(value, dict):
@@ -185,15 +186,15 @@ def _decoder(torch: Any, value: Any, path: Path) -> Any:
             found = getattr(torch, name, None)
             if isinstance(found, getattr(torch, kind)):
                 return found
-    raise ArtifactError(f"{path} holds an argument {value!r:.60}, which has no meaning")
+    raise ArtifactError(f"{path} contains an invalid argument: {value!r:.60}")
 
 
 def _function(torch: Any, target: str, path: Path) -> Callable[..., Any]:
-    """What a target stands for.
+    """Return the function that a call's target names.
 
     Raises:
-        ArtifactError: it is nothing that a network calls.
-        RuntimeFailure: this torch has no such operator.
+        ArtifactError: If the target is not an operator that a network may call.
+        RuntimeFailure: If this version of torch has no such operator.
     """
     match target.split("."):
         case ["getitem"]:
@@ -209,16 +210,16 @@ def _function(torch: Any, target: str, path: Path) -> Callable[..., Any]:
                 ) from error
             if isinstance(found, torch._ops.OpOverload) and _computes(found._schema):
                 return cast("Callable[..., Any]", found)
-    raise ArtifactError(f"{path} calls {target[:60]!r}, which no network does")
+    raise ArtifactError(f"{path} calls {target[:60]!r}, which is not an operator of a network")
 
 
 def _computes(schema: Any) -> bool:
-    """Operators that read or write files, which ATen has too, are no part of a network."""
+    """Return whether an operator is allowed in a network: ATen also has file operators."""
     return bool(schema.returns) and "filename" not in {a.name for a in schema.arguments}
 
 
 def _mark_last_uses(graph: Graph, steps: list[_Step]) -> None:
-    """So that a value's memory goes as soon as nothing needs it."""
+    """Mark the last use of each value, so that its memory is released early."""
     kept = {*graph.outputs, *graph.weights}
     for step, call in zip(reversed(steps), reversed(graph.calls), strict=True):
         used = set(references_in([*call.args, *call.kwargs.values()])) | {call.name}
@@ -227,7 +228,7 @@ def _mark_last_uses(graph: Graph, steps: list[_Step]) -> None:
 
 
 def _take(step: _Step, known: dict[str, Any], spec: ProgramSpec) -> None:
-    """Make one call, and forget what is no longer needed."""
+    """Make one call, and release the values that no later call uses."""
     kwargs = {key: _resolved(value, known) for key, value in step.kwargs.items()}
     try:
         known[step.name] = step.function(*_resolved(step.args, known), **kwargs)

@@ -1,18 +1,18 @@
 """ExecuTorch through its Python binding, with XNNPACK.
 
-Facts about the binding (1.4.1) that shape this file, each held by a test or met by a crash:
+Properties of the binding (1.4.1) that determine this module, each shown by a test or a crash:
 
-- The module `portable_lib` imports the whole exporter for a warning class (4 s, and torch prints);
-  `_portable_lib`, which it passes on, wants only that torch be imported before.
-- It logs by writing to `sys.stderr`, and calls `std::terminate` when the text is not UTF-8, as is
-  the identifier of a file that is not a program. So the identifier is looked at here first.
-- There is one thread pool in the process. Delegates keep a pointer to it, so it may be reset only
+- The module `portable_lib` imports the whole exporter for a warning class (4 s, and torch prints
+  text); `_portable_lib`, from which it takes the binding, requires only that torch is imported.
+- It logs by writing to `sys.stderr`, and calls `std::terminate` if the text is not UTF-8. It logs
+  the identifier of a file that is not a program, so this module checks the identifier first.
+- There is one thread pool per process. Delegates keep a pointer to it, so it may be reset only
   while no program is loaded.
-- A method that outlives its program crashes; so does one whose buffer is gone. Programs are loaded
-  as a module, which holds its program, its external weights and its methods; if they are loaded
-  from memory, the session holds the buffers, and lets the module go first.
-- A module loads a method when it first runs, and there is no call for the loading alone. A run
-  without inputs loads it, and then stops at the first input, which has not been set.
+- A method crashes if its program or its buffer was released. So programs are loaded as a module,
+  which owns the program, its external weights and its methods. If a program is loaded from memory,
+  the session owns the buffers, and releases the module first.
+- A module loads a method at its first run, and there is no function that only loads it. A run
+  without inputs loads the method, and then fails at the first input, which has not been set.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ _NO_INPUT = "has not been set."
 
 
 class _Buffers(NamedTuple):
-    """A program's content in memory, and that of its external weights, if it has them."""
+    """Contents of a program file and of its external weights file, which may be None."""
 
     program: bytes
     weights: bytes | None
 
 
 class ExecutorchSession(Closing):
-    """A program in ExecuTorch; made by `open_session`.
+    """A program loaded in ExecuTorch; created by `open_session`.
 
     Attributes:
-        threads: the size of the process's thread pool while this is open.
+        threads: Size of the process's thread pool while this session is open.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class ExecutorchSession(Closing):
         self.threads = threads
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """See `edge_pipeline.runtime.base.Session.run`."""
+        """Run the program; see `edge_pipeline.runtime.base.Session.run`."""
         values, sizes = check_inputs(self._spec, inputs)
         with _LOCK, _listening() as heard:
             if self._module is None:
-                raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
-            # torch warns of arrays that it could not write to.
+                raise RuntimeFailure(f"the session of {self._spec.name} is closed; open a new one")
+            # torch warns about read-only arrays.
             tensors = [
                 self._torch.from_numpy(np.require(value, requirements=("C", "W")))
                 for value in values
             ]
-            # A program in half precision takes and gives it; sessions are float32.
+            # A half-precision program has half-precision tensors; those of a session are float32.
             given = [t.half() if half else t for t, half in zip(tensors, self._halves, strict=True)]
             try:
                 outputs: list[torch.Tensor] = self._module.run_method(self._method, given)
@@ -95,12 +95,12 @@ class ExecutorchSession(Closing):
                 raise RuntimeFailure(
                     f"ExecuTorch could not run {self._spec.name}: {_cause(error, heard)}"
                 ) from error
-        # The binding clones outputs, and here they lie in memory as their shape says.
+        # The binding copies the outputs; here they are made contiguous in the order of their axes.
         widened = (t.float() if t.dtype == self._torch.float16 else t for t in outputs)
         return check_outputs(self._spec, [t.contiguous().numpy() for t in widened], sizes)
 
     def close(self) -> None:
-        """Let the program and its memory go."""
+        """Release the program and its memory."""
         with _LOCK:
             self._module = None
             self._buffers = None
@@ -113,18 +113,18 @@ _OPEN: WeakSet[ExecutorchSession] = WeakSet()
 def open_session(
     path: Path, spec: ProgramSpec, threads: int, replaced: Mapping[str, bytes] | None = None
 ) -> ExecutorchSession:
-    """Load a `.pte` file, and the `.ptd` beside it that holds its weights, if there is one.
+    """Load a `.pte` file, and the `.ptd` file of its external weights if it has one.
 
     Args:
-        path: the file.
-        spec: what the manifest says of it.
-        threads: the size of the thread pool, which all open ExecuTorch sessions share.
-        replaced: content that takes the place of the program's files, by name in the artifact.
+        path: Path of the `.pte` file.
+        spec: Description of the program in the manifest.
+        threads: Size of the thread pool, which all open ExecuTorch sessions share.
+        replaced: Contents to use instead of the program's files, by name in the artifact.
 
     Raises:
-        MissingExtraError: torch or executorch is not installed.
-        RuntimeFailure: the file cannot be loaded, its tensors are not the manifest's, or another
-            session is open with another number of threads.
+        MissingExtraError: If torch or executorch is not installed.
+        RuntimeFailure: If the file cannot be loaded, if its tensors differ from those in the
+            manifest, or if a session with another number of threads is open.
     """
     _check_identifier(path)
     weights = _weights_of(path, spec)
@@ -157,7 +157,7 @@ def open_session(
 def _in_memory(
     path: Path, weights: Path | None, spec: ProgramSpec, replaced: Mapping[str, bytes]
 ) -> _Buffers:
-    """The program's files, those from disk that are not replaced."""
+    """Return the contents of the program's files, replaced or read from disk."""
 
     def content(name: str, file: Path) -> bytes:
         return replaced[name] if name in replaced else file.read_bytes()
@@ -170,18 +170,20 @@ def _in_memory(
 
 
 def _weights_of(path: Path, spec: ProgramSpec) -> Path | None:
-    """The file of external weights beside the program, if the manifest lists one."""
+    """Return the path of the program's external weights, or None if the manifest lists none."""
     for name in spec.extra:
         if name.endswith(_WEIGHTS):
             weights = path.with_name(Path(name).name)
             if not weights.is_file():
-                raise RuntimeFailure(f"{path} needs its weights, {weights.name}, beside it")
+                raise RuntimeFailure(
+                    f"{path} requires its weights file {weights.name} in the same folder"
+                )
             return weights
     return None
 
 
 def _load(module: Any, method: str, heard: list[str]) -> None:
-    """Load a method, which is otherwise done at its first run."""
+    """Load a method, which ExecuTorch would otherwise load at its first run."""
     try:
         module.run_method(method, [])
     except RuntimeError:
@@ -190,10 +192,10 @@ def _load(module: Any, method: str, heard: list[str]) -> None:
 
 
 def preload() -> ModuleType:
-    """Import what the runtime needs, and give the binding back; a program then loads alone.
+    """Import torch and return ExecuTorch's binding, so that loading a program imports nothing.
 
     Raises:
-        MissingExtraError: torch or executorch is not installed.
+        MissingExtraError: If torch or executorch is not installed.
     """
     require("torch", "executorch", "running ExecuTorch artifacts")
     return require(
@@ -217,31 +219,32 @@ def _pin_threads(binding: Any, threads: int) -> None:
     others = {session.threads for session in _OPEN} - {threads}
     if others:
         raise RuntimeFailure(
-            f"ExecuTorch has one thread pool, which an open session uses with {others.pop()} "
-            f"threads; close that one before opening one with {threads}"
+            f"ExecuTorch has one thread pool, and an open session uses it with {others.pop()} "
+            f"threads; close that session before you open one with {threads} threads"
         )
     if binding._threadpool_get_thread_count() != threads:
         binding._unsafe_reset_threadpool(threads)
     pinned = binding._threadpool_get_thread_count()
     if pinned != threads:
-        raise RuntimeFailure(f"ExecuTorch runs {pinned} threads although {threads} were asked for")
+        raise RuntimeFailure(f"ExecuTorch runs {pinned} threads; expected {threads}")
 
 
 def _method_name(names: list[str], spec: ProgramSpec, path: Path) -> str:
     for name in (spec.name, "forward"):
         if name in names:
             return name
-    raise RuntimeFailure(f"{path} has the methods {', '.join(names)}, none of them {spec.name}")
+    raise RuntimeFailure(f"{path} has the methods {', '.join(names)}; expected {spec.name}")
 
 
 def _check_tensors(meta: Any, spec: ProgramSpec, path: Path) -> None:
-    """Inputs and outputs go by position, so at least their sizes must be the manifest's."""
+    """Check that the sizes of inputs and outputs, which have no names, match the manifest."""
     inputs = [meta.input_tensor_meta(index).sizes() for index in range(meta.num_inputs())]
     outputs = [meta.output_tensor_meta(index).sizes() for index in range(meta.num_outputs())]
     free: dict[str, int] = {}
     if not (_fit(spec.inputs, inputs, free) and _fit(spec.outputs, outputs, free)):
         raise RuntimeFailure(
-            f"{path} takes {inputs} and gives {outputs}, which is not what the manifest lists"
+            f"{path} has the input sizes {inputs} and the output sizes {outputs}, which do not "
+            "match the manifest"
         )
 
 
@@ -254,13 +257,13 @@ def _fit(
 
 
 def _cause(error: RuntimeError, heard: list[str]) -> str:
-    """The last thing that ExecuTorch logged says more than its error, which is a number."""
+    """Return ExecuTorch's last log line, or its error, which contains only a number."""
     said = "".join(heard).strip().splitlines()
     return said[-1] if said else str(error)
 
 
 class _Listener:
-    """Keeps what one thread writes; what others write goes where it would have gone."""
+    """A text stream that keeps the output of one thread and forwards that of other threads."""
 
     def __init__(self, beyond: Any) -> None:
         self.heard: list[str] = []
@@ -279,7 +282,7 @@ class _Listener:
 
 @contextlib.contextmanager
 def _listening() -> Iterator[list[str]]:
-    """Take what this thread writes to `sys.stderr`; callers hold `_LOCK`."""
+    """Collect the output of this thread to `sys.stderr`; the caller must hold `_LOCK`."""
     listener = _Listener(sys.stderr)
     with contextlib.redirect_stderr(listener):
         yield listener.heard

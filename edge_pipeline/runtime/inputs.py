@@ -1,4 +1,4 @@
-"""Fresh random inputs for a program, within the sizes and ranges that its manifest states."""
+"""Random inputs for a program, within the sizes and ranges in its manifest."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Kind", "random_inputs", "varied_inputs"]
 Array = NDArray[Any]
 Kind = Literal["noise", "picture"]
 
-# How much larger than the reference's a free size may get; memory grows with its square.
+# Largest ratio of a free size to the reference's; memory grows with its square.
 _LARGEST = 1.5
-# Cells along the sides of the fields that a picture is the mean of, and its noise.
+# A picture is the mean of fields with these numbers of cells per side, plus noise of _GRAIN.
 _FIELDS, _GRAIN = (2, 5, 16), 0.05
-# The deviation of values that are all the same in the reference, as a share of it.
+# Standard deviation, as a share of the mean, if all values of the reference are the same.
 _SPREAD = 0.1
-# What makes pictures dark, leaves them, and makes them bright.
+# Exponents for dark, unchanged and bright pictures.
 _GAMMAS, _VARIED_SEED = (4.0, 1.0, 0.25), 20240306
 
 
@@ -34,19 +34,19 @@ def random_inputs(
     kind: Kind,
     minimum: int = 1,
 ) -> dict[str, Array]:
-    """Inputs by name, another set at every call.
+    """Return random inputs by name, different at every call.
 
-    Tensors whose range is known are `noise` (every value evenly drawn from it) or a `picture`
-    (smooth fields and a little noise, within it), which is what ranges for int8 are observed on.
-    Others are normal, with the mean and the standard deviation that the reference has, or a
-    tenth of the mean if all its values are the same. Whole numbers and booleans are drawn evenly.
+    Tensors whose range is known are `noise` (drawn uniformly from the range) or a `picture` (smooth
+    fields with a little noise within the range, similar to an int8 calibration set). Others have a
+    normal distribution with the mean and the standard deviation of the reference, or a tenth of the
+    mean if all values of the reference are the same. Integers and booleans are drawn uniformly.
 
     Args:
-        spec: the program.
-        reference: its reference input.
-        rng: draws.
-        kind: of tensors with a range.
-        minimum: least height and width of the first input where they are free.
+        spec: The program.
+        reference: Reference inputs of the program, by name.
+        rng: Random generator.
+        kind: Kind of the tensors whose range is known.
+        minimum: Least height and width of the first input, if they are free.
     """
     sizes = _draw_sizes(spec, reference, rng, minimum)
     return {
@@ -56,14 +56,14 @@ def random_inputs(
 
 
 def varied_inputs(spec: ProgramSpec, reference: Mapping[str, Array]) -> list[dict[str, Array]]:
-    """Inputs of the reference's shapes, three sets, the same at every call.
+    """Return three sets of inputs with the reference's shapes, the same at every call.
 
-    Tensors whose range is known are dark, middling and bright pictures within it; others are drawn
-    as by `random_inputs`.
+    Tensors whose range is known are a dark, a medium and a bright picture within it. Others are
+    drawn as in `random_inputs`.
 
     Args:
-        spec: the program.
-        reference: its reference input.
+        spec: The program.
+        reference: Reference inputs of the program, by name.
     """
     sets: list[dict[str, Array]] = []
     for index, gamma in enumerate(_GAMMAS):
@@ -83,7 +83,7 @@ def varied_inputs(spec: ProgramSpec, reference: Mapping[str, Array]) -> list[dic
 def _draw_sizes(
     spec: ProgramSpec, reference: Mapping[str, Array], rng: np.random.Generator, minimum: int
 ) -> dict[str, int]:
-    """What the free letters stand for: from the least legal size to somewhat over the reference."""
+    """Draw values of the free letters, from the least valid size to 1.5 times the reference's."""
     known: dict[str, int] = {}
     for tensor in spec.inputs:
         tensor.fits(reference[tensor.name].shape, known)
@@ -107,7 +107,7 @@ def _draw(
         return _drawn_whole(tensor, shape, reference, rng)
     if tensor.range is None:
         mean = float(reference.mean())
-        # Of a single number, a tenth: it may have to keep its sign.
+        # A tenth of the mean for a constant reference, so that the sign probably stays.
         spread = float(reference.std()) or _SPREAD * abs(mean) or 1.0
         return rng.normal(mean, spread, shape).astype(np.float32)
     low, high = tensor.range
@@ -118,13 +118,13 @@ def _draw(
 def _drawn_whole(
     tensor: TensorSpec, shape: tuple[int, ...], reference: Array, rng: np.random.Generator
 ) -> Array:
-    """Whole numbers or booleans, evenly drawn from the range, or from the reference's span."""
+    """Draw integers or booleans uniformly from the range, or from the reference's range."""
     low, high = tensor.range or (int(reference.min()), int(reference.max()))
     return rng.integers(int(low), int(high), shape, endpoint=True).astype(reference.dtype)
 
 
 def _picture(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Smooth fields over the last two axes with a little noise, in [0, 1]."""
+    """Draw smooth fields over the last two axes with a little noise, in [0, 1]."""
     *leading, height, width = shape
     total = np.zeros(shape)
     for cells in _FIELDS:
@@ -135,7 +135,7 @@ def _picture(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.flo
 
 
 def _stretched(values: NDArray[np.float64], size: int, axis: int) -> NDArray[np.float64]:
-    """Linear interpolation of an axis to `size`, its ends kept."""
+    """Interpolate an axis linearly to `size` points; the first and last points stay."""
     moved = np.moveaxis(values, axis, -1)
     at = np.linspace(0, moved.shape[-1] - 1, size)
     left = np.minimum(at.astype(int), moved.shape[-1] - 2)

@@ -1,4 +1,4 @@
-"""LiteRT on the CPU, with the XNNPACK delegate that it applies by itself."""
+"""LiteRT on the CPU, with the XNNPACK delegate that it applies by default."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _IDENTIFIER = b"TFL3"
 
 
 class LitertSession(Closing):
-    """A program in LiteRT; made by `open_session`."""
+    """A program loaded in LiteRT; created by `open_session`."""
 
     def __init__(
         self, interpreter: Any, spec: ProgramSpec, inputs: list[int], outputs: list[int]
@@ -37,16 +37,16 @@ class LitertSession(Closing):
         self._inputs = inputs
         self._kinds = [np.dtype(_narrowed(tensor)) for tensor in spec.inputs]
         self._outputs = outputs
-        # An interpreter computes in buffers of its own, so one thread at a time may use it.
+        # An interpreter has its own buffers, so only one thread at a time may use it.
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """See `edge_pipeline.runtime.base.Session.run`."""
+        """Run the program; see `edge_pipeline.runtime.base.Session.run`."""
         values, sizes = check_inputs(self._spec, inputs)
         with self._lock:
             interpreter = self._interpreter
             if interpreter is None:
-                raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
+                raise RuntimeFailure(f"the session of {self._spec.name} is closed; open a new one")
             try:
                 for index, value, kind in zip(self._inputs, values, self._kinds, strict=True):
                     interpreter.set_tensor(index, value.astype(kind, copy=False))
@@ -63,7 +63,7 @@ class LitertSession(Closing):
         return check_outputs(self._spec, list(widened), sizes)
 
     def close(self) -> None:
-        """Let the program and its memory go."""
+        """Release the program and its memory."""
         with self._lock:
             self._interpreter = None
 
@@ -74,20 +74,21 @@ def open_session(
     """Load a `.tflite` file.
 
     Args:
-        path: the file.
-        spec: what the manifest says of it.
-        threads: how many threads compute one operator; operators run one after another.
-        replaced: content that takes the place of the file, by its name in the artifact.
+        path: Path of the file.
+        spec: Description of the program in the manifest.
+        threads: Number of threads that compute one operator; operators run one after another.
+        replaced: Content to use instead of the file, by its name in the artifact.
 
     Raises:
-        MissingExtraError: ai-edge-litert is not installed.
-        RuntimeFailure: the file cannot be loaded, or its tensors are not the manifest's.
+        MissingExtraError: If ai-edge-litert is not installed.
+        RuntimeFailure: If the file cannot be loaded, or if its tensors differ from those in the
+            manifest.
     """
-    with native_silence():  # both the import and the delegate log
+    with native_silence():  # the import and the delegate both write log lines
         litert = preload()
         _check_identifier(path)
         content = replaced.get(spec.file) if replaced else None
-        # The interpreter keeps the content, which its constants are read from.
+        # The interpreter keeps a reference to the content and reads its constants from there.
         source = {"model_path": str(path)} if content is None else {"model_content": content}
         try:
             interpreter = litert.Interpreter(**source, num_threads=threads)
@@ -103,16 +104,16 @@ def open_session(
 
 
 def preload() -> ModuleType:
-    """Import what the runtime needs, and give it back; a program then loads alone.
+    """Import and return the runtime's package, so that loading a program does not import it.
 
     Raises:
-        MissingExtraError: ai-edge-litert is not installed.
+        MissingExtraError: If ai-edge-litert is not installed.
     """
     return require("ai_edge_litert.interpreter", "litert", "running LiteRT artifacts")
 
 
 def _check_identifier(path: Path) -> None:
-    """Refuse what is no flatbuffer of this format before native code reads it."""
+    """Check that the file is a flatbuffer of this format, before native code reads it."""
     try:
         with path.open("rb") as handle:
             head = handle.read(8)
@@ -125,10 +126,10 @@ def _check_identifier(path: Path) -> None:
 def _indices(
     found: Mapping[str, Any], tensors: tuple[TensorSpec, ...], kind: str, path: Path
 ) -> list[int]:
-    """The interpreter's numbers of the manifest's tensors, in the manifest's order."""
+    """Return the interpreter's indices of the manifest's tensors, in the manifest's order."""
     if sorted(found) != sorted(tensor.name for tensor in tensors):
         raise RuntimeFailure(
-            f"{path} has the {kind} {', '.join(found)}, and the manifest lists "
+            f"{path} has the {kind} {', '.join(found)}; the manifest lists "
             f"{', '.join(tensor.name for tensor in tensors)}"
         )
     free: dict[str, int] = {}
@@ -138,11 +139,11 @@ def _indices(
         if own != np.dtype(_narrowed(tensor)) or not tensor.fits(shape, free):
             raise RuntimeFailure(
                 f"{path} has {tensor.name} as {own} "
-                f"{'x'.join(map(str, shape))}, and the manifest says {tensor.text()}"
+                f"{'x'.join(map(str, shape))}; the manifest lists {tensor.text()}"
             )
     return [int(found[tensor.name]["index"]) for tensor in tensors]
 
 
 def _narrowed(tensor: TensorSpec) -> Dtype:
-    """The type in the file: LiteRT's converter makes int32 of int64."""
+    """Return the type in the file: LiteRT's converter changes int64 to int32."""
     return "int32" if tensor.dtype == "int64" else tensor.dtype

@@ -1,4 +1,4 @@
-"""What native libraries write past `sys.stderr`, kept from the terminal."""
+"""Suppression of the log lines that native libraries write directly to file descriptor 2."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ __all__ = ["native_silence"]
 
 _STDERR = 2
 _LOCK = threading.RLock()
-# TensorFlow Lite's own logger, and absl's, which its converter uses.
+# Log lines of TensorFlow Lite, and of absl, which its converter uses.
 _NATIVE = re.compile(rb"(VERBOSE|INFO|WARNING|ERROR): |[IWEF][0-9]{4} [0-9: .]+ ")
 
 
 @contextlib.contextmanager
 def native_silence() -> Iterator[list[str]]:
-    """Keep the lines that TensorFlow Lite logs; hand on whatever else was written meanwhile.
+    """Collect the lines that TensorFlow Lite logs, and forward all other output to stderr.
 
-    Its logger writes to file descriptor 2, and nothing in its Python package sets its level. The
-    descriptor is the process's, so what other threads write waits until the block ends.
+    Its logger writes to file descriptor 2, and its Python package has no function to set the log
+    level. The whole process shares the descriptor, so output of other threads is forwarded only
+    when the block ends.
 
     Yields:
-        The lines, once the block has ended; empty before.
+        A list, to which the lines are added when the block ends.
     """
     heard: list[str] = []
     with _LOCK, contextlib.ExitStack() as stack:

@@ -24,28 +24,28 @@ _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxSession(Closing):
-    """A program in ONNX Runtime; made by `open_session`."""
+    """A program loaded in ONNX Runtime; created by `open_session`."""
 
     def __init__(self, session: Any, spec: ProgramSpec) -> None:
         self._session = session
         self._spec = spec
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """See `edge_pipeline.runtime.base.Session.run`."""
+        """Run the program; see `edge_pipeline.runtime.base.Session.run`."""
         if self._session is None:
-            raise RuntimeFailure(f"the session of {self._spec.name} is closed; open another")
+            raise RuntimeFailure(f"the session of {self._spec.name} is closed; open a new one")
         values, sizes = check_inputs(self._spec, inputs)
         feed = {t.name: value for t, value in zip(self._spec.inputs, values, strict=True)}
         try:
             outputs = self._session.run([t.name for t in self._spec.outputs], feed)
-        except Exception as error:  # ONNX Runtime's errors share no base class but this
+        except Exception as error:  # ONNX Runtime's errors have no other common base class
             raise RuntimeFailure(
                 f"ONNX Runtime could not run {self._spec.name}: {first_line(error)[:300]}"
             ) from error
         return check_outputs(self._spec, outputs, sizes)
 
     def close(self) -> None:
-        """Let the program and its memory go."""
+        """Release the program and its memory."""
         self._session = None
 
 
@@ -55,29 +55,29 @@ def open_session(
     """Load an ONNX file.
 
     Args:
-        path: the file; weights beside it are found by their relative names.
-        spec: what the manifest says of it.
-        threads: how many threads compute one operator; operators run one after another.
-        replaced: content that takes the place of the program's files, by name in the artifact.
+        path: Path of the file; its weights files are found by their relative names.
+        spec: Description of the program in the manifest.
+        threads: Number of threads that compute one operator; operators run one after another.
+        replaced: Contents to use instead of the program's files, by name in the artifact.
 
     Raises:
-        MissingExtraError: onnxruntime is not installed.
-        RuntimeFailure: the file cannot be loaded, or its tensors are not the manifest's, or this
-            version of onnxruntime takes no weights from memory.
+        MissingExtraError: If onnxruntime is not installed.
+        RuntimeFailure: If the file cannot be loaded, if its tensors differ from those in the
+            manifest, or if this version of onnxruntime cannot load weights from memory.
     """
     runtime = preload()
-    # Process-wide, since some of its messages come from no session (thread affinity, devices).
+    # Set for the process, because some messages (thread affinity, devices) belong to no session.
     runtime.set_default_logger_severity(_FATAL)
     options = _options(runtime, threads)
     model: str | bytes = str(path)
     if replaced:
         model = replaced.get(spec.file, model)
         _take_weights(runtime, options, {n: replaced[n] for n in spec.extra if n in replaced})
-        # A model in memory has no folder of its own.
+        # A model that is loaded from memory has no folder, so the folder is set here.
         options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(path.parent))
     try:
         session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no base class but this
+    except Exception as error:  # ONNX Runtime's errors have no other common base class
         raise RuntimeFailure(
             f"ONNX Runtime could not load {path}: {first_line(error)[:300]}"
         ) from error
@@ -86,12 +86,12 @@ def open_session(
 
 
 def _take_weights(runtime: Any, options: Any, files: Mapping[str, bytes]) -> None:
-    """Let a session read files of weights from memory; it copies them while it is made."""
+    """Register weights files in memory; the session copies them when it is created."""
     if not files:
         return
     if not hasattr(options, "add_external_initializers_from_files_in_memory"):
         raise RuntimeFailure(
-            f"onnxruntime {runtime.__version__} takes no weights from memory; update it"
+            f"onnxruntime {runtime.__version__} cannot load weights from memory; update it"
         )
     contents = list(files.values())
     options.add_external_initializers_from_files_in_memory(
@@ -100,12 +100,12 @@ def _take_weights(runtime: Any, options: Any, files: Mapping[str, bytes]) -> Non
 
 
 def preload() -> ModuleType:
-    """Import what the runtime needs, and give it back; a program then loads alone.
+    """Import and return the runtime's package, so that loading a program does not import it.
 
     Raises:
-        MissingExtraError: onnxruntime is not installed.
+        MissingExtraError: If onnxruntime is not installed.
     """
-    # onnxruntime is in the base install, where no extra is to be named; `onnx` requires it too.
+    # onnxruntime is in the base install, so no extra is necessary; `onnx` also requires it.
     return require("onnxruntime", "onnx", "running ONNX artifacts")
 
 
@@ -116,8 +116,8 @@ def _options(runtime: Any, threads: int) -> Any:
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _FATAL
-    # Threads spin between the operators of a run, which is fast, but not between runs, where they
-    # would take the cores from whatever comes next (tiling, colour, encoding).
+    # Threads spin between the operators of a run, which is fast. Between runs they must not spin,
+    # because they would block the cores for the next step (tiling, colour, encoding).
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
@@ -131,6 +131,5 @@ def _check_names(session: Any, spec: ProgramSpec, path: Path) -> None:
         names = sorted(value.name for value in found)
         if names != listed:
             raise RuntimeFailure(
-                f"{path} has the {kind} {', '.join(names)}, and the manifest lists "
-                f"{', '.join(listed)}"
+                f"{path} has the {kind} {', '.join(names)}; the manifest lists {', '.join(listed)}"
             )

@@ -248,11 +248,11 @@ class TestTolerancesOfLowerPrecisions:
 class TestRefuses:
     def test_other_names(self) -> None:
         one = np.zeros(3, np.float32)
-        with pytest.raises(VerificationError, match="outputs are b, and a"):
+        with pytest.raises(VerificationError, match="expected the outputs a, got b"):
             compare({"a": one}, {"b": one})
 
     def test_other_shapes(self) -> None:
-        with pytest.raises(VerificationError, match=r"a has shape \(1, 3\), and \(3,\)"):
+        with pytest.raises(VerificationError, match=r"a: expected the shape \(3,\), got \(1, 3\)"):
             compare({"a": np.zeros(3, np.float32)}, {"a": np.zeros((1, 3), np.float32)})
 
     def test_nothing(self) -> None:
@@ -315,7 +315,7 @@ class TestVariation:
     ) -> None:
         tolerance = TOLERANCES[precision]
         assert tolerance.complaint(self._lost(told)) is None
-        assert "ignored its input" in (tolerance.doubt(self._lost(told)) or "")
+        assert "ignores its input" in (tolerance.doubt(self._lost(told)) or "")
         assert tolerance.complaint(self._lost(silent)) is not None
         assert tolerance.doubt(self._lost(silent)) is None
 

@@ -41,7 +41,7 @@ def test_a_name_that_stands_twice_is_told() -> None:
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     registry = Registry("model", (("unet", "json"), ("lenet", "csv")))
-    with pytest.raises(UnknownNameError, match="no model is called 'vgg'; there is lenet, unet"):
+    with pytest.raises(UnknownNameError, match="no model is called 'vgg'; choose from lenet, unet"):
         registry.load("vgg")
     assert "vgg" not in registry
     assert "unet" in registry

@@ -1,3 +1,3 @@
-"""Devices that the harness measures on."""
+"""Devices on which the harness measures."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""The device protocol: idle, then held, then idle again; every misuse is an error."""
+"""Interface of devices, whose states are idle, held and active; wrong use is an error."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Device", "DeviceStateError", "State", "Worker"]
 
 
 class DeviceStateError(JobError):
-    """A device was used out of turn."""
+    """Raised if a device is in the wrong state for a method."""
 
 
 class State(Enum):
-    """IDLE: free. HELD: acquired, nothing loaded. ACTIVE: at least one worker is open."""
+    """State of a device: IDLE is free, HELD is acquired, ACTIVE has at least one open worker."""
 
     IDLE = "idle"
     HELD = "held"
@@ -26,48 +26,48 @@ class State(Enum):
 
 
 class Worker(Subject, Protocol):
-    """A job placed on a device; it holds memory and processor time there until closed."""
+    """A job that was placed on a device; it uses memory and processor time until it is closed."""
 
     versions: dict[str, str]
 
     def close(self) -> None:
-        """Let it go; closing twice is allowed."""
+        """Release the job; may be called more than once."""
         ...
 
 
 class Device(Protocol):
-    """A machine that measures artifacts. A module under `devices/` gives one by `open_device()`.
+    """A machine that measures artifacts; modules under `devices/` return one by `open_device()`.
 
-    Methods raise DeviceStateError when the device is in the wrong state for them.
+    Methods raise DeviceStateError if the device is in the wrong state for them.
     """
 
     name: str
 
     @property
     def state(self) -> State:
-        """Where it stands."""
+        """Current state of the device."""
         ...
 
     def acquire(self, *, threads: int) -> None:
-        """IDLE to HELD: set processors aside and pin to them, or raise InputError."""
+        """Choose processors and pin to them, or raise InputError; IDLE becomes HELD."""
         ...
 
     def describe(self) -> HostInfo:
-        """HELD or ACTIVE: the machine and its state now."""
+        """Return a description of the machine and its current load; requires HELD or ACTIVE."""
         ...
 
     def warnings(self) -> list[str]:
-        """HELD or ACTIVE: what may disturb a measurement, one sentence each."""
+        """Return a sentence on each possible disturbance; requires HELD or ACTIVE."""
         ...
 
     def place(self, job: Job) -> Worker:
-        """HELD or ACTIVE, to ACTIVE: a worker that will time the job."""
+        """Return a worker that measures the job's times; HELD or ACTIVE becomes ACTIVE."""
         ...
 
     def peak_memory(self, job: Job) -> MemoryDetail:
-        """HELD only, so that no other worker shares the machine: the job's peak memory."""
+        """Return the job's peak memory; requires HELD, so that no other worker is open."""
         ...
 
     def release(self) -> None:
-        """HELD to IDLE; ACTIVE is an error, since workers would be left behind."""
+        """Release the device; HELD becomes IDLE, and ACTIVE is an error (workers are open)."""
         ...

@@ -1,4 +1,4 @@
-"""The machine that this runs on, as a device: each job in a pinned process of its own."""
+"""This machine as a device; each job runs in its own pinned process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _BUSY_PERCENT = 20.0
 
 
 def open_device() -> Device:
-    """The host, idle."""
+    """Return this machine as an idle device."""
     return Host()
 
 
 class Host:
-    """This machine."""
+    """This machine as a device."""
 
     name = "host"
 
@@ -37,7 +37,7 @@ class Host:
 
     @property
     def state(self) -> State:
-        """Where it stands."""
+        """Current state of the device."""
         if any(worker.open for worker in self._workers):
             return State.ACTIVE
         return State.HELD if self._threads else State.IDLE
@@ -45,20 +45,24 @@ class Host:
     def _demand(self, *states: State) -> None:
         if self.state not in states:
             wanted = " or ".join(state.value for state in states)
-            raise DeviceStateError(f"device host is {self.state.value}; this needs it {wanted}")
+            raise DeviceStateError(
+                f"device host is {self.state.value}; this operation requires it to be {wanted}"
+            )
 
     def acquire(self, *, threads: int) -> None:
-        """Choose as many processors as threads, idle ones first, no two of one core if possible.
+        """Choose one processor per thread, idle ones first, each on its own core if possible.
 
         Raises:
-            InputError: fewer than 1 thread, or more than this process may use processors.
-            DeviceStateError: it is held already.
+            InputError: If `threads` is below 1, or above the number of processors that this process
+                may use.
+            DeviceStateError: If the device is not idle.
         """
         self._demand(State.IDLE)
         allowed = machine.allowed_cpus()
         if not 1 <= threads <= len(allowed):
             raise InputError(
-                f"{threads} threads cannot be pinned; this machine gives 1 to {len(allowed)}"
+                f"the number of threads must be from 1 to {len(allowed)} on this machine, got "
+                f"{threads}"
             )
         self._load_average = psutil.getloadavg()[0]
         self._busy = machine.busy_percent(allowed)
@@ -67,7 +71,7 @@ class Host:
         self._threads = threads
 
     def describe(self) -> HostInfo:
-        """The machine and its state; the load is that from before the measurement."""
+        """Return a description of the machine, with its load before the measurement."""
         self._demand(State.HELD, State.ACTIVE)
         return HostInfo(
             cpu=machine.cpu_name(),
@@ -81,7 +85,7 @@ class Host:
         )
 
     def warnings(self) -> list[str]:
-        """What may disturb a measurement."""
+        """Return a sentence on each possible disturbance of a measurement."""
         info = self.describe()
         found = [
             f"CPU {cpu} was {self._busy[cpu]:.0f} % busy before the measurement"
@@ -101,12 +105,12 @@ class Host:
         return found
 
     def place(self, job: Job) -> Worker:
-        """Start a pinned process for the job.
+        """Start a pinned process for the job, and return its worker.
 
         Raises:
-            DeviceStateError: the device is not held.
-            InputError: the program does not take the job's size.
-            RuntimeFailure: the process cannot be started.
+            DeviceStateError: If the device is not held or active.
+            InputError: If the program does not support the job's size.
+            RuntimeFailure: If the process cannot be started.
         """
         self._demand(State.HELD, State.ACTIVE)
         worker = ProcessWorker(job, threads=self._threads, cpus=self._cpus)
@@ -114,11 +118,11 @@ class Host:
         return worker
 
     def peak_memory(self, job: Job) -> MemoryDetail:
-        """The job's peak memory, from a process that does nothing else.
+        """Return the job's peak memory, measured in a new process.
 
         Raises:
-            DeviceStateError: the device is not held, or a worker is open.
-            RuntimeFailure: the program cannot be run.
+            DeviceStateError: If the device is not held, or a worker is open.
+            RuntimeFailure: If the program cannot be run.
         """
         self._demand(State.HELD)
         worker = ProcessWorker(job, threads=self._threads, cpus=self._cpus)
@@ -128,10 +132,10 @@ class Host:
             worker.close()
 
     def release(self) -> None:
-        """Let the processors go.
+        """Release the processors.
 
         Raises:
-            DeviceStateError: it is not held, or a worker is open.
+            DeviceStateError: If the device is not held, or a worker is open.
         """
         self._demand(State.HELD)
         self._threads, self._cpus, self._workers = 0, None, []

@@ -1,9 +1,9 @@
-"""An evaluator of ML Programs: a saved package's own operators, one by one, in NumPy.
+"""An evaluator of ML Programs, which computes the operators of a saved package in NumPy.
 
-It shares no code with the converter that wrote the package and none with torch, so an agreement
-with eager shows that conversion and serialisation are right. It shows nothing of how Core ML
-executes the program: which unit runs an operator, with which arithmetic, and how fast. Half
-precision is simulated by rounding what every operator gives; Core ML may round within one too.
+It shares no code with the converter that wrote the package, nor with torch, so agreement with eager
+shows that conversion and serialisation are correct. It shows nothing about the execution in Core
+ML: which unit runs an operator, with which arithmetic, and how fast. Half precision is simulated by
+rounding every operator's result; Core ML may also round within an operator.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ OPERATORS = ops.OPERATORS | layout.OPERATORS | windows.OPERATORS
 
 
 class Evaluator:
-    """A package's program, ready to be evaluated.
+    """Evaluator of a package's program.
 
     Args:
-        folder: the `.mlpackage`.
+        folder: Folder of the `.mlpackage`.
 
     Raises:
-        RuntimeFailure: it cannot be read, or holds an operator that is not known here; the
-            operator is named.
+        RuntimeFailure: If the package cannot be read, or contains an unknown operator; the message
+            names the operator.
 
     Attributes:
-        inputs: the program's, by name.
-        outputs: names, in the program's order.
+        inputs: Types of the program's inputs, by name.
+        outputs: Names of the program's outputs, in order.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,19 +60,23 @@ class Evaluator:
         *,
         observe: Callable[[str, Array], None] | None = None,
     ) -> dict[str, NDArray[np.float32]]:
-        """Outputs by name.
+        """Evaluate the program and return its outputs by name.
 
         Args:
-            inputs: by name; shapes are the program's.
-            observe: told the name and value of every result, as float32 where it is half.
+            inputs: Inputs by name, in the program's shapes.
+            observe: Function that is called with the name and value of every result; values in
+                half precision are passed as float32.
 
         Raises:
-            RuntimeFailure: an operator fails, or gives another type or shape than it declares.
+            RuntimeFailure: If an input has another shape, or if an operator fails or returns
+                another shape than it declares.
         """
         values: dict[str, Any] = dict(self._constants)
         for name, kind in self.inputs.items():
             if name not in inputs or inputs[name].shape != kind.shape:
-                raise RuntimeFailure(f"the ML Program takes {name} as {kind.shape}")
+                raise RuntimeFailure(
+                    f"the ML Program requires the input {name} with the shape {kind.shape}"
+                )
             values[name] = _rounded(inputs[name], kind)
         for operation in self._operations:
             for (name, kind), value in zip(
@@ -83,7 +87,7 @@ class Evaluator:
                     observe(name, values[name])
         missing = [name for name in self.outputs if name not in values]
         if missing:
-            raise RuntimeFailure(f"no operator of the ML Program gives its output {missing[0]}")
+            raise RuntimeFailure(f"no operator of the ML Program computes its output {missing[0]}")
         return {name: np.array(values[name], np.float32) for name in self.outputs}
 
 
@@ -105,14 +109,15 @@ def _constants(operations: tuple[Operation, ...]) -> dict[str, Any]:
 
 
 def _results(operation: Operation, values: Mapping[str, Any]) -> tuple[Array, ...]:
-    """What the operator gives, before it is rounded."""
+    """Return the results of an operator before rounding."""
 
     def look_up(binding: Any) -> Any:
         if not isinstance(binding, str):
             return binding
         if binding not in values:
             raise RuntimeFailure(
-                f"{operation.kind} ({_name(operation)}) uses {binding}, which nothing before gives"
+                f"{operation.kind} ({_name(operation)}) uses {binding}, which no earlier operator "
+                "computes"
             )
         return values[binding]
 
@@ -120,10 +125,10 @@ def _results(operation: Operation, values: Mapping[str, Any]) -> tuple[Array, ..
     for parameter, bindings in operation.inputs.items():
         found = [look_up(binding) for binding in bindings]
         arguments[parameter] = found if parameter == "values" else found[0]
-    if operation.kind.startswith("constexpr_"):  # these hold their operands as attributes
+    if operation.kind.startswith("constexpr_"):  # their operands are attributes
         arguments |= {key: v for key, v in operation.attributes.items() if key != "name"}
     try:
-        with np.errstate(all="ignore"):  # infinities are results like others
+        with np.errstate(all="ignore"):  # infinities are valid results
             given = OPERATORS[operation.kind](**arguments)
     except (TypeError, ValueError, IndexError) as error:
         raise RuntimeFailure(
@@ -133,7 +138,7 @@ def _results(operation: Operation, values: Mapping[str, Any]) -> tuple[Array, ..
     results = given if isinstance(given, tuple) else (given,)
     if len(results) != len(operation.outputs):
         raise RuntimeFailure(
-            f"{operation.kind} ({_name(operation)}) gives {len(results)} values, and the ML "
+            f"{operation.kind} ({_name(operation)}) returned {len(results)} values; the ML "
             f"Program declares {len(operation.outputs)}"
         )
     return results
@@ -142,14 +147,14 @@ def _results(operation: Operation, values: Mapping[str, Any]) -> tuple[Array, ..
 def _declared(operation: Operation, name: str, value: Array, kind: TensorType) -> Array:
     if np.shape(value) != kind.shape:
         raise RuntimeFailure(
-            f"{operation.kind} ({name}) gives the shape {np.shape(value)}, and the ML Program "
+            f"{operation.kind} ({name}) returned the shape {np.shape(value)}; the ML Program "
             f"declares {kind.shape}"
         )
     return _rounded(value, kind)
 
 
 def _rounded(value: Array, kind: TensorType) -> Array:
-    """The value in its declared type; half precision is kept as float32, rounded."""
+    """Return the value in its declared type; float16 is rounded but stored as float32."""
     with np.errstate(over="ignore", invalid="ignore"):
         if kind.dtype == "float16":
             return np.asarray(np.asarray(value).astype(np.float16), np.float32)

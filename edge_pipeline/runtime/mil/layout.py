@@ -1,6 +1,6 @@
-"""MIL's operators that move numbers: shapes, axes, slices, joining, resizing.
+"""MIL's operators that rearrange or resize arrays: shapes, axes, slices, joins, resizing.
 
-Source: as for `edge_pipeline.runtime.mil.ops`.
+Source: see `edge_pipeline.runtime.mil.ops`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _sizes(values: Array | Sequence[int]) -> list[int]:
 
 def _reshape(x: Array, shape: Array) -> Array:
     sizes = _sizes(shape)
-    if len(sizes) == x.ndim:  # only then a zero stands for the size that is there
+    if len(sizes) == x.ndim:  # only in this case a zero means the size of x
         sizes = [own if size == 0 else size for own, size in zip(x.shape, sizes, strict=True)]
     return x.reshape(sizes)
 
@@ -76,14 +76,14 @@ def _split(
 ) -> tuple[Array, ...]:
     if split_sizes is None:
         if num_splits is None:
-            raise ValueError("split has neither num_splits nor split_sizes")
+            raise ValueError("split requires num_splits or split_sizes")
         return tuple(np.split(x, int(num_splits), int(axis)))
     return tuple(np.split(x, np.cumsum(_sizes(split_sizes))[:-1], int(axis)))
 
 
 def _concat(values: Sequence[Array], axis: Array, interleave: Array = NO) -> Array:
     if interleave:
-        raise ValueError("concat with interleave is not evaluated here")
+        raise ValueError("concat with interleave is not supported")
     return np.concatenate(values, int(axis))
 
 
@@ -95,7 +95,7 @@ def _gather(
     validate_indices: Array = NO,
 ) -> Array:
     if int(batch_dims):
-        raise ValueError("gather with batch_dims is not evaluated here")
+        raise ValueError("gather with batch_dims is not supported")
     return np.take(x, indices.astype(np.int64), int(axis))
 
 
@@ -124,7 +124,7 @@ def _pixel_unshuffle(x: Array, downscale_factor: Array) -> Array:
 def _depth_to_space(x: Array, block_size: Array) -> Array:
     n, c, h, w = x.shape
     f = int(block_size)
-    # Here the place within a block is the outer part of a channel's number.
+    # Here the position within a block is the outer part of the channel index.
     blocks = x.reshape(n, f, f, c // (f * f), h, w).transpose(0, 3, 4, 1, 5, 2)
     return blocks.reshape(n, c // (f * f), h * f, w * f)
 
@@ -140,7 +140,7 @@ _MODES = {"reflect": "reflect", "replicate": "edge", "constant": "constant"}
 
 
 def _pad(x: Array, pad: Array, mode: str = "constant", constant_val: Array | float = 0.0) -> Array:
-    """Pairs of amounts for the last axes."""
+    """Pad the last axes; `pad` has an amount before and after for each of them."""
     if mode not in _MODES:
         raise ValueError(f"pad has no mode {mode!r}")
     amounts = np.asarray(pad).reshape(-1, 2)
@@ -153,7 +153,7 @@ def _pad(x: Array, pad: Array, mode: str = "constant", constant_val: Array | flo
 
 
 def _grid(size: int, count: int, rule: str) -> Array:
-    """Where `count` samples lie on an axis of `size` points."""
+    """Return the positions of `count` samples on an axis of `size` points."""
     i = np.arange(count, dtype=np.float64)
     if rule in ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS"):
         if count == 1:
@@ -167,7 +167,7 @@ def _grid(size: int, count: int, rule: str) -> Array:
     elif rule == "OFFSET_CORNERS":
         at = (i + 0.5) * max(1, size - 1) / count
     else:
-        raise ValueError(f"resizing has no sampling mode {rule!r}")
+        raise ValueError(f"unknown sampling mode {rule!r} of resizing")
     return np.asarray(np.clip(at, 0, size - 1))
 
 
@@ -194,7 +194,7 @@ def _nearest(x: Array, height: int, width: int) -> Array:
 
 
 def _scaled(size: int, factor: Array | float) -> int:
-    # Factors are float32, in which 96 / 14 * 14 may fall short of 96.
+    # Factors are float32, and in float32 96 / 14 * 14 may be less than 96.
     return int(np.floor(np.float32(size) * np.float32(factor)))
 
 
@@ -208,7 +208,7 @@ def _upsample_bilinear(
     corners = bool(align_corners)
     halves = not corners if half_pixel_centers is None else bool(half_pixel_centers)
     if corners and halves:
-        raise ValueError("upsample_bilinear aligns corners or has half pixel centres, not both")
+        raise ValueError("upsample_bilinear cannot have both align_corners and half_pixel_centers")
     rule = "STRICT_ALIGN_CORNERS" if corners else "UNALIGN_CORNERS" if halves else "DEFAULT"
     height = _scaled(x.shape[-2], scale_factor_height)
     return _bilinear(x, height, _scaled(x.shape[-1], scale_factor_width), rule)
@@ -238,7 +238,9 @@ def _resize(
         elif sampling_mode == "DEFAULT":
             x = np.take(x, np.arange(count or size) * size // (count or size), axis)
         else:
-            raise ValueError(f"resize by the nearest point has no mode {sampling_mode!r} here")
+            raise ValueError(
+                f"resize to the nearest point does not support the mode {sampling_mode!r}"
+            )
     return x
 
 

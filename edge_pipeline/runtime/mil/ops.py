@@ -1,7 +1,7 @@
-"""MIL's operators one number at a time: activations, arithmetic, reductions, quantisation.
+"""MIL's elementwise operators, reductions, normalisation and quantisation.
 
-Every operator is a function whose arguments are called as MIL's parameters. Half-precision values
-come as float32; what is given back is rounded by the caller to the type that the program declares.
+Every operator is a function whose arguments have the names of MIL's parameters. Half-precision
+inputs are passed as float32; the caller rounds the results to the types that the program declares.
 
 Source: the operators' definitions, https://apple.github.io/coremltools/source/coremltools.
 converters.mil.mil.ops.defs.html, opsets iOS15 to iOS17.
@@ -22,14 +22,14 @@ __all__ = ["NO", "OPERATORS", "YES", "Array", "Operator"]
 Array = NDArray[Any]
 Operator = Callable[..., Array | tuple[Array, ...]]
 
-# Booleans come as arrays without axes, as all numbers do.
+# Booleans are passed as arrays without axes, as all scalars are.
 NO: Array = np.zeros((), bool)
 YES: Array = np.ones((), bool)
 
 
 @lru_cache(maxsize=1)
 def _erf_table() -> tuple[Array, Array]:
-    """The error function on a grid of 2^-13, where linear interpolation is within 2e-9."""
+    """Return the error function on a grid of step 2^-13, for linear interpolation within 2e-9."""
     grid = np.linspace(-6, 6, 12 * 8192 + 1)
     return grid, np.array([math.erf(x) for x in grid])
 
@@ -46,11 +46,11 @@ def _gelu(x: Array, mode: str = "EXACT") -> Array:
         return np.asarray(0.5 * x * (1 + np.tanh(inner)))
     if mode == "SIGMOID_APPROXIMATION":
         return np.asarray(x * _sigmoid(1.702 * x))
-    raise ValueError(f"gelu has no mode {mode!r}")
+    raise ValueError(f"unknown mode {mode!r} of gelu")
 
 
 def _sigmoid(x: Array) -> Array:
-    # By tanh, which does not overflow.
+    # Computed with tanh, which does not overflow.
     return np.asarray(0.5 * np.tanh(0.5 * x) + 0.5)
 
 
@@ -156,7 +156,7 @@ def _layer_norm(
 
 
 def _along(values: Array, axis: Array | int | None, like: Array) -> Array:
-    """A scalar, or a vector laid along one axis of `like`."""
+    """Return a scalar unchanged, or a vector shaped to broadcast along one axis of `like`."""
     if values.ndim == 0 or axis is None:
         return values
     shape = [1] * like.ndim
@@ -212,7 +212,7 @@ OPERATORS: dict[str, Operator] = {
     "abs": _unary(np.abs),
     "add": _binary(np.add),
     "batch_norm": _batch_norm,
-    "cast": lambda x, dtype: x,  # the declared type of the result does it
+    "cast": lambda x, dtype: x,  # the caller converts the result to its declared type
     "ceil": _unary(np.ceil),
     "clip": lambda x, alpha, beta: np.clip(x, alpha, beta),
     "constexpr_affine_dequantize": _affine_dequantize,

@@ -1,6 +1,6 @@
-"""Reading an `.mlpackage` with an ML Program in it: the MIL operators and the weights file.
+"""Reader of an `.mlpackage` that contains an ML Program: its MIL operators and weights file.
 
-Nothing of coremltools is used, so that this can check what coremltools wrote.
+It does not use coremltools, so that it can check the output of coremltools.
 
 Source: the message definitions `mlmodel/format/Model.proto` and `MIL.proto` and the layout of the
 weights file `mlmodel/src/MILBlob/Blob/StorageFormat.hpp`, https://github.com/apple/coremltools.
@@ -23,7 +23,7 @@ from edge_pipeline.runtime.mil.wire import Message
 
 __all__ = ["Operation", "Program", "TensorType", "feature_name", "read_package"]
 
-# MIL.proto's DataType, as far as programs of ours hold it.
+# MIL.proto's DataType, without the types that this project's programs do not contain.
 _TYPES = {
     1: "bool",
     2: "string",
@@ -39,7 +39,7 @@ _TYPES = {
     33: "uint32",
     34: "uint64",
 }
-# The weights file's own numbers for what each of its entries holds.
+# Type numbers of the entries in the weights file.
 _BLOB_TYPES = {1: "float16", 2: "float32", 3: "uint8", 4: "int8", 6: "int16", 7: "uint16"}
 _BLOB_TYPES |= {14: "int32", 15: "uint32"}
 _SENTINEL = 0xDEADBEEF
@@ -50,7 +50,7 @@ _WEIGHTS = "@model_path/weights/"
 
 @dataclass(frozen=True)
 class TensorType:
-    """What the program says of a value: its type by NumPy's name, and its shape."""
+    """Declared type (by its NumPy name) and shape of a value."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -61,10 +61,10 @@ class Operation:
     """One operator of the program.
 
     Attributes:
-        kind: `conv`, `reshape` and so on; `const` for a constant.
-        inputs: by parameter; a list of names of values, or of values themselves.
-        outputs: names and types of what it gives.
-        attributes: a constant's name and its value `val`.
+        kind: Name of the operator, such as `conv` or `reshape`; `const` for a constant.
+        inputs: Arguments by parameter; each is a list of names of values, or of constants.
+        outputs: Names and types of its results.
+        attributes: For a constant, its name and its value `val`.
     """
 
     kind: str
@@ -78,10 +78,10 @@ class Program:
     """The main function of an ML Program.
 
     Attributes:
-        opset: `CoreML7` and so on.
-        inputs: by name.
-        outputs: names.
-        operations: in order; each uses what came before.
+        opset: Name of the operator set, such as `CoreML7`.
+        inputs: Types of the inputs, by name.
+        outputs: Names of the outputs.
+        operations: Operators in order; each uses only earlier results.
     """
 
     opset: str
@@ -91,19 +91,19 @@ class Program:
 
 
 def feature_name(name: str) -> str:
-    """A tensor's name in the manifest as a name in Core ML, which takes letters, digits and `_`."""
+    """Return a tensor's name in Core ML, which allows only letters, digits and `_`."""
     plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
     return f"_{plain}" if plain[:1].isdigit() else plain
 
 
 def read_package(folder: Path) -> Program:
-    """The program that a package holds, its weights loaded.
+    """Return the program of a package, with its weights.
 
     Args:
-        folder: the `.mlpackage`.
+        folder: Folder of the `.mlpackage`.
 
     Raises:
-        RuntimeFailure: it is no package with an ML Program, or is damaged.
+        RuntimeFailure: If it is not a package with an ML Program, or is damaged.
     """
     try:
         model = folder / "Data" / _root(folder)
@@ -111,7 +111,7 @@ def read_package(folder: Path) -> Program:
         blobs = {path.name: path.read_bytes() for path in sorted(weights.glob("*.bin"))}
         return _program(Message(model.read_bytes()), blobs)
     except OSError as error:
-        raise RuntimeFailure(f"{folder} is no Core ML package: {error.strerror}") from error
+        raise RuntimeFailure(f"{folder} is not a Core ML package: {error.strerror}") from error
     except (ValueError, KeyError, UnicodeDecodeError, struct.error, RecursionError) as error:
         raise RuntimeFailure(f"{folder} is not a readable ML Program: {error}") from error
 
@@ -123,13 +123,13 @@ def _root(folder: Path) -> str:
     except (KeyError, TypeError):
         raise ValueError("its Manifest.json names no root model") from None
     if not isinstance(path, str) or ".." in Path(path).parts or Path(path).is_absolute():
-        raise ValueError(f"its Manifest.json names the root model {path!r}")
+        raise ValueError(f"its Manifest.json names an invalid root model {path!r}")
     return path
 
 
 def _program(model: Message, blobs: Mapping[str, bytes]) -> Program:
     if 502 not in model:
-        raise ValueError("the model is no ML Program")
+        raise ValueError("the model is not an ML Program")
     functions = model.message(502).entries(2)
     if "main" not in functions:
         raise ValueError("the program has no function main")
@@ -150,7 +150,7 @@ def _program(model: Message, blobs: Mapping[str, bytes]) -> Program:
 def _operation(message: Message, blobs: Mapping[str, bytes]) -> Operation:
     kind = message.text(1)
     if 4 in message:
-        raise ValueError(f"the operator {kind} holds blocks of its own")
+        raise ValueError(f"the operator {kind} contains blocks, which are not supported")
     return Operation(
         kind=kind,
         inputs={
@@ -171,21 +171,21 @@ def _named_type(message: Message) -> tuple[str, TensorType]:
 
 def _tensor_type(message: Message) -> TensorType:
     if 1 not in message:
-        raise ValueError("a value is no tensor")
+        raise ValueError("a value is not a tensor")
     tensor = message.message(1)
     code = tensor.number(1)
     if code not in _TYPES:
-        raise ValueError(f"a tensor has the type {code}, which is not known here")
+        raise ValueError(f"a tensor has the unknown type {code}")
     shape = []
     for dimension in tensor.messages(3):
         if 1 not in dimension:
-            raise ValueError("a tensor has a size that is left open")
+            raise ValueError("a tensor has an unknown size")
         shape.append(dimension.message(1).number(1))
     return TensorType(_TYPES[code], tuple(shape))
 
 
 def _value(message: Message, blobs: Mapping[str, bytes]) -> Any:
-    """A constant: text, or an array of its declared type and shape."""
+    """Return a constant: text, or an array of its declared type and shape."""
     kind = _tensor_type(message.message(2))
     if 5 in message:
         place = message.message(5)
@@ -198,14 +198,14 @@ def _value(message: Message, blobs: Mapping[str, bytes]) -> Any:
         flat = _immediate(tensor, kind.dtype)
     count = int(np.prod(kind.shape, dtype=np.int64))
     if flat.size == 1 and count > 1:
-        return np.full(kind.shape, flat[0])  # a constant that is everywhere the same
+        return np.full(kind.shape, flat[0])  # one number for all elements
     if flat.size != count:
-        raise ValueError(f"a constant of {count} numbers comes with {flat.size}")
+        raise ValueError(f"a constant has {flat.size} numbers; expected {count}")
     return flat.reshape(kind.shape)
 
 
 def _immediate(tensor: Message, dtype: str) -> NDArray[Any]:
-    """The numbers of a `TensorValue`: one field for each way of writing them."""
+    """Return the numbers of a `TensorValue`, which has one field for each encoding."""
     if 1 in tensor:
         return np.frombuffer(tensor.message(1).packed(1), "<f4").astype(dtype)
     if 6 in tensor:
@@ -219,20 +219,23 @@ def _immediate(tensor: Message, dtype: str) -> NDArray[Any]:
 
 
 def _blob(name: str, at: int, kind: TensorType, blobs: Mapping[str, bytes]) -> NDArray[Any]:
-    """An entry of the weights file: 64 bytes that tell type, size and place, then the numbers."""
+    """Return the numbers of a weights file's entry; its header has 64 bytes: type, size, start."""
     file = name.removeprefix(_WEIGHTS)
     if file not in blobs:
         raise ValueError(f"the file {name!r} is missing")
     data = blobs[file]
     if at + _ALIGNMENT > len(data):
-        raise ValueError(f"{file} ends before the weights at {at}")
+        raise ValueError(f"{file} ends before the entry at byte {at}")
     sentinel, code, size, start = _ENTRY.unpack_from(data, at)
     if sentinel != _SENTINEL or _BLOB_TYPES.get(code) != kind.dtype:
-        raise ValueError(f"{file} holds no weights of type {kind.dtype} at {at}")
+        raise ValueError(f"{file} has no weights of type {kind.dtype} at byte {at}")
     count = int(np.prod(kind.shape, dtype=np.int64))
     if size != count * np.dtype(kind.dtype).itemsize or start + size > len(data):
-        raise ValueError(f"{file} holds {size} bytes at {at}, not the {count} x {kind.dtype}")
+        raise ValueError(f"{file}: expected {count} x {kind.dtype} at byte {at}, got {size} bytes")
     if start % _ALIGNMENT:
-        raise ValueError(f"{file} says that the weights at {at} begin at {start}")
+        raise ValueError(
+            f"{file}: the weights of the entry at {at} begin at {start}, not a multiple of "
+            f"{_ALIGNMENT}"
+        )
     dtype = np.dtype(kind.dtype).newbyteorder("<")
     return np.frombuffer(data, dtype, count, start).astype(kind.dtype)

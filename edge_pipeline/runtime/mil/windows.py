@@ -1,8 +1,9 @@
-"""MIL's operators that multiply matrices or look through windows.
+"""MIL's convolutions, pooling and matrix products.
 
-A convolution is a sum over its taps of matrix products, so that nothing is unrolled in memory.
+A convolution is computed as a sum of matrix products over its taps, so that its input is not
+unrolled in memory.
 
-Source: as for `edge_pipeline.runtime.mil.ops`.
+Source: see `edge_pipeline.runtime.mil.ops`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["OPERATORS"]
 
 
 class _Window(NamedTuple):
-    """How a kernel moves over the last axes of a map."""
+    """Geometry of a kernel that moves over the last axes of a feature map."""
 
     kernel: tuple[int, ...]
     strides: tuple[int, ...]
@@ -28,7 +29,7 @@ class _Window(NamedTuple):
     sizes: tuple[int, ...]
 
     def taps(self) -> Iterator[tuple[Any, Any]]:
-        """Each place in the kernel, and what it sees of the padded map, as indices."""
+        """Yield the index of each kernel element, and of the padded map's values that it covers."""
         for tap in itertools.product(*map(range, self.kernel)):
             starts = [t * d for t, d in zip(tap, self.dilations, strict=True)]
             seen = [
@@ -38,7 +39,7 @@ class _Window(NamedTuple):
             yield (..., *tap), (..., *seen)
 
     def padded(self, x: Array, value: float) -> Array:
-        """A map with its padding, and beyond it as far as the last window reaches."""
+        """Return the map with its padding, extended to the end of the last window."""
         widths = [(0, 0)] * (x.ndim - len(self.kernel))
         for i, (before, after) in enumerate(self.pads):
             reach = (self.sizes[i] - 1) * self.strides[i] + self._span(i)
@@ -57,14 +58,16 @@ def _numbers(values: Array | None, count: int, default: int) -> tuple[int, ...]:
 def _pairs(
     kind: str, pad: Array | None, space: tuple[int, ...], strides: tuple[int, ...], span: list[int]
 ) -> tuple[tuple[int, int], ...]:
-    """Padding before and after, along each axis."""
+    """Return the padding before and after the map, along each axis."""
     if kind == "valid":
         return ((0, 0),) * len(space)
     if kind == "custom":
         amounts = np.zeros(2 * len(space), int) if pad is None else pad
         return tuple((int(a), int(b)) for a, b in np.asarray(amounts).reshape(-1, 2))
     if kind not in ("same", "same_lower"):
-        raise ValueError(f"there is no padding {kind!r}")
+        raise ValueError(
+            f"unknown padding type {kind!r}; expected valid, custom, same or same_lower"
+        )
     pairs = []
     for size, stride, reach in zip(space, strides, span, strict=True):
         whole = max((-(-size // stride) - 1) * stride + reach - size, 0)
@@ -92,9 +95,11 @@ def _window(
         room = size + before + after - reach
         count = (-(-room // stride) if ceil else room // stride) + 1
         if ceil and (count - 1) * stride >= size + before:
-            count -= 1  # the last window would lie in the padding alone
+            count -= 1  # the last window would cover only padding
         if count < 1:
-            raise ValueError(f"a window of {reach} does not fit into {size + before + after}")
+            raise ValueError(
+                f"a window of size {reach} does not fit a padded size of {size + before + after}"
+            )
         sizes.append(count)
     return _Window(kernel, steps, gaps, pairs, tuple(sizes))
 
@@ -102,7 +107,9 @@ def _window(
 def _convolve(x: Array, weight: Array, window: _Window, groups: int) -> Array:
     n, outs = x.shape[0], weight.shape[0]
     if x.shape[1] != groups * weight.shape[1] or outs % groups:
-        raise ValueError(f"{groups} groups of {weight.shape} do not fit {x.shape[1]} channels")
+        raise ValueError(
+            f"weights of shape {weight.shape} in {groups} groups do not fit {x.shape[1]} channels"
+        )
     padded = window.padded(x, 0)
     depthwise = weight.shape[1] == 1 and outs == groups
     # [N, C_out, pixels] or, by groups, [N, G, C_out/G, pixels]
@@ -147,7 +154,7 @@ def _conv_transpose(
     dilations: Array | None = None,
     groups: Array | int = 1,
 ) -> Array:
-    """Every input pixel lays its kernel, times its value, onto the output."""
+    """Add the kernel, times the value of each input pixel, to the output around that pixel."""
     space, kernel, parts = x.shape[2:], weight.shape[2:], int(groups)
     rank = len(kernel)
     steps, gaps = _numbers(strides, rank, 1), _numbers(dilations, rank, 1)
@@ -203,7 +210,7 @@ def _avg_pool(
 ) -> Array:
     kernel = _numbers(kernel_sizes, 0, 1)
     window = _window(x.shape[2:], kernel, strides, None, pad_type, pad, ceil=bool(ceil_mode))
-    # What counts: the map, and its own padding; never what lies beyond that.
+    # The mean counts the map and, unless excluded, its padding, but not the extension beyond it.
     counted = np.ones(x.shape[2:], np.float32)
     if not exclude_padding_from_average:
         counted = np.pad(counted, window.pads, constant_values=1)

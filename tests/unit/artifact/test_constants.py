@@ -42,7 +42,7 @@ def test_one_that_was_changed_is_a_problem():
     mark = drawn((3, 4), 1)
     found = locate({"f": (3 * mark).tobytes()}, {"layer.weight": mark})
     assert found.constants == ()
-    assert "layer.weight is not in the program's files" in found.problem
+    assert "layer.weight was not found unchanged in the program's files" in found.problem
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.125, 4.0])
@@ -73,7 +73,7 @@ def test_a_required_file_must_hold_every_mark():
     marks = {"w": first, "b": second}
     whole = first.tobytes() + second.tobytes()
     files = {"p": whole, "g": first.tobytes()}
-    assert "b is not in g" in (locate(files, marks, required=["g"]).problem or "")
+    assert "b was not found unchanged in g" in (locate(files, marks, required=["g"]).problem or "")
     files["g"] = whole
     found = locate(files, marks, required=["g"])
     assert [(c.name, c.file) for c in found.constants] == list(itertools.product("wb", "pg"))
@@ -124,12 +124,15 @@ def constant(**changes):
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({}, "there is no w"),
-        ({"w": drawn((2, 3), 1), "v": drawn((1,), 1)}, "v is no weight of the artifact; it has w"),
-        ({"w": drawn((3, 2), 1)}, "float32 3x2, and float32 2x3 is wanted"),
-        ({"w": drawn((2, 3), 1).astype(np.float64)}, "w is float64"),
+        ({}, "the weight w is missing"),
+        (
+            {"w": drawn((2, 3), 1), "v": drawn((1,), 1)},
+            "v is not a weight of the artifact; it has w",
+        ),
+        ({"w": drawn((3, 2), 1)}, "expected float32 2x3, got float32 3x2"),
+        ({"w": drawn((2, 3), 1).astype(np.float64)}, "w: expected float32 2x3, got float64"),
         ({"w": np.full((2, 3), np.inf, np.float32)}, "not finite"),
-        ({"w": np.full((2, 3), 1e5, np.float32)}, "half precision ends at 65504"),
+        ({"w": np.full((2, 3), 1e5, np.float32)}, "limit of half precision is 65504"),
     ],
 )
 def test_values_that_do_not_fit(values, complaint):
@@ -138,5 +141,5 @@ def test_values_that_do_not_fit(values, complaint):
 
 
 def test_a_file_that_is_too_short():
-    with pytest.raises(ArtifactError, match="f has 20 bytes, and w should lie at 4"):
+    with pytest.raises(ArtifactError, match="f has 20 bytes, too few for w at byte 4"):
         patch({"f": bytes(20)}, [constant()], {"w": drawn((2, 3), 1)})

@@ -52,15 +52,19 @@ def test_frozen() -> None:
         (("format",), "other", "edge_pipeline.artifact"),
         (("schema_version",), 2, "Input should be 1"),
         (("precision",), "int4", "Input should be 'fp32'"),
-        (("filters",), "split", "wants the programs"),
-        (("calibration",), None, "wants a calibration"),
+        (("filters",), "split", "requires the programs"),
+        (("calibration",), None, "requires a calibration"),
         (("created",), datetime(2025, 1, 1), "timezone"),
         (("programs", 0, "flops"), 1, "is not 2 x macs"),
-        (("programs", 0, "inputs"), [], "none, or named twice"),
+        (("programs", 0, "inputs"), [], "expected at least one tensor and unique names"),
         (("programs", 0, "file"), "../m.onnx", "plain path"),
-        (("programs", 0, "inputs", 0, "shape"), [1, 4, 8], "layout NCHW and shape disagree"),
-        (("programs", 0, "inputs", 0, "shape"), [1, 4, 0, 8], "below 1"),
-        (("programs", 0, "inputs", 0, "shape"), [1, 4, "8h", 8], "neither a size"),
+        (
+            ("programs", 0, "inputs", 0, "shape"),
+            [1, 4, 8],
+            "layout NCHW must have one letter per dimension",
+        ),
+        (("programs", 0, "inputs", 0, "shape"), [1, 4, 0, 8], "must be at least 1"),
+        (("programs", 0, "inputs", 0, "shape"), [1, 4, "8h", 8], "must be a size"),
         (("programs", 0, "inputs", 0, "range"), [1, 0], "is empty"),
         (("programs", 0, "inputs", 0, "range"), [0, float("nan")], "finite number"),
         (("programs", 0, "delegation", "outside"), {"Conv": -1}, "greater than or equal to 0"),
@@ -69,7 +73,7 @@ def test_frozen() -> None:
         (("tile", "stride"), 0, "greater than 0"),
         (("source", "checkpoint_sha256"), "abc", "pattern"),
         (("files",), {"../out": "0" * 64}, "plain path"),
-        (("files",), {"manifest.json": "0" * 64}, "taken by the manifest"),
+        (("files",), {"manifest.json": "0" * 64}, "reserved for the manifest"),
         (("files",), {"a": "0" * 63}, "pattern"),
     ],
 )
@@ -86,7 +90,7 @@ def test_refuses(path: tuple[str | int, ...], value: object, message: str) -> No
 def test_split_programs_must_fit_each_other() -> None:
     data = _manifest("split")
     data["programs"][1]["inputs"][1]["shape"] = [1, 12, 4, 5, 5]
-    with pytest.raises(ValidationError, match="does not give what apply_filters takes"):
+    with pytest.raises(ValidationError, match="must be the filter inputs of apply_filters"):
         Manifest.model_validate(data)
 
 
@@ -100,20 +104,20 @@ def test_a_refolded_program_has_a_place_for_each_predicted_filter(change: str) -
         output["name"] = "other"
     else:
         path["constants"] = []
-    with pytest.raises(ValidationError, match="does not give the constants of forward"):
+    with pytest.raises(ValidationError, match="must be the constants of forward"):
         Manifest.model_validate(data)
 
 
 def test_a_refolded_program_says_what_its_file_was_folded_with() -> None:
     data = _manifest("refolded") | {"calibration": None}
-    with pytest.raises(ValidationError, match="filters=refolded wants a calibration"):
+    with pytest.raises(ValidationError, match="filters=refolded requires a calibration"):
         Manifest.model_validate(data)
 
 
 def test_tensors_of_one_side_have_different_names() -> None:
     program = _manifest("split")["programs"][1]
     program["inputs"][1]["name"] = "packed"
-    with pytest.raises(ValidationError, match="named twice"):
+    with pytest.raises(ValidationError, match="unique names"):
         ProgramSpec.model_validate(program)
 
 

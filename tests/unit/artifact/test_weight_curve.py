@@ -50,7 +50,9 @@ def test_the_same_bytes_whatever_the_order(file):
 
 @pytest.mark.parametrize("value", [0.05, 0.61, float("nan")])
 def test_a_value_outside(file, value):
-    with pytest.raises(InputError, match=r"is outside 0\.1 to 0\.6, between which the program"):
+    with pytest.raises(
+        InputError, match=r"must be from 0\.1 to 0\.6, the range in which the program"
+    ):
         WeightCurve.open(file).at(value)
 
 
@@ -66,7 +68,7 @@ def test_another_file(tmp_path):
     with pytest.raises(ArtifactError, match="not a readable weight curve"):
         WeightCurve.open(path)
     path.write_bytes(safetensors.numpy.save(weights()))
-    with pytest.raises(ArtifactError, match="holds no weight curve"):
+    with pytest.raises(ArtifactError, match="does not contain a weight curve"):
         WeightCurve.open(path)
     with pytest.raises(ArtifactError, match="not a readable"):
         WeightCurve.open(tmp_path / "absent")

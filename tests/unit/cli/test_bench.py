@@ -44,8 +44,8 @@ def test_json_alone_goes_to_stdout(artifacts, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--runs", "29"], "29 timed runs are too few"),
-        (["--threads", "0"], "0 threads"),
+        (["--runs", "29"], "timed runs must be at least 30, got 29"),
+        (["--threads", "0"], "on this machine, got 0"),
         (["--input", "33x64"], "33x64"),
         (["--input", "64"], "HxW"),
         (["--device", "toaster"], "toaster"),

@@ -55,7 +55,7 @@ def test_the_milliseconds_are_told(folder, capsys, monkeypatch):
     ("words", "complaint"),
     [
         ([], "give either filters or a fixed value"),
-        (["--phi", "0.3"], "has not fixed phi; its fixed inputs: none"),
+        (["--phi", "0.3"], "has no fixed input phi; its fixed inputs: none"),
         (["--fix", "phi"], "'phi' is not a fixed value"),
         (["--fix", "phi=1", "--phi", "0.3"], "phi is fixed twice"),
         (["--filters", "absent"], "cannot read absent"),

@@ -31,5 +31,5 @@ def test_another_schema_is_refused_by_name(tmp_path):
     manifest, files = make_files()
     files[COST_FILE] = b'{"model": 3}'
     artifact = write_artifact(tmp_path / "a", manifest, files, force=False)
-    with pytest.raises(ArtifactError, match=r"cost\.json breaks the schema"):
+    with pytest.raises(ArtifactError, match=r"cost\.json does not match the schema"):
         recorded_cost(artifact)

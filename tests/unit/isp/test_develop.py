@@ -334,8 +334,8 @@ def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
         ({"timeout_s": 0}, "timeout is 0"),
         ({"timeout_s": float("nan")}, "timeout is nan"),
         ({"timeout_s": float("inf")}, "timeout is inf s; give more than 0 and at most 86400"),
-        ({"threads": 0}, "threads is 0"),
-        ({"threads": 100_000}, "threads is 100000; give 1 to 512"),
+        ({"threads": 0}, "threads must be from 1 to 512, got 0"),
+        ({"threads": 100_000}, "threads must be from 1 to 512, got 100000"),
     ],
 )
 def test_developers_that_cannot_work_are_refused(models, options, said):

@@ -113,7 +113,7 @@ def test_a_lower_precision_tells_less(tmp_path):
     """The published initialisation: float32 sees the picture in the output, int8 cannot."""
     source = checkpoint(tmp_path / "n.safetensors")
     notes = compiled(tmp_path / "a", source, precision="int8").manifest.notes
-    assert any("a program that ignored its input would pass" in note for note in notes)
+    assert any("a program that ignores its input would also pass" in note for note in notes)
 
 
 def test_what_the_manifest_lacks_is_measured(fresh, tmp_path):

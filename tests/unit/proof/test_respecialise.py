@@ -138,12 +138,15 @@ def test_phi(specialised, tmp_path):
 @pytest.mark.parametrize(
     ("fixed", "complaint"),
     [
-        ({"phi": 0.5}, r"phi 0\.5 is outside 0\.34 to 0\.36, .* stays the same; compile for 0\.5"),
-        ({"phi": float("nan")}, r"phi nan is outside 0\.34 to 0\.36"),
+        (
+            {"phi": 0.5},
+            r"phi=0\.5 must be from 0\.34 to 0\.36, .* stays the same; compile for 0\.5",
+        ),
+        ({"phi": float("nan")}, r"phi=nan must be from 0\.34 to 0\.36"),
         ({"phi": "much"}, "phi=much must be a number"),
-        ({"gain": 0.35}, "has not fixed gain; its fixed inputs: phi, mode"),
-        ({"phi": 0.35, "mode": "slow"}, "one fixed input another value at a time"),
-        ({"mode": "slow"}, "mode=fast alone; compile it with --respecialisable"),
+        ({"gain": 0.35}, "has no fixed input gain; its fixed inputs: phi, mode"),
+        ({"phi": 0.35, "mode": "slow"}, "phi, mode: change one fixed input at a time"),
+        ({"mode": "slow"}, "mode=fast only; compile it with --respecialisable"),
     ],
 )
 def test_values_that_cannot_be(specialised, tmp_path, fixed, complaint):
@@ -157,11 +160,11 @@ def test_values_that_cannot_be(specialised, tmp_path, fixed, complaint):
     [
         ({}, "give either filters or a fixed value"),
         ({"filters": NEW, "fixed": {"phi": 0.3}}, "give either filters or a fixed value"),
-        ({"fixed": {"phi": 0.3}}, "has not fixed phi; its fixed inputs: none"),
-        ({"filters": {}}, f"there is no {FILTER}"),
-        ({"filters": NEW | {"x": OLD}}, "x is no weight"),
-        ({"filters": NEW, "reference": "eager"}, "holds no graph"),
-        ({"filters": {FILTER: OLD[0]}}, "float32 12x4x1x1, and float32 1x12x4x1x1 is wanted"),
+        ({"fixed": {"phi": 0.3}}, "has no fixed input phi; its fixed inputs: none"),
+        ({"filters": {}}, f"the weight {FILTER} is missing"),
+        ({"filters": NEW | {"x": OLD}}, "x is not a weight"),
+        ({"filters": NEW, "reference": "eager"}, "does not contain a graph"),
+        ({"filters": {FILTER: OLD[0]}}, "expected float32 1x12x4x1x1, got float32 12x4x1x1"),
         ({"filters": {FILTER: OLD * np.nan}}, "not finite"),
     ],
 )
@@ -174,7 +177,7 @@ def test_what_cannot_be_written(folded, tmp_path, given, complaint):
 def test_without_a_curve_the_artifact_must_be_compiled_again(tmp_path):
     changes = {"filters": "specialised", "fixed": {"phi": 0.35}, "calibration": None}
     artifact = with_constants(tmp_path / "small", **changes)
-    with pytest.raises(InputError, match=r"phi=0\.35 alone; compile it with --respecialisable"):
+    with pytest.raises(InputError, match=r"phi=0\.35 only; compile it with --respecialisable"):
         respecialise(artifact, tmp_path / "copy", fixed={"phi": 0.36})
     copy = respecialise(artifact, tmp_path / "copy", filters=NEW)
     assert copy.manifest.fixed == {"phi": 0.35}
@@ -182,18 +185,18 @@ def test_without_a_curve_the_artifact_must_be_compiled_again(tmp_path):
 
 def test_artifacts_that_cannot_be_changed(tmp_path):
     int8 = with_constants(tmp_path / "int8", precision="int8")
-    with pytest.raises(InputError, match="int8, whose scales belong to the old weights"):
+    with pytest.raises(InputError, match="int8, whose scales fit the old weights only"):
         respecialise(int8, tmp_path / "copy", filters=NEW)
     for form, why in [
         ("dynamic", "computes its filters itself"),
-        ("split", "is given them"),
-        ("refolded", "computes them for each capture"),
+        ("split", "receives its filters as an input"),
+        ("refolded", "computes its filters for each capture"),
     ]:
         artifact = make_artifact(tmp_path / form, filters=form)
         with pytest.raises(InputError, match=why):
             respecialise(artifact, tmp_path / "copy", filters=NEW)
     plain = make_artifact(tmp_path / "plain")
-    with pytest.raises(InputError, match="does not list where its weights lie"):
+    with pytest.raises(InputError, match="does not list the places of its weights"):
         respecialise(plain, tmp_path / "copy", filters=NEW)
 
 
@@ -227,7 +230,9 @@ def resealed(artifact, **changes):
 )
 def test_a_manifest_that_tells_other_places_is_refused(folded, tmp_path, changes):
     artifact = resealed(folded, **changes)
-    with pytest.raises(ArtifactError, match=f"lists {FILTER} at byte .*, which does not hold it"):
+    with pytest.raises(
+        ArtifactError, match=f"lists {FILTER} at byte .*, where the file does not contain it"
+    ):
         respecialise(artifact, tmp_path / "copy", filters=NEW)
     assert not (tmp_path / "copy").exists()
 
@@ -244,8 +249,8 @@ def test_without_its_graph_no_place_can_be_checked(tmp_path):
     (program,) = manifest.programs
     inside = tuple(c for c in program.constants if c.file != GRAPH)
     for name, changes, complaint in [
-        ("none", {"graph": None, "constants": inside}, "carries no graph"),
-        ("unlisted", {"constants": inside}, f"lists no place of {FILTER} in {GRAPH}"),
+        ("none", {"graph": None, "constants": inside}, "does not contain the graph"),
+        ("unlisted", {"constants": inside}, f"lists no place for {FILTER} in {GRAPH}"),
     ]:
         changed = manifest.model_copy(update={"programs": (program.model_copy(update=changes),)})
         artifact = write_artifact(tmp_path / name, changed, files, force=False)

@@ -54,7 +54,7 @@ def test_output_that_is_off(tmp_path: Path, offset: float) -> None:
     assert not report.passed
     output = report.programs[0].outputs[0]
     assert not output.passed
-    assert "relative error 0.002 is not under 0.0001" in (output.complaint or "")
+    assert "relative error 0.002 is not below 0.0001" in (output.complaint or "")
     assert output.difference.max_abs == pytest.approx(2e-3, rel=1e-3)
 
 
@@ -116,12 +116,12 @@ def test_a_tolerance_of_ones_own(tmp_path: Path) -> None:
 def test_without_a_graph_it_says_so(tmp_path: Path) -> None:
     artifact = make_artifact(tmp_path / "a")
     assert "reference input only" in verify_artifact(artifact).notes[0]
-    with pytest.raises(InputError, match="cannot be tried on 3 random inputs"):
+    with pytest.raises(InputError, match="cannot be verified on 3 random inputs"):
         verify_artifact(artifact, trials=Trials(random=3))
 
 
 def test_threads(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="threads is 0"):
+    with pytest.raises(InputError, match="threads must be from 1 to 512, got 0"):
         verify_artifact(make_artifact(tmp_path / "a"), threads=0)
 
 

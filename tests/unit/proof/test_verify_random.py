@@ -191,7 +191,7 @@ class TestPairs:
         assert all(pair.passed and not pair.programs for pair in pairs)
         notes = [pair.note or "" for pair in pairs]
         assert "the forms differ" in notes[0]
-        assert "takes 1x4x32x32 here and 1x4x32x48 there" in notes[1]
+        assert "are 1x4x32x32 and 1x4x32x48" in notes[1]
 
     def test_nan_is_an_error(self, tmp_path):
         one = artifact_with_graph(tmp_path / "a", "folded")

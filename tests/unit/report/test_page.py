@@ -98,7 +98,7 @@ def test_outside_and_warnings_are_told():
     )
     assert ">outside<" in html
     assert "it was warm" in html
-    assert "4 of 30 timed runs lost the processor" in html
+    assert "4 of 30 timed runs were preempted" in html
 
 
 def test_names_cannot_become_markup():

@@ -72,5 +72,5 @@ def test_a_warning_is_said_once():
     records = [make_record(warnings=["busy"], preempted_runs=1) for _ in range(2)]
     assert warnings_of(records) == [
         "busy",
-        "2 of 60 timed runs lost the processor to another process",
+        "2 of 60 timed runs were preempted by another process",
     ]

@@ -49,7 +49,7 @@ def test_opens_each_program(artifact: Artifact) -> None:
 
 @pytest.mark.parametrize("threads", [0, -1, 513])
 def test_threads_that_nobody_has(artifact: Artifact, threads: int) -> None:
-    with pytest.raises(InputError, match=f"threads is {threads}; give 1 to 512"):
+    with pytest.raises(InputError, match=f"threads must be from 1 to 512, got {threads}"):
         open_session(artifact, "apply_filters", threads=threads)
 
 
@@ -95,21 +95,21 @@ class TestInputs:
     def test_missing(self, spec: ProgramSpec, name: str) -> None:
         inputs = _inputs()
         del inputs[name]
-        with pytest.raises(InputError, match=rf"takes packed, {FILTER}, not "):
+        with pytest.raises(InputError, match=rf"expected the inputs packed, {FILTER}, got "):
             check_inputs(spec, inputs)
 
     def test_surplus(self, spec: ProgramSpec) -> None:
-        with pytest.raises(InputError, match=r"not packed, hyper_conv0\.weight, more"):
+        with pytest.raises(InputError, match=r"got packed, hyper_conv0\.weight, more"):
             check_inputs(spec, {**_inputs(), "more": np.zeros(1, np.float32)})
 
     def test_type(self, spec: ProgramSpec) -> None:
         inputs = {name: value.astype(np.float64) for name, value in _inputs().items()}
-        with pytest.raises(InputError, match="packed as float32, not float64"):
+        with pytest.raises(InputError, match="packed as float32, got float64"):
             check_inputs(spec, inputs)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(("height", "width"), [(32, 40), (33, 32), (0, 32)])
     def test_size_that_is_no_multiple(self, spec: ProgramSpec, height: int, width: int) -> None:
-        message = rf"packed as 1x4x16\*hx16\*w, not 1x4x{height}x{width}"
+        message = rf"packed as 1x4x16\*hx16\*w, got 1x4x{height}x{width}"
         with pytest.raises(InputError, match=message):
             check_inputs(spec, _inputs(height, width))
 
@@ -120,10 +120,10 @@ class TestOutputs:
         assert check_outputs(spec, [value], {"h": 2, "w": 3})["rgb"] is value
 
     def test_count(self, spec: ProgramSpec) -> None:
-        with pytest.raises(RuntimeFailure, match="gave 0 outputs, and the manifest lists 1"):
+        with pytest.raises(RuntimeFailure, match="returned 0 outputs; the manifest lists 1"):
             check_outputs(spec, [], {})
 
     def test_size_that_belongs_to_another_input(self, spec: ProgramSpec) -> None:
         value = np.ones((1, 3, 96, 64), np.float32)
-        with pytest.raises(RuntimeFailure, match="gave rgb as float32 1x3x96x64"):
+        with pytest.raises(RuntimeFailure, match="returned rgb as float32 1x3x96x64"):
             check_outputs(spec, [value], {"h": 2, "w": 3})

@@ -98,7 +98,7 @@ def test_runs_from_several_threads(artifact: Artifact) -> None:
 
 def test_wrong_input_is_refused_before_the_run(artifact: Artifact) -> None:
     with open_session(artifact, "forward", threads=1) as session:
-        with pytest.raises(InputError, match="1x4x32x48, not 1x4x48x32"):
+        with pytest.raises(InputError, match="1x4x32x48, got 1x4x48x32"):
             session.run({"packed": np.zeros((1, 4, 48, 32), np.float32)})
         session.run(artifact.reference("forward")[0])
 
@@ -137,10 +137,10 @@ class TestFiles:
     ) -> None:
         path, given = artifact.path("forward.tflite"), spec.inputs[0]
         other = given.model_copy(update={"shape": (1, 4, 48, 32)})
-        with pytest.raises(RuntimeFailure, match=r"packed as float32 1x4x32x48, and .* 1x4x48x32"):
+        with pytest.raises(RuntimeFailure, match=r"packed as float32 1x4x32x48; .* 1x4x48x32"):
             open_litert(path, spec.model_copy(update={"inputs": (other,)}), 1)
         renamed = given.model_copy(update={"name": "image"})
-        with pytest.raises(RuntimeFailure, match="inputs packed, and the manifest lists image"):
+        with pytest.raises(RuntimeFailure, match="inputs packed; the manifest lists image"):
             open_litert(path, spec.model_copy(update={"inputs": (renamed,)}), 1)
 
 

@@ -19,12 +19,12 @@ from tests.programs import exported
 
 @pytest.mark.parametrize("backend", ["onnx", "executorch", "litert", "coreml"])
 def test_an_unknown_device_is_refused_for_every_backend(backend):
-    with pytest.raises(InputError, match=r"no device is called 'nope'; there is .*x86_epyc"):
+    with pytest.raises(InputError, match=r"no device is called 'nope'; choose from .*x86_epyc"):
         open_backend(backend, "fp32", "nope")
 
 
 def test_unknown_names_and_precisions_are_refused():
-    with pytest.raises(UnknownNameError, match="no backend is called 'nope'; there is coreml"):
+    with pytest.raises(UnknownNameError, match="no backend is called 'nope'; choose from coreml"):
         open_backend("nope", "fp32", "x86_epyc")
     with pytest.raises(InputError, match="does not support int8; it supports fp32, fp16"):
         open_backend("executorch_vulkan", "int8", "x86_epyc")

@@ -52,7 +52,7 @@ def test_tokens_and_a_mask_go_in(tmp_path, backend):
     assert kinds == ["int64", "bool"]
     with open_session(artifact, "forward", threads=1) as session:
         found = session.run({"tokens": tokens.numpy(), "counts": counts.numpy()})
-        with pytest.raises(InputError, match="takes tokens as int64, not int32"):
+        with pytest.raises(InputError, match="expected tokens as int64, got int32"):
             session.run({"tokens": tokens.int().numpy(), "counts": counts.numpy()})
     scores, label = (value.detach().numpy() for value in network(tokens, counts))
     np.testing.assert_allclose(found["output_0"], scores, atol=1e-5)

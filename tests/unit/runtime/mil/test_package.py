@@ -108,11 +108,11 @@ def test_changed_weights_change_the_result(files, package):
 @pytest.mark.parametrize(
     ("at", "words"),
     [
-        (64, "holds no weights"),
-        (68, "holds no weights"),
-        (72, "bytes at 64"),
+        (64, "has no weights"),
+        (68, "has no weights"),
+        (72, "at byte 64, got"),
         (80, "begin at"),
-        (87, "bytes at 64"),
+        (87, "at byte 64, got"),
     ],
     ids=["sentinel", "type", "size", "place", "place beyond"],
 )
@@ -152,7 +152,7 @@ def test_a_changed_stride_is_noticed(package):
         constant(block, "strides").ints.values[0] = 2
 
     edited(package, change)
-    with pytest.raises(RuntimeFailure, match=r"gives the shape .* and the ML Program declares"):
+    with pytest.raises(RuntimeFailure, match=r"returned the shape .*; the ML Program declares"):
         evaluated(package)
 
 
@@ -183,13 +183,13 @@ def test_operators_out_of_order_are_noticed(package):
         block.operations.extend([*rest, *moved])
 
     edited(package, change)
-    with pytest.raises(RuntimeFailure, match="which nothing before gives"):
+    with pytest.raises(RuntimeFailure, match="which no earlier operator computes"):
         evaluated(package)
 
 
 class TestWhatIsNoPackage:
     def test_nothing_there(self, tmp_path):
-        with pytest.raises(RuntimeFailure, match="is no Core ML package: No such file"):
+        with pytest.raises(RuntimeFailure, match="is not a Core ML package: No such file"):
             read_package(tmp_path / "absent.mlpackage")
 
     @pytest.mark.parametrize("content", [b"", b"\xff" * 40, bytes(range(256)), b"\x08\x08"])
@@ -210,7 +210,7 @@ class TestWhatIsNoPackage:
         content = json.loads((package / "Manifest.json").read_text())
         content["itemInfoEntries"][content["rootModelIdentifier"]]["path"] = path
         (package / "Manifest.json").write_text(json.dumps(content))
-        with pytest.raises(RuntimeFailure, match="names the root model"):
+        with pytest.raises(RuntimeFailure, match="names an invalid root model"):
             read_package(package)
 
     @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rootModelIdentifier": "a"}'])

@@ -198,7 +198,9 @@ class TestWeights:
         with pytest.raises(RuntimeFailure, match="could not load"):
             self.reopened(tmp_path)
         (tmp_path / "forward.ptd").unlink()
-        with pytest.raises(RuntimeFailure, match=r"needs its weights, forward\.ptd, beside it"):
+        with pytest.raises(
+            RuntimeFailure, match=r"requires its weights file forward\.ptd in the same folder"
+        ):
             self.reopened(tmp_path)
 
     @staticmethod

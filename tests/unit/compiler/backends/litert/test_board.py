@@ -90,7 +90,7 @@ def test_wrong_values_need_litert(tmp_path: Path, python: Path) -> None:
     assert not found.passed
     assert found.note() == (
         "forward: needs LiteRT: with tflite-runtime 2.14.0 y is wrong: relative error 0.25 is not "
-        "under 0.0001"
+        "below 0.0001"
     )
 
 
