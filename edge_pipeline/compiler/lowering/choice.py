@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_pipeline.compiler.lowering.convolution import ConvPlan, plans_for, shape_of
+from edge_pipeline.compiler.lowering.convolution import DEPTHWISE, ConvPlan, plans_for, shape_of
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     NATIVE,
@@ -35,7 +35,9 @@ def choose(costs: BackendCosts, call: Call, *, constant: bool) -> ConvPlan | Non
     A convolution with constant weights is left to the runtime unless the samples contain its kind
     (one group, stride and dilation 1, a measured kernel size, a map no smaller than the smallest
     sample) and another algorithm is predicted to save more than the model's 90th-percentile error
-    and at least `MARGIN`.
+    and at least `MARGIN`. A depth-wise convolution with computed weights that is not left to the
+    runtime becomes products of maps, which took 0.6 to 0.9 times as long as the best of the other
+    algorithms wherever they were measured (decision 11).
 
     Args:
         costs: Cost model of the backend.
@@ -45,6 +47,8 @@ def choose(costs: BackendCosts, call: Call, *, constant: bool) -> ConvPlan | Non
     known = [plan for plan in plans_of(call, constant=constant) if plan.algorithm in costs.forms]
     # `min` returns the first of equal plans, so the choice is deterministic.
     best = min(known, key=lambda plan: predict(costs, call, plan), default=None)
+    if not constant and call.is_depthwise and best not in (None, NATIVE):
+        return DEPTHWISE
     if not constant or best is None or CONSTANT not in known:
         return best
     needed = 1 - max(MARGIN, costs.quality.p90_error)

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS, Layer, Shape, Strip
-from edge_pipeline.compiler.lowering.padding import Padding, padded
+from edge_pipeline.compiler.lowering.depthwise import depthwise, phases
+from edge_pipeline.compiler.lowering.padding import Padding, filled, padded
 
 __all__ = [
+    "DEPTHWISE",
     "PLANS",
     "ConvGeometry",
     "ConvPlan",
@@ -51,6 +53,10 @@ PLANS = (
     *(ConvPlan(name, 0) for name in ALGORITHMS),
     *(ConvPlan(name, 2 << 20) for name in ALGORITHMS if name != "shifted_products"),
 )
+
+
+# For depth-wise convolutions alone; see `lowering/depthwise.py`.
+DEPTHWISE = ConvPlan("tap_sum", 0)
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,9 @@ def convolve(
     n_out, n_in, kernel_rows, kernel_columns = weight.shape
     sizes = (n_out, n_in, kernel_rows, kernel_columns)
     shape = shape_of((x.shape[2], x.shape[3]), sizes, geometry)
+    if plan == DEPTHWISE:
+        y = depthwise(x, weight, geometry, (shape.height, shape.width))
+        return y if bias is None else y + bias.reshape(1, -1, 1, 1)
     padding, g, algorithm = geometry.padding, geometry.groups, ALGORITHMS[plan.algorithm]
     if geometry.stride != (1, 1):
         x, weight = _without_stride(x, weight, geometry, shape)
@@ -180,14 +189,12 @@ def _without_stride(
     """
     (s, t), (k, l) = geometry.stride, (shape.rows, shape.columns)  # noqa: E741
     n_out, c = weight.shape[:2]
-    weight = _filled(_dilated(weight, geometry.dilation), (s * k, t * l))
+    weight = filled(_dilated(weight, geometry.dilation), (s * k, t * l))
     weight = weight.reshape(n_out, c, k, s, l, t).permute(0, 1, 3, 5, 2, 4)
     weight = weight.reshape(n_out, c * s * t, k, l)
-    height, width = shape.height + k - 1, shape.width + l - 1
-    x = _filled(padded(x, geometry.padding), (s * height, t * width))
-    channels = x.shape[1]
-    x = x.reshape(channels, height, s, width, t).permute(0, 2, 4, 1, 3)
-    return x.reshape(1, channels * s * t, height, width), weight
+    size = (shape.height + k - 1, shape.width + l - 1)
+    x = phases(padded(x, geometry.padding), (s, t), size)
+    return x.reshape(1, x.shape[0] * s * t, *size), weight
 
 
 def _dilated(weight: Tensor, dilation: tuple[int, int]) -> Tensor:
@@ -198,16 +205,4 @@ def _dilated(weight: Tensor, dilation: tuple[int, int]) -> Tensor:
     spread = weight.reshape(n_out * c, rows, 1, columns, 1)
     spread = torch.ops.aten.constant_pad_nd.default(spread, [0, b - 1, 0, 0, 0, a - 1], 0.0)
     whole: Tensor = spread.reshape(n_out, c, rows * a, columns * b)
-    return _filled(whole, ((rows - 1) * a + 1, (columns - 1) * b + 1))
-
-
-def _filled(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return `x` cropped, or padded with zeros at the end, to rows and columns of `size`."""
-    for dim in (2, 3):
-        if x.shape[dim] > size[dim - 2]:
-            x = torch.ops.aten.slice.Tensor(x, dim, 0, size[dim - 2])
-    below, right = size[0] - x.shape[2], size[1] - x.shape[3]
-    if below == right == 0:
-        return x
-    filled: Tensor = torch.ops.aten.constant_pad_nd.default(x, [0, right, 0, below], 0.0)
-    return filled
+    return filled(whole, ((rows - 1) * a + 1, (columns - 1) * b + 1))

@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
 from edge_pipeline.compiler.lowering.convolution import (
+    DEPTHWISE,
     ConvGeometry,
     ConvPlan,
     convolve,
@@ -86,9 +87,17 @@ class Call:
         y: Tensor = torch.conv2d(x, weight, bias, g.stride, amounts, g.dilation, g.groups)
         return y
 
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each output channel belongs to one input channel of its own."""
+        n_out, n_in, *_ = self.weight
+        return n_in == 1 and n_out == self.geometry.groups
+
     def ones(self, plan: ConvPlan) -> Tensor | None:
         """Return the argument `ones` of `convolve`; None if the bias is added after the product."""
-        if not self.bias or self.geometry.groups > 1 or not ALGORITHMS[plan.algorithm].takes_bias:
+        if not self.bias or self.geometry.groups > 1 or plan == DEPTHWISE:
+            return None
+        if not ALGORITHMS[plan.algorithm].takes_bias:
             return None
         shape = shape_of(self.size, self.weight, self.geometry)
         rows = strip_rows(shape, plan) + shape.row_span

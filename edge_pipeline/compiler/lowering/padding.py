@@ -8,7 +8,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, fx
 
-__all__ = ["PADS", "Padding", "Reflection", "padded", "reflection", "window"]
+from edge_pipeline.compiler.lowering.movement import part
+
+__all__ = ["PADS", "Padding", "Reflection", "filled", "padded", "reflection", "window"]
 
 _PAD = torch.ops.aten.pad.default
 _REFLECT = torch.ops.aten.reflection_pad2d.default
@@ -59,14 +61,6 @@ def reflection(node: fx.Node) -> Reflection | None:
     return Reflection(node.args[0], Padding(top, left, "reflect"))
 
 
-def _slice(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """Return x[start : start + length] along `dim`, or x itself if that is all of it."""
-    if start == 0 and length == x.shape[dim]:
-        return x
-    sliced: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
-    return sliced
-
-
 def window(x: Tensor, dim: int, start: int, length: int, padding: Padding) -> Tensor:
     """Return a slice of the padded map without computing the whole padded map.
 
@@ -86,19 +80,19 @@ def window(x: Tensor, dim: int, start: int, length: int, padding: Padding) -> Te
     if padding.mode == "zeros":
         if inner_first > inner_last:
             # All of it is padding. It is made from the map, since no delegate can create a tensor.
-            inner, before, after = _slice(x, dim, 0, 1) * 0.0, 0, length - 1
+            inner, before, after = part(x, dim, 0, 1) * 0.0, 0, length - 1
         else:
-            inner = _slice(x, dim, inner_first, inner_last - inner_first + 1)
+            inner = part(x, dim, inner_first, inner_last - inner_first + 1)
             before, after = inner_first - first, last - inner_last
         if before == after == 0:
             return inner
         edges = [0, 0, before, after] if dim == 2 else [before, after]
         zeroed: Tensor = torch.ops.aten.constant_pad_nd.default(inner, edges, 0.0)
         return zeroed
-    parts = [_slice(x, dim, -i, 1) for i in range(first, min(last + 1, 0))]
+    parts = [part(x, dim, -i, 1) for i in range(first, min(last + 1, 0))]
     if inner_first <= inner_last:
-        parts.append(_slice(x, dim, inner_first, inner_last - inner_first + 1))
-    parts += [_slice(x, dim, 2 * (size - 1) - i, 1) for i in range(max(first, size), last + 1)]
+        parts.append(part(x, dim, inner_first, inner_last - inner_first + 1))
+    parts += [part(x, dim, 2 * (size - 1) - i, 1) for i in range(max(first, size), last + 1)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
@@ -115,3 +109,15 @@ def padded(x: Tensor, padding: Padding) -> Tensor:
     for dim in (2, 3):
         x = window(x, dim, 0, x.shape[dim] + 2 * padding.along(dim), padding)
     return x
+
+
+def filled(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return `x` cropped, or padded with zeros at the end, to rows and columns of `size`."""
+    for dim in (2, 3):
+        if x.shape[dim] > size[dim - 2]:
+            x = torch.ops.aten.slice.Tensor(x, dim, 0, size[dim - 2])
+    below, right = size[0] - x.shape[2], size[1] - x.shape[3]
+    if below == right == 0:
+        return x
+    filled: Tensor = torch.ops.aten.constant_pad_nd.default(x, [0, right, 0, below], 0.0)
+    return filled

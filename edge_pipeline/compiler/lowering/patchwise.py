@@ -16,6 +16,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from edge_pipeline.compiler.lowering.depthwise import tap_sum
+from edge_pipeline.compiler.lowering.movement import part
 from edge_pipeline.compiler.lowering.padding import Padding, window
 
 __all__ = [
@@ -57,7 +59,7 @@ class Patches:
 
     def own(self, per_patch: Tensor) -> Tensor:
         """Return the part of a tensor [all patches, ...] that belongs to these patches."""
-        return _part(per_patch, 0, self.first, self.values.shape[0])
+        return part(per_patch, 0, self.first, self.values.shape[0])
 
 
 class Stage(Protocol):
@@ -122,14 +124,8 @@ class Depthwise:
         rows, columns = self.weight.shape[2:]
         taps = patches.own(self.weight).reshape(count, channels, rows * columns)
         length = (smaller.rows - 1) * patches.pitch + smaller.columns
-        total: Tensor | None = None
-        for tap in range(rows * columns):
-            start = tap // columns * patches.pitch + tap % columns
-            product = _part(patches.values, 2, start, length) * _part(taps, 2, tap, 1)
-            # Added immediately: nine products would not stay in the cache until a later sum.
-            total = product if total is None else total + product
-        assert total is not None  # noqa: S101 - a kernel has a tap
-        return total
+        starts = [i * patches.pitch + j for i in range(rows) for j in range(columns)]
+        return tap_sum(patches.values, taps, starts, length)
 
     def _convolution(self, patches: Patches) -> Tensor:
         """Compute one `conv2d` with a group for each channel of each patch."""
@@ -137,7 +133,7 @@ class Depthwise:
         groups = count * channels
         kernel = patches.own(self.weight).reshape(groups, 1, *self.weight.shape[2:])
         maps = patches.values.reshape(1, groups, patches.rows, patches.pitch)
-        y = torch.conv2d(_part(maps, 3, 0, patches.columns), kernel, groups=groups)
+        y = torch.conv2d(part(maps, 3, 0, patches.columns), kernel, groups=groups)
         return y.reshape(count, channels, y.shape[2] * y.shape[3])
 
     def channels(self, before: int) -> int:
@@ -180,14 +176,6 @@ class Clamp:
         return before
 
 
-def _part(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """Return x[start : start + length] along `dim`, or x itself if that is all of it."""
-    if start == 0 and length == x.shape[dim]:
-        return x
-    part: Tensor = torch.ops.aten.slice.Tensor(x, dim, start, start + length)
-    return part
-
-
 def _joined(parts: list[Tensor], dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
@@ -212,16 +200,16 @@ def _beside(blocks: Tensor, halo: int) -> Tensor:
         Tensor [patch columns, n, width + 2 * halo].
     """
     count, _, width = blocks.shape
-    leftmost, rightmost = _part(blocks, 0, 0, 1), _part(blocks, 0, count - 1, 1)
+    leftmost, rightmost = part(blocks, 0, 0, 1), part(blocks, 0, count - 1, 1)
     mirrored = (
-        [_part(leftmost, 2, i, 1) for i in range(halo, 0, -1)],
-        [_part(rightmost, 2, width - 2 - i, 1) for i in range(halo)],
+        [part(leftmost, 2, i, 1) for i in range(halo, 0, -1)],
+        [part(rightmost, 2, width - 2 - i, 1) for i in range(halo)],
     )
     left, right = (_joined(columns, 2) for columns in mirrored)
     if count > 1:
-        before, after = _part(blocks, 0, 0, count - 1), _part(blocks, 0, 1, count - 1)
-        left = torch.cat([left, _part(before, 2, width - halo, halo)], 0)
-        right = torch.cat([_part(after, 2, 0, halo), right], 0)
+        before, after = part(blocks, 0, 0, count - 1), part(blocks, 0, 1, count - 1)
+        left = torch.cat([left, part(before, 2, width - halo, halo)], 0)
+        right = torch.cat([part(after, 2, 0, halo), right], 0)
     return torch.cat([left, blocks, right], 2)
 
 
@@ -255,10 +243,10 @@ def _put(patches: Patches, rows: int, columns: int) -> Tensor:
     if rows == 1:
         # Transposed before the halo is cut off, so that whole rows are moved.
         lines = whole.values.reshape(columns, channels * tall, whole.pitch).permute(1, 0, 2)
-        return _part(lines, 2, 0, wide).reshape(1, channels, tall, columns * wide)
+        return part(lines, 2, 0, wide).reshape(1, channels, tall, columns * wide)
     apart = whole.values.reshape(rows, columns, channels, tall, whole.pitch)
     moved = apart.permute(2, 0, 3, 1, 4)  # [channels, rows, tall, columns, pitch]
-    return _part(moved, 4, 0, wide).reshape(1, channels, rows * tall, columns * wide)
+    return part(moved, 4, 0, wide).reshape(1, channels, rows * tall, columns * wide)
 
 
 def _strip_rows(shape: torch.Size, grid: tuple[int, int], halo: int, widest: int) -> int:

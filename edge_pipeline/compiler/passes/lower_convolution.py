@@ -165,7 +165,7 @@ def _lower(editor: Editor, node: fx.Node, site: _Site, plan: ConvPlan, *, consta
 
     n_out, n_in, rows, columns = site.call.weight
     what = f"a {rows}x{columns} convolution {n_in * geometry.groups} -> {n_out}"
-    editor.replace(node, lowered, operands, f"{what} became matrix products, {plan}")
+    editor.replace(node, lowered, operands, f"{what} was lowered by {plan}")
 
 
 def _sample(x: Tensor, index: int, batch: int) -> Tensor:

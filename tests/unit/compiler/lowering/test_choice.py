@@ -1,7 +1,7 @@
 import pytest
 
 from edge_pipeline.compiler.lowering.choice import MARGIN, choose
-from edge_pipeline.compiler.lowering.convolution import ConvGeometry, ConvPlan
+from edge_pipeline.compiler.lowering.convolution import DEPTHWISE, ConvGeometry, ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import (
     CONSTANT,
     NATIVE,
@@ -35,6 +35,17 @@ def test_the_fastest_that_the_model_knows_is_chosen():
     assert choose(costs(im2col=slow, native=fast), call(), constant=True).algorithm == "im2col"
     assert choose(costs(im2col=slow, constant=fast), call(), constant=True) == CONSTANT
     assert choose(costs(constant=fast), call(), constant=False) is None
+
+
+def test_a_computed_depthwise_convolution_becomes_products_of_maps_unless_the_runtime_takes_it():
+    fast, slow = (0.1,) * 4, (100.0,) * 4
+    layer = call(n_in=1, groups=16)
+    assert choose(costs(im2col=fast), layer, constant=False) == DEPTHWISE
+    assert choose(costs(im2col=slow, native=fast), layer, constant=False) == NATIVE
+    assert choose(costs(im2col=slow, constant=fast), layer, constant=True) == CONSTANT
+    assert choose(costs(constant=fast), layer, constant=False) is None
+    grouped = call(n_out=32, n_in=1, groups=16)
+    assert choose(costs(im2col=fast), grouped, constant=False).algorithm == "im2col"
 
 
 def test_strips_are_chosen_by_what_is_near():
@@ -78,7 +89,8 @@ def test_kinds_that_were_not_measured_stay_the_runtimes_own(layer):
     fast, slow = (1e-6, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)
     model = costs(im2col=fast, constant=slow, native=slow)
     assert choose(model, layer, constant=True) == CONSTANT
-    assert choose(model, layer, constant=False).algorithm == "im2col"
+    lowered = "tap_sum" if layer.is_depthwise else "im2col"
+    assert choose(model, layer, constant=False).algorithm == lowered
 
 
 @pytest.mark.parametrize("backend", ["executorch", "litert"])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from edge_pipeline.compiler.lowering import convolution
 from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
 from edge_pipeline.compiler.lowering.convolution import (
+    DEPTHWISE,
     PLANS,
     ConvGeometry,
     ConvPlan,
@@ -42,14 +43,16 @@ def error(found, expected):
 
 
 @st.composite
-def layers(draw, *, plain_only=False):
+def layers(draw, *, depthwise=False):
     """A map, a weight, how it goes over the map, and a bias or none."""
-    groups = 1 if plain_only else draw(st.integers(1, 3))
+    groups = draw(st.integers(1, 3))
     n_in, n_out = groups * draw(st.integers(1, 6)), groups * draw(st.integers(1, 6))
+    if depthwise:
+        groups = n_out = n_in
     kernel = draw(st.tuples(*[st.sampled_from([1, 2, 3, 5])] * 2))
     size = draw(st.tuples(*[st.integers(5, 23)] * 2))
-    stride = (1, 1) if plain_only else draw(st.tuples(*[st.integers(1, 3)] * 2))
-    dilation = (1, 1) if plain_only else draw(st.tuples(*[st.integers(1, 3)] * 2))
+    stride = draw(st.tuples(*[st.integers(1, 3)] * 2))
+    dilation = draw(st.tuples(*[st.integers(1, 3)] * 2))
     amounts = (kernel[0] // 2, kernel[1] // 2) if draw(st.booleans()) else (0, 0)
     geometry = ConvGeometry(
         Padding(*amounts, draw(st.sampled_from(["reflect", "zeros"]))), stride, dilation, groups
@@ -83,6 +86,20 @@ def test_strips_meet_without_a_seam(algorithm, layer, inside):
         patch.setattr(convolution, "_FEWEST_ROWS", 2)
         found = computed(*layer, ConvPlan(algorithm, 1), inside=inside)
     assert error(found, plain(*layer)) < TOLERANCE
+
+
+@given(layers(depthwise=True))
+def test_products_of_maps_are_the_depthwise_convolution(layer):
+    assert error(computed(*layer, DEPTHWISE, inside=False), plain(*layer)) < TOLERANCE
+
+
+def test_a_depthwise_fault_is_far_outside_the_tolerance():
+    rng = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(1, 4, 16, 16, generator=rng), torch.randn(4, 1, 3, 3, generator=rng)
+    strided = ConvGeometry(Padding(1, 1, "zeros"), (2, 1), (1, 1), 4)
+    expected = plain(x, weight, strided, None)
+    for wrong in (weight.mT, weight.flip(2), weight.flip(0)):
+        assert error(convolve(x, wrong, strided, DEPTHWISE), expected) > 1000 * TOLERANCE
 
 
 @given(layers())
