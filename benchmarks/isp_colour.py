@@ -11,6 +11,7 @@ that noise does not count as a difference of colour.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from benchmarks.isp.captures import KODAK, reference, take
+from benchmarks.isp.captures import evaluated, reference, take
 from benchmarks.isp.networks import shipped
 from benchmarks.isp.tables import put_table
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.data.photographs import Options, load
 from edge_pipeline.data.pictures import Pictures
 from edge_pipeline.data.validation import psnr_db
+from edge_pipeline.errors import EdgePipelineError
 from edge_pipeline.files import atomic_file, packaged
 from edge_pipeline.isp.develop import DEFAULT_MODEL, Developer, Settings
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
@@ -109,10 +110,15 @@ def sheet(pictures: dict[str, Rgb]) -> Image.Image:
 def main() -> None:
     """Measure, print the table, and write table and chart with --docs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=Path("../shared/data/kodak"))
+    parser.add_argument(
+        "--pictures", type=Path, help="folder of pictures; default: the data set kodak_full"
+    )
     parser.add_argument("--docs", type=Path, help="output folder of the table and the picture")
     chosen = parser.parse_args()
-    pictures = load(Options(folder=chosen.pictures, licence="as found", only=KODAK))
+    try:
+        pictures = evaluated(chosen.pictures)
+    except EdgePipelineError as error:
+        sys.exit(f"error: {error}")
     theirs = libraw(CAPTURE)
     with Developer(threads=1) as developer:
         charts = {grain: ours(developer, CAPTURE, grain) for grain in GRAINS}

@@ -11,6 +11,7 @@ slow.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +19,20 @@ from pathlib import Path
 from benchmarks.isp import measurements as measured
 from benchmarks.isp import tables
 from benchmarks.isp.cached import cached, default_cache
-from benchmarks.isp.captures import KODAK, Method, real_take
+from benchmarks.isp.captures import Method, evaluated, real_take
 from benchmarks.isp.denoised import stabilised_menon_bm3d
 from benchmarks.isp.networks import shipped
 from benchmarks.isp.peers import classical, peers
 from benchmarks.isp.sheets import sheet
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.data.photographs import Options, load
 from edge_pipeline.data.pictures import Pictures
+from edge_pipeline.data.sets import find_set
+from edge_pipeline.errors import EdgePipelineError
 from edge_pipeline.files import atomic_file, packaged
 from edge_pipeline.isp.develop import DEFAULT_MODEL
 from edge_pipeline.isp.network import IspSession
 
-__all__ = ["KODAK", "classical", "main", "shipped"]
+__all__ = ["classical", "main", "shipped"]
 
 OURS = ("isp_default", "isp_default, grain 0.2")
 BM3D = "stabilised Menon, BM3D"
@@ -103,10 +105,13 @@ def _write_sheets(bench: Bench, docs: Path) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    data = Path("../shared/data")
-    parser.add_argument("--pictures", type=Path, default=data / "kodak", help="folder of pictures")
+    parser.add_argument(
+        "--pictures", type=Path, help="folder of pictures; default: the data set kodak_full"
+    )
     parser.add_argument("--all", action="store_true", help="all pictures, not only Kodak 09 to 12")
-    parser.add_argument("--real", type=Path, default=data / "raw/real", help="folder of RAW files")
+    parser.add_argument(
+        "--real", type=Path, help="folder of RAW files; the data set real_captures if not given"
+    )
     parser.add_argument("--artifact", type=Path, default=packaged("calibration") / DEFAULT_MODEL)
     parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of the cache")
     parser.add_argument("--docs", type=Path, help="output folder of tables and sheets")
@@ -122,12 +127,19 @@ def _arguments() -> argparse.Namespace:
     return chosen
 
 
+def _files(folder: Path | None) -> tuple[Path, ...]:
+    place = folder or find_set("real_captures")
+    return tuple(sorted(path for path in place.glob("*") if path.is_file()))
+
+
 def main() -> None:
     """Measure, print the tables, and write them into the docs with --docs."""
     chosen = _arguments()
-    only = () if chosen.all else KODAK
-    pictures = load(Options(folder=chosen.pictures, licence="as found", only=only))
-    real = tuple(sorted(path for path in chosen.real.glob("*") if path.is_file()))
+    try:
+        pictures = evaluated(chosen.pictures, every=chosen.all)
+        real = _files(chosen.real) if "real" in chosen.rows else ()
+    except EdgePipelineError as error:
+        sys.exit(f"error: {error}")
     with IspSession(Artifact.open(chosen.artifact), threads=1) as network:
         bench = Bench(_methods(network, chosen.cache), pictures, real)
         for row in chosen.rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
+from edge_pipeline.data.photographs import Options, load
+from edge_pipeline.data.pictures import Pictures
 from edge_pipeline.data.raw_synthesis import Shot, SyntheticCapture, mosaic_of, synthesise
 from edge_pipeline.data.validation import neutral_shot
 from edge_pipeline.raw.capture import libraw_exposure_ev, normalise, read_capture
@@ -26,6 +28,7 @@ __all__ = [
     "Rgb8",
     "Take",
     "blurred",
+    "evaluated",
     "finish",
     "flat_take",
     "real_take",
@@ -43,6 +46,26 @@ KODAK = ("kodim09", "kodim10", "kodim11", "kodim12")
 SIZE_MULTIPLE = 32  # of height and width of a synthetic capture, so that no method has to pad it
 _SILENT = NoiseModel(0, 0)
 _SEED = 2021
+_SIDE = 500
+
+
+def evaluated(folder: Path | None, *, every: bool = False) -> Pictures:
+    """Return the pictures that methods are compared on.
+
+    Args:
+        folder: Folder of pictures; None for the middle 500 x 500 pixels of the data set kodak_full.
+        every: Whether to return all pictures, not Kodak 09 to 12 alone.
+    """
+    only = () if every else KODAK
+    if folder is not None:
+        return load(Options(folder=folder, licence="as found", only=only))
+    whole = load(Options(set="kodak_full", only=only))
+    return replace(whole, pictures=[_middle(picture) for picture in whole.pictures])
+
+
+def _middle(picture: Rgb8) -> Rgb8:
+    top, left = ((side - _SIDE) // 2 for side in picture.shape[:2])
+    return picture[top : top + _SIDE, left : left + _SIDE]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from edge_pipeline.files import packaged
 from edge_pipeline.isp.develop import DEFAULT_MODEL
 from edge_pipeline.isp.network import IspSession
 from edge_pipeline.raw import capture as capture_module
+from tests.data_files import CHART, data_file
 from tests.fakes.artifacts import make_artifact
-from tests.shared_data import shared
 
 SHIPPED = packaged("calibration") / DEFAULT_MODEL
 HEADERLESS = [
@@ -66,7 +66,7 @@ def one_sentence(err):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tiff"])
 def test_a_dng_becomes_a_picture_with_its_sidecar(develop, tmp_path, suffix):
-    source, target = shared("data/raw/colorchart.dng"), tmp_path / f"chart.{suffix}"
+    source, target = CHART, tmp_path / f"chart.{suffix}"
     code, out, err = develop(source, "-o", target, "--sidecar")
     assert (code, err) == (0, "")
     assert f"-> {target}" in out
@@ -173,7 +173,7 @@ def test_what_is_no_capture_is_one_sentence(develop, tmp_path, kind):
     "name", ["DSC8695.dng", "fixture-Leica-M10.dng", "exiv2-canon-powershot-s40.crw"]
 )
 def test_captures_that_are_not_supported_are_one_sentence(develop, tmp_path, name):
-    code, out, err = develop(shared(f"data/raw/unsupported/{name}"), "-o", tmp_path / "out.png")
+    code, out, err = develop(data_file(f"unsupported/{name}"), "-o", tmp_path / "out.png")
     assert (code, out) == (2, "")
     assert name in one_sentence(err)
     assert list(tmp_path.iterdir()) == []
@@ -191,7 +191,7 @@ def test_a_summary_ends_a_batch_and_tells_each_failure(develop, raws, tmp_path):
 
 
 def test_a_reader_that_crashes_fails_one_capture_of_a_batch(develop, tmp_path, monkeypatch):
-    source = shared("data/raw/colorchart.dng")
+    source = CHART
     for name in ("good.dng", "fatal.dng"):
         (tmp_path / name).write_bytes(source.read_bytes())
     python = tmp_path / "python"
@@ -239,7 +239,7 @@ def test_the_default_model_agrees_with_libraws_colours(develop, tmp_path):
     LibRaw keeps the noise, which pixel by pixel would count as wrong colour. The shipped model has
     1.1, and in daylight's white balance (the planted fault) at 5.7.
     """
-    source, target = shared("data/raw/colorchart.dng"), tmp_path / "a.tiff"
+    source, target = CHART, tmp_path / "a.tiff"
     theirs = libraw(source)
 
     def differing(*words):
@@ -258,7 +258,7 @@ def test_the_default_model_develops_one_scene_in_four_orders_alike(develop, tmp_
     """
 
     def picture(order, read_as):
-        source = shared(f"data/raw/DSC_1339_768x512_{order}.raw")
+        source = data_file(f"captures/DSC_1339_768x512_{order}.raw")
         target = tmp_path / "a.png"
         words = ("--model", SHIPPED, "--profile", "dsc_1339", "--cfa", read_as, "--force")
         assert develop(source, "-o", target, *words)[0] == 0

@@ -9,7 +9,8 @@ from colour_demosaicing import (
 )
 from PIL import Image
 
-from benchmarks.isp_quality import KODAK, classical, shipped
+from benchmarks.isp.captures import KODAK
+from benchmarks.isp_quality import classical, shipped
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import packaged
@@ -20,7 +21,7 @@ from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.runtime.base import open_session
 from edge_pipeline.train.recipe import load_recipe
-from tests.shared_data import shared
+from tests.data_files import data_file
 
 FOLDER = packaged("calibration/pretrained/isp_default")
 
@@ -84,8 +85,8 @@ def test_the_held_out_pictures_reach_their_goals(artifact):
         for level in NOISE_LEVELS:
             scores = {name: [] for name in methods}
             for index, name in enumerate(KODAK):
-                with Image.open(shared(f"data/kodak/{name}.png")) as picture:
-                    middle = np.asarray(picture.convert("RGB"))[128:384, 128:384]
+                with Image.open(data_file(f"kodak/{name}.png")) as picture:
+                    middle = np.asarray(picture.convert("RGB"))
                 sample = validation_sample(middle, level, index)
                 wanted = to_srgb(sample.target, sample.camera_to_srgb)
                 for method, develop in methods.items():

@@ -15,8 +15,8 @@ from edge_pipeline.raw.capture import Capture, CaptureExif
 from edge_pipeline.raw.cfa import PATTERNS
 from edge_pipeline.raw.colour import srgb_decode
 from edge_pipeline.raw.profile import CameraProfile
+from tests.data_files import data_file
 from tests.fakes.artifacts import make_artifact
-from tests.shared_data import shared
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def block_means(rgb, side=16):
 
 
 def rose(model, name, cfa):
-    path = shared(f"data/raw/DSC_1339_768x512_{name}.raw")
+    path = data_file(f"captures/DSC_1339_768x512_{name}.raw")
     profile = CameraProfile(
         width=768, height=512, bits=14, cfa=cfa, black=600, white=15520, wb=(1.95, 1, 1.34)
     )

@@ -21,10 +21,9 @@ from edge_pipeline.raw import reader
 from edge_pipeline.raw.capture import libraw_exposure_ev, normalise, read_capture
 from edge_pipeline.raw.cfa import PATTERNS, align, pack, per_pixel
 from edge_pipeline.raw.colour import camera_to_srgb_matrix
+from tests.data_files import CHART, data_file
 from tests.fakes.dng import Dng, write_dng
-from tests.shared_data import shared
 
-CHART = Path(__file__).parents[3] / "calibration/captures/colorchart.dng"
 LEVELS = (100.0, 200.0, 300.0, 400.0)  # R, G on red rows, G on blue rows, B
 ASCII, SHORT, RATIONAL = 2, 3, 5
 
@@ -74,7 +73,7 @@ def test_the_chart() -> None:
 
 
 def test_the_kodak_reads_with_its_own_colour_matrix() -> None:
-    capture = read_capture(shared("data/raw/RAW_KODAK_DC50.KDC"))
+    capture = read_capture(data_file("captures/RAW_KODAK_DC50.KDC"))
     assert capture.mosaic.shape == (512, 768)
     assert capture.pattern == "GRBG"
     assert (capture.black, capture.white) == ((0, 0, 0, 0), 16383)
@@ -223,7 +222,7 @@ def test_monochrome_is_refused(tmp_path: Path) -> None:
 def test_linear_is_refused(tmp_path: Path) -> None:
     path = write_dng(tmp_path / "a.dng", np.full((48, 60, 3), 1000, np.uint16), Dng(filters=""))
     assert "linear DNG, already demosaiced" in refusal(path)
-    assert "linear DNG" in refusal(shared("data/raw/unsupported/DSC8695.dng"))
+    assert "linear DNG" in refusal(data_file("unsupported/DSC8695.dng"))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ def test_truncated_is_refused(share: float, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["fixture-Leica-M10.dng", "exiv2-canon-powershot-s40.crw"])
 def test_truncated_samples_are_refused(name: str) -> None:
-    assert "truncated or damaged" in refusal(shared(f"data/raw/unsupported/{name}"))
+    assert "truncated or damaged" in refusal(data_file(f"unsupported/{name}"))
 
 
 def test_one_missing_strip_is_refused(tmp_path: Path) -> None:
@@ -301,8 +300,8 @@ def test_foreign_files_are_refused(words: str, tmp_path: Path) -> None:
 
 def test_a_headerless_capture_is_not_taken_for_some_camera() -> None:
     """LibRaw takes these for a 1024 x 768 and a 1920 x 1080 camera, by their length."""
-    assert "--width" in refusal(shared("data/raw/DSC_1339_768x512_rggb.raw"))
-    assert "--width" in refusal(shared("data/raw/test_1920x1080_10b.RAW"))
+    assert "--width" in refusal(data_file("captures/DSC_1339_768x512_rggb.raw"))
+    assert "--width" in refusal(data_file("captures/test_1920x1080_10b.RAW"))
 
 
 def test_paths_without_a_file_are_refused(tmp_path: Path) -> None:

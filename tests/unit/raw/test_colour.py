@@ -23,9 +23,8 @@ from edge_pipeline.raw.colour import (
     wb_gains,
     xyz_to_camera_from_srgb,
 )
-from tests.shared_data import shared
+from tests.data_files import CHART, data_file
 
-CHART = Path(__file__).parents[3] / "calibration/captures/colorchart.dng"
 gains = st.floats(0.1, 10)
 
 
@@ -69,7 +68,7 @@ def test_the_charts_colours_agree_with_libraw(like_libraw: bool) -> None:
 
 
 def test_the_kodaks_colours_agree_with_libraw() -> None:
-    path = shared("data/raw/RAW_KODAK_DC50.KDC")
+    path = data_file("captures/RAW_KODAK_DC50.KDC")
     assert colour_error(path, like_libraw=False) < 0.5
 
 

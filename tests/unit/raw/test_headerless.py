@@ -13,7 +13,7 @@ from edge_pipeline.raw.capture import normalise, read_headerless
 from edge_pipeline.raw.cfa import PATTERNS, align, pack
 from edge_pipeline.raw.headerless import PACKINGS
 from edge_pipeline.raw.profile import CameraProfile, load_profile, parse_profile
-from tests.shared_data import shared
+from tests.data_files import data_file
 
 BITS = {"u8": 8, "u16le": 16, "u16be": 16, "mipi10": 10, "mipi12": 12, "packed12le": 12}
 
@@ -118,7 +118,7 @@ def test_the_rose_has_the_same_samples_in_all_four_orders(pattern: str) -> None:
     the one-pixel shift of the mosaic, and each G plane with one of the two G planes.
     """
     known = load_profile("dsc_1339")
-    folder = shared("data/raw")
+    folder = data_file("captures")
     reference = read_headerless(folder / "DSC_1339_768x512_rggb.raw", known)
     red, first, second, blue = pack(align(reference.mosaic, "RGGB").mosaic)
     other = read_headerless(
@@ -141,7 +141,7 @@ def test_the_rose_has_the_same_samples_in_all_four_orders(pattern: str) -> None:
 
 def test_the_rose_is_red() -> None:
     capture = read_headerless(
-        shared("data/raw/DSC_1339_768x512_rggb.raw"), load_profile("dsc_1339")
+        data_file("captures/DSC_1339_768x512_rggb.raw"), load_profile("dsc_1339")
     )
     red, first, _, blue = pack(normalise(capture, capture.wb))[:, 90:110, 115:135]
     assert red.mean() > 3 * max(first.mean(), blue.mean())
@@ -149,7 +149,7 @@ def test_the_rose_is_red() -> None:
 
 def test_the_chart_is_grey() -> None:
     capture = read_headerless(
-        shared("data/raw/test_1920x1080_10b.RAW"), load_profile("chart_10bit")
+        data_file("captures/test_1920x1080_10b.RAW"), load_profile("chart_10bit")
     )
     assert capture.mosaic.shape == (1080, 1920)
     planes = pack(normalise(capture, capture.wb))[:, 164:176, 164:176]  # the patch at the left

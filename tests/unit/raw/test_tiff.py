@@ -14,8 +14,8 @@ from edge_pipeline.raw.exif import exif_from_json, exif_to_json, read_exif
 from edge_pipeline.raw.image import CaptureExif
 from edge_pipeline.raw.sniff import describe_foreign
 from edge_pipeline.raw.tiff import read_directories
+from tests.data_files import data_file
 from tests.fakes.dng import Dng, write_dng
-from tests.shared_data import shared
 
 EXIF = Dng(exif={33434: (5, [0.004]), 36867: (2, b"2024:02:29 13:37:00\0")})
 
@@ -63,7 +63,7 @@ def test_raf_preview(tmp_path: Path) -> None:
 
 
 def test_sub_directories_of_the_linear_sample() -> None:
-    data = shared("data/raw/unsupported/DSC8695.dng").read_bytes()
+    data = data_file("unsupported/DSC8695.dng").read_bytes()
     directories = read_directories(data)
     widths = sorted(d.numbers(256)[0] for d in directories if d.numbers(256))
     assert widths == [256, 256, 600, 600]
