@@ -26,10 +26,10 @@ def test_an_unknown_device_is_named_with_those_there_are(name):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("cores = 2", "cores = 0"), "wrong identity.cores"),
-        (('transport = "host"', 'transport = "pigeon"'), "wrong transport"),
+        (("cores = 2", "cores = 0"), "an invalid identity.cores"),
+        (('transport = "host"', 'transport = "pigeon"'), "an invalid transport"),
         (("cores = 2", "cores ="), "cannot be read"),
-        (("gflops", "tflops"), "wrong peaks"),
+        (("gflops", "tflops"), "an invalid peaks.gflops"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path, monkeypatch, change, words):
