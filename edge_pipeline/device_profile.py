@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.files import packaged
 
 __all__ = ["DEFAULT_DEVICE", "DeviceProfile", "device_file", "device_names", "load_device"]
@@ -119,7 +119,6 @@ def load_device(name: str) -> DeviceProfile:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} has an invalid {where}: {first['msg']}") from error
+        where, reason = first_fault(error, "profile")
+        raise InputError(f"{path} has an invalid {where}: {reason}") from error
     return profile

@@ -6,6 +6,11 @@ command line prints the message and exits with `exit_code`: 2 for bad input, 1 f
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 __all__ = [
     "ArtifactError",
     "CaptureError",
@@ -20,6 +25,7 @@ __all__ = [
     "RuntimeFailure",
     "UnknownNameError",
     "VerificationError",
+    "first_fault",
     "first_line",
 ]
 
@@ -84,3 +90,15 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the error's class if it has no message."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0]
+
+
+def first_fault(error: ValidationError, whole: str) -> tuple[str, str]:
+    """Return the field of the first fault that pydantic found, and its message.
+
+    Args:
+        error: The validation error.
+        whole: The name of the validated object, for faults of no single field.
+    """
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"])) or whole
+    return field, first["msg"].removeprefix("Value error, ")

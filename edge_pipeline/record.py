@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import InputError, first_fault
 
 __all__ = [
     "COST_FILE",
@@ -275,8 +275,5 @@ def read_records(path: Path) -> list[Record]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the top"
-        raise InputError(
-            f"{path} is not a list of bench records: at {where}, {first['msg']}"
-        ) from error
+        where, reason = first_fault(error, "the top")
+        raise InputError(f"{path} is not a list of bench records: at {where}, {reason}") from error

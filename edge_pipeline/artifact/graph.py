@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from edge_pipeline.artifact.schema import Schema
-from edge_pipeline.errors import ArtifactError, first_line
+from edge_pipeline.errors import ArtifactError, first_fault, first_line
 
 __all__ = ["Call", "Graph", "graph_file_bytes", "read_graph", "references_in"]
 
@@ -128,8 +128,8 @@ def read_graph(path: Path, content: bytes | None = None) -> tuple[Graph, dict[st
             raise ArtifactError(f"{path} does not contain a graph; compile the artifact again")
         graph = Graph.model_validate(json.loads(text))
     except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"]
-        raise ArtifactError(f"{path} contains a damaged graph: {reason}") from error
+        where, reason = first_fault(error, "the graph")
+        raise ArtifactError(f"{path} contains a damaged graph at {where}: {reason}") from error
     except _UNREADABLE as error:
         reason = first_line(error)
         raise ArtifactError(f"{path} is not a readable graph file: {reason}") from error

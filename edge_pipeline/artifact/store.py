@@ -26,7 +26,7 @@ from edge_pipeline.artifact.manifest import FORMAT, SCHEMA_VERSION, Manifest, Pr
 from edge_pipeline.artifact.place import IGNORED, check_output
 from edge_pipeline.artifact.schema import MANIFEST_FILE, SEAL_FILE, check_file_name
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.errors import ArtifactError
+from edge_pipeline.errors import ArtifactError, first_fault
 from edge_pipeline.files import atomic_folder, sha256_of
 
 __all__ = ["Artifact", "Draft", "drafted_artifact", "reference_bytes", "write_artifact"]
@@ -303,11 +303,8 @@ def _parse(content: bytes, folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(content, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the manifest"
-        raise ArtifactError(
-            f"{path} does not match the schema at {where}: {first['msg']}"
-        ) from error
+        where, reason = first_fault(error, "the manifest")
+        raise ArtifactError(f"{path} does not match the schema at {where}: {reason}") from error
 
 
 def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.registry import DATASETS
 
 __all__ = ["Dataset", "DatasetOptions", "Mixture", "Pictures", "load_mixture", "load_pictures"]
@@ -92,9 +92,9 @@ def load_pictures(dataset: str, options: Mapping[str, Any]) -> Pictures:
     try:
         chosen = module.Options(**options)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"data set {dataset}: {where}: {first['msg']}") from error
+        raise InputError(
+            f"data set {dataset}: {': '.join(first_fault(error, 'options'))}"
+        ) from error
     pictures = module.load(chosen)
     if not pictures.pictures:
         raise InputError(f"data set {dataset} with {dict(options)} contains no picture")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.errors import ArtifactError
+from edge_pipeline.errors import ArtifactError, first_fault
 from edge_pipeline.record import COST_FILE, CostRecord
 
 __all__ = ["recorded_cost"]
@@ -32,8 +32,5 @@ def recorded_cost(artifact: Artifact) -> CostRecord | None:
     try:
         return CostRecord.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the top"
-        raise ArtifactError(
-            f"{path} does not match the schema at {where}: {first['msg']}"
-        ) from error
+        where, reason = first_fault(error, "the top")
+        raise ArtifactError(f"{path} does not match the schema at {where}: {reason}") from error

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.models.base import options_of
 from edge_pipeline.optional import require
 
@@ -165,10 +165,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        words = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {where or 'the recipe'}: {words}") from error
+        raise InputError(f"{path}: {': '.join(first_fault(error, 'the recipe'))}") from error
     options = options_of(recipe.model, recipe.options)
     for name, channels in _CHANNELS.items():
         if options.get(name, channels) != channels:

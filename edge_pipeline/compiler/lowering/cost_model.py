@@ -33,7 +33,7 @@ from edge_pipeline.compiler.lowering.convolution import (
 )
 from edge_pipeline.compiler.lowering.padding import padded
 from edge_pipeline.device_profile import device_file
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import InputError, first_fault
 
 __all__ = [
     "CONSTANT",
@@ -199,13 +199,11 @@ def load_costs(device: str) -> Costs:
         )
     try:
         return Costs.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        where, reason = first_fault(error, "the costs")
+        raise InputError(f"{path} cannot be used: {where}: {reason}") from error
     except (OSError, ValueError) as error:
-        first = (
-            error.errors(include_url=False)[0]["msg"]
-            if isinstance(error, ValidationError)
-            else str(error)
-        )
-        raise InputError(f"{path} cannot be used: {first}") from error
+        raise InputError(f"{path} cannot be used: {error}") from error
 
 
 @dataclass(frozen=True)

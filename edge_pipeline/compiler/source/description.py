@@ -17,7 +17,7 @@ from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.held import Size, ratio_to
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.probing import Probe
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.models.network import Port
 
 # Example values may exceed a stated range, which is the usual one, by this share of its width.
@@ -76,11 +76,7 @@ def read_description(path: Path) -> Description:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"the description {path} is not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the description"
-        raise InputError(f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}") from (
-            error
-        )
+        raise InputError(f"{path}: {': '.join(first_fault(error, 'the description'))}") from error
 
 
 def described(

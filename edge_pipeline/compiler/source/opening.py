@@ -14,7 +14,7 @@ from edge_pipeline.compiler.source.foreign import open_factory
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.naming import InputShape, is_factory
 from edge_pipeline.compiler.source.network import SourceNetwork
-from edge_pipeline.errors import CheckpointError, InputError
+from edge_pipeline.errors import CheckpointError, InputError, first_fault
 from edge_pipeline.models.base import fresh_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.models.network import check_fixed
@@ -111,11 +111,8 @@ def _trained(path: Path) -> SourceNetwork:
     try:
         card = ModelCard.model_validate(checkpoint.card)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise CheckpointError(
-            f"{path} has a wrong model card at {where}: {first['msg']}"
-        ) from error
+        where, reason = first_fault(error, "the top")
+        raise CheckpointError(f"{path} has a wrong model card at {where}: {reason}") from error
     source = Source(
         model=checkpoint.model, options=checkpoint.options, checkpoint_sha256=checkpoint.sha256
     )
