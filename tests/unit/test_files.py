@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_pipeline.errors import InputError, OutputError
+from edge_pipeline.errors import InputError, JobError, OutputError
 from edge_pipeline.files import (
     MANIFEST_FILE,
     SEAL_FILE,
@@ -114,7 +114,7 @@ class TestAtomicFile:
         if old is not None:
             path.write_bytes(old)
         before = _snapshot(tmp_path)
-        expected = OutputError if isinstance(failure, OSError) else type(failure)
+        expected = JobError if isinstance(failure, OSError) else type(failure)
         with pytest.raises(expected):
             _write_file(path, failure)
         assert _snapshot(tmp_path) == before
@@ -126,7 +126,7 @@ class TestAtomicFile:
         path = tmp_path / "out"
         path.write_bytes(b"old")
         _fail(monkeypatch, step, 1, FULL)
-        with pytest.raises(OutputError, match=f"cannot write {path}: No space left on device"):
+        with pytest.raises(JobError, match=f"cannot write {path}: No space left on device"):
             _write_file(path)
         assert _snapshot(tmp_path) == {"out": b"old"}
 
@@ -134,7 +134,7 @@ class TestAtomicFile:
         path = tmp_path / "out"
         with (
             _file_size_limit(1000),
-            pytest.raises(OutputError, match=f"cannot write {path}: File too large"),
+            pytest.raises(JobError, match=f"cannot write {path}: File too large"),
             atomic_file(path) as temporary,
         ):
             temporary.write_bytes(bytes(2000))
@@ -239,7 +239,7 @@ class TestAtomicFolder:
             pytest.skip("a new folder is moved once")
         before = _snapshot(tmp_path)
         _fail(monkeypatch, step, call, failure)
-        with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
+        with pytest.raises(JobError if isinstance(failure, OSError) else KeyboardInterrupt):
             _write_folder(tmp_path / "out")
         assert _snapshot(tmp_path) == before
 
