@@ -246,7 +246,7 @@ class TestAtomicFolder:
     def test_a_disk_that_refuses_leaves_nothing(self, tmp_path: Path) -> None:
         with (
             _file_size_limit(1000),
-            pytest.raises(OutputError, match="File too large"),
+            pytest.raises(JobError, match="File too large"),
             atomic_folder(tmp_path / "out", replace=False) as temporary,
         ):
             _fill(temporary)
