@@ -98,7 +98,9 @@ def test_an_unforeseen_failure_does_not_stop_the_rest(captures, developers, tmp_
     assert exit_code([o.error for o in outcomes if o.error]) == 1
 
 
-def test_an_interrupt_does_stop_and_leaves_no_half_file(captures, developers, tmp_path, monkeypatch):
+def test_an_interrupt_does_stop_and_leaves_no_half_file(
+    captures, developers, tmp_path, monkeypatch
+):
     def interrupted(self, path, **_options):
         Path(path).write_bytes(b"half")
         raise KeyboardInterrupt
