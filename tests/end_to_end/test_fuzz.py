@@ -78,7 +78,7 @@ def test_damaged_captures_are_read_or_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_batch_with_damaged_captures_writes_the_whole_ones(tmp_path: Path) -> None:
-    """Through the command line, two at once: one line for each capture, and nothing half-written."""
+    """Through the command line, two at once: a line for each, nothing half-written."""
     model = make_artifact(tmp_path / "model", filters="split").folder
     source = small_dng(tmp_path / "small.dng").read_bytes()
     card = tmp_path / "card"
