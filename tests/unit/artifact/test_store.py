@@ -25,7 +25,7 @@ from edge_pipeline.artifact.store import (
     reference_bytes,
     write_artifact,
 )
-from edge_pipeline.errors import ArtifactError, InputError, OutputError
+from edge_pipeline.errors import ArtifactError, InputError, JobError, OutputError
 from tests.fakes.artifacts import FILTER, make_artifact, make_files
 
 FILES = (
@@ -363,7 +363,7 @@ class TestWrite:
         before = _snapshot(tmp_path)
         with monkeypatch.context() as patch:
             _fail(patch, owner, step, call, failure)
-            with pytest.raises((OutputError, ArtifactError, KeyboardInterrupt)):
+            with pytest.raises((JobError, ArtifactError, KeyboardInterrupt)):
                 write_artifact(tmp_path / "a", manifest, sources, force=True)
         assert _snapshot(tmp_path) == before
         assert {p.name for p in tmp_path.iterdir()} == ({"model", "a"} if exists else {"model"})
@@ -372,7 +372,7 @@ class TestWrite:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
         try:
-            with pytest.raises(OutputError, match="File too large"):
+            with pytest.raises(JobError, match="File too large"):
                 make_artifact(tmp_path / "a")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -401,12 +401,12 @@ def test_force_keeps_what_somebody_put_into_an_artifact(tmp_path):
     make_artifact(folder)
     (folder / "notes").mkdir()
     (folder / "notes" / "holiday.jpg").write_bytes(b"mine")
-    with pytest.raises(OutputError, match="contains notes/holiday"):
+    with pytest.raises(JobError, match="contains notes/holiday"):
         make_artifact(folder, force=True)
     assert (folder / "notes" / "holiday.jpg").read_bytes() == b"mine"
     (folder / "notes" / "holiday.jpg").unlink()
     (folder / "manifest.json").write_bytes(b"damaged")
-    with pytest.raises(OutputError, match="which is not part of an artifact"):
+    with pytest.raises(JobError, match="which is not part of an artifact"):
         make_artifact(folder, force=True)
 
 
