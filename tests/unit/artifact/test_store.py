@@ -401,12 +401,12 @@ def test_force_keeps_what_somebody_put_into_an_artifact(tmp_path):
     make_artifact(folder)
     (folder / "notes").mkdir()
     (folder / "notes" / "holiday.jpg").write_bytes(b"mine")
-    with pytest.raises(JobError, match="contains notes/holiday"):
+    with pytest.raises(OutputError, match="contains notes/holiday"):
         make_artifact(folder, force=True)
     assert (folder / "notes" / "holiday.jpg").read_bytes() == b"mine"
     (folder / "notes" / "holiday.jpg").unlink()
     (folder / "manifest.json").write_bytes(b"damaged")
-    with pytest.raises(JobError, match="which is not part of an artifact"):
+    with pytest.raises(OutputError, match="which is not part of an artifact"):
         make_artifact(folder, force=True)
 
 
