@@ -62,9 +62,9 @@ def parse_size(text: str, form: str) -> tuple[int, ...]:
     """
     parts = text.lower().split("x")
     numbers = tuple(int(part) for part in parts if part.isascii() and part.isdigit())
-    wanted = form.count("x") + 1
-    if len(parts) != wanted or len(numbers) != wanted or min(numbers) < 1:
-        example = "x".join(["4", "256", "256"][-wanted:])
+    count = form.count("x") + 1
+    if len(parts) != count or len(numbers) != count or min(numbers) < 1:
+        example = "x".join(["4", "256", "256"][-count:])
         raise InputError(f"{text!r} is not a size; write {form}, such as {example}")
     if max(numbers) > _LONGEST:
         raise InputError(f"the size {text} exceeds {_LONGEST}; give a smaller one")

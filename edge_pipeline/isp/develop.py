@@ -18,7 +18,7 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
-from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas, Ink
+from edge_pipeline.isp.canvas import Canvas, ColourConversion, FullCanvas, HalfCanvas
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import IspSession
 from edge_pipeline.isp.sidecar import describe
@@ -240,8 +240,8 @@ def _push(mosaic: NDArray[np.float32], ev: float) -> None:
 
 def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour) -> Canvas:
     kind = FullCanvas if settings.size == "full" else HalfCanvas
-    ink = Ink(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
-    return kind((aligned.height, aligned.width), ink, capture.orientation)
+    conversion = ColourConversion(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
+    return kind((aligned.height, aligned.width), conversion, capture.orientation)
 
 
 def _choices(settings: Settings) -> dict[str, Any]:

@@ -102,18 +102,18 @@ def write_picture(
         OutputError: if a file exists and `force` is false, the format cannot hold the picture, or
             a file cannot be written.
     """
-    wanted = [path] if sidecar is None else [path, sidecar_path(path)]
-    for file in wanted:
+    files = [path] if sidecar is None else [path, sidecar_path(path)]
+    for file in files:
         refuse_existing(file, force=force)
     write = {"jpg": _write_jpeg, "png": _write_png, "tiff": _write_tiff}[format_of(path)]
     with ExitStack() as stack:
-        temporary = [stack.enter_context(atomic_file(file)) for file in wanted]
+        temporary = [stack.enter_context(atomic_file(file)) for file in files]
         write(temporary[0], rgb, exif, software)
         if sidecar is not None:
             # Surrogates of a name that is not UTF-8 are written as JSON escapes.
             text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
             temporary[1].write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        for file in wanted:  # another command may have written it meanwhile
+        for file in files:  # another command may have written it meanwhile
             refuse_existing(file, force=force)
 
 

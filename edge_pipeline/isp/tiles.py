@@ -56,9 +56,9 @@ class Tile:
     cols: Span
 
 
-def _on_grid(what: str, value: int, stride: int) -> None:
+def _on_grid(quantity: str, value: int, stride: int) -> None:
     if value % stride:
-        raise InputError(f"{what} is {value}; it must be a multiple of the stride {stride}")
+        raise InputError(f"{quantity} is {value}; it must be a multiple of the stride {stride}")
 
 
 def flexible_spans(

@@ -65,7 +65,7 @@ def _pair(one: Artifact, other: Artifact, threads: int, trials: Trials) -> PairR
 
 def _why_not(one: Manifest, other: Manifest) -> str | None:
     """Return why two artifacts compute different functions, as a clause, or None."""
-    for what, first, second in (
+    for subject, first, second in (
         ("the networks", one.source.model, other.source.model),
         ("the options", one.source.options, other.source.options),
         ("the checkpoints", one.source.checkpoint_sha256, other.source.checkpoint_sha256),
@@ -75,7 +75,7 @@ def _why_not(one: Manifest, other: Manifest) -> str | None:
         ("the calibration sets", one.calibration, other.calibration),
     ):
         if first != second:
-            return f"{what} differ"
+            return f"{subject} differ"
     return None
 
 

@@ -140,8 +140,8 @@ class CameraProfile(BaseModel):
     def _consistent(self) -> Self:
         least, most = _BITS[self.packing]
         if not least <= self.bits <= most:
-            wanted = f"{most}" if least == most else f"{least} to {most}"
-            raise ValueError(f"packing {self.packing} holds {wanted} bits, not {self.bits}")
+            allowed = f"{most}" if least == most else f"{least} to {most}"
+            raise ValueError(f"packing {self.packing} holds {allowed} bits, not {self.bits}")
         if self.white > 1 << self.bits:
             raise ValueError(f"white level {self.white:g} is more than {self.bits} bits hold")
         if max(self.black) >= self.white:

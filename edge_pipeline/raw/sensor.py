@@ -57,8 +57,8 @@ def _check_kind(raw: Any, directories: list[Directory], head: bytes) -> None:
         if head[:4] == b"FOVb":
             raise RefusedError(f"is a Foveon capture; {_BAYER_ONLY}")
         linear = any(_LINEAR in directory.numbers(_PHOTOMETRIC) for directory in directories)
-        what = "a linear DNG, already demosaiced" if linear else "in full colour at every pixel"
-        raise RefusedError(f"is {what}; give the camera's own Bayer capture")
+        kind = "a linear DNG, already demosaiced" if linear else "in full colour at every pixel"
+        raise RefusedError(f"is {kind}; give the camera's own Bayer capture")
     height, width = raw.raw_pattern.shape
     # LibRaw ignores the size of the colour filter's cell in a DNG, except that of X-Trans.
     for directory in directories:

@@ -152,11 +152,11 @@ def preload() -> ModuleType:
 
 
 @contextmanager
-def _threads(torch: Any, wanted: int) -> Iterator[None]:
+def _threads(torch: Any, count: int) -> Iterator[None]:
     """Set torch's number of threads, which the whole process shares, for the time of a block."""
     with _LOCK:
         before = torch.get_num_threads()
-        torch.set_num_threads(wanted)
+        torch.set_num_threads(count)
         try:
             yield
         finally:

@@ -28,7 +28,7 @@ from edge_pipeline.compiler.analysis.movement import MOVEMENTS
 from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 
-__all__ = ["Exchange", "LostMark", "constant_name"]
+__all__ = ["Exchange", "LostMarker", "constant_name"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -46,7 +46,7 @@ def constant_name(weight: str, kind: Literal["filter", "fixed"] = "filter") -> s
     return f"{kind}_" + "".join(c if c.isalnum() else "_" for c in weight)
 
 
-class LostMark(Exception):  # noqa: N818 - caught by `build`, never shown
+class LostMarker(Exception):  # noqa: N818 - caught by `build`, never shown
     """A mark was lost or changed by the passes or by the backend."""
 
 
@@ -74,7 +74,7 @@ class Exchange:
                 among constants of equal value by `constant_name`.
 
         Raises:
-            LostMark: If a weight is not a constant of the program, or if another constant is
+            LostMarker: If a weight is not a constant of the program, or if another constant is
                 computed from it.
         """
         marks, targets = _marks(weights), _targets(program, weights)
@@ -113,11 +113,11 @@ class Exchange:
             The files with the real weights, and the positions of the weights in them.
 
         Raises:
-            LostMark: If a mark is missing or changed; the files are then unusable.
+            LostMarker: If a mark is missing or changed; the files are then unusable.
         """
         found = locate(files, self.marks, required=(graph,), twin=twin)
         if found.problem is not None:
-            raise LostMark(found.problem)
+            raise LostMarker(found.problem)
         return dict(files) | patch(files, found.constants, self.weights), found.constants
 
 
@@ -149,7 +149,7 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
     for name, weight in weights.items():
         equal = [key for key, value in held.items() if torch.equal(value, weight)]
         if not equal:
-            raise LostMark(f"{name} is not a separate constant of the network")
+            raise LostMarker(f"{name} is not a separate constant of the network")
         # The names that `Editor.add_constant` makes.
         own = {f"c_{constant_name(name, 'filter')}", f"c_{constant_name(name, 'fixed')}"}
         key = next((key for key in equal if key in own), equal[0])
@@ -159,7 +159,7 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
 
 
 def _check_uses(program: ExportedProgram, targets: Mapping[str, str]) -> None:
-    """Raise LostMark if another constant is computed from a weight; it would keep the mark."""
+    """Raise LostMarker if another constant is computed from a weight; it would keep the mark."""
     constants = constants_of(program)
     weights = {target: name for name, target in targets.items()}
     places = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
@@ -177,7 +177,7 @@ def _check_uses(program: ExportedProgram, targets: Mapping[str, str]) -> None:
             if origin is not None and node.target in MOVEMENTS:
                 marked[node] = origin
             elif origin is not None:
-                raise LostMark(f"{layer_of(node)} computes another constant from {origin}")
+                raise LostMarker(f"{layer_of(node)} computes another constant from {origin}")
 
 
 def _with_values(program: ExportedProgram, values: Mapping[str, Tensor]) -> ExportedProgram:

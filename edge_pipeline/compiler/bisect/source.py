@@ -57,7 +57,7 @@ def bisect_source(
             ready.options_of(entry),
             runtime_named(request.backend).open_session,
             tolerance=None if tolerance is None else Tolerance(max_rel=tolerance),
-            tell=_prefixed(entry.name, on_step),
+            on_step=_prefixed(entry.name, on_step),
         )
         yield entry.name, found
 

@@ -44,8 +44,8 @@ __all__ = [
     "Coefficients",
     "CostSample",
     "Costs",
+    "OperatorWork",
     "Quality",
-    "Work",
     "load_costs",
     "predict",
     "work_of",
@@ -209,7 +209,7 @@ def load_costs(device: str) -> Costs:
 
 
 @dataclass(frozen=True)
-class Work:
+class OperatorWork:
     """The work of a plan: floating-point operations, near and far bytes moved, and operators."""
 
     flops: int
@@ -264,7 +264,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has 
 
 
 @cache
-def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> Work:
+def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> OperatorWork:
     """Count the work of `plan` for `call`, by running it on meta tensors."""
     n_in = call.weight[1] * call.geometry.groups
     counter = _Counter(cache_bytes, lanes)
@@ -273,7 +273,7 @@ def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> Work:
         bias = torch.empty(call.weight[0]) if call.bias else None
         with counter:
             call.run(x, weight, bias, plan)
-    return Work(counter.flops, counter.near, counter.far, counter.operators)
+    return OperatorWork(counter.flops, counter.near, counter.far, counter.operators)
 
 
 def predict(costs: BackendCosts, call: Call, plan: ConvPlan) -> float:

@@ -194,10 +194,10 @@ def _channels(norm: _Norm, convolution: fx.Node, movements: list[fx.Node]) -> Te
     shape = value_of(convolution).shape
     index = torch.arange(count).reshape(1, -1, *[1] * (len(shape) - 2)).expand(shape)
     moved = arrived(index, movements)
-    wanted = torch.arange(normalised).reshape(1, -1, *[1] * (moved.dim() - 2)).expand(moved.shape)
+    expected = torch.arange(normalised).reshape(1, -1, *[1] * (moved.dim() - 2)).expand(moved.shape)
     channels = torch.zeros(count, dtype=torch.long)
-    channels[moved.flatten()] = wanted.flatten()
-    if not torch.equal(channels[moved], wanted):
+    channels[moved.flatten()] = expected.flatten()
+    if not torch.equal(channels[moved], expected):
         raise Refusal("it mixes channels of the convolution before it")
     return channels
 

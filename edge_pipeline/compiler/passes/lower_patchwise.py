@@ -39,7 +39,7 @@ _DECIDED_BY_ARGUMENTS = (_ATEN.hardtanh.default, _ATEN.clamp.default)
 _TRACED_META = ("nn_module_stack", "stack_trace")
 
 
-class _Left(Exception):  # noqa: N818 - not an error: it becomes a note
+class _NotLowered(Exception):  # noqa: N818 - not an error: it becomes a note
     """The reason, a clause, why patches cannot be lowered."""
 
 
@@ -93,8 +93,8 @@ class LowerPatchwise:
                 continue
             try:
                 region = _region(editor, node, self.depthwise)
-            except _Left as left:
-                editor.notes.append(f"{layer_of(node)}: patches were not lowered, since {left}")
+            except _NotLowered as reason:
+                editor.notes.append(f"{layer_of(node)}: patches were not lowered, since {reason}")
                 continue
             if region is not None:
                 _lower(editor, node, region)
@@ -145,7 +145,7 @@ def _same_patches(node: fx.Node) -> fx.Node:
     computed, *movements = chain(node)
     numbers = _numbers(value_of(computed).shape)
     if not torch.equal(arrived(numbers, movements).flatten(), numbers.flatten()):
-        raise _Left(f"{node.name} moves the pixels of the patches")
+        raise _NotLowered(f"{node.name} moves the pixels of the patches")
     return computed
 
 
@@ -184,7 +184,7 @@ def _step(
 ) -> tuple[_Step, fx.Node]:
     """Return the step of `node` on `count` patches, and the node that holds these patches."""
     if len(node.users) != 1:
-        raise _Left(f"{node.name} is also used by others")
+        raise _NotLowered(f"{node.name} is also used by others")
     first: Any = node.args[0] if node.args else None
     if node.target is _CONV:
         return _convolution(editor, node, count, algorithm), first
@@ -199,7 +199,7 @@ def _step(
         channels = value_of(node).numel() // count // value_of(node).shape[2:].numel()
         if value is not None and value.shape in ((1, channels, 1, 1), (channels, 1, 1)):
             return _Step(node, (second,), Added), first
-    raise _Left(f"{node.name} ({node.target}) is not supported on patches")
+    raise _NotLowered(f"{node.name} ({node.target}) is not supported on patches")
 
 
 def _limits(node: fx.Node) -> tuple[float | None, float | None]:
@@ -217,16 +217,16 @@ def _convolution(editor: Editor, node: fx.Node, count: int, algorithm: Depthwise
     """Return the step of a conv2d over patches in channel groups."""
     x, weight = node.args[:2]
     if not isinstance(x, fx.Node) or not isinstance(weight, fx.Node):
-        raise _Left(f"{node.name} has an operand that is not a tensor")
+        raise _NotLowered(f"{node.name} has an operand that is not a tensor")
     if editor.constant(weight) is not None:
-        raise _Left(f"the weights of {node.name} are constants")
+        raise _NotLowered(f"the weights of {node.name} are constants")
     plain = [(3, 1, "stride"), (4, 0, "padding"), (5, 1, "dilation")]
-    for place, usual, what in plain:
+    for place, usual, option in plain:
         given: Any = node.args[place] if len(node.args) > place else usual
         if any(v != usual for v in (given if isinstance(given, (list, tuple)) else [given])):
-            raise _Left(f"{node.name} has {what} {given}")
+            raise _NotLowered(f"{node.name} has {option} {given}")
     if len(node.args) > 2 and node.args[2] is not None:
-        raise _Left(f"{node.name} has a bias")
+        raise _NotLowered(f"{node.name} has a bias")
     groups: Any = node.args[6] if len(node.args) > 6 else 1
     out, each, rows, columns = value_of(weight).shape
     out_channels, in_channels = out // count, each * groups // count
@@ -242,7 +242,7 @@ def _convolution(editor: Editor, node: fx.Node, count: int, algorithm: Depthwise
             return Depthwise(w.reshape(count, out_channels, rows, columns), algorithm)
 
         return _Step(node, (weight,), depthwise)
-    raise _Left(
+    raise _NotLowered(
         f"{node.name} has kernels of {rows}x{columns} over {each} channels, and only 1x1 kernels "
         "over all channels and depth-wise kernels are lowered"
     )

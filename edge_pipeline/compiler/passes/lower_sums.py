@@ -83,8 +83,8 @@ def _lower_sum(editor: Editor, node: fx.Node, source: fx.Node, dims: Sequence[in
     def product(x: Tensor, ones: Tensor) -> Tensor:
         return summed(x, dims, ones).reshape(result)
 
-    what = "mean" if node.target in _MEANS else "sum"
-    editor.replace(node, product, [source, constant], f"the {what} of {n} became a product")
+    kind = "mean" if node.target in _MEANS else "sum"
+    editor.replace(node, product, [source, constant], f"the {kind} of {n} became a product")
 
 
 def _lower_extreme(editor: Editor, node: fx.Node, source: fx.Node, dims: Sequence[int]) -> None:

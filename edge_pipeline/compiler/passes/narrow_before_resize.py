@@ -87,8 +87,8 @@ def _is_plain(node: fx.Node) -> bool:
     """Return whether stride and dilation are 1, padding is 0, and there is one group."""
     defaults: tuple[Any, ...] = ([1, 1], [0, 0], [1, 1], 1)
     return all(
-        list(given) == wanted if isinstance(given, list | tuple) else given == wanted
-        for given, wanted in zip(node.args[3:], defaults, strict=False)
+        list(given) == expected if isinstance(given, list | tuple) else given == expected
+        for given, expected in zip(node.args[3:], defaults, strict=False)
     )
 
 

@@ -122,8 +122,8 @@ def sample_inputs(
         else:
             inputs += [(torch.from_numpy(w),) for w in _capture_windows(path, geometry, size)]
     listed = [CalibrationFile(name=path.name, sha256=sha256_of(path)) for path in found]
-    what = "scaled to" if space == "srgb" else "evenly spread windows of"
-    return inputs, Calibration.of(listed, f"{what} {size[0]} x {size[1]}")
+    method = "scaled to" if space == "srgb" else "evenly spread windows of"
+    return inputs, Calibration.of(listed, f"{method} {size[0]} x {size[1]}")
 
 
 def _varied(

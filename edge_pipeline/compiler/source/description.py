@@ -13,10 +13,10 @@ from torch import Tensor
 from edge_pipeline.artifact.provenance import ModelCard
 from edge_pipeline.artifact.schema import Schema, Space
 from edge_pipeline.compiler.program import run_program
+from edge_pipeline.compiler.source.fixed_weights import Size, ratio_to
 from edge_pipeline.compiler.source.geometry import Geometry
-from edge_pipeline.compiler.source.held import Size, ratio_to
 from edge_pipeline.compiler.source.network import SourceNetwork
-from edge_pipeline.compiler.source.probing import Probe
+from edge_pipeline.compiler.source.size_probe import SizeProbe
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.network import Port
 
@@ -102,10 +102,10 @@ def described(
     outputs = run_program(network.traced(), network.example)
     ports = _inputs(network, stated)
     geometry = replace(network.geometry, inputs=ports, outputs=_outputs(stated, outputs))
-    if Probe.fits(network):
+    if SizeProbe.fits(network):
         rows, columns = network.example[0].shape[2:]
         geometry = replace(geometry, default_size=(rows, columns))
-        geometry = _tiles(Probe(network), geometry, stated)
+        geometry = _tiles(SizeProbe(network), geometry, stated)
         if free_sizes:
             geometry = _freed(geometry, network.example, outputs)
     elif free_sizes or {"stride", "halo", "minimum", "scale"} & stated.model_fields_set:
@@ -164,7 +164,7 @@ def _port(port: Port, text: PortDescription, value: Tensor) -> Port:
     return replace(port, name=name, meaning=text.meaning, space=text.space, range=text.range)
 
 
-def _tiles(probe: Probe, geometry: Geometry, stated: Description) -> Geometry:
+def _tiles(probe: SizeProbe, geometry: Geometry, stated: Description) -> Geometry:
     """Return `geometry` with stride, halo, minimum and scale as stated, or as measured."""
     if stated.scale not in (None, probe.scale):
         found = "no whole number of" if probe.scale is None else str(probe.scale)
@@ -188,7 +188,7 @@ def _tiles(probe: Probe, geometry: Geometry, stated: Description) -> Geometry:
     )
 
 
-def _halo(probe: Probe, stated: Description) -> int | None:
+def _halo(probe: SizeProbe, stated: Description) -> int | None:
     if stated.halo is None:
         return probe.reach()
     stride = stated.stride or 1
@@ -201,7 +201,7 @@ def _halo(probe: Probe, stated: Description) -> int | None:
     return stated.halo
 
 
-def _check_stride(probe: Probe, stride: int, halo: int, stated: Description) -> None:
+def _check_stride(probe: SizeProbe, stride: int, halo: int, stated: Description) -> None:
     """Raise if a tile differs from the whole picture at the stated stride and halo."""
     difference = probe.difference(stride, halo)
     if probe.is_exact(stride, halo):

@@ -158,16 +158,16 @@ def _load(module: nn.Module, path: Path) -> None:
 def _unpickled(path: Path) -> Any:
     """Read tensors by name from torch's format; only tensors and plain containers are built."""
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     except Exception as error:
         raise CheckpointError(
             f"{path} cannot be read without running code that it contains: "
             f"{str(error).splitlines()[0]}; save its state_dict as safetensors"
         ) from error
     for key in _NESTED:
-        if isinstance(held, dict) and isinstance(held.get(key), dict):
-            held = held[key]
-    return held
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    return content
 
 
 def _named(

@@ -82,8 +82,8 @@ def _described(
         )
     if options or seed is not None:
         load_checkpoint(path)
-        what = "a seed" if seed is not None else f"the option {next(iter(options))}"
-        raise InputError(f"{path} contains its weights and options; leave out {what}")
+        superfluous = "a seed" if seed is not None else f"the option {next(iter(options))}"
+        raise InputError(f"{path} contains its weights and options; leave out {superfluous}")
     return _trained(path)
 
 

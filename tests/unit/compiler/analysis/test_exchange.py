@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="compiling needs torch")
 import torch
 from torch import nn
 
-from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
+from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.program import constants_of, run_program
 from edge_pipeline.compiler.source.graph import graph_bytes
 from tests.programs import exported
@@ -88,14 +88,14 @@ def test_without_short_weights_there_is_no_twin(network):
 def test_a_mark_that_is_lost_is_told(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
     exchange = Exchange.of(program, weights_of(network))
-    with pytest.raises(LostMark, match=r"first\.weight"):
+    with pytest.raises(LostMarker, match=r"first\.weight"):
         exchange.settle({"model": b"", "graph": graph_bytes(exchange.program)}, "graph")
 
 
 def test_a_weight_that_the_program_does_not_hold_is_told(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
     weights = weights_of(network) | {"third.weight": torch.rand(2, 2)}
-    with pytest.raises(LostMark, match=r"third\.weight is not a separate constant"):
+    with pytest.raises(LostMarker, match=r"third\.weight is not a separate constant"):
         Exchange.of(program, weights)
 
 
@@ -113,7 +113,7 @@ class Rooted(nn.Module):
 def test_a_weight_from_which_another_constant_follows_is_told():
     network = Rooted().eval()
     program = exported(network, torch.rand(1, 3, 8, 8))
-    with pytest.raises(LostMark, match="computes another constant from offset"):
+    with pytest.raises(LostMarker, match="computes another constant from offset"):
         Exchange.of(program, weights_of(network))
 
 

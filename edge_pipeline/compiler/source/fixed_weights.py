@@ -12,14 +12,14 @@ from edge_pipeline.compiler.analysis.cutting import cut_at, inputs_left
 from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source.network import SourceNetwork
 
-__all__ = ["Held", "Part", "Size", "ratio_to"]
+__all__ = ["FixedWeightsNetwork", "Part", "Size", "ratio_to"]
 
 Size = tuple[int, int]
 Part = tuple[tuple[int, int], tuple[int, int]]
 """The first and the end row, and the first and the end column, of a part of the first input."""
 
 
-class Held:
+class FixedWeightsNetwork:
     """A network whose computed weights are kept constant, as for all tiles of a capture.
 
     A map is an input [N, C, h, w] whose two sides have the same ratio to those of the first input.
