@@ -87,8 +87,8 @@ def test_blurs_keep_the_mean(blur):
 def test_a_blur_is_that_of_scipy():
     x = light()
     got = blurred_and_shifted(x, lens(blur=1.0))[0, 0]
-    expected = gaussian_filter(x[0, 0].numpy(), 1.0, truncate=MARGIN)
-    np.testing.assert_allclose(got, cropped(expected), atol=1e-5)
+    wanted = gaussian_filter(x[0, 0].numpy(), 1.0, truncate=MARGIN)
+    np.testing.assert_allclose(got, cropped(wanted), atol=1e-5)
     wrong = gaussian_filter(x[0, 0].numpy(), 1.1, truncate=MARGIN)
     assert np.abs(got - cropped(wrong)).max() > 1e-3  # the tolerance can be missed
 
@@ -106,16 +106,16 @@ def test_saturation_is_the_distance_from_grey():
     np.testing.assert_allclose(scene(picture, PLAIN), linear, atol=1e-6)
     grey_of = np.einsum("c,nchw->nhw", [0.2126, 0.7152, 0.0722], linear)[:, None]
     double = scene(picture, replace(PLAIN, saturation=np.float32([2, 2])))
-    expected = np.clip(2 * linear - grey_of, 0, 1)
-    np.testing.assert_allclose(double, expected, atol=1e-5)
+    wanted = np.clip(2 * linear - grey_of, 0, 1)
+    np.testing.assert_allclose(double, wanted, atol=1e-5)
 
 
 def test_without_noise_a_mosaic_is_the_target_sampled_by_the_cfa():
     target = light(16)
     packed = mosaic(target, PLAIN, np.random.default_rng(0))
     for plane, (colour, row, column) in enumerate(((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1))):
-        expected = target[:, colour, row::2, column::2]
-        torch.testing.assert_close(packed[:, plane], expected, atol=1e-4, rtol=0)
+        wanted = target[:, colour, row::2, column::2]
+        torch.testing.assert_close(packed[:, plane], wanted, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("a", "b"), [(4e-4, 0.002), (1.5e-2, 0.025)])

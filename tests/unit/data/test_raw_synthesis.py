@@ -36,8 +36,8 @@ def test_without_noise_the_capture_is_the_target_sampled_by_the_cfa(
     sample = synthesise(picture(seed), shot, np.random.default_rng(seed))
     mosaic, target = unpack(sample.packed), sample.target
     for colour, row, column in ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1)):
-        got, expected = mosaic[row::2, column::2], target[colour, row::2, column::2]
-        assert np.abs(got - expected).max() < 1e-4
+        got, wanted = mosaic[row::2, column::2], target[colour, row::2, column::2]
+        assert np.abs(got - wanted).max() < 1e-4
 
 
 def test_developing_the_target_gives_the_picture_back():
