@@ -195,8 +195,8 @@ def _tell(outcomes: Sequence[Outcome]) -> None:
     """Print the outcomes.
 
     Raises:
-        EdgePipelineError: if there was one capture and it failed.
-        typer.Exit: if there were several captures and some failed.
+        EdgePipelineError: If there was one capture and it failed.
+        typer.Exit: If there were several captures and some failed.
     """
     if len(outcomes) == 1:
         if outcomes[0].error is not None:

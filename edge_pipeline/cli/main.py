@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reader of stdout ends (`| head`), the program ends with 1 and without a message.
 
     Args:
-        arguments: arguments after the program's name; None for those of the process.
+        arguments: Arguments after the program's name; None for those of the process.
     """
     if not sys.warnoptions:  # hide libraries' warnings unless -W or PYTHONWARNINGS asks for them
         warnings.simplefilter("ignore")

@@ -63,7 +63,7 @@ def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
         options: Options of the backend.
 
     Raises:
-        CompileError: A pass or the backend cannot compile the network; the layer is named.
+        CompileError: If a pass or the backend cannot compile the network; the layer is named.
     """
     source = entry.program
     notes: tuple[str, ...] = ()

@@ -40,10 +40,11 @@ def compile_model(
         on_step: Function that is called with a short description of each step.
 
     Raises:
-        InputError: An option, size, capture or checkpoint cannot be used.
-        MissingExtraError: The backend's packages are not installed.
-        OutputError: The folder exists, cannot be written, or lies inside an artifact or a source.
-        CompileError: The network cannot be compiled, or a program's outputs differ from eager's.
+        InputError: If an option, size, capture or checkpoint cannot be used.
+        MissingExtraError: If the backend's packages are not installed.
+        OutputError: If the folder exists, cannot be written, or lies inside an artifact or a
+            source.
+        CompileError: If the network cannot be compiled, or a program's outputs differ from eager's.
     """
     backend = _backend_of(request)
     request = with_listed_files(request)
@@ -95,10 +96,10 @@ def compile_module(
         force: Whether to replace an artifact at `output`.
 
     Raises:
-        InputError: An input or an option cannot be used.
-        MissingExtraError: The backend's packages are not installed.
-        OutputError: The folder exists, cannot be written, or lies inside an artifact.
-        CompileError: The network cannot be compiled, or a program's outputs differ from eager's.
+        InputError: If an input or an option cannot be used.
+        MissingExtraError: If the backend's packages are not installed.
+        OutputError: If the folder exists, cannot be written, or lies inside an artifact.
+        CompileError: If the network cannot be compiled, or a program's outputs differ from eager's.
     """
     request = CompileRequest(
         source=type(module).__name__,

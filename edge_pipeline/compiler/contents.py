@@ -68,9 +68,9 @@ class ArtifactContents:
         """Run the programs in `folder`, if this machine can, and compare them with eager.
 
         Raises:
-            CompileError: A program's outputs differ from eager's.
-            VerificationError: An output has another shape than eager's, or is not finite.
-            RuntimeFailure: A program does not run.
+            CompileError: If a program's outputs differ from eager's.
+            VerificationError: If an output has another shape than eager's, or is not finite.
+            RuntimeFailure: If a program does not run.
         """
         request, specs = self.request, self.specs
         backend = cast(Backend, BACKENDS.load(request.backend))

@@ -237,7 +237,7 @@ def passes_for(
             were measured in float32.
 
     Raises:
-        UnknownNameError: No pipeline is listed for the backend.
+        UnknownNameError: If no pipeline is listed for the backend.
     """
     if backend not in PIPELINES:
         raise UnknownNameError(
@@ -267,7 +267,7 @@ def run_passes(
         on_result: Function that is called with each pass and its result, after the check.
 
     Raises:
-        CompileError: A pass changed the program's outputs or failed; the pass is named.
+        CompileError: If a pass changed the program's outputs or failed; the pass is named.
     """
     expected = run_program(program, inputs)
     own = cache(partial(rounding_errors, program, inputs, expected))

@@ -55,10 +55,10 @@ def prove(
         space: Kind of values of the network's own output.
 
     Raises:
-        CompileError: An output is out of tolerance.
-        VerificationError: An output has another shape than eager's, or is not finite.
-        RuntimeFailure: The runtime cannot load or run a program.
-        MissingExtraError: The runtime is not installed.
+        CompileError: If an output is out of tolerance.
+        VerificationError: If an output has another shape than eager's, or is not finite.
+        RuntimeFailure: If the runtime cannot load or run a program.
+        MissingExtraError: If the runtime is not installed.
     """
     for spec in specs:
         inputs, expected = _reference(folder, spec)
@@ -104,7 +104,7 @@ def board_notes(
         python: Python interpreter of an environment with tflite-runtime; None for no check.
 
     Raises:
-        InputError: `python` is not such an interpreter.
+        InputError: If `python` is not such an interpreter.
     """
     if python is None:
         return [unchecked_note(spec.name) for spec in specs]

@@ -49,8 +49,8 @@ class Canvas(Protocol):
         """Add a part.
 
         Args:
-            top: row of the picture at which the part begins; rows outside the picture are dropped.
-            left: column of the picture at which the part begins; likewise.
+            top: Row of the picture at which the part begins; rows outside the picture are dropped.
+            left: Column of the picture at which the part begins; likewise.
             rgb: [3, h, w], output of the network.
         """
         ...
@@ -66,9 +66,9 @@ class ColourConversion:
 
     Attributes:
         matrix: [3, 3], from the network's colours to linear sRGB.
-        exposure_ev: stops of light to add.
-        encoded: whether the network outputs encoded sRGB rather than linear light.
-        bits: bits per channel, 8 or 16.
+        exposure_ev: Stops of light to add.
+        encoded: Whether the network outputs encoded sRGB rather than linear light.
+        bits: Bits per channel, 8 or 16.
     """
 
     matrix: NDArray[np.float64]
@@ -109,7 +109,7 @@ class FullCanvas:
     """A picture of the capture's size.
 
     Args:
-        size: height and width of the capture, in the sensor's orientation.
+        size: Height and width of the capture, in the sensor's orientation.
         conversion: Conversion of the network's output to the picture's values.
         orientation: EXIF orientation, 1..8.
     """
@@ -140,12 +140,12 @@ class HalfCanvas:
     An odd last row or column is dropped. Parts may begin on odd pixels.
 
     Args:
-        size: height and width of the capture, in the sensor's orientation, at least 2.
+        size: Height and width of the capture, in the sensor's orientation, at least 2.
         conversion: Conversion of the network's output to the picture's values.
         orientation: EXIF orientation, 1..8.
 
     Raises:
-        InputError: if the capture has fewer than 2 rows or columns.
+        InputError: If the capture has fewer than 2 rows or columns.
     """
 
     def __init__(

@@ -106,7 +106,7 @@ class Probe:
         does not run, the node is the operator at `last`.
 
         Raises:
-            CompileError: This part cannot be compiled by itself.
+            CompileError: If this part cannot be compiled by itself.
         """
         nodes = open_values(self.program, last)
         if not nodes:

@@ -85,7 +85,7 @@ def bisect(
         on_step: Function that is called with a short description of each step.
 
     Raises:
-        CompileError: A pass or the backend cannot compile the program.
+        CompileError: If a pass or the backend cannot compile the program.
     """
     exact = tolerance or TOLERANCES["fp32"]
     source = all_values(program, inputs)

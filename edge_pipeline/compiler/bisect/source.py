@@ -33,9 +33,9 @@ def bisect_source(
         on_step: Function that is called with a short description of each step.
 
     Raises:
-        InputError: An option, size, capture or checkpoint cannot be used.
-        MissingExtraError: The backend's packages are not installed.
-        CompileError: The network cannot be compiled.
+        InputError: If an option, size, capture or checkpoint cannot be used.
+        MissingExtraError: If the backend's packages are not installed.
+        CompileError: If the network cannot be compiled.
     """
     backend = open_backend(request.backend, request.precision, request.device)
     backend.require()

@@ -189,7 +189,7 @@ def load_costs(device: str) -> Costs:
     """Read the cost models of a device.
 
     Raises:
-        InputError: The device does not exist, has no measured costs, or its file is not valid.
+        InputError: If the device does not exist, has no measured costs, or its file is not valid.
     """
     path = device_file(device, COSTS_FILE)
     if not path.exists():
@@ -280,7 +280,7 @@ def predict(costs: BackendCosts, call: Call, plan: ConvPlan) -> float:
     """Return the predicted time of `plan` in milliseconds, on one thread.
 
     Raises:
-        KeyError: The backend's model does not include the algorithm.
+        KeyError: If the backend's model does not include the algorithm.
     """
     each = costs.forms[plan.algorithm]
     units = work_of(call, plan, costs.cache_bytes, costs.lanes).units()

@@ -51,7 +51,7 @@ def specialised_weights(program: ExportedProgram) -> dict[str, Tensor]:
         program: The program that the pass returned.
 
     Returns:
-        float32 tensors with at least one axis.
+        Float32 tensors with at least one axis.
     """
     held = constants_of(program)
     found: dict[str, Tensor] = {}

@@ -81,9 +81,9 @@ def curve_of(network: SourceNetwork) -> WeightCurve:
         network: Network with example inputs, and one number among its fixed values.
 
     Raises:
-        InputError: No number or several numbers are fixed, or every other value changes more of
+        InputError: If no number or several numbers are fixed, or every other value changes more of
             the program than its weights.
-        CompileError: torch cannot trace the network.
+        CompileError: If torch cannot trace the network.
     """
     name, value = _number(network)
     samples = _Samples(network, name, value)
@@ -156,7 +156,7 @@ class _Samples:
         """Return the program for a value.
 
         Raises:
-            InputError: It differs from the program for the fixed value in more than its weights.
+            InputError: If it differs from the program for the fixed value in more than its weights.
         """
         if value not in self._points:
             network = self._with(value)

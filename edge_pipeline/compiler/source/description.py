@@ -66,8 +66,8 @@ def read_description(path: Path) -> Description:
     """Read a description from a TOML file.
 
     Raises:
-        InputError: The file does not exist or is not TOML, or a field is wrong; the message names
-            the field.
+        InputError: If the file does not exist or is not TOML, or a field is wrong; the message
+            names the field.
     """
     try:
         return Description.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -97,7 +97,7 @@ def described(
         The network with a complete geometry.
 
     Raises:
-        InputError: A field of the description is wrong; the message states the value found.
+        InputError: If a field of the description is wrong; the message states the value found.
     """
     outputs = run_program(network.traced(), network.example)
     ports = _inputs(network, stated)

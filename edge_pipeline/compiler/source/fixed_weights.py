@@ -78,7 +78,7 @@ class FixedWeightsNetwork:
         """Return the network's outputs.
 
         Raises:
-            CompileError: torch cannot trace the network at this size.
+            CompileError: If torch cannot trace the network at this size.
         """
         if not self._weights:
             return list(self._network.run(inputs))

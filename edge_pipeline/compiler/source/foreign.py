@@ -50,8 +50,8 @@ def open_factory(
         seed: Seed of fresh weights and of example inputs.
 
     Raises:
-        InputError: The factory does not exist or fails, or the inputs do not fit `forward`.
-        CheckpointError: The weights cannot be read, or belong to another network.
+        InputError: If the factory does not exist or fails, or the inputs do not fit `forward`.
+        CheckpointError: If the weights cannot be read, or belong to another network.
     """
     factory = _factory(source)
     with torch.random.fork_rng(devices=[]):
@@ -88,7 +88,7 @@ def foreign_network(
         fixed: Values by name, for parameters of `forward` that become constants.
 
     Raises:
-        InputError: The inputs do not fit `forward`, or have another type.
+        InputError: If the inputs do not fit `forward`, or have another type.
     """
     name = type(module).__name__
     fixed = fixed or {}

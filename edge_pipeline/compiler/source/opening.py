@@ -46,8 +46,9 @@ def open_source(
         description: For a factory's network, description by its author.
 
     Raises:
-        InputError: The source does not exist, or does not support the other arguments.
-        CheckpointError: Weights are damaged or belong to another network, or a card is not valid.
+        InputError: If the source does not exist, or does not support the other arguments.
+        CheckpointError: If weights are damaged or belong to another network, or a card is not
+            valid.
     """
     name, options = str(source), options or {}
     if is_factory(name):

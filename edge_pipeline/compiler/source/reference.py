@@ -34,7 +34,7 @@ def synthetic_capture(channels: int, height: int, width: int) -> NDArray[np.floa
         width: Width in packed pixels.
 
     Returns:
-        float32 [1, channels, height, width], at most 1, with some values slightly below 0; the same
+        Float32 [1, channels, height, width], at most 1, with some values slightly below 0; the same
         for every call.
     """
     rng = np.random.default_rng(20240301)
