@@ -87,7 +87,7 @@ class Tolerance:
     max_noise: float | None = None
 
     def complaint(self, difference: Difference) -> str | None:
-        """Return which limit is exceeded, as a clause, or None."""
+        """Return a clause that names the exceeded limit, or None if none is exceeded."""
         if not difference.max_rel < self.max_rel:
             return f"relative error {difference.max_rel:.2g} is not below {self.max_rel:.2g}"
         srgb, bound = difference.max_abs_srgb, self.max_abs_srgb
@@ -240,7 +240,7 @@ def _difference(
 
 
 def _discrete_difference(reference: NDArray[np.float64], output: NDArray[np.float64]) -> Difference:
-    """Return the difference of labels, by the share that differs: its size has no meaning."""
+    """Return the share of labels that differ, since the size of a difference has no meaning."""
     error = np.abs(output - reference)
     share = float(np.mean(error > 0))
     return Difference(

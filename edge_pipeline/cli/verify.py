@@ -125,7 +125,7 @@ def _show_pair(pair: PairReport) -> None:
     if pair.note is not None:
         out.print(f"{title}: {escape(pair.note)}")
     else:
-        out.print(_table(f"{title}, next to each other", pair.programs))
+        out.print(_table(f"{title}, compared with each other", pair.programs))
 
 
 def _table(title: str, programs: Sequence[ProgramReport]) -> Table:

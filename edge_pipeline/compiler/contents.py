@@ -130,7 +130,7 @@ class ArtifactContents:
     def _trial_size(self) -> tuple[int, int]:
         """Return the height and width at which losses are measured, for all backends alike.
 
-        The size of the reference would not do: it is smaller if sizes are free.
+        The size of the reference input is not used, since it is smaller if sizes are free.
         """
         return self.network.geometry.size(self.request.size, free=False)
 
@@ -172,6 +172,6 @@ def _advice(specs: Sequence[ProgramSpec]) -> list[str]:
     if is_worth_splitting(predictor, path):
         return []
     return [
-        f"the predictor takes {predictor / 1e6:.3g} MMAC and the path {path / 1e6:.3g}, since the "
+        f"the predictor costs {predictor / 1e6:.3g} MMAC and the path {path / 1e6:.3g}, since the "
         "weights depend on most of the network; --filters dynamic computes the common part once"
     ]

@@ -79,7 +79,7 @@ _LARGE = 64 << 20
 _FOR_COREML: tuple[Pass, ...] = (
     *_normalising(_SMALL),
     TakeInGain(),  # before batch norm, which must directly follow its convolution
-    FoldBatchNorm(),  # before views are dropped: it matches convolutions as written
+    FoldBatchNorm(),  # before views are dropped: it looks for convolutions as written
     LowerPatchwise("taps"),  # before views are dropped: they define the patches
     DropSampleGroups(),  # before folding: computed weights allow no groups of samples
     DecomposeArithmetic(),  # before folding: Core ML adds 1e-4 to the operand of a reciprocal
@@ -131,7 +131,7 @@ def _for_packed_weights(
         *more,
         FloatScalars(),  # after all passes that write scalars
         StateLayouts(),  # after all passes that create constants
-        MergeDuplicates(),  # last: lowerings of the same map take the same slices
+        MergeDuplicates(),  # last: lowerings of the same map use the same slices
     )
 
 

@@ -42,5 +42,5 @@ def check_constants(request: CompileRequest, built: Sequence[Built]) -> None:
     if request.filters == "refolded" and not built[-1].spec.constants:
         why = "; ".join(built[-1].notes)
         raise CompileError(
-            f"the program cannot take other filters ({why}); compile with --filters split"
+            f"the program cannot accept other filters ({why}); compile with --filters split"
         )

@@ -75,7 +75,7 @@ class Settings:
         if self.size not in ("full", "half"):
             raise InputError(f"the size is {self.size!r}; give full or half")
         if self.bits not in (8, 16):
-            raise InputError(f"the picture has {self.bits} bits a channel; give 8 or 16")
+            raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
 
 
 class Picture(NamedTuple):

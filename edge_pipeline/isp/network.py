@@ -232,6 +232,6 @@ class IspSession(Closing):
             else "with --filters dynamic it cannot be tiled, so compile with split or folded"
         )
         return (
-            f"{self.artifact.folder} takes {2 * height} x {2 * width} pixels and the capture has "
+            f"{self.artifact.folder} accepts {2 * height} x {2 * width} pixels and the capture has "
             f"{2 * size[0]} x {2 * size[1]}; {remedy}"
         )

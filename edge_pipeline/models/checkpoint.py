@@ -109,7 +109,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error
     if metadata.get("edge_pipeline.checkpoint") != _VERSION:
         raise CheckpointError(
-            f"{path} holds weights but no edge-pipeline description; save it with save_checkpoint"
+            f"{path} contains weights but no edge-pipeline description; save it with "
+            "save_checkpoint"
         )
     try:
         options = options_of(metadata["model"], json.loads(metadata["options"]))

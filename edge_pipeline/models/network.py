@@ -120,7 +120,7 @@ def check_fixed(module: nn.Module, fixed: Mapping[str, object]) -> None:
         if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
             missing = parameter.name
             raise InputError(
-                f"{name}.forward takes {missing}, which has no value; give --fix {missing}=VALUE"
+                f"{name}.forward requires {missing}, which has no value; give --fix {missing}=VALUE"
             )
 
 

@@ -77,7 +77,7 @@ class Options:
         if len(decoder) != len(encoder) - 1:
             raise InputError(
                 f"decoder={self.decoder} has {len(decoder)} stages, and the {len(encoder)} of "
-                f"encoder={self.encoder} need {len(encoder) - 1} decoder stages"
+                f"encoder={self.encoder} require {len(encoder) - 1} decoder stages"
             )
 
     def widths(self, name: str) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ class VerifyReport(_Report):
 
 
 class PairReport(_Report):
-    """Result for two artifacts on the same inputs; `note` gives the reason if not compared."""
+    """Result for two artifacts on the same inputs; `note` says why if they were not compared."""
 
     pair: tuple[str, str]
     programs: tuple[ProgramReport, ...] = ()

@@ -25,7 +25,7 @@ __all__ = [
 
 RGBGains = tuple[float, float, float]
 
-# Source: IEC 61966-2-1, linear sRGB to CIE XYZ with white D65; LibRaw's `xyz_rgb` has the same.
+# Source: IEC 61966-2-1, linear sRGB to CIE XYZ with white D65; LibRaw's `xyz_rgb` is equal.
 SRGB_TO_XYZ: NDArray[np.float64] = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
@@ -66,7 +66,9 @@ def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.floa
     srgb_to_camera = matrix @ SRGB_TO_XYZ
     white = srgb_to_camera.sum(axis=1, keepdims=True)
     if (white <= 0).any():
-        raise InputError(f"the colour matrix {matrix.tolist()} gives a channel of white 0 or less")
+        raise InputError(
+            f"the colour matrix {matrix.tolist()} maps white to 0 or less in a channel"
+        )
     srgb_to_camera = srgb_to_camera / white
     if abs(np.linalg.det(srgb_to_camera)) < _SMALLEST_DETERMINANT:
         raise InputError(f"the colour matrix {matrix.tolist()} cannot be inverted")

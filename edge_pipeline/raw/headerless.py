@@ -99,8 +99,8 @@ def read_headerless(path: Path, profile: CameraProfile) -> Capture:
             the mean of the picture is assumed to be grey, and `notes` says so.
 
     Raises:
-        CaptureError: If the file cannot be read, has another size, or contains a value that needs
-            more bits than the profile states.
+        CaptureError: If the file cannot be read, has another size, or contains a value of more
+            bits than the profile states.
     """
     path = Path(path)
     check_file(path)

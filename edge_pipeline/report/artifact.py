@@ -48,7 +48,7 @@ def artifact_facts(manifest: Manifest) -> Iterator[str]:
         if share is not None:
             names = ", ".join(program.delegation.outside)
             yield (
-                f"{program.name}: operators outside the delegate ({names}) take {share:.0%} of a "
+                f"{program.name}: operators outside the delegate ({names}) use {share:.0%} of a "
                 "run's time"
             )
     yield from map(_loss, manifest.losses)

@@ -1,4 +1,4 @@
-"""The training loop, from a recipe to a checkpoint; resuming gives the same result."""
+"""The training loop, from a recipe to a checkpoint; resuming leads to the same result."""
 
 from __future__ import annotations
 

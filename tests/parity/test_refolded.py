@@ -218,7 +218,7 @@ class TestRefusals:
 
         monkeypatch.setattr(Exchange, "settle", settle)
         with pytest.raises(
-            CompileError, match=r"cannot take other filters .*conv\.weight is not .*--filters split"
+            CompileError, match=r"accept other filters .*conv\.weight is not .*--filters split"
         ):
             compile_module(
                 own.DynamicConvolution(),

@@ -64,7 +64,7 @@ def cut_at(
 
 
 def inputs_left(whole: ExportedProgram, part: ExportedProgram) -> list[int]:
-    """Return the positions of the inputs of `whole` that `part` still takes."""
+    """Return the positions of the inputs of `whole` that `part` still has."""
     kept = user_inputs(part.graph_signature)
     return [i for i, name in enumerate(user_inputs(whole.graph_signature)) if name in kept]
 

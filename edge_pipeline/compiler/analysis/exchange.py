@@ -37,7 +37,7 @@ _FEWEST = 4
 
 
 def constant_name(weight: str, kind: Literal["filter", "fixed"] = "filter") -> str:
-    """Return the name (letters, digits and underscores) of the constant that holds a weight.
+    """Return the name (letters, digits and underscores) of the constant for a weight.
 
     Args:
         weight: Name of the weight, such as `conv1.weight`.
@@ -140,7 +140,7 @@ def _marks(weights: Mapping[str, Tensor]) -> Arrays:
 
 
 def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return the name under which the program holds each weight."""
+    """Return the name of each weight's constant in the program."""
     held = constants_of(program)
     places = {
         spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target

@@ -154,7 +154,7 @@ def _check_alone(
 
 
 def _rewrite(editor: Editor, mapper: fx.Node, change: _Change) -> None:
-    """Replace the mapper's weight, and its bias if it has or needs one."""
+    """Replace the mapper's weight, and its bias if it has or requires one."""
     weight = editor.constant(mapper.args[1])
     if weight is None:
         raise Refusal("the weight mapper's weights are not constant")

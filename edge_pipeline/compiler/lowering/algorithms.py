@@ -253,7 +253,7 @@ def shifted_products(layer: Layer, strip: Strip) -> Tensor:
 
 
 def im2col(layer: Layer, strip: Strip) -> Tensor:
-    """Stack the map shifted by every tap and multiply once, so that no products must be added."""
+    """Stack the map shifted by every tap and multiply once, so that no products are added."""
     shape = layer.shape
     g, height = layer.x.shape[0], strip.height
     taken = _rows(layer, strip)

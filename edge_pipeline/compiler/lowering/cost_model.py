@@ -5,7 +5,7 @@
 The four non-negative coefficients are fitted to measurements, for each backend and algorithm. Bytes
 are near if the operator that moves them has operands and a result that fit into `cache_bytes`.
 `python -m tools.fit_cost_model` measures, fits and writes `devices/NAME.costs.json`. The compiler
-only reads this file and never measures, so equal files give equal programs.
+only reads this file and never measures, so equal files lead to equal programs.
 """
 
 from __future__ import annotations

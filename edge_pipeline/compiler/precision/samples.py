@@ -98,7 +98,7 @@ def sample_inputs(
             random values for features.
 
     Raises:
-        InputError: If files are given for a network that takes features, or a file is not a
+        InputError: If files are given for a network whose inputs are features, or a file is not a
             picture.
         CaptureError: If a capture cannot be read.
     """
@@ -180,7 +180,7 @@ def read_picture(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np
     if mode is None:
         raise InputError(f"{path} cannot be read with {channels} channels; pictures have 1 or 3")
     values = _scaled(path, mode, size, Image.Resampling.BILINEAR).astype(np.float32) / 255
-    # Stacked, since an axis added by indexing has stride 0, which ExecuTorch refuses.
+    # Stacked, since an axis added by indexing has stride 0, which ExecuTorch rejects.
     return np.stack([np.ascontiguousarray(values.transpose(2, 0, 1))])
 
 

@@ -211,7 +211,7 @@ class _Samples:
         """Return the values between which all weights are straight lines, including both ends.
 
         Raises:
-            _TooManyKnots: There are more values than an artifact should store.
+            _TooManyKnots: If there are more values than an artifact should store.
         """
         found: list[float] = []
         for knot in self._pieces(low, high):

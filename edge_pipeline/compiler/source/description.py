@@ -209,7 +209,7 @@ def _check_stride(probe: SizeProbe, stride: int, halo: int, stated: Description)
     right = probe.stride(halo)
     advice = "leave out the halo" if right is None else f"the least that fits is {right}"
     problem = (
-        "the network does not take every multiple of it"
+        "the network does not accept every multiple of it"
         if difference == float("inf")
         else f"a tile differs from the whole picture by {difference:.1%} of the output's span"
     )

@@ -80,7 +80,7 @@ class Entry:
     Attributes:
         name: Name in the manifest.
         program: Program that torch exported, or a part of it.
-        example: Example inputs of the program: the network's own, then filters if it takes any.
+        example: Example inputs of the program: the network's own, then any filters.
         inputs: Role of each tensor of the example.
         outputs: Role of each tensor that the program returns.
         weights: Computed weights that become constants, by name; they may be exchanged later.

@@ -93,7 +93,7 @@ class FixedWeightsNetwork:
             whole = self._network.traced() if free else self._network.traced(inputs)
             # The operators have the same names at every size; keep the order of the weights.
             nodes = {node.name: node for node in whole.graph.nodes}
-            given = {nodes[name]: f"held_{i}" for i, name in enumerate(self._cut)}
+            given = {nodes[name]: f"fixed_{i}" for i, name in enumerate(self._cut)}
             path = cut_at(whole, given=given)
             self._paths[size] = path, inputs_left(whole, path)
         return self._paths[size]

@@ -181,7 +181,7 @@ def _named(
     else:
         named = dict(zip((p.name for p in taken), inputs, strict=False))
         if len(named) != len(inputs):
-            raise InputError(f"{name}.forward takes {len(taken)} inputs, not {len(inputs)}")
+            raise InputError(f"{name}.forward expects {len(taken)} inputs, not {len(inputs)}")
     known = [p.name for p in taken]
     unknown = [key for key in named if key not in known]
     missing = [p.name for p in taken if p.default is p.empty and p.name not in named]

@@ -53,7 +53,7 @@ def open_source(
     name, options = str(source), options or {}
     if is_factory(name):
         if options:
-            raise InputError(f"{name} takes no option {next(iter(options))}; leave out -s")
+            raise InputError(f"{name} has no option {next(iter(options))}; leave out -s")
         ranges = {} if description is None else description.ranges()
         return open_factory(
             name, inputs or {}, weights=weights, fixed=fixed, ranges=ranges, seed=seed or 0

@@ -113,7 +113,7 @@ class SizeProbe:
         return None
 
     def minimum(self, stride: int) -> int:
-        """Return the smallest multiple of `stride` that the network takes as height and width."""
+        """Return the smallest multiple of `stride` that the network accepts as height and width."""
         most = min(self._network.size)
         sides = (side for side in range(stride, most, stride) if self._network.takes((side, side)))
         return next(sides, most)

@@ -113,7 +113,7 @@ def test_two_of_one_network_are_compared(good: Path, tmp_path: Path) -> None:
     other = make_artifact(tmp_path / "other", filters="split").folder
     result = _run(good, other)
     assert result.exit_code == 0
-    assert "next to each other" in result.stdout
+    assert "compared with each other" in result.stdout
     assert result.stdout.count("random") >= 2
 
 

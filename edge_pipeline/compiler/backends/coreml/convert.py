@@ -60,7 +60,7 @@ class Request:
 
     Attributes:
         program: Functional program of fixed sizes.
-        target: Coremltools' name of the oldest system that can run the program, such as `iOS17`.
+        target: Name in coremltools of the oldest system that can run the program, as in `iOS17`.
         inputs: Shapes of the inputs, by name.
         outputs: Names of the outputs.
         precision: Precision of the ML Program. In int8, arithmetic around the quantised
@@ -83,7 +83,7 @@ def convert(request: Request) -> tuple[Any, tuple[str, ...]]:
     """Convert a program to an ML Program with float32 inputs and outputs.
 
     Returns:
-        Coremltools' model, and the operators that were kept in single precision.
+        The coremltools model, and the operators that were kept in single precision.
     """
     import coremltools as ct
 

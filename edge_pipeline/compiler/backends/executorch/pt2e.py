@@ -53,7 +53,7 @@ def quantise(
     Activations have a scale per tensor and weights a scale per output channel, symmetric where
     XNNPACK requires it. The first attempt quantises all operators, with ranges from histograms. If
     a range does not cover the samples' values, as can happen for a division by a small number, the
-    second attempt quantises only convolutions and linear layers, and the third also takes ranges
+    second attempt quantises only convolutions and linear layers, and the third also uses ranges
     from minimum to maximum. If a product has two computed operands, such as filters computed at run
     time, the first attempt is skipped: XNNPACK could lower its result and then not load it.
 
