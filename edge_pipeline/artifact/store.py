@@ -332,7 +332,7 @@ def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:
 def _fitting(
     value: NDArray[np.float32], spec: TensorSpec, sizes: dict[str, int], path: Path
 ) -> NDArray[np.float32]:
-    if not spec.takes(value, sizes):
+    if not spec.accepts(value, sizes):
         raise ArtifactError(
             f"{path}: {spec.name}: expected {spec.text()}, "
             f"got {value.dtype} {'x'.join(map(str, value.shape))}"

@@ -68,7 +68,7 @@ class TensorSpec(Schema):
         """Return type and shape as text for messages, such as `float32 1x4x16*hx16*w`."""
         return f"{self.dtype} {self.shape_text()}"
 
-    def takes(self, value: NDArray[Any], sizes: dict[str, int]) -> bool:
+    def accepts(self, value: NDArray[Any], sizes: dict[str, int]) -> bool:
         """Return whether an array has this type and a fitting shape; see `fits` for `sizes`."""
         return value.dtype == np.dtype(self.dtype) and self.fits(value.shape, sizes)
 

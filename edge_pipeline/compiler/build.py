@@ -79,7 +79,7 @@ def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
 def _build_exchangeable(
     source: ExportedProgram, entry: Entry, target: Target, options: EmitOptions
 ) -> Built:
-    """Build the program with marks as weights, then overwrite the marks with the weights."""
+    """Build the program with markers as weights, then overwrite the markers with the weights."""
     exchange = Exchange.of(source, entry.weights)
     if not all(value.isfinite().all() for value in run_program(exchange.program, entry.example)):
         raise LostMarker("with other weights, the network's outputs are not finite")
@@ -87,7 +87,7 @@ def _build_exchangeable(
     other = exchange.twin() if options.precision == "fp16" else None
     twin: Twin | None = None
     if other is not None:
-        twin = Twin(_write(other.program, entry, target, options).files, other.marks)
+        twin = Twin(_write(other.program, entry, target, options).files, other.markers)
     files, constants = exchange.settle(marked.files, _graph_file(entry), twin)
     spec = marked.spec.model_copy(update={"constants": constants})
     return Built(_varied(spec, entry), files, marked.notes)

@@ -107,7 +107,8 @@ def fixed_spans(size: int, *, stride: int, halo: int, window: int) -> list[Span]
     if step <= 0:
         raise InputError(
             f"the artifact accepts {window} packed pixels and requires a halo of {halo} on each "
-            f"side of a tile, which leaves no core; compile with --input over {2 * halo} packed pixels"
+            f"side of a tile, which leaves no core; compile with --input over {2 * halo} packed "
+            "pixels"
         )
     return [Span(a - halo, a - halo + window, a, min(a + step, size)) for a in range(0, size, step)]
 

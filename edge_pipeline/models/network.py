@@ -128,6 +128,6 @@ def check_fixed(module: nn.Module, fixed: Mapping[str, object]) -> None:
 class Rescalable(Protocol):
     """A network whose output hardly depends on the input under its published initialisation."""
 
-    def let_through(self) -> None:
+    def rescale_weights(self) -> None:
         """Rescale fresh weights so that the output depends on the input."""
         ...

@@ -233,7 +233,7 @@ class PhiUNet(nn.Module):
             maps, size=size, mode="bilinear", align_corners=self.options.align_corners
         )
 
-    def let_through(self) -> None:
+    def rescale_weights(self) -> None:
         """Rescale fresh weights so that the output depends on the picture for every phi.
 
         With the published initialisation, which is for training, the maps after two stages are

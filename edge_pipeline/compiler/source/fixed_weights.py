@@ -66,7 +66,7 @@ class FixedWeightsNetwork:
             result[i][_place(part, ratio)] = float("nan")
         return tuple(result)
 
-    def takes(self, size: Size) -> bool:
+    def accepts(self, size: Size) -> bool:
         """Return whether the network runs at a size."""
         try:
             self._network.run(self.inputs(size))

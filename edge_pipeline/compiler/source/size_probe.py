@@ -73,7 +73,7 @@ class SizeProbe:
         if self.scale is None:
             return float("inf")
         height, width = next(self._sizes(2 * (halo + stride) + 1))
-        if not self._network.takes((height - 2 * stride, width - 2 * stride)):
+        if not self._network.accepts((height - 2 * stride, width - 2 * stride)):
             return float("inf")
         inputs = self._network.inputs((height, width))
         tile = self._network.cut(inputs, ((stride, height - stride), (stride, width - stride)))
@@ -105,7 +105,7 @@ class SizeProbe:
             if height % stride or width % stride:
                 continue
             if halo is None:
-                fits = self._network.takes((height + stride, width + stride))
+                fits = self._network.accepts((height + stride, width + stride))
             else:
                 fits = self.is_exact(stride, -(-halo // stride) * stride)
             if fits:
@@ -115,14 +115,16 @@ class SizeProbe:
     def minimum(self, stride: int) -> int:
         """Return the smallest multiple of `stride` that the network accepts as height and width."""
         most = min(self._network.size)
-        sides = (side for side in range(stride, most, stride) if self._network.takes((side, side)))
+        sides = (
+            side for side in range(stride, most, stride) if self._network.accepts((side, side))
+        )
         return next(sides, most)
 
     def _sizes(self, least: int) -> Iterator[Size]:
         """Yield the smallest size to probe at, found by halving the example's, then its doubles."""
         height, width = self._network.size
         while not (height % 2 or width % 2) and min(height, width) // 2 >= max(least, _LEAST_SIDE):
-            if not self._network.takes((height // 2, width // 2)):
+            if not self._network.accepts((height // 2, width // 2)):
                 break
             height, width = height // 2, width // 2
         while min(height, width) < least:
