@@ -249,7 +249,8 @@ def _run(
 def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> Manifest:
     """Return the copy's manifest, without any measurement of the old weights."""
     old = artifact.manifest
-    note = f"respecialised from the artifact {artifact.digest}: {change.words}; {_REFERENCE_NOTES[reference]}"
+    replaced = f"{change.words}; {_REFERENCE_NOTES[reference]}"
+    note = f"respecialised from the artifact {artifact.digest}: {replaced}"
     programs = tuple(spec.model_copy(update={"variation": {}}) for spec in old.programs)
     return old.model_copy(
         update={

@@ -68,7 +68,7 @@ def test_real_weights_come_where_marks_turn_up(network):
     assert (first.axes, first.offsets) == ((0, 2, 3, 1), (4,))
 
 
-def test_a_twin_differs_in_the_marks_of_short_weights_alone():
+def test_a_twin_differs_only_in_the_markers_of_short_weights():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 1)).eval()
     program = exported(network, torch.rand(1, 3, 8, 8))
     exchange = Exchange.of(program, weights_of(network))
