@@ -264,7 +264,7 @@ class Editor:
         return copied
 
     def substitute(self, node: fx.Node, other: fx.Node, note: str) -> None:
-        """Use `other`, which has the same value, instead of `node`; `note` describes the change."""
+        """Replace `node` by `other`, which has the same value; `note` describes the change."""
         self.notes.append(f"{layer_of(node)}: {note}")
         node.replace_all_uses_with(other)
         for spec in self._signature.output_specs:

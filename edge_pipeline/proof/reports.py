@@ -49,7 +49,7 @@ class ProgramReport(_Report):
 
     @property
     def passed(self) -> bool:
-        """Return whether every output is within tolerance."""
+        """Whether every output is within tolerance."""
         return all(output.passed for output in self.outputs)
 
 

@@ -141,9 +141,9 @@ class CameraProfile(BaseModel):
         least, most = _BITS[self.packing]
         if not least <= self.bits <= most:
             allowed = f"{most}" if least == most else f"{least} to {most}"
-            raise ValueError(f"packing {self.packing} holds {allowed} bits, not {self.bits}")
+            raise ValueError(f"packing {self.packing} supports {allowed} bits, got {self.bits}")
         if self.white > 1 << self.bits:
-            raise ValueError(f"white level {self.white:g} is more than {self.bits} bits hold")
+            raise ValueError(f"white level {self.white:g} does not fit into {self.bits} bits")
         if max(self.black) >= self.white:
             raise ValueError(
                 f"black level {max(self.black):g} must be under the white level {self.white:g}"

@@ -90,7 +90,7 @@ class FoldBatchNorm:
     why = "a separate normalisation reads and writes every map once more"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Fold all batch norms, except in training mode or with computed statistics."""
+        """Return the rewritten program; norms in training mode or with computed statistics stay."""
         editor = Editor(program)
         of_input = {n.name for n, extent in extents(program).items() if extent is Extent.GLOBAL}
         for node in editor.calls(_NORM, _EXPORTED_NORM):

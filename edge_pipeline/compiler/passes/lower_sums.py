@@ -40,7 +40,7 @@ class LowerSums:
     why = "XNNPACK supports only the mean over the rows and columns of a map"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Rewrite all reductions, except of dynamic shape, of integers or with type conversion."""
+        """Return the rewritten program; dynamic shapes, integers and type conversions stay."""
         editor = Editor(program)
         for node in editor.calls(*_SUMS, *_MEANS, *_EXTREMES):
             source: Any = node.args[0]

@@ -41,7 +41,7 @@ class SizeProbe:
         return first.dim() == 4 and first.shape[0] == 1 and first.is_floating_point()
 
     def reach(self, least: int = 0, stride: int = 1) -> int | None:
-        """Return how far an output pixel sees, in pixels of the first input.
+        """Return how far away inputs affect an output pixel, in pixels of the first input.
 
         One half of the input is set to NaN. Outputs in the other half that are NaN depend on it.
 

@@ -106,7 +106,7 @@ def convert(request: Request) -> tuple[Any, tuple[str, ...]]:
 
 
 def _is_delicate(operation: Any, kept: list[str]) -> bool:
-    """Whether half precision would round to zero a constant of the operator or of its producers.
+    """Return whether half precision would zero a constant of the operator or of its producers.
 
     In x / (s + 1e-12), the sum has the constant, and the quotient requires the sum's precision. A
     delicate operator is appended to `kept`.
@@ -136,7 +136,7 @@ def _producers(operation: Any) -> Iterator[Any]:
 
 
 def _has_vanishing(operation: Any) -> bool:
-    """Whether the operator has a constant that is not zero and rounds to zero in all its values."""
+    """Return whether all values of a nonzero constant of the operator round to zero."""
     for variable in _operands(operation):
         if variable.op is None or variable.op.op_type != "const":
             continue
