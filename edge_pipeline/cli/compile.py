@@ -65,10 +65,10 @@ def command(
     filters: Annotated[
         Filters,
         typer.Option(
-            help="Form of the filters. dynamic: predicted in the graph; folded: constants, "
-            "predicted once on the calibration captures; split: two programs, predict_filters and "
-            "apply_filters; refolded: predict_filters and the folded program, into which the "
-            "filters of each capture are written in memory."
+            help="Deployment form of the filters. dynamic: predicted in the graph; folded: "
+            "constants, predicted once on the calibration captures; split: two programs, "
+            "predict_filters and apply_filters; refolded: predict_filters and the folded program, "
+            "into which the filters of each capture are written in memory."
         ),
     ] = Filters.DYNAMIC,
     calibration: Annotated[

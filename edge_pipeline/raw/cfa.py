@@ -55,7 +55,7 @@ def _red_at(pattern: str) -> tuple[int, int]:
 def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
     """Pad a mosaic so that it starts on red; no pixel is lost or moved.
 
-    If red is not at the corner, one row is added above or one column on the left. Rows below and
+    If red is not at the corner, a row above, a column on the left or both are added. Rows below and
     columns on the right extend the sizes to a multiple. The added pixels are a reflection about the
     edge pixel, which is not repeated: a pixel at distance d outside the edge is a copy of the pixel
     at distance d inside. The two are 2d pixels apart, so every added pixel has the colour of its

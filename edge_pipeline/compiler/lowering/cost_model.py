@@ -97,7 +97,7 @@ class Call:
         """Return the argument `ones` of `convolve`; None if the bias is added after the product."""
         if not self.bias or self.geometry.groups > 1 or plan == DEPTHWISE:
             return None
-        if not ALGORITHMS[plan.algorithm].takes_bias:
+        if not ALGORITHMS[plan.algorithm].adds_bias:
             return None
         shape = shape_of(self.size, self.weight, self.geometry)
         rows = strip_rows(shape, plan) + shape.row_span

@@ -164,7 +164,7 @@ def _capture_windows(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield windows [1, 4, *size] of a capture; reflection extends small ones and keeps the CFA."""
     mosaic = aligned_mosaic(path, geometry)
-    short = [max(0, 2 * want - have) for want, have in zip(size, mosaic.shape, strict=True)]
+    short = [max(0, 2 * needed - given) for needed, given in zip(size, mosaic.shape, strict=True)]
     # NumPy reflects repeatedly if a side is shorter than the padding.
     mosaic = np.pad(mosaic, [(0, amount) for amount in short], mode="reflect")
     yield from windows(mosaic, size, geometry.stride)
