@@ -206,7 +206,7 @@ def test_phi_sets_the_cost_and_the_hypernetwork_is_the_predictor():
 @pytest.mark.parametrize(
     ("name", "fixed", "words"),
     [
-        ("phi_unet_pets", {}, "takes phi, which has no value; give --fix phi=VALUE"),
+        ("phi_unet_pets", {}, "requires phi, which has no value; give --fix phi=VALUE"),
         ("phi_unet_pets", {"phi": 0.7}, "phi=0.7 is outside the range 0.0 to 0.6"),
         ("phi_unet_pets", {"phi": 0.5, "x": 1}, "an input of PhiUNet cannot be fixed"),
         ("hyperconv_unet", {"phi": 0.5}, "forward has no parameter 'phi' to fix; it has x"),

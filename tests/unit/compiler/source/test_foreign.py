@@ -246,7 +246,7 @@ def test_options_are_read():
         "image": InputShape((1, 3, 8, 9), "float32"),
         "tokens": InputShape((1, 4), "int64"),
     }
-    with pytest.raises(InputError, match="has the type 'float'; the types are float32, int64"):
+    with pytest.raises(InputError, match="has the type 'float'; expected one of float32, int64"):
         parse_inputs(["image=1x3x8x9:float"])
     assert parse_fixed(["phi=0.35", "train=False", "mode=fast"]) == {
         "phi": 0.35,
