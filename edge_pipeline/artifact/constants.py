@@ -26,7 +26,7 @@ __all__ = [
     "Twin",
     "check_values",
     "content_of",
-    "is_known_form",
+    "is_known_encoding",
     "locate",
     "overlapping",
     "patch",
@@ -40,7 +40,7 @@ _CODES = {"float32": "<f4", "float16": "<f2"}
 _SHORTEST = 4
 
 
-class _Form(NamedTuple):
+class _Encoding(NamedTuple):
     """Encoding of a weight in a file; see `Constant`."""
 
     dtype: Literal["float32", "float16"]
@@ -48,16 +48,20 @@ class _Form(NamedTuple):
     scale: float
 
     def encode(self, value: NDArray[np.float32]) -> NDArray[np.floating]:
-        """Return the numbers in the form that is stored in the file."""
+        """Return the numbers in the encoding that is stored in the file."""
         scaled = value * np.float32(self.scale)
         if self.rounded:
             scaled = scaled.astype(np.float16).astype(np.float32)
         return scaled.astype(_CODES[self.dtype])
 
 
-_PLAIN = (_Form("float32", False, 1.0), _Form("float16", False, 1.0), _Form("float32", True, 1.0))  # noqa: FBT003
+_PLAIN = (
+    _Encoding("float32", rounded=False, scale=1.0),
+    _Encoding("float16", rounded=False, scale=1.0),
+    _Encoding("float32", rounded=True, scale=1.0),
+)
 _SCALED = tuple(
-    form._replace(scale=2.0**power) for power in range(-8, 9) if power for form in _PLAIN
+    encoding._replace(scale=2.0**power) for power in range(-8, 9) if power for encoding in _PLAIN
 )
 
 
@@ -110,9 +114,9 @@ def locate(
     found: list[Constant] = []
     for name, marker in markers.items():
         places: list[Constant] = []
-        for forms in (_PLAIN, _SCALED):
+        for encodings in (_PLAIN, _SCALED):
             for file, data in files.items():
-                places += _in_file(name, marker, file, data, forms, twin)
+                places += _in_file(name, marker, file, data, encodings, twin)
             holding = {constant.file for constant in places}
             if holding - set(required):
                 break
@@ -132,12 +136,12 @@ def _in_file(
     marker: NDArray[np.float32],
     file: str,
     data: bytes,
-    forms: Sequence[_Form],
+    encodings: Sequence[_Encoding],
     twin: Twin | None,
 ) -> Iterator[Constant]:
     tried: set[bytes] = set()
-    for form in forms:
-        value = form.encode(marker)
+    for encoding in encodings:
+        value = encoding.encode(marker)
         # Rounding does not change numbers that half precision can hold: these were tried already.
         too_short = twin is None and value.nbytes < _SHORTEST
         if too_short or value.tobytes() in tried:
@@ -158,7 +162,7 @@ def _in_file(
                 name=name,
                 shape=marker.shape,
                 axes=axes,
-                **form._asdict(),
+                **encoding._asdict(),
                 file=file,
                 offsets=tuple(offsets),
             )
@@ -175,17 +179,17 @@ def _confirmed(constant: Constant, twin: Twin) -> Iterator[Constant]:
 
 
 def content_of(constant: Constant, value: NDArray[np.float32]) -> bytes:
-    """Return a weight's bytes in the form that is stored at each of the constant's offsets."""
-    return _form_of(constant).encode(value).transpose(constant.axes).tobytes()
+    """Return a weight's bytes in the encoding that is stored at each of the constant's offsets."""
+    return _encoding_of(constant).encode(value).transpose(constant.axes).tobytes()
 
 
-def is_known_form(constant: Constant) -> bool:
+def is_known_encoding(constant: Constant) -> bool:
     """Return whether `locate` searches for this encoding."""
-    return _form_of(constant) in (*_PLAIN, *_SCALED)
+    return _encoding_of(constant) in (*_PLAIN, *_SCALED)
 
 
-def _form_of(constant: Constant) -> _Form:
-    return _Form(constant.dtype, constant.rounded, constant.scale)
+def _encoding_of(constant: Constant) -> _Encoding:
+    return _Encoding(constant.dtype, constant.rounded, constant.scale)
 
 
 def _occurrences(data: bytes, needle: bytes) -> Iterator[int]:

@@ -119,7 +119,7 @@ class Artifact:
 def reference_bytes(
     inputs: Mapping[str, NDArray[np.float32]], outputs: Mapping[str, NDArray[np.float32]]
 ) -> bytes:
-    """Return the bytes of a reference file, in the form that `Artifact.reference` reads.
+    """Return the bytes of a reference file, in the format that `Artifact.reference` reads.
 
     Args:
         inputs: Inputs of the program by tensor name.

@@ -71,7 +71,7 @@ def _why_not(one: Manifest, other: Manifest) -> str | None:
         ("the checkpoints", one.source.checkpoint_sha256, other.source.checkpoint_sha256),
         ("the seeds", one.source.seed, other.source.seed),
         ("the fixed values", one.fixed, other.fixed),
-        ("the forms", one.filters, other.filters),
+        ("the deployment forms", one.filters, other.filters),
         ("the calibration sets", one.calibration, other.calibration),
     ):
         if first != second:

@@ -129,7 +129,7 @@ def _examples(
 
 
 def _example_size(size: int | torch.SymInt) -> int:
-    """Return an example's size; int() would fix a dynamic size in all programs that share it."""
+    """Return an example's size; int() would fix a free size in all programs that share it."""
     return size if isinstance(size, int) else int(size.node.hint)
 
 

@@ -243,8 +243,8 @@ def _stand_alone(editor: Editor, norm: _Norm, reason: str) -> None:
     def multiplied(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         return x * scale + shift
 
-    form = "a depth-wise 1x1 convolution" if maps else "a product and a sum"
-    note = f"batch norm became {form}, since {reason}"
+    replacement = "a depth-wise 1x1 convolution" if maps else "a product and a sum"
+    note = f"batch norm became {replacement}, since {reason}"
     editor.replace(
         norm.result, convolved if maps else multiplied, [norm.source, scale, added], note
     )

@@ -113,7 +113,7 @@ class SourceNetwork:
         return functional
 
     def _free_shapes(self) -> tuple[tuple[Any, ...]] | None:
-        """Return the free sizes, those of the network's own maps, for `torch.export`."""
+        """Return the free sizes of the network's maps as dynamic shapes for `torch.export`."""
         if not self.free_sizes:
             return None
         geometry, stride = self.geometry, self.geometry.stride

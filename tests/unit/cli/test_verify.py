@@ -91,7 +91,7 @@ def test_json_to_stdout_is_nothing_but_json(good: Path, wrong: Path, damaged: Pa
     assert first["artifact"] == str(good)
     assert first["verdict"] == "verified"
     assert pair["pair"] == [str(good), str(wrong)]
-    assert "the forms differ" in pair["note"]
+    assert "the deployment forms differ" in pair["note"]
     assert "was changed" in second["error"]
     assert third["programs"][0]["outputs"][0]["difference"]["max_abs"] == pytest.approx(0.5)
 
