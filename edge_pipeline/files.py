@@ -72,10 +72,10 @@ def check_outside_artifacts(path: Path) -> None:
     """Raise an error if `path` lies inside an artifact, which an unlisted file would damage.
 
     Args:
-        path: file or folder to write; symbolic links in the path are followed.
+        path: File or folder to write; symbolic links in the path are followed.
 
     Raises:
-        OutputError: if a parent folder of `path` is an artifact.
+        OutputError: If a parent folder of `path` is an artifact.
     """
     for folder in Path(os.path.realpath(path)).parents:
         # Path.exists() raises if the process may not search a folder.
@@ -107,10 +107,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     the block raises, the temporary file is removed and `path` stays unchanged.
 
     Args:
-        path: file to write; its folder is created.
+        path: File to write; its folder is created.
 
     Raises:
-        OutputError: if the folder cannot be written or is part of an artifact, the disk is full,
+        OutputError: If the folder cannot be written or is part of an artifact, the disk is full,
             or `path` is a folder or a device.
     """
     path = _absolute(path)
@@ -143,11 +143,11 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     is killed, the temporary folder remains; the next call for the same parent folder removes it.
 
     Args:
-        path: folder to create.
-        replace: whether an existing folder at `path` may be replaced.
+        path: Folder to create.
+        replace: Whether an existing folder at `path` may be replaced.
 
     Raises:
-        OutputError: if `path` exists and may not be replaced, cannot be written, or lies inside an
+        OutputError: If `path` exists and may not be replaced, cannot be written, or lies inside an
             artifact.
     """
     path = _absolute(path)
@@ -238,7 +238,7 @@ def packaged(folder: str) -> Path:
     A wheel contains these folders inside the package; in a checkout they are beside the package.
 
     Args:
-        folder: name of the folder, or a path that begins with it, such as `calibration/cameras`.
+        folder: Name of the folder, or a path that begins with it, such as `calibration/cameras`.
     """
     inside = _PACKAGE / "_data" / folder
     return inside if inside.exists() else _PACKAGE.parent / folder

@@ -42,7 +42,7 @@ def command(
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Largest relative error; by default 1e-4 for passes, that of verify for programs."
+            help="Largest relative error; by default 1e-4 for passes, verify's for programs."
         ),
     ] = None,
     settings: Annotated[

@@ -142,7 +142,7 @@ def command(
     jobs = plan(captures, output, format_name=format_name)
     with Developer(model, threads=threads, timeout_s=timeout) as developer:
         outcomes = _run(jobs, developer, settings, sidecar=sidecar, force=force)
-    _tell(outcomes)
+    _print_outcomes(outcomes)
 
 
 def _profile(name: str | None, given: Mapping[str, object], wb: str) -> CameraProfile | None:
@@ -191,12 +191,12 @@ def _run(
     return outcomes
 
 
-def _tell(outcomes: Sequence[Outcome]) -> None:
+def _print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Print the outcomes.
 
     Raises:
-        EdgePipelineError: if there was one capture and it failed.
-        typer.Exit: if there were several captures and some failed.
+        EdgePipelineError: If there was one capture and it failed.
+        typer.Exit: If there were several captures and some failed.
     """
     if len(outcomes) == 1:
         if outcomes[0].error is not None:

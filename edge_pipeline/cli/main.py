@@ -105,7 +105,7 @@ for _verb in VERBS:
     app.command(_verb.name, help=_verb.summary)(_stand_in)
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - errors are printed
 
 
@@ -114,7 +114,7 @@ def _unexpected(error: Exception) -> None:
     handle, name = tempfile.mkstemp(prefix="edge-pipeline-error-", suffix=".txt")
     os.close(handle)
     Path(name).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    _say(f"unexpected {type(error).__name__}: {error} – a bug in this program; see {name}")
+    _print_error(f"unexpected {type(error).__name__}: {error} – a bug in this program; see {name}")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -123,7 +123,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except EdgePipelineError as error:
-        _say(str(error))
+        _print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reader of stdout ends (`| head`), the program ends with 1 and without a message.
 
     Args:
-        arguments: arguments after the program's name; None for those of the process.
+        arguments: Arguments after the program's name; None for those of the process.
     """
     if not sys.warnoptions:  # hide libraries' warnings unless -W or PYTHONWARNINGS asks for them
         warnings.simplefilter("ignore")

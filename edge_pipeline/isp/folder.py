@@ -37,9 +37,9 @@ class Outcome:
     """The result of a job.
 
     Attributes:
-        job: job that ended.
-        error: reason why no picture was written; None if it was written.
-        notes: assumptions that were made about the capture, a sentence each.
+        job: Job that ended.
+        error: Reason why no picture was written; None if it was written.
+        notes: Assumptions that were made about the capture, a sentence each.
     """
 
     job: Job
@@ -54,13 +54,13 @@ def plan(captures: Sequence[Path], output: str, *, format_name: str | None = Non
     no extension.
 
     Args:
-        captures: paths of the captures.
-        output: path of a picture, for a single capture, or of a folder.
-        format_name: format of the pictures in a folder: `jpg` (if None), `png` or `tiff`.
+        captures: Paths of the captures.
+        output: Path of a picture, for a single capture, or of a folder.
+        format_name: Format of the pictures in a folder: `jpg` (if None), `png` or `tiff`.
 
     Raises:
-        InputError: if there is no capture, or the format is not known or contradicts the extension.
-        OutputError: if several captures are given with one file, the extension is not known, two
+        InputError: If there is no capture, or the format is not known or contradicts the extension.
+        OutputError: If several captures are given with one file, the extension is not known, two
             captures would have the same picture, or a picture would replace a capture.
     """
     if not captures:
@@ -83,7 +83,7 @@ def _is_folder(path: Path) -> bool:
     """Return whether `path` is an existing folder.
 
     Raises:
-        OutputError: if the name is only an extension, or the system refuses the path.
+        OutputError: If the name is only an extension, or the system refuses the path.
     """
     try:
         if path.is_dir():
@@ -152,12 +152,12 @@ def develop_all(
     """Develop captures one after the other; a failure of one does not stop the rest.
 
     Args:
-        jobs: jobs from `plan`.
-        developer: developer with an open artifact.
-        settings: settings for all captures; their bits are replaced by those of each format.
-        sidecar: whether a JSON file is written beside each picture.
-        force: whether existing files may be replaced.
-        on_tile: function called after each tile with the index of the job and the numbers of its
+        jobs: Jobs from `plan`.
+        developer: Developer with an open artifact.
+        settings: Settings for all captures; their bits are replaced by those of each format.
+        sidecar: Whether a JSON file is written beside each picture.
+        force: Whether existing files may be replaced.
+        on_tile: Function called after each tile with the index of the job and the numbers of its
             finished tiles and of all its tiles.
 
     Yields:

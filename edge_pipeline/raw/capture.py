@@ -49,8 +49,8 @@ def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
     """Read a Bayer RAW file that LibRaw supports, in a process of its own.
 
     Args:
-        path: path of the file.
-        timeout_s: seconds after which LibRaw is considered to hang.
+        path: Path of the file.
+        timeout_s: Seconds after which LibRaw is considered to hang.
 
     Returns:
         The active area, with the data that developing it requires. If the file has no as-shot
@@ -58,9 +58,9 @@ def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
         `notes` says so.
 
     Raises:
-        CaptureError: if the file cannot be read, is damaged, is not a RAW capture or not a Bayer
+        CaptureError: If the file cannot be read, is damaged, is not a RAW capture or not a Bayer
             one, or if LibRaw crashes or hangs on it.
-        JobError: if temporary files cannot be written.
+        JobError: If temporary files cannot be written.
     """
     path = Path(path)
     check_file(path)
@@ -89,8 +89,8 @@ def _run_reader(path: Path, folder: Path, timeout_s: float) -> dict[str, Any]:
     """Run `reader` in a child process and return the contents of its `facts.json`.
 
     Raises:
-        CaptureError: if the process crashes, hangs or ends without a report.
-        JobError: if the capture does not fit into `folder`.
+        CaptureError: If the process crashes, hangs or ends without a report.
+        JobError: If the capture does not fit into `folder`.
     """
     # -P and this path keep the child from importing anything from the current folder.
     paths = [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
@@ -180,7 +180,7 @@ def _matrix(kind: str, values: list[list[float]] | None) -> NDArray[np.float64] 
     """Return the XYZ-to-camera matrix, from whichever matrix the file has.
 
     Raises:
-        InputError: if the matrix cannot be inverted.
+        InputError: If the matrix cannot be inverted.
     """
     if values is None:
         return None

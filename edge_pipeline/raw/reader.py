@@ -165,7 +165,7 @@ def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
     """Open a camera's own file.
 
     Raises:
-        RefusedError: if the file is damaged, not supported, or not a camera's own file.
+        RefusedError: If the file is damaged, not supported, or not a camera's own file.
     """
     directories = read_directories(data)
     from_camera = names_a_camera(directories)
@@ -215,11 +215,11 @@ def main(capture: Path, folder: Path) -> None:
     """Read `capture`; write its mosaic and facts, or the reason for refusing it, into `folder`.
 
     Args:
-        capture: path of a file that is not empty.
-        folder: path of an empty folder.
+        capture: Path of a file that is not empty.
+        folder: Path of an empty folder.
 
     Raises:
-        SystemExit: with status `CANNOT_STORE` if writing fails; stderr has the reason.
+        SystemExit: With status `CANNOT_STORE` if writing fails; stderr has the reason.
     """
     with (
         capture.open("rb") as handle,

@@ -60,7 +60,7 @@ def describe_foreign(data: bytes | mmap.mmap) -> str:
     """Return a clause without its subject, `FILE`, that names the file's format and a remedy.
 
     Args:
-        data: bytes of the file.
+        data: Bytes of the file.
     """
     head = bytes(data[:512])
     for offset, signature, name in _SIGNATURES:

@@ -62,7 +62,7 @@ class Conv2d:
         return self.settings == ((1, 1), (0, 0), (1, 1), 1)
 
     @property
-    def takes_bias(self) -> bool:
+    def accepts_bias(self) -> bool:
         """Whether an addition after the call can become its bias: it has none, and one user."""
         return self.bias is None and len(self.node.users) == 1
 

@@ -31,7 +31,7 @@ class FoldBias:
                 continue
             for conv_side, bias_side in (node.args[:2], node.args[1::-1]):
                 conv, addend = Conv2d.of(conv_side), editor.constant(bias_side)
-                if conv is None or not conv.takes_bias or addend is None:
+                if conv is None or not conv.accepts_bias or addend is None:
                     continue
                 if editor.constant(conv.weight) is None:
                     continue

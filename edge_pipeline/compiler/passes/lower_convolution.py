@@ -155,8 +155,8 @@ def _lower(editor: Editor, node: fx.Node, site: _Site, plan: ConvPlan, *, consta
         return samples[0] if site.batch == 1 else torch.cat(samples, 0)
 
     n_out, n_in, rows, columns = site.call.weight
-    what = f"a {rows}x{columns} convolution {n_in * geometry.groups} -> {n_out}"
-    editor.replace(node, lowered, operands, f"{what} was lowered by {plan}")
+    original = f"a {rows}x{columns} convolution {n_in * geometry.groups} -> {n_out}"
+    editor.replace(node, lowered, operands, f"{original} was lowered by {plan}")
 
 
 def _sample(x: Tensor, index: int, batch: int) -> Tensor:

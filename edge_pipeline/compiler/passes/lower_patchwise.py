@@ -39,7 +39,7 @@ _DECIDED_BY_ARGUMENTS = (_ATEN.hardtanh.default, _ATEN.clamp.default)
 _TRACED_META = ("nn_module_stack", "stack_trace")
 
 
-class _Left(Exception):  # noqa: N818 - not an error: it becomes a note
+class _NotLowered(Exception):  # noqa: N818 - not an error: it becomes a note
     """The reason, a clause, why patches cannot be lowered."""
 
 
@@ -93,8 +93,8 @@ class LowerPatchwise:
                 continue
             try:
                 region = _region(editor, node, self.depthwise)
-            except _Left as left:
-                editor.notes.append(f"{layer_of(node)}: patches were not lowered, since {left}")
+            except _NotLowered as reason:
+                editor.notes.append(f"{layer_of(node)}: patches were not lowered, since {reason}")
                 continue
             if region is not None:
                 _lower(editor, node, region)
@@ -145,7 +145,7 @@ def _same_patches(node: fx.Node) -> fx.Node:
     computed, *movements = chain(node)
     numbers = _numbers(value_of(computed).shape)
     if not torch.equal(arrived(numbers, movements).flatten(), numbers.flatten()):
-        raise _Left(f"{node.name} moves the pixels of the patches")
+        raise _NotLowered(f"{node.name} moves the pixels of the patches")
     return computed
 
 
@@ -184,7 +184,7 @@ def _step(
 ) -> tuple[_Step, fx.Node]:
     """Return the step of `node` on `count` patches, and the node that holds these patches."""
     if len(node.users) != 1:
-        raise _Left(f"{node.name} is also used by others")
+        raise _NotLowered(f"{node.name} is also used by others")
     first: Any = node.args[0] if node.args else None
     convolution = Conv2d.of(node)
     if convolution is not None:
@@ -200,7 +200,7 @@ def _step(
         channels = value_of(node).numel() // count // value_of(node).shape[2:].numel()
         if value is not None and value.shape in ((1, channels, 1, 1), (channels, 1, 1)):
             return _Step(node, (second,), Added), first
-    raise _Left(f"{node.name} ({node.target}) is not supported on patches")
+    raise _NotLowered(f"{node.name} ({node.target}) is not supported on patches")
 
 
 def _limits(node: fx.Node) -> tuple[float | None, float | None]:
@@ -220,11 +220,11 @@ def _convolution(
     """Return the step of a conv2d over patches in channel groups."""
     node, weight, groups = convolution.node, convolution.weight, convolution.groups
     if editor.constant(weight) is not None:
-        raise _Left(f"the weights of {node.name} are constants")
+        raise _NotLowered(f"the weights of {node.name} are constants")
     if not replace(convolution, groups=1).is_plain:
-        raise _Left(f"{node.name} has a stride, a padding or a dilation")
+        raise _NotLowered(f"{node.name} has a stride, a padding or a dilation")
     if convolution.bias is not None:
-        raise _Left(f"{node.name} has a bias")
+        raise _NotLowered(f"{node.name} has a bias")
     out, each, rows, columns = value_of(weight).shape
     out_channels, in_channels = out // count, each * groups // count
     if groups == count and rows == columns == 1:
@@ -239,7 +239,7 @@ def _convolution(
             return Depthwise(w.reshape(count, out_channels, rows, columns), algorithm)
 
         return _Step(node, (weight,), depthwise)
-    raise _Left(
+    raise _NotLowered(
         f"{node.name} has kernels of {rows}x{columns} over {each} channels, and only 1x1 kernels "
         "over all channels and depth-wise kernels are lowered"
     )

@@ -34,7 +34,7 @@ class TakeInBias:
                 continue
             for conv_side, addend in (node.args[:2], node.args[1::-1]):
                 conv = Conv2d.of(conv_side)
-                if conv is None or not conv.takes_bias or not isinstance(addend, fx.Node):
+                if conv is None or not conv.accepts_bias or not isinstance(addend, fx.Node):
                     continue
                 if editor.constant(addend) is not None or editor.constant(conv.weight) is not None:
                     continue

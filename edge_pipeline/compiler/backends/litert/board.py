@@ -61,12 +61,12 @@ class BoardCheck:
         """Return the sentence for the manifest's notes."""
         if self.complaint is None:
             return f"{self.program}: checked with {self.runtime}: relative error {self.max_rel:.2g}"
-        return f"{self.program}: needs LiteRT: with {self.runtime} {self.complaint}"
+        return f"{self.program}: requires LiteRT: with {self.runtime} {self.complaint}"
 
 
 def unchecked_note(program: str) -> str:
     """Return the sentence for the manifest's notes about a program that was not checked."""
-    return f"{program}: needs LiteRT: it was not checked with tflite-runtime {_RELEASE}"
+    return f"{program}: requires LiteRT: it was not checked with tflite-runtime {_RELEASE}"
 
 
 def check_board(

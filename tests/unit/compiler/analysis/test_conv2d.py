@@ -17,10 +17,10 @@ def test_settings_are_read_with_their_defaults():
     editor = Editor(exported(network, x, weight, torch.rand(4)))
     first, second, grouped = conv2ds(editor)
     assert first.is_plain
-    assert first.takes_bias
+    assert first.accepts_bias
     assert second.settings == ((2, 2), (1, 0), (1, 2), 1)
     assert second.bias is not None
-    assert not second.takes_bias
+    assert not second.accepts_bias
     assert (grouped.stride, grouped.groups, grouped.is_plain) == ((3, 3), 4, False)
     others = [node for node in editor.graph.nodes if node.target != first.node.target]
     assert [Conv2d.of(node) for node in others] == [None] * len(others)
@@ -33,4 +33,4 @@ def test_a_convolution_with_two_users_takes_no_bias():
         return y * torch.sigmoid(y)
 
     editor = Editor(exported(network, torch.rand(1, 2, 8, 8), torch.rand(2, 2, 3, 3)))
-    assert not conv2ds(editor)[0].takes_bias
+    assert not conv2ds(editor)[0].accepts_bias

@@ -89,21 +89,21 @@ def test_wrong_values_need_litert(tmp_path: Path, python: Path) -> None:
     found = check(tmp_path, python, "3", X * 4)
     assert not found.passed
     assert found.note() == (
-        "forward: needs LiteRT: with tflite-runtime 2.14.0 y is wrong: relative error 0.25 is not "
-        "below 0.0001"
+        "forward: requires LiteRT: with tflite-runtime 2.14.0 y is wrong: relative error 0.25 is "
+        "not below 0.0001"
     )
 
 
 def test_a_file_that_is_too_new_needs_litert(tmp_path: Path, python: Path) -> None:
     found = check(tmp_path, python, "newer", X)
     assert found.note() == (
-        "forward: needs LiteRT: with tflite-runtime 2.14.0 it cannot be run: "
+        "forward: requires LiteRT: with tflite-runtime 2.14.0 it cannot be run: "
         "Didn't find op for builtin opcode 'GELU' version '2'"
     )
 
 
 def test_values_that_are_no_numbers_need_litert(tmp_path: Path, python: Path) -> None:
-    assert "needs LiteRT" in check(tmp_path, python, "nan", X).note()
+    assert "requires LiteRT" in check(tmp_path, python, "nan", X).note()
 
 
 def test_an_output_of_another_name_needs_litert(tmp_path: Path, python: Path) -> None:
@@ -116,7 +116,7 @@ def test_an_output_of_another_name_needs_litert(tmp_path: Path, python: Path) ->
 
 
 def test_what_was_not_checked_needs_litert() -> None:
-    assert unchecked_note("forward").startswith("forward: needs LiteRT: ")
+    assert unchecked_note("forward").startswith("forward: requires LiteRT: ")
 
 
 def test_an_interpreter_without_the_runtime_is_refused(tmp_path: Path) -> None:
