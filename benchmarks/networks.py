@@ -121,10 +121,25 @@ def prepared(
         plain.mkdir(exist_ok=True)
         try:
             with torch.no_grad():
-                row.plain = exported_plainly(backend, network, example, spec, plain)
+                exported = exported_plainly(backend, network, example, spec, plain)
+            _try(plain_worker(backend, plain, exported, min(allowed_cpus())))
+            row.plain = exported
         except Exception as error:  # noqa: BLE001 - exporters raise any kind
             row.error_message = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60]}"
     return rows
+
+
+def _try(worker: Served) -> None:
+    """Run a plain export once; some crash their process.
+
+    Raises:
+        RuntimeError: If the process ends.
+    """
+    try:
+        worker.load()
+        worker.run()
+    finally:
+        worker.close()
 
 
 def _error(artifact: Artifact, network: Any, known: Known) -> float:
