@@ -9,6 +9,7 @@ import typer
 
 from edge_pipeline.cli.compile import Filters, Precisions
 from edge_pipeline.cli.options import (
+    complete_backend,
     parse_fixed,
     parse_height_width,
     parse_inputs,
@@ -38,7 +39,12 @@ def command(
             "as package.module:factory.",
         ),
     ],
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
+    backend: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(BACKENDS.names())}.", autocompletion=complete_backend
+        ),
+    ],
     tolerance: Annotated[
         float | None,
         typer.Option(

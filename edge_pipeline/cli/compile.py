@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_pipeline.cli.options import (
+    complete_backend,
     parse_fixed,
     parse_height_width,
     parse_inputs,
@@ -54,8 +55,13 @@ def command(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
-    # An option has one value; further files after `--calibration a.dng` arrive here.
+    backend: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(BACKENDS.names())}.", autocompletion=complete_backend
+        ),
+    ],
+    # An option takes one value; further files after `--calibration a.dng` arrive here.
     more: Annotated[list[Path] | None, typer.Argument(metavar="FILE", hidden=True)] = None,
     *,
     settings: Annotated[

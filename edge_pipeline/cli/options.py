@@ -10,9 +10,11 @@ from typing import get_args
 from edge_pipeline.artifact.tensors import Dtype
 from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.errors import InputError
+from edge_pipeline.registry import BACKENDS
 
 __all__ = [
     "Value",
+    "complete_backend",
     "parse_fixed",
     "parse_height_width",
     "parse_inputs",
@@ -27,6 +29,11 @@ _LONGEST = 1 << 16
 _DTYPES = get_args(Dtype)
 # 1 GiB in float32.
 _MOST_VALUES = 1 << 28
+
+
+def complete_backend(incomplete: str) -> list[str]:
+    """Return the names of the backends that begin with `incomplete`, for a shell's completion."""
+    return [name for name in BACKENDS.names() if name.startswith(incomplete)]
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
