@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.interleaved import RUNTIMES, Served
-from benchmarks.plain import exported_plainly, plain_worker
+from benchmarks.plain import exported_plainly, program_worker
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError
-from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.machine import (
     allowed_cpus,
     busy_percent,
@@ -35,7 +34,6 @@ from edge_pipeline.harness.machine import (
     cores_of,
     cpu_name,
 )
-from edge_pipeline.harness.process import ProcessWorker
 from edge_pipeline.harness.protocol import MIN_RUNS, Plan, measure
 from edge_pipeline.runtime.base import open_session
 from tests.networks.table import NETWORKS, Known
@@ -122,7 +120,7 @@ def prepared(
         try:
             with torch.no_grad():
                 exported = exported_plainly(backend, network, example, spec, plain)
-            _try(plain_worker(backend, plain, exported, min(allowed_cpus())))
+            _try(program_worker(backend, plain, exported, min(allowed_cpus())))
             row.plain = exported
         except Exception as error:  # noqa: BLE001 - exporters raise any kind
             row.error_message = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60]}"
@@ -161,17 +159,17 @@ def _error(artifact: Artifact, network: Any, known: Known) -> float:
 
 def timed(name: str, rows: Sequence[Row], folder: Path, plan: Plan, cpu: int) -> None:
     """Measure all programs of a network in turns, and store the samples in `rows`."""
-    workers: list[Served | ProcessWorker] = []
+    workers: list[Served] = []
     slots: list[tuple[Row, str]] = []
     try:
         for row in rows:
             if row.artifact is not None:
-                job = Job(row.artifact, row.artifact.manifest.programs[0].name)
-                workers.append(ProcessWorker(job, threads=1, cpus=[cpu]))
+                spec = row.artifact.manifest.programs[0]
+                workers.append(program_worker(row.backend, row.artifact.folder, spec, cpu))
                 slots.append((row, "compiled_ms"))
             if row.plain is not None:
                 place = folder / f"{name}-{row.backend}-plain"
-                workers.append(plain_worker(row.backend, place, row.plain, cpu))
+                workers.append(program_worker(row.backend, place, row.plain, cpu))
                 slots.append((row, "plain_ms"))
         for (row, which), timing in zip(slots, measure(workers, plan), strict=True):
             setattr(row, which, timing.samples_ms)
