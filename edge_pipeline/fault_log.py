@@ -1,4 +1,4 @@
-"""The file that keeps the details of unexpected errors, so that messages do not contain them."""
+"""The file for the details of unexpected errors, which messages do not contain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def keep_details(details: str) -> Path | None:
     """Append the details of an error to the file of this process.
 
     Args:
-        details: traceback or other text for the developers of this program.
+        details: Traceback or other text for the developers of this program.
 
     Returns:
         The path of the file; None if it cannot be written.
@@ -39,10 +39,10 @@ def keep_details(details: str) -> Path | None:
 
 
 def bug_report(details: str) -> str:
-    """Keep the details of an error; return a clause that names the file that has them.
+    """Write the details of an error to the file; return a clause that names the file.
 
     Args:
-        details: traceback or other text for the developers of this program.
+        details: Traceback or other text for the developers of this program.
     """
     file = keep_details(details)
     where = f"see {file}" if file else "set TMPDIR to a folder with space to see its details"

@@ -59,9 +59,9 @@ _DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def disk_failed(error: OSError) -> bool:
-    """Return whether a write failed for want of room or by the device, not by a wrong path.
+    """Return whether a write failed because of the disk, not because of the path.
 
-    Errors without a number are those of an encoder whose write failed.
+    An error without a number is that of an encoder whose write failed.
     """
     return error.errno is None or error.errno in _DISK_FAILURES
 
@@ -69,7 +69,7 @@ def disk_failed(error: OSError) -> bool:
 def _failure(path: Path, temporary: Path, error: OSError) -> EdgePipelineError:
     """Return an error that names `path`, and also the file that caused it if that is another.
 
-    It is a JobError if the disk failed, otherwise an OutputError.
+    The error is a JobError if the disk failed, otherwise an OutputError.
     """
     reason = error.strerror or "writing failed; the disk may be full"
     other = None if error.filename is None else Path(os.fsdecode(error.filename))
@@ -90,10 +90,10 @@ def check_outside_artifacts(path: Path) -> None:
     """Raise an error if `path` lies inside an artifact, which an unlisted file would damage.
 
     Args:
-        path: file or folder to write; symbolic links in the path are followed.
+        path: File or folder to write; symbolic links in the path are followed.
 
     Raises:
-        OutputError: if a parent folder of `path` is an artifact.
+        OutputError: If a parent folder of `path` is an artifact.
     """
     for folder in Path(os.path.realpath(path)).parents:
         # Path.exists() raises if the process may not search a folder.
@@ -126,11 +126,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
     the block raises, the temporary file is removed and `path` stays unchanged.
 
     Args:
-        path: file to write; its folder is created.
+        path: File to write; its folder is created.
 
     Raises:
-        JobError: if the disk is full or fails.
-        OutputError: if the folder cannot be written or is part of an artifact, or `path` is a
+        JobError: If the disk is full or fails.
+        OutputError: If the folder cannot be written or is part of an artifact, or `path` is a
             folder or a device.
     """
     path = _absolute(path)
@@ -163,12 +163,12 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     is killed, the temporary folder remains; the next call for the same parent folder removes it.
 
     Args:
-        path: folder to create.
-        replace: whether an existing folder at `path` may be replaced.
+        path: Folder to create.
+        replace: Whether an existing folder at `path` may be replaced.
 
     Raises:
-        JobError: if the disk is full or fails.
-        OutputError: if `path` exists and may not be replaced, cannot be written, or lies inside an
+        JobError: If the disk is full or fails.
+        OutputError: If `path` exists and may not be replaced, cannot be written, or lies inside an
             artifact.
     """
     path = _absolute(path)
@@ -259,7 +259,7 @@ def packaged(folder: str) -> Path:
     A wheel contains these folders inside the package; in a checkout they are beside the package.
 
     Args:
-        folder: name of the folder, or a path that begins with it, such as `calibration/cameras`.
+        folder: Name of the folder, or a path that begins with it, such as `calibration/cameras`.
     """
     inside = _PACKAGE / "_data" / folder
     return inside if inside.exists() else _PACKAGE.parent / folder

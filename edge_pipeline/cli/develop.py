@@ -138,7 +138,7 @@ def command(
     describe. In a folder, an existing picture is kept and its capture is skipped, so that the same
     command continues an interrupted one.
 
-    Exit code: 0 if every picture is there, 2 if an input could not be used, 1 if processing failed.
+    Exit code: 0 if every picture exists, 2 if an input could not be used, 1 if processing failed.
     """
     given = {
         "width": width,
@@ -192,7 +192,7 @@ def _run(
     *,
     picture_name: str | None = None,
 ) -> int:
-    """Develop the captures, tell the outcomes, and return the exit code."""
+    """Develop the captures, print the outcomes, and return the exit code."""
     share = share_cores([j.capture for j in jobs], jobs=options.jobs, threads=options.threads)
     limits = PixelLimits(options.max_pixels, share.jobs)
     stop = threading.Event()

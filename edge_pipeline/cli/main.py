@@ -105,7 +105,7 @@ for _verb in VERBS:
     app.command(_verb.name, help=_verb.summary)(_stand_in)
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - errors are printed
 
 
@@ -115,15 +115,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except EdgePipelineError as error:
-        _say(str(error))
+        _print_error(str(error))
         return error.exit_code
-    except BrokenPipeError:  # `main` ends quietly
+    except BrokenPipeError:  # `main` ends without a message
         return 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the last place where an error can be reported
         details = "".join(traceback.format_exception(error))
-        _say(f"unexpected error, {bug_report(details)}")
+        _print_error(f"unexpected error, {bug_report(details)}")
         return 1
     return 0
 
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     message.
 
     Args:
-        arguments: arguments after the program's name; None for those of the process.
+        arguments: Arguments after the program's name; None for those of the process.
     """
     if not sys.warnoptions:  # hide libraries' warnings unless -W or PYTHONWARNINGS asks for them
         warnings.simplefilter("ignore")
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError) and code == 0:
-            _say(f"standard output cannot be written: {error.strerror}")
+            _print_error(f"standard output cannot be written: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code

@@ -1,4 +1,4 @@
-"""Signals that end the program: they run the same cleaning up as an error does."""
+"""Signals that end the program, with the same cleanup as after an error."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NoReturn
 
 __all__ = ["ending_signals_exit"]
 
-# A shell reports a program that a signal ended as 128 and the number of the signal.
+# A shell adds the signal's number to 128 for the exit code of a program that a signal ended.
 _BASE = 128
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def _exit(number: int, _frame: FrameType | None) -> NoReturn:
-    for each in _SIGNALS:  # a second one would stop the cleaning up
+    for each in _SIGNALS:  # a second one would stop the cleanup
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(_BASE + number)
 
@@ -27,7 +27,7 @@ def ending_signals_exit() -> Iterator[None]:
     """Raise SystemExit during the block when a signal asks the program to end.
 
     The exit code is 143 for SIGTERM and 129 for SIGHUP. A signal that is ignored (`nohup`) or
-    handled stays so; outside the main thread, nothing changes.
+    has a handler is unchanged. Outside the main thread, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

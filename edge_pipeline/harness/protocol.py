@@ -97,7 +97,7 @@ def measure(
 ) -> list[Timing]:
     """Measure subjects together.
 
-    Every round runs each subject once, and starts with the next subject than the round before.
+    Every round runs each subject once; each round starts one subject later than the previous one.
 
     Args:
         subjects: Subjects that are not loaded yet.

@@ -1,4 +1,4 @@
-"""Develop several captures at once; report each outcome when it is there."""
+"""Develop several captures at once; report each outcome when its job ends."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Outcome:
     """The result of a job.
 
     Attributes:
-        job: job that ended.
-        error: reason why there is no picture; None if there is one.
-        existed: whether the picture existed before and was kept.
-        notes: assumptions that were made about the capture, a sentence each.
+        job: Job that ended.
+        error: Reason why no picture was written; None if it was written or existed.
+        existed: Whether the picture existed before and was kept.
+        notes: Assumptions that were made about the capture, a sentence each.
     """
 
     job: Job
@@ -56,18 +56,18 @@ def develop_all(
 ) -> Iterator[Outcome]:
     """Develop captures, as many at once as there are developers; a failure stops no other capture.
 
-    If the caller stops early, for example by an interrupt, no further capture is begun. Those in
-    work are given up, unless their pictures are already being written. No thread and no temporary
-    file is left.
+    If the caller stops early, for example because of an interrupt, no further capture is begun.
+    Captures in progress are abandoned, unless their pictures are already being written. No thread
+    and no temporary file remains.
 
     Args:
-        jobs: jobs from `plan`.
-        developers: developers with open artifacts; each is used by one thread at a time.
-        settings: settings for all captures; their bits are replaced by those of each format.
-        sidecar: whether a JSON file is written beside each picture.
-        force: whether existing files may be replaced.
-        stop: event that the developers were made with; it is set if the caller stops early.
-        on_tile: function called after each tile with the index of the job and the numbers of its
+        jobs: Jobs from `plan`.
+        developers: Developers with open artifacts; each is used by one thread at a time.
+        settings: Settings for all captures; their bits are replaced by those of each format.
+        sidecar: Whether a JSON file is written beside each picture.
+        force: Whether existing files may be replaced.
+        stop: Event with which the developers were created; it is set if the caller stops early.
+        on_tile: Function called after each tile with the index of the job and the numbers of its
             finished tiles and of all its tiles, from several threads.
 
     Yields:
@@ -89,7 +89,7 @@ def develop_all(
 
 @dataclass(frozen=True)
 class _Work:
-    """The work of the threads of a batch."""
+    """The work that the threads of a batch share."""
 
     settings: Settings
     sidecar: bool
@@ -99,7 +99,7 @@ class _Work:
     on_tile: Callable[[int, int, int], None] | None
 
     def do(self, number: int, job: Job) -> Outcome:
-        """Do a job with an idle developer and return its outcome."""
+        """Run a job with an idle developer and return its outcome."""
         developer = self.idle.get()
         try:
             return self._outcome(number, job, developer)
@@ -152,7 +152,7 @@ class _Work:
 
 
 def _exists(picture: Path) -> bool:
-    """Return whether a picture is there; one that the system refuses is not."""
+    """Return whether a picture exists; if the system refuses its path, it does not."""
     try:
         return picture.is_file()
     except OSError:
@@ -160,9 +160,9 @@ def _exists(picture: Path) -> bool:
 
 
 def _remove_orphan(sidecar: Path) -> None:
-    """Remove a sidecar without its picture: a batch was killed between writing the two.
+    """Remove a sidecar without its picture, which a batch leaves if it is killed between the two.
 
-    A file with other contents is kept; it stops the picture from being written.
+    A file with other contents is kept; then the picture is not written.
     """
     try:
         contents = json.loads(sidecar.read_text(encoding="utf-8"))
@@ -173,7 +173,7 @@ def _remove_orphan(sidecar: Path) -> None:
 
 
 def exit_code(errors: Sequence[EdgePipelineError]) -> int:
-    """Return 0 for no errors, 1 if one is a failure of processing, 2 if only inputs were bad."""
+    """Return 0 if there is no error, 1 if processing failed, 2 if only inputs were bad."""
     codes = {error.exit_code for error in errors}
     if not codes:
         return 0

@@ -18,7 +18,7 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
-from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas, Ink
+from edge_pipeline.isp.canvas import Canvas, ColourConversion, FullCanvas, HalfCanvas
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import IspSession
 from edge_pipeline.isp.share import usable_cores
@@ -51,14 +51,14 @@ class Settings:
     """Options of the user for developing a capture.
 
     Attributes:
-        exposure_ev: stops of light to add, -16..16, relative to LibRaw's brightness: if the
+        exposure_ev: Stops of light to add, -16..16, relative to LibRaw's brightness: if the
             brightest pixel is in the top quarter of the sensor's range, LibRaw makes it white.
         white_balance: `as-shot`, `daylight` or multipliers `R,G,B`.
-        grain: share of the sensor's noise that is kept, 0..1; without effect on a network that
+        grain: Share of the sensor's noise that is kept, 0..1; without effect on a network that
             outputs final sRGB.
         size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
-        profile: profile of a headerless capture; None for files that LibRaw opens.
-        bits: bits per channel of the picture, 8 or 16.
+        profile: Profile of a headerless capture; None for files that LibRaw opens.
+        bits: Bits per channel of the picture, 8 or 16.
     """
 
     exposure_ev: float = 0.0
@@ -77,16 +77,16 @@ class Settings:
         if self.size not in ("full", "half"):
             raise InputError(f"the size is {self.size!r}; give full or half")
         if self.bits not in (8, 16):
-            raise InputError(f"the picture has {self.bits} bits a channel; give 8 or 16")
+            raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
 
 
 class Picture(NamedTuple):
     """A developed capture.
 
     Attributes:
-        rgb: uint8 or uint16 [H, W, 3], encoded sRGB, upright.
+        rgb: Uint8 or uint16 [H, W, 3], encoded sRGB, upright.
         exif: EXIF data of the capture.
-        info: contents of the sidecar, as JSON values.
+        info: Contents of the sidecar, as JSON values.
     """
 
     rgb: NDArray[np.unsignedinteger[Any]]
@@ -112,10 +112,10 @@ class _Colour(NamedTuple):
 
     Attributes:
         matrix: [3, 3], from the network's colours to linear sRGB.
-        base_ev: stops that are added in any case, as LibRaw does.
-        push_ev: stops to add before the network.
-        after_ev: stops to add after the network.
-        encoded: whether the network outputs encoded sRGB.
+        base_ev: Stops that are added in any case, as LibRaw does.
+        push_ev: Stops to add before the network.
+        after_ev: Stops to add after the network.
+        encoded: Whether the network outputs encoded sRGB.
     """
 
     matrix: NDArray[np.float64]
@@ -129,14 +129,15 @@ class Developer(Closing):
     """Develops captures with one artifact, which is opened once; a context manager.
 
     Args:
-        model: folder of the artifact; None for the shipped one.
-        threads: number of threads that compute; None for all cores that this process may use.
-        timeout_s, limits, stop: see `raw.capture.read_capture`.
+        model: Folder of the artifact; None for the shipped one.
+        threads: Number of threads that compute; None for all cores that this process may use.
+        timeout_s: Time limit for reading one capture, in seconds.
+        limits, stop: See `raw.capture.read_capture`.
 
     Raises:
-        ArtifactError: if the folder is not an artifact, or the artifact is damaged.
-        InputError: if threads or timeout are not positive or too large.
-        RuntimeFailure: if the runtime cannot load the network.
+        ArtifactError: If the folder is not an artifact, or the artifact is damaged.
+        InputError: If threads or timeout are not positive or too large.
+        RuntimeFailure: If the runtime cannot load the network.
     """
 
     def __init__(
@@ -168,14 +169,14 @@ class Developer(Closing):
         """Develop one capture.
 
         Args:
-            source: path of the capture's file.
-            settings: options of the user.
-            on_tile: function called after each tile with the numbers of finished and of all tiles.
+            source: Path of the capture's file.
+            settings: Options of the user.
+            on_tile: Function called after each tile with the numbers of finished and of all tiles.
 
         Raises:
-            CaptureError: if the capture cannot be read.
-            InputError: if the settings do not fit the capture, or it does not fit the artifact.
-            JobError: if the runtime fails, or memory is exhausted.
+            CaptureError: If the capture cannot be read.
+            InputError: If the settings do not fit the capture, or it does not fit the artifact.
+            JobError: If the runtime fails, or memory is exhausted.
         """
         source = Path(source)
         try:
@@ -251,8 +252,8 @@ def _push(mosaic: NDArray[np.float32], ev: float) -> None:
 
 def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour) -> Canvas:
     kind = FullCanvas if settings.size == "full" else HalfCanvas
-    ink = Ink(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
-    return kind((aligned.height, aligned.width), ink, capture.orientation)
+    conversion = ColourConversion(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
+    return kind((aligned.height, aligned.width), conversion, capture.orientation)
 
 
 def _choices(settings: Settings) -> dict[str, Any]:
@@ -285,14 +286,14 @@ def develop(
     """Develop one capture in this process.
 
     Args:
-        capture_path: path of a RAW file, or of a headerless one if `settings` has a profile.
-        model: folder of an artifact; None for the shipped one.
-        settings: options of the user; None for the defaults of `Settings`.
-        threads: number of threads that compute; None for all cores that this process may use.
-        timeout_s: time limit for reading the capture, in seconds.
+        capture_path: Path of a RAW file, or of a headerless one if `settings` has a profile.
+        model: Folder of an artifact; None for the shipped one.
+        settings: Options of the user; None for the defaults of `Settings`.
+        threads: Number of threads that compute; None for all cores that this process may use.
+        timeout_s: Time limit for reading the capture, in seconds.
 
     Raises:
-        EdgePipelineError: as for `Developer` and `Developer.develop`.
+        EdgePipelineError: As for `Developer` and `Developer.develop`.
     """
     with Developer(model, threads=threads, timeout_s=timeout_s) as developer:
         return developer.develop(capture_path, settings or Settings())

@@ -21,9 +21,9 @@ class Job:
     """The paths of a capture and of the picture to write.
 
     Attributes:
-        capture: path of the capture.
-        picture: path of the picture.
-        in_folder: whether the output is a folder, in which existing pictures are kept.
+        capture: Path of the capture.
+        picture: Path of the picture.
+        in_folder: Whether the output is a folder, in which existing pictures are kept.
     """
 
     capture: Path
@@ -32,10 +32,10 @@ class Job:
 
 
 def suffix_of(format_name: str | None) -> str:
-    """Return the suffix of a picture format, with its dot; that of JPEG if None.
+    """Return the suffix of a picture format, with its dot; that of JPEG for None.
 
     Raises:
-        InputError: if the format is not known.
+        InputError: If the format is not known.
     """
     suffix = f".{format_name or 'jpg'}".lower()
     if suffix not in FORMATS:
@@ -47,11 +47,11 @@ def suffix_of(format_name: str | None) -> str:
 def folder_of(output: str) -> Path | None:
     """Return the output folder; None if the output is a picture.
 
-    `output` is a folder if such a folder exists, or if the text ends with a slash or has no
-    extension.
+    `output` is treated as a folder if such a folder exists, or if the text ends with a slash or has
+    no extension.
 
     Raises:
-        OutputError: if the output has no name, or the system refuses it.
+        OutputError: If the output has no name, or the system refuses it.
     """
     if not output.strip():
         raise OutputError("the output has no name; give the path of a picture or a folder with -o")
@@ -65,14 +65,14 @@ def plan(captures: Sequence[Found], output: str, *, format_name: str | None = No
     """Return a job for each capture, with the path of its picture.
 
     Args:
-        captures: captures from `gather`.
-        output: path of a picture, for a single capture, or of a folder, see `folder_of`.
-        format_name: format of the pictures in a folder: `jpg` (if None), `png`, `tiff`, or another
+        captures: Captures from `gather`.
+        output: Path of a picture, for a single capture, or of a folder (see `folder_of`).
+        format_name: Format of the pictures in a folder: `jpg` (if None), `png`, `tiff`, or another
             spelling of these; it is also their suffix.
 
     Raises:
-        InputError: if there is no capture, or the format is not known or contradicts the extension.
-        OutputError: if several captures are given with one file, the extension is not known, two
+        InputError: If there is no capture, or the format is not known or contradicts the extension.
+        OutputError: If several captures are given with one file, the extension is not known, two
             captures would have the same picture, or a picture would replace a capture.
     """
     if not captures:
@@ -91,7 +91,7 @@ def _is_folder(path: Path) -> bool:
     """Return whether `path` is an existing folder.
 
     Raises:
-        OutputError: if the name is only an extension, or the system refuses the path.
+        OutputError: If the name is only an extension, or the system refuses the path.
     """
     try:
         if path.is_dir():

@@ -36,9 +36,9 @@ class Gathered:
     """Captures to develop.
 
     Attributes:
-        captures: captures, in the order of the inputs; those of a folder are sorted.
-        unreadable: errors of the folders that could not be read.
-        from_folder: whether an input was a folder.
+        captures: Captures, in the order of the inputs; those of a folder are sorted.
+        unreadable: Errors of the folders that could not be read.
+        from_folder: Whether an input was a folder.
     """
 
     captures: list[Found] = field(default_factory=list)
@@ -49,20 +49,20 @@ class Gathered:
 def gather(inputs: Sequence[Path], output: Path | None, *, headerless: bool = False) -> Gathered:
     """Return the captures among files and in folders.
 
-    A file is taken as it is. A folder is searched with its sub-folders for files that are captures
-    by their suffix, in any case. Names that begin with a dot are ignored. Links to folders are
-    followed, but each folder is searched only once. The output folder, if it lies below an input
-    folder, is not searched.
+    A file is included whatever its name is. A folder and its sub-folders are searched for files
+    with the suffix of a capture, in upper or lower case. Names that begin with a dot are ignored.
+    Links to folders are followed, but each folder is searched only once. The output folder, if it
+    lies below an input folder, is not searched.
 
     Args:
-        inputs: paths of files and folders.
-        output: path of the output folder; None if there is none.
-        headerless: whether options or a profile describe the captures; only `HEADERLESS_SUFFIXES`
-            are then taken from folders.
+        inputs: Paths of files and folders.
+        output: Path of the output folder; None if there is none.
+        headerless: Whether options or a profile describe the captures; then only files with
+            `HEADERLESS_SUFFIXES` are included from folders.
 
     Raises:
-        CaptureError: if a folder has no capture and all of it could be read, or if there is no
-            capture at all.
+        CaptureError: If a folder could be read and contains no capture, or if there is no capture
+            at all.
     """
     found = Gathered(from_folder=any(map(_is_folder, inputs)))
     suffixes = HEADERLESS_SUFFIXES if headerless else RAW_SUFFIXES
@@ -95,7 +95,7 @@ class _Walk:
         """Yield the files below a folder, which may itself be the output folder."""
         waiting = [top]
         links: list[Path] = []
-        # Links come last, so that a file in reach of both has the path without the link.
+        # Links come last, so that a file that is found in two ways has the path without the link.
         while waiting or links:
             folder = waiting.pop() if waiting else links.pop(0)
             try:
@@ -127,9 +127,9 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _is_folder(path: Path | os.DirEntry[str]) -> bool:
-    """Return whether a path is a folder; one that the system refuses is not.
+    """Return whether a path is a folder; if the system refuses the path, it is not.
 
-    Every other path counts as a file, and developing it reports its fault.
+    Every other path is treated as a file, and developing it reports the fault.
     """
     try:
         return path.is_dir()

@@ -1,4 +1,4 @@
-"""Share the cores and the memory among captures that are developed at once."""
+"""Divide the cores and the memory among captures that are developed at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def usable_cores() -> int:
 
 
 class Share(NamedTuple):
-    """Number of captures that are developed at once, and of threads for each."""
+    """The number of captures that are developed at once, and of threads for each."""
 
     jobs: int
     threads: int
@@ -35,21 +35,21 @@ def share_cores(
     cores: int | None = None,
     memory_bytes: int | None = None,
 ) -> Share:
-    """Return how many captures are developed at once, and with how many threads.
+    """Return the number of captures to develop at once, and of threads for each.
 
     One thread for each capture computes the most pictures in a given time, so as many captures are
     developed at once as there are cores, if the memory suffices. A capture is assumed to have one
     pixel for each byte of the largest file; compressed files have fewer bytes only rarely.
 
     Args:
-        captures: paths of the captures.
-        jobs: number of captures at once as the user states it; None to choose it.
-        threads: number of threads of a capture as the user states it; None to choose it.
-        cores: number of usable cores; None for those of this process.
-        memory_bytes: available memory; None for that of this machine.
+        captures: Paths of the captures.
+        jobs: The user's number of captures at once; None to choose it.
+        threads: The user's number of threads for each capture; None to choose it.
+        cores: Number of usable cores; None for those of this process.
+        memory_bytes: Available memory; None for that of this machine.
 
     Raises:
-        InputError: if `jobs` is not positive.
+        InputError: If `jobs` is not positive.
     """
     cores = usable_cores() if cores is None else cores
     if jobs is not None and jobs < 1:

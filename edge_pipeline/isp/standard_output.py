@@ -16,7 +16,7 @@ from edge_pipeline.isp.gather import Gathered
 
 __all__ = ["STANDARD_OUTPUT", "send", "temporary_jobs"]
 
-# The output that means standard output.
+# Value of -o for standard output.
 STANDARD_OUTPUT = "-"
 
 
@@ -27,19 +27,19 @@ def temporary_jobs(
     """Yield one job, whose picture is a temporary file for `send`; it is removed afterwards.
 
     Args:
-        gathered: captures; exactly one.
-        format_name: format of the picture; JPEG if None.
-        sidecar: whether a sidecar is asked for, which has no place.
+        gathered: Captures, of which there must be exactly one.
+        format_name: Format of the picture; None for JPEG.
+        sidecar: Whether a sidecar was requested, which is an error.
 
     Raises:
-        InputError: if there is not exactly one capture, or the format is not known.
-        OutputError: if standard output is a terminal, or a sidecar is asked for.
-        JobError: if temporary files cannot be written.
+        InputError: If there is not exactly one capture, or the format is not known.
+        OutputError: If standard output is a terminal, or a sidecar was requested.
+        JobError: If temporary files cannot be written.
     """
     suffix = suffix_of(format_name)
     if len(gathered.captures) != 1 or gathered.from_folder:
         count = "a folder" if gathered.from_folder else f"{len(gathered.captures)} captures"
-        raise InputError(f"standard output takes one picture, not {count}; give one file")
+        raise InputError(f"standard output accepts one picture, got {count}; give one file")
     if sidecar:
         raise OutputError("standard output has no place for a sidecar; give the path of a picture")
     if sys.stdout.isatty():
@@ -48,8 +48,8 @@ def temporary_jobs(
         made = tempfile.TemporaryDirectory(prefix="edge-pipeline-")
     except OSError as error:
         raise JobError(
-            f"no folder for temporary files can be made: {error.strerror}; set TMPDIR to a folder "
-            "that can be written"
+            f"no folder for temporary files can be created: {error.strerror}; set TMPDIR to a "
+            "folder that can be written"
         ) from error
     with made as folder:
         yield [Job(gathered.captures[0].path, Path(folder) / f"picture{suffix}")]
@@ -59,9 +59,9 @@ def send(picture: Path) -> None:
     """Copy a file to standard output.
 
     Raises:
-        BrokenPipeError: if the reader of standard output is gone.
-        JobError: if the disk is full or fails.
-        OutputError: if standard output cannot be written.
+        BrokenPipeError: If the reader of standard output has ended.
+        JobError: If the disk is full or fails.
+        OutputError: If standard output cannot be written.
     """
     try:
         with picture.open("rb") as file:

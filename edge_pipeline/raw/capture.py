@@ -59,10 +59,10 @@ def read_capture(
     """Read a Bayer RAW file that LibRaw supports, in a process of its own.
 
     Args:
-        path: path of the file.
-        timeout_s: seconds after which LibRaw is considered to hang.
-        limits: limits on the size, checked before the pixels are decoded; None for the defaults.
-        stop: event that stops reading.
+        path: Path of the file.
+        timeout_s: Seconds after which LibRaw is considered to hang.
+        limits: Limits on the size, checked before the pixels are decoded; None for the defaults.
+        stop: Event that stops reading.
 
     Returns:
         The active area, with the data that developing it requires. If the file has no as-shot
@@ -70,10 +70,10 @@ def read_capture(
         `notes` says so.
 
     Raises:
-        CaptureError: if the file cannot be read, is damaged, is not a RAW capture or not a Bayer
-            one, if it is larger than the limit, or if LibRaw crashes or hangs on it.
-        JobError: if temporary files cannot be written, or the memory is too small.
-        StoppedError: if `stop` was set.
+        CaptureError: If the file cannot be read, is damaged, is not a RAW capture or not a Bayer
+            one, or is larger than the limit, or if LibRaw crashes or hangs on it.
+        JobError: If temporary files cannot be written, or there is not enough memory.
+        StoppedError: If `stop` was set.
     """
     path = Path(path)
     limits = limits or PixelLimits()
@@ -109,8 +109,8 @@ def _run_reader(
     """Run `reader` in a child process and return the contents of its `facts.json`.
 
     Raises:
-        CaptureError: if the process crashes, hangs or ends without a report.
-        JobError: if the capture does not fit into `folder`, or the process cannot start.
+        CaptureError: If the process crashes, hangs or ends without a report.
+        JobError: If the capture does not fit into `folder`, or the process cannot start.
     """
     # -P and this path keep the child from importing anything from the current folder.
     paths = [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
@@ -201,7 +201,7 @@ def _matrix(kind: str, values: list[list[float]] | None) -> NDArray[np.float64] 
     """Return the XYZ-to-camera matrix, from whichever matrix the file has.
 
     Raises:
-        InputError: if the matrix cannot be inverted.
+        InputError: If the matrix cannot be inverted.
     """
     if values is None:
         return None

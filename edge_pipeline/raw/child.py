@@ -1,7 +1,7 @@
-"""Run the reader's process: wait for it, and end it at a time limit, a stop, or its parent's end.
+"""Run the reader's process; end it at a time limit, if it is stopped, or if its parent ends.
 
-The child's standard input is a pipe that only the parent holds open. Its end tells the child that
-the parent is gone, however it ended.
+The child's standard input is a pipe that only the parent holds open. If it
+is closed, the parent has ended, for whatever reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edge_pipeline.errors import StoppedError
 
 __all__ = ["ORPHANED", "confine", "run_child"]
 
-# Exit status of a child whose parent is gone.
+# Exit status of a child whose parent has ended.
 ORPHANED = 4
 
 _POLL_S = 0.1
@@ -34,23 +34,23 @@ def run_child(
     timeout_s: float,
     stop: threading.Event | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a command and return its status and output; no process is left, whatever happens.
+    """Run a command and return its status and output; no process remains after an error.
 
     Args:
-        command: program and arguments.
-        environment: environment variables of the process.
-        timeout_s: time limit in seconds.
-        stop: event that ends the process.
+        command: Program and arguments.
+        environment: Environment variables of the process.
+        timeout_s: Time limit in seconds.
+        stop: Event that ends the process.
 
     Raises:
-        OSError: if the process cannot be started.
-        StoppedError: if `stop` was set.
-        subprocess.TimeoutExpired: if the process did not end in time.
+        OSError: If the process cannot be started.
+        StoppedError: If `stop` was set.
+        subprocess.TimeoutExpired: If the process did not end in time.
     """
     theirs, ours = os.pipe()
     try:
-        # A session of its own: an interrupt from the keyboard reaches only the parent, which then
-        # ends the child.
+        # In a session of its own, because an interrupt from the keyboard must reach only the
+        # parent, which then ends the child.
         with subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
             command,
             env=environment,
@@ -85,11 +85,11 @@ def _communicate(
 
 
 def confine(folder: Path, memory_bytes: int) -> None:
-    """Limit this process, a child of `run_child`, and end it when its parent is gone.
+    """Limit this process, a child of `run_child`, and end it when its parent ends.
 
     Args:
-        folder: folder to remove if the parent is gone.
-        memory_bytes: largest amount of private memory; without effect outside Linux.
+        folder: Folder to remove if the parent ends.
+        memory_bytes: Largest amount of private memory; without effect outside Linux.
     """
     threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

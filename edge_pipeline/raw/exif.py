@@ -49,8 +49,8 @@ def read_exif(directories: list[Directory], fallback: CaptureExif) -> CaptureExi
     """Return the EXIF fields of a file's tags; a tag with the value zero counts as not known.
 
     Args:
-        directories: directories of the file, from `tiff.read_directories`.
-        fallback: values from LibRaw, for the fields that have no tag.
+        directories: Directories of the file, from `tiff.read_directories`.
+        fallback: Values from LibRaw, for the fields that have no tag.
     """
     ordered = sorted(directories, key=lambda directory: not directory.is_exif)
     iso = _number(ordered, _ISO, fallback.iso)

@@ -1,4 +1,4 @@
-"""Largest capture that is read: a fixed number of pixels, and the memory that is available."""
+"""Limits on the size of a capture: a number of pixels, and the memory that is available."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["DEFAULT_MAX_PIXELS", "PixelLimits", "available_bytes", "memory_for",
 # Twice the largest Bayer sensor of a camera: 151 million pixels, Phase One IQ4.
 DEFAULT_MAX_PIXELS = 300_000_000
 
-# Measured: a picture of 24 million pixels takes 0.9 to 1.0 GB, see decision 20.
+# Measured: developing 24 million pixels requires 0.94 to 1.07 GB, see decision 20.
 _BYTES_PER_PIXEL = 24
 _BASE_BYTES = 500_000_000
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def memory_for(pixels: int) -> int:
-    """Return the bytes of memory that developing a capture of so many pixels takes, about."""
+    """Return about the bytes of memory that developing a capture of `pixels` pixels requires."""
     return _BASE_BYTES + _BYTES_PER_PIXEL * pixels
 
 
 def pixels_in(memory_bytes: int) -> int:
-    """Return the number of pixels of the largest capture that can be developed in a memory."""
+    """Return the number of pixels of the largest capture that `memory_bytes` suffice for."""
     return max(0, memory_bytes - _BASE_BYTES) // _BYTES_PER_PIXEL
 
 
@@ -34,7 +34,7 @@ def available_bytes(cgroup: Path = _CGROUP) -> int:
     """Return the bytes of memory that this process can use without swapping.
 
     Args:
-        cgroup: folder of the control group, whose limit counts too, as in a container.
+        cgroup: Folder of the control group, whose limit also applies, as in a container.
     """
     free = int(psutil.virtual_memory().available)
     try:
@@ -52,11 +52,11 @@ class PixelLimits:
     """Limits on the size of a capture.
 
     Attributes:
-        max_pixels: largest number of pixels, those outside the active area included.
-        at_once: number of captures that are developed at once and share the memory.
+        max_pixels: Largest number of pixels, including those outside the active area.
+        at_once: Number of captures that are developed at once and share the memory.
 
     Raises:
-        InputError: if a number is not positive.
+        InputError: If a number is not positive.
     """
 
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -76,13 +76,13 @@ class PixelLimits:
         """Raise an error if a capture of this size may not be read.
 
         Args:
-            source: path of the capture.
-            width: number of columns.
-            height: number of rows.
+            source: Path of the capture.
+            width: Number of columns.
+            height: Number of rows.
 
         Raises:
-            CaptureError: if the capture has more than `max_pixels`.
-            JobError: if there is not enough memory.
+            CaptureError: If the capture has more than `max_pixels`.
+            JobError: If there is not enough memory.
         """
         if width * height > self.max_pixels:
             raise CaptureError(
@@ -97,6 +97,6 @@ class PixelLimits:
         needed, share = memory_for(width * height), available_bytes() // self.at_once
         fewer = ", or give fewer --jobs" if self.at_once > 1 else ""
         return JobError(
-            f"{source} states {width} x {height} pixels, which take {needed / 1e9:.1f} GB of "
+            f"{source} states {width} x {height} pixels, which require {needed / 1e9:.1f} GB of "
             f"memory, but only {share / 1e9:.1f} GB are available; close other programs{fewer}"
         )

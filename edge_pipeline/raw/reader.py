@@ -60,7 +60,7 @@ _WIDTH, _HEIGHT = 256, 257
 # Source: LibRaw, identify.cpp: files of fewer rows or columns are "no RAW".
 _LEAST_SIDE = 22
 _TOO_LARGE_FOR_MEMORY = "states a size that does not fit into memory; the file is damaged"
-# Memory that decoding takes at most: that of the program, and bytes for each pixel.
+# Largest memory that decoding uses: that of the program, and bytes for each pixel.
 _BASE_BYTES, _BYTES_PER_PIXEL = 1 << 31, 16
 
 
@@ -172,7 +172,7 @@ def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
     """Open a camera's own file.
 
     Raises:
-        RefusedError: if the file is damaged, not supported, or not a camera's own file.
+        RefusedError: If the file is damaged, not supported, or not a camera's own file.
     """
     directories = read_directories(data)
     from_camera = names_a_camera(directories)
@@ -201,7 +201,7 @@ def _store(folder: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> N
             np.lib.format.write_array_header_1_0(
                 file, np.lib.format.header_data_from_array_1_0(mosaic)
             )
-            # Not np.save, whose error does not tell that the disk is full.
+            # Not np.save, whose error does not contain the reason, such as a full disk.
             file.write(np.ascontiguousarray(mosaic).data)
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     except OSError as error:
@@ -233,13 +233,13 @@ def main(capture: Path, folder: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> N
     """Read `capture`; write its mosaic and facts, or the reason for refusing it, into `folder`.
 
     Args:
-        capture: path of a file that is not empty.
-        folder: path of an empty folder.
-        max_pixels: number of pixels above which the capture is not decoded; the facts then have
+        capture: Path of a file that is not empty.
+        folder: Path of an empty folder.
+        max_pixels: Number of pixels above which the capture is not decoded; then the facts contain
             its size as `too_large`.
 
     Raises:
-        SystemExit: with status `CANNOT_STORE` if writing fails; stderr has the reason.
+        SystemExit: With status `CANNOT_STORE` if writing fails; stderr has the reason.
     """
     with (
         capture.open("rb") as handle,

@@ -62,7 +62,7 @@ def describe_foreign(data: bytes | mmap.mmap) -> str:
     """Return a clause without its subject, `FILE`, that names the file's format and a remedy.
 
     Args:
-        data: bytes of the file.
+        data: Bytes of the file.
     """
     head = bytes(data[:512])
     for offset, signature, name in _SIGNATURES:
@@ -87,7 +87,7 @@ def names_a_camera(directories: list[Directory]) -> bool:
 
 
 def is_ciff(data: bytes | mmap.mmap) -> bool:
-    """Return whether the file begins as a Canon CRW file; its directory is at its end."""
+    """Return whether the file begins like a Canon CRW file, whose directory is at its end."""
     return _has(bytes(data[:16]), *_CIFF)
 
 

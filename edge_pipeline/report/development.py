@@ -1,6 +1,6 @@
-"""Tell the outcomes of developing as they happen: lines of text, and bars on a terminal.
+"""Print the outcomes of developing when they occur: lines of text, and bars on a terminal.
 
-Standard output has a line for each picture that is there, and a summary. Standard error has the
+Standard output has a line for each picture that exists, and a summary. Standard error has the
 notes and the errors. If the picture itself goes to standard output, all lines go to standard error.
 """
 
@@ -37,20 +37,20 @@ def printable(text: str, encoding: str) -> str:
     """Return `text` as one line in an encoding; other characters become escapes.
 
     Args:
-        text: text with the names of files, which may contain any character.
-        encoding: encoding of the stream that prints the text.
+        text: Text with the names of files, which may contain any character.
+        encoding: Encoding of the stream that prints the text.
     """
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class Telling:
-    """Tells the outcomes of jobs; a context manager during which bars are shown on a terminal.
+    """Prints the outcomes of jobs; a context manager during which bars are shown on a terminal.
 
     Args:
-        jobs: jobs to do.
-        picture_name: name of the picture in the lines; None for its path.
-        summary: whether the last line counts the outcomes.
+        jobs: Jobs from `plan`.
+        picture_name: Name of the picture in the lines; None for its path.
+        summary: Whether the last line is a summary of the outcomes.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Telling:
             )
 
     def on_tile(self, number: int, done: int, total: int) -> None:
-        """Move the bar of a job; called from several threads."""
+        """Update the bar of a job; it is called from several threads."""
         with self._lock:
             if number not in self._bars:
                 name = printable(self._jobs[number].capture.name, self._err.encoding)
@@ -108,7 +108,7 @@ class Telling:
         """Print the lines of an outcome.
 
         Raises:
-            JobError: if standard output cannot be written.
+            JobError: If standard output cannot be written.
         """
         with self._lock:
             bar = self._bars.pop(self._numbers[outcome.job.picture], None)
@@ -128,7 +128,7 @@ class Telling:
             return
         word = "exists" if outcome.existed else "developed"
         self._counts[word] += 1
-        # Padded to the same length, so that the names are below each other.
+        # Padded to the same length, so that the names are aligned.
         self._print(
             self._out,
             f"{word:<9} ",
@@ -136,7 +136,7 @@ class Telling:
         )
 
     def fail(self, error: EdgePipelineError, subject: str = "") -> None:
-        """Count and print an error; `subject` is put before a message that does not contain it."""
+        """Count and print an error; `subject` precedes a message that does not contain it."""
         self._counts["failed"] += 1
         said = str(error)
         self._print(self._err, "error:", said if subject in said else f"{subject}: {said}")
@@ -145,7 +145,7 @@ class Telling:
         """Print the counts of the outcomes, if there is a summary.
 
         Raises:
-            JobError: if standard output cannot be written.
+            JobError: If standard output cannot be written.
         """
         if self._summary:
             counts = self._counts

@@ -16,8 +16,8 @@ def mutate(data: bytes, seed: int, kind: str) -> bytes:
     """Return a damaged copy of a file's bytes.
 
     Args:
-        data: the file's bytes.
-        seed: determines the damage.
+        data: The file's bytes.
+        seed: Determines the damage.
         kind: `cut` removes the end; `bytes` and `tail` replace bytes among the first and the last
             4096; `numbers` writes numbers of two or four bytes there; `field` changes an entry of a
             TIFF directory that begins at byte 8; `zeros` clears a range; `shift` removes a few

@@ -118,4 +118,4 @@ def test_paragraphs_of_a_verbs_help_fill_the_width(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["bench", "--help"]) == 0
-    assert "programs \n take turns, so that they can be compared." in capsys.readouterr().out
+    assert "Programs  \n take turns, so that they can be compared." in capsys.readouterr().out

@@ -315,7 +315,7 @@ def test_running_out_of_memory_is_a_failed_job(developer, folder, monkeypatch):
         ({"exposure_ev": float("nan")}, "nan EV; give -16 to 16"),
         ({"exposure_ev": 17.0}, "17.0 EV"),
         ({"size": "third"}, "'third'; give full or half"),
-        ({"bits": 10}, "10 bits a channel"),
+        ({"bits": 10}, "10 bits per channel"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(fields, said):
