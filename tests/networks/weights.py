@@ -19,8 +19,8 @@ def settled(module: nn.Module, *shapes: tuple[int, ...]) -> nn.Module:
     """Return `module` in eval mode, with weights drawn so that its outputs depend on its inputs.
 
     Weights of convolutions and linear layers get He's variance. Batch normalisation gets the
-    statistics of its inputs on one random batch. Residual scales near zero are set to 0.3, also
-    those of batch normalisation: converters remove a branch whose scale is zero.
+    statistics of its inputs on one random batch. Residual scales near zero are set to 0.3, those of
+    batch normalisation too: converters remove a branch whose scale is zero.
 
     Args:
         module: Any module; parameters that do not belong to such layers are kept.
