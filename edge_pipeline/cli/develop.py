@@ -21,7 +21,7 @@ from edge_pipeline.isp.share import share_cores
 from edge_pipeline.isp.standard_output import STANDARD_OUTPUT, send, temporary_jobs
 from edge_pipeline.raw.limits import DEFAULT_MAX_PIXELS, PixelLimits
 from edge_pipeline.raw.profile import CameraProfile, load_profile, parse_profile
-from edge_pipeline.report.development import Telling
+from edge_pipeline.report.development import BatchReporter
 
 __all__ = ["command"]
 
@@ -210,10 +210,10 @@ def _run(
             )
             for _ in range(share.jobs)
         ]
-        telling = Telling(jobs, picture_name=picture_name, summary=several)
-        stack.enter_context(telling)
+        reporter = BatchReporter(jobs, picture_name=picture_name, summary=several)
+        stack.enter_context(reporter)
         for unreadable in gathered.unreadable:
-            telling.fail(unreadable)
+            reporter.fail(unreadable)
         errors: list[EdgePipelineError] = [*gathered.unreadable]
         for outcome in develop_all(
             jobs,
@@ -222,11 +222,11 @@ def _run(
             sidecar=options.sidecar,
             force=options.force,
             stop=stop,
-            on_tile=telling.on_tile,
+            on_tile=reporter.on_tile,
         ):
-            telling.tell(outcome)
+            reporter.report(outcome)
             errors += [outcome.error] if outcome.error else []
-    telling.summarise()
+    reporter.summarize()
     return exit_code(errors)
 
 

@@ -28,7 +28,7 @@ from edge_pipeline.isp.batch import Outcome
 from edge_pipeline.isp.folder import Job
 from edge_pipeline.report.terminal import console
 
-__all__ = ["Telling", "printable"]
+__all__ = ["BatchReporter", "printable"]
 
 _STYLES = {"developed": "green", "exists": "yellow", "error:": "red"}
 
@@ -44,7 +44,7 @@ def printable(text: str, encoding: str) -> str:
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
-class Telling:
+class BatchReporter:
     """Prints the outcomes of jobs; a context manager during which bars are shown on a terminal.
 
     Args:
@@ -104,7 +104,7 @@ class Telling:
                 self._bars[number] = self._progress.add_task(name)
             self._progress.update(self._bars[number], completed=done, total=total)
 
-    def tell(self, outcome: Outcome) -> None:
+    def report(self, outcome: Outcome) -> None:
         """Print the lines of an outcome.
 
         Raises:
@@ -118,10 +118,10 @@ class Telling:
         self._progress.stop()  # removes the bars while lines are printed
         for note in outcome.notes:
             self._print(self._err, "note:", f"{outcome.job.capture}: {note}")
-        self._tell_result(outcome)
+        self._report_result(outcome)
         self._progress.start()
 
-    def _tell_result(self, outcome: Outcome) -> None:
+    def _report_result(self, outcome: Outcome) -> None:
         job = outcome.job
         if outcome.error is not None:
             self.fail(outcome.error, str(job.capture))
@@ -141,7 +141,7 @@ class Telling:
         said = str(error)
         self._print(self._err, "error:", said if subject in said else f"{subject}: {said}")
 
-    def summarise(self) -> None:
+    def summarize(self) -> None:
         """Print the counts of the outcomes, if there is a summary.
 
         Raises:

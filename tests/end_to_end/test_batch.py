@@ -132,8 +132,8 @@ def test_standard_output_refuses_what_does_not_fit(
     develop: Develop, card: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for words, said in (
-        ([card / "a.raw", card / "day/b.RAW"], "one picture, not 2 captures"),
-        ([card], "one picture, not a folder"),
+        ([card / "a.raw", card / "day/b.RAW"], "one picture, got 2 captures"),
+        ([card], "one picture, got a folder"),
         ([card / "a.raw", "--sidecar"], "no place for a sidecar"),
     ):
         code, out, err = develop(*words, "-o", "-", *HEADERLESS)
@@ -317,4 +317,4 @@ def test_a_capture_that_does_not_fit_into_memory_is_a_failed_job(
     monkeypatch.setattr("edge_pipeline.raw.limits.available_bytes", lambda: 540_000_000)
     code, out, err = develop(CHART, "-o", tmp_path / "a.jpg")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "take 0.6 GB of memory, but only 0.5 GB are available" in err
+    assert "require 0.6 GB of memory, but only 0.5 GB are available" in err
