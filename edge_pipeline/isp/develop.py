@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.canvas import Canvas, ColourConversion, FullCanvas, HalfCanvas
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import IspSession
+from edge_pipeline.isp.share import usable_cores
 from edge_pipeline.isp.sidecar import describe
 from edge_pipeline.raw.capture import (
     Capture,
@@ -32,6 +33,7 @@ from edge_pipeline.raw.capture import (
 )
 from edge_pipeline.raw.cfa import Aligned, align
 from edge_pipeline.raw.colour import camera_to_srgb_matrix, wb_gains
+from edge_pipeline.raw.limits import PixelLimits
 from edge_pipeline.raw.profile import CameraProfile
 
 __all__ = ["DEFAULT_MODEL", "Developer", "Picture", "Settings", "develop"]
@@ -130,6 +132,7 @@ class Developer(Closing):
         model: Folder of the artifact; None for the shipped one.
         threads: Number of threads that compute; None for all cores that this process may use.
         timeout_s: Time limit for reading one capture, in seconds.
+        limits, stop: See `raw.capture.read_capture`.
 
     Raises:
         ArtifactError: If the folder is not an artifact, or the artifact is damaged.
@@ -138,12 +141,20 @@ class Developer(Closing):
     """
 
     def __init__(
-        self, model: Path | str | None = None, *, threads: int | None = None, timeout_s: float = 60
+        self,
+        model: Path | str | None = None,
+        *,
+        threads: int | None = None,
+        timeout_s: float = 60,
+        limits: PixelLimits | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         if not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
             raise InputError(f"the timeout is {timeout_s:g} s; give more than 0 and at most 86400")
-        self.threads = _usable_cores() if threads is None else threads
+        self.threads = usable_cores() if threads is None else threads
         self.timeout_s = timeout_s
+        self.limits = limits or PixelLimits()
+        self.stop = stop
         folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)
         self.artifact = Artifact.open(folder)
         self._network = IspSession(self.artifact, threads=self.threads)
@@ -227,8 +238,9 @@ class Developer(Closing):
 
     def _read(self, source: Path, profile: CameraProfile | None) -> Capture:
         if profile is not None:
+            self.limits.check(source, profile.width, profile.height)
             return read_headerless(source, profile)
-        return read_capture(source, timeout_s=self.timeout_s)
+        return read_capture(source, timeout_s=self.timeout_s, limits=self.limits, stop=self.stop)
 
 
 def _push(mosaic: NDArray[np.float32], ev: float) -> None:
@@ -254,12 +266,6 @@ def _choices(settings: Settings) -> dict[str, Any]:
         "bits": settings.bits,
         "profile": None if settings.profile is None else settings.profile.name,
     }
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _hash(source: Path) -> str:

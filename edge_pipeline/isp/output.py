@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from edge_pipeline.errors import OutputError
+from edge_pipeline.errors import OutputError, PictureExistsError
 from edge_pipeline.files import atomic_file
 from edge_pipeline.isp.exif import (
     TIFF_EXIF_PLACEHOLDER,
@@ -99,6 +99,7 @@ def write_picture(
         force: Whether existing files may be replaced.
 
     Raises:
+        JobError: If the disk is full or fails.
         OutputError: If a file exists and `force` is false, the format cannot hold the picture, or
             a file cannot be written.
     """
@@ -125,8 +126,8 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         force: Whether an existing file may be replaced.
 
     Raises:
-        OutputError: If the path is a folder, exists (even as a broken link) while `force` is false,
-            or is refused by the system.
+        PictureExistsError: If the path exists (even as a broken link) while `force` is false.
+        OutputError: If the path is a folder, or is refused by the system.
     """
     try:
         path.lstat()
@@ -138,7 +139,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     if is_folder:
         raise OutputError(f"{path} is a folder; give the path of a picture")
     if not force:
-        raise OutputError(f"{path} exists; give --force to replace it, or another name")
+        raise PictureExistsError(f"{path} exists; give --force to replace it, or another name")
 
 
 def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:

@@ -160,25 +160,33 @@ def parse_profile(fields: Mapping[str, object], origin: str) -> CameraProfile:
         origin: Source of the fields, for the message: the path of a file or "the options".
 
     Raises:
-        InputError: If a field is missing, unknown or invalid; the message names the first one.
+        InputError: If a field is missing, unknown or invalid; the message names all missing
+            fields, or else the first invalid one.
     """
     given = {name: value for name, value in fields.items() if value is not None}
     try:
         return CameraProfile.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
+        faults = error.errors()
+        missing = [".".join(map(str, f["loc"])) for f in faults if f["type"] == "missing"]
+        if missing:
+            raise InputError(f"camera profile of {origin}: {_are_missing(missing)}") from error
+        first = faults[0]
         place = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
-        if first["type"] == "missing":
-            message = "is missing"
-        elif first["type"] == "extra_forbidden":
+        if first["type"] == "extra_forbidden":
             message = f"is not known; the fields are {', '.join(CameraProfile.model_fields)}"
         elif place:
             message = f"is {first['input']!r}: {message}"
         raise InputError(
             f"camera profile of {origin}: {place} {message}".replace(":  ", ": ")
         ) from error
+
+
+def _are_missing(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last} are missing" if others else f"{last} is missing"
 
 
 def profile_names() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import rawpy
@@ -59,6 +59,8 @@ def _check_kind(raw: Any, directories: list[Directory], head: bytes) -> None:
         linear = any(_LINEAR in directory.numbers(_PHOTOMETRIC) for directory in directories)
         kind = "a linear DNG, already demosaiced" if linear else "in full colour at every pixel"
         raise RefusedError(f"is {kind}; give the camera's own Bayer capture")
+    if raw.raw_pattern is None or raw.raw_pattern.shape == (1, 1):  # LibRaw found no filter
+        _refuse_monochrome(directories)
     height, width = raw.raw_pattern.shape
     # LibRaw ignores the size of the colour filter's cell in a DNG, except that of X-Trans.
     for directory in directories:
@@ -67,13 +69,17 @@ def _check_kind(raw: Any, directories: list[Directory], head: bytes) -> None:
             height, width = max(height, int(stated[0])), max(width, int(stated[1]))
     if (height, width) == (6, 6):
         raise RefusedError(f"is an X-Trans capture; {_BAYER_ONLY}")
-    if (height, width) == (1, 1):
-        raise RefusedError(f"comes from a monochrome sensor; {_BAYER_ONLY}")
     sizes = raw.sizes
     if sizes.width > sizes.raw_width or sizes.height > sizes.raw_height:
         raise RefusedError(f"comes from a sensor turned by 45 degrees; {_BAYER_ONLY}")
     if (height, width) != (2, 2):
         raise RefusedError(f"has a colour filter of {height} x {width} pixels; {_BAYER_ONLY}")
+
+
+def _refuse_monochrome(directories: list[Directory]) -> NoReturn:
+    if any(_CFA in directory.numbers(_PHOTOMETRIC) for directory in directories):
+        raise RefusedError(f"states a colour filter that LibRaw does not know; {_BAYER_ONLY}")
+    raise RefusedError(f"comes from a monochrome sensor; {_BAYER_ONLY}")
 
 
 def _corner(raw: Any, top: int, left: int) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_pipeline.errors import InputError, OutputError
+from edge_pipeline.errors import InputError, JobError, OutputError
 from edge_pipeline.files import (
     MANIFEST_FILE,
     SEAL_FILE,
@@ -97,7 +97,7 @@ class TestAtomicFile:
         if old is not None:
             path.write_bytes(old)
         before = snapshot(tmp_path)
-        expected = OutputError if isinstance(failure, OSError) else type(failure)
+        expected = JobError if isinstance(failure, OSError) else type(failure)
         with pytest.raises(expected):
             _write_file(path, failure)
         assert snapshot(tmp_path) == before
@@ -109,7 +109,7 @@ class TestAtomicFile:
         path = tmp_path / "out"
         path.write_bytes(b"old")
         _fail(monkeypatch, step, 1, FULL)
-        with pytest.raises(OutputError, match=f"cannot write {path}: No space left on device"):
+        with pytest.raises(JobError, match=f"cannot write {path}: No space left on device"):
             _write_file(path)
         assert snapshot(tmp_path) == {"out": b"old"}
 
@@ -117,7 +117,7 @@ class TestAtomicFile:
         path = tmp_path / "out"
         with (
             _file_size_limit(1000),
-            pytest.raises(OutputError, match=f"cannot write {path}: File too large"),
+            pytest.raises(JobError, match=f"cannot write {path}: File too large"),
             atomic_file(path) as temporary,
         ):
             temporary.write_bytes(bytes(2000))
@@ -222,14 +222,14 @@ class TestAtomicFolder:
             pytest.skip("a new folder is moved once")
         before = snapshot(tmp_path)
         _fail(monkeypatch, step, call, failure)
-        with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
+        with pytest.raises(JobError if isinstance(failure, OSError) else KeyboardInterrupt):
             write_folder(tmp_path / "out")
         assert snapshot(tmp_path) == before
 
     def test_a_disk_that_refuses_leaves_nothing(self, tmp_path: Path) -> None:
         with (
             _file_size_limit(1000),
-            pytest.raises(OutputError, match="File too large"),
+            pytest.raises(JobError, match="File too large"),
             atomic_folder(tmp_path / "out", replace=False) as temporary,
         ):
             _fill(temporary)

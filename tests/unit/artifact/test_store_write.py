@@ -16,7 +16,7 @@ from edge_pipeline.artifact.store import (
     drafted_artifact,
     write_artifact,
 )
-from edge_pipeline.errors import ArtifactError, OutputError
+from edge_pipeline.errors import ArtifactError, JobError, OutputError
 from tests.fakes.artifacts import make_artifact, make_files
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -112,7 +112,7 @@ class TestWrite:
         before = _snapshot(tmp_path)
         with monkeypatch.context() as patch:
             _fail(patch, owner, step, call, failure)
-            with pytest.raises((OutputError, ArtifactError, KeyboardInterrupt)):
+            with pytest.raises((JobError, ArtifactError, KeyboardInterrupt)):
                 write_artifact(tmp_path / "a", manifest, sources, force=True)
         assert _snapshot(tmp_path) == before
         assert {p.name for p in tmp_path.iterdir()} == ({"model", "a"} if exists else {"model"})
@@ -121,7 +121,7 @@ class TestWrite:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
         try:
-            with pytest.raises(OutputError, match="File too large"):
+            with pytest.raises(JobError, match="File too large"):
                 make_artifact(tmp_path / "a")
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

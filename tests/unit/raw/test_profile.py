@@ -42,6 +42,7 @@ def test_a_profile_comes_back_from_its_fields() -> None:
     ("fields", "words"),
     [
         ({"width": None}, "width is missing"),
+        ({"width": None, "bits": None, "cfa": None}, "width, bits and cfa are missing"),
         ({"width": 1}, "width is 1: "),
         ({"width": "wide"}, "width is 'wide': "),
         ({"bits": 17}, "bits is 17: "),
