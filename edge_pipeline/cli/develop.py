@@ -13,10 +13,11 @@ import typer
 
 from edge_pipeline.errors import EdgePipelineError
 from edge_pipeline.isp.batch import develop_all, exit_code
-from edge_pipeline.isp.develop import Developer, Settings
+from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job, folder_of, plan
 from edge_pipeline.isp.gather import Gathered, gather
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import share_cores
 from edge_pipeline.isp.standard_output import STANDARD_OUTPUT, send, temporary_jobs
 from edge_pipeline.raw.limits import DEFAULT_MAX_PIXELS, PixelLimits

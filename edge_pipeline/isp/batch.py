@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_pipeline.errors import EdgePipelineError, JobError, PictureExistsError, StoppedError
 from edge_pipeline.fault_log import bug_report
-from edge_pipeline.isp.develop import Developer, Settings
+from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job
 from edge_pipeline.isp.output import (
     bits_of,
@@ -22,6 +22,7 @@ from edge_pipeline.isp.output import (
     sidecar_path,
     write_picture,
 )
+from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.sidecar import software
 
 __all__ = ["Outcome", "develop_all", "exit_code"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,8 @@ from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.canvas import Canvas, ColourConversion, FullCanvas, HalfCanvas
-from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import IspSession
+from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import usable_cores
 from edge_pipeline.isp.sidecar import describe
 from edge_pipeline.raw.capture import (
@@ -36,48 +35,13 @@ from edge_pipeline.raw.colour import camera_to_srgb_matrix, wb_gains
 from edge_pipeline.raw.limits import PixelLimits
 from edge_pipeline.raw.profile import CameraProfile
 
-__all__ = ["DEFAULT_MODEL", "Developer", "Picture", "Settings", "develop"]
+__all__ = ["DEFAULT_MODEL", "Developer", "Picture", "develop"]
 
 DEFAULT_MODEL = "pretrained/isp_default/artifact"
 
-_LARGEST_EXPOSURE_EV = 16.0
 _LONGEST_TIMEOUT_S = 86400.0
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Options of the user for developing a capture.
-
-    Attributes:
-        exposure_ev: Stops of light to add, -16..16, relative to LibRaw's brightness: if the
-            brightest pixel is in the top quarter of the sensor's range, LibRaw makes it white.
-        white_balance: `as-shot`, `daylight` or multipliers `R,G,B`.
-        grain: Share of the sensor's noise that is kept, 0..1; without effect on a network that
-            outputs final sRGB.
-        size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
-        profile: Profile of a headerless capture; None for files that LibRaw opens.
-        bits: Bits per channel of the picture, 8 or 16.
-    """
-
-    exposure_ev: float = 0.0
-    white_balance: str = "as-shot"
-    grain: float = DEFAULT_GRAIN
-    size: Literal["full", "half"] = "full"
-    profile: CameraProfile | None = None
-    bits: Literal[8, 16] = 8
-
-    def __post_init__(self) -> None:
-        ev = self.exposure_ev
-        if not math.isfinite(ev) or abs(ev) > _LARGEST_EXPOSURE_EV:
-            raise InputError(f"the exposure is {ev} EV; give -16 to 16")
-        if not 0 <= self.grain <= 1:
-            raise InputError(f"the grain is {self.grain}; give 0, for none, to 1, for all of it")
-        if self.size not in ("full", "half"):
-            raise InputError(f"the size is {self.size!r}; give full or half")
-        if self.bits not in (8, 16):
-            raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
 
 
 class Picture(NamedTuple):
@@ -216,7 +180,7 @@ class Developer(Closing):
             gains=gains,
             matrix=colour.matrix,
             base_exposure_ev=colour.base_ev,
-            choices={**_choices(settings), "threads": self.threads},
+            choices={**settings.choices(), "threads": self.threads},
             picture_size=(rgb.shape[1], rgb.shape[0]),
             timings_ms=clock.timings_ms,
         )
@@ -254,18 +218,6 @@ def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Col
     kind = FullCanvas if settings.size == "full" else HalfCanvas
     conversion = ColourConversion(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
     return kind((aligned.height, aligned.width), conversion, capture.orientation)
-
-
-def _choices(settings: Settings) -> dict[str, Any]:
-    """Return the settings as the sidecar contains them."""
-    return {
-        "white_balance": settings.white_balance,
-        "exposure_ev": settings.exposure_ev,
-        "grain": settings.grain,
-        "size": settings.size,
-        "bits": settings.bits,
-        "profile": None if settings.profile is None else settings.profile.name,
-    }
 
 
 def _hash(source: Path) -> str:

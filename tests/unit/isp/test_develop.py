@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from edge_pipeline.errors import ArtifactError, InputError, JobError
 from edge_pipeline.isp import develop as develop_module
 from edge_pipeline.isp import network as network_module
-from edge_pipeline.isp.develop import Developer, Settings, develop
+from edge_pipeline.isp.develop import Developer, develop
+from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.capture import Capture, CaptureExif
 from edge_pipeline.raw.cfa import PATTERNS
 from edge_pipeline.raw.colour import srgb_decode
