@@ -148,7 +148,7 @@ class ArtifactContents:
         )
         losses = []
         if self.form.filters == "folded":
-            # The network was already traced for folding.
+            # Folding has already exported the network, so this costs little.
             whole = Form("dynamic", (entries.dynamic(self.network),))
             losses.append(loss_of("folding", trial, whole.run, self.form.run))
         if narrow and after is not None:
