@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from edge_pipeline.errors import InputError
@@ -28,6 +29,9 @@ class Settings:
         size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
         profile: Profile of a headerless capture; None for files that LibRaw opens.
         bits: Bits per channel of the picture, 8 or 16.
+        filters: `preview` to predict the filters from windows of the capture, `exact` to predict
+            them from all of it.
+        filters_from: Capture whose filters are used instead of each capture's own.
     """
 
     exposure_ev: float = 0.0
@@ -36,6 +40,8 @@ class Settings:
     size: Literal["full", "half"] = "full"
     profile: CameraProfile | None = None
     bits: Literal[8, 16] = 8
+    filters: Literal["preview", "exact"] = "preview"
+    filters_from: Path | None = None
 
     def __post_init__(self) -> None:
         ev = self.exposure_ev
@@ -45,6 +51,8 @@ class Settings:
             raise InputError(f"the grain is {self.grain}; give 0, for none, to 1, for all of it")
         if self.size not in ("full", "half"):
             raise InputError(f"the size is {self.size!r}; give full or half")
+        if self.filters not in ("preview", "exact"):
+            raise InputError(f"the filters are {self.filters!r}; give preview or exact")
         if self.bits not in (8, 16):
             raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
 
@@ -56,5 +64,7 @@ class Settings:
             "grain": self.grain,
             "size": self.size,
             "bits": self.bits,
+            "filters": self.filters,
+            "filters_from": None if self.filters_from is None else self.filters_from.name,
             "profile": None if self.profile is None else self.profile.name,
         }
