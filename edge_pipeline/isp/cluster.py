@@ -6,15 +6,11 @@ when they are complete. So a task that ran on a lost worker can be run again on 
 
 from __future__ import annotations
 
-import logging
-import os
 import queue
-import re
-import secrets
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -24,28 +20,25 @@ import edge_pipeline
 from edge_pipeline import errors
 from edge_pipeline.errors import EdgePipelineError, InputError, JobError
 from edge_pipeline.fault_log import keep_details
-from edge_pipeline.files import atomic_file, remove_unfinished
+from edge_pipeline.files import remove_unfinished
 from edge_pipeline.isp.batch import Outcome
-from edge_pipeline.isp.cluster_task import (
-    EXTRA,
-    PURPOSE,
-    Order,
-    develop_one,
-    modified_ns,
-    pack_settings,
-)
+from edge_pipeline.isp.cluster_task import Order, develop_one, modified_ns, pack_settings
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job
 from edge_pipeline.isp.output import refuse_existing, sidecar_path
+from edge_pipeline.isp.scheduler import (
+    EXTRA,
+    absolute,
+    check_address,
+    connected,
+    dask,
+    shared_token,
+)
 from edge_pipeline.isp.settings import Settings
-from edge_pipeline.optional import require
 from edge_pipeline.raw.limits import PixelLimits
 
-__all__ = ["ClusterOptions", "check_address", "develop_on_cluster"]
+__all__ = ["ClusterOptions", "develop_on_cluster"]
 
-_ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(?P<port>[0-9]{1,5})")
-
-_CONNECT_S = 5.0  # time for the connection to the scheduler
 _PATIENCE_S = 30.0  # time without any worker
 _RESULT_S = 10.0  # time for fetching a result, which may have been lost with its worker
 _TICK_S = 1.0  # time between two checks for workers
@@ -81,22 +74,9 @@ class ClusterOptions:
             raise InputError(f"{self.jobs} jobs develop no capture; give --jobs 1 or more")
 
 
-def check_address(address: str) -> None:
-    """Raise an error if `address` is not that of a scheduler.
-
-    Raises:
-        InputError: If the address is not `tcp://HOST:PORT` or `tls://HOST:PORT`.
-    """
-    match = _ADDRESS.fullmatch(address)
-    if match is None or not 1 <= int(match["port"]) <= 65535:
-        raise InputError(
-            f"the scheduler's address is {address!r}; give tcp://HOST:PORT or tls://HOST:PORT"
-        )
-
-
 def develop_on_cluster(
     jobs: Sequence[Job], settings: Settings, options: ClusterOptions
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Develop captures on the workers of a Dask scheduler.
 
     The workers must see the captures and the pictures under the same absolute paths. A capture
@@ -127,10 +107,10 @@ def develop_on_cluster(
         options.model, threads=threads, timeout_s=options.timeout_s, limits=limits
     ) as opened:
         digest = opened.artifact.digest
-    with _connected(options.address) as client, _token(jobs) as token:
+    with connected(options.address) as client, shared_token(jobs) as token:
         order = Order(
             version=edge_pipeline.__version__,
-            model=None if options.model is None else os.path.abspath(options.model),  # noqa: PTH100
+            model=None if options.model is None else str(absolute(options.model)),
             digest=digest,
             token=str(token),
             settings=pack_settings(settings),
@@ -141,60 +121,6 @@ def develop_on_cluster(
             force=options.force,
         )
         yield from _Batch(client, jobs, order, options).outcomes()
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    """Yield a client of the scheduler.
-
-    Dask's log is silent meanwhile: it has tracebacks for events that are reported as sentences.
-    """
-    dask = require("distributed", EXTRA, PURPOSE)
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        try:
-            client = dask.Client(
-                address, timeout=_CONNECT_S, set_as_default=False, direct_to_workers=False
-            )
-        except Exception as error:
-            keep_details("".join(traceback.format_exception(error)))
-            tls = ", and Dask's configuration of TLS" if address.startswith("tls:") else ""
-            raise JobError(
-                f"no Dask scheduler answers at {address} within {_CONNECT_S:g} s; check the "
-                f"address, and that the scheduler runs{tls}"
-            ) from error
-        try:
-            yield client
-        finally:
-            with suppress(Exception):
-                client.close(timeout=2)
-    finally:
-        logging.disable(level)
-
-
-@contextmanager
-def _token(jobs: Sequence[Job]) -> Iterator[Path]:
-    """Yield a new file in the pictures' folder, which shows workers that they share the folder.
-
-    It is removed at the end, which shows workers that they should stop.
-    """
-    folder = Path(os.path.commonpath([_absolute(job.picture).parent for job in jobs]))
-    created = not os.path.exists(folder)  # noqa: PTH110 - Path.exists raises if it is refused
-    token = folder / f".edge-pipeline-batch-{secrets.token_hex(8)}"
-    try:
-        with atomic_file(token) as file:
-            file.write_text("A batch of `edge-pipeline develop --scheduler` runs.\n")
-        yield token
-    finally:
-        with suppress(OSError):
-            token.unlink(missing_ok=True)
-            if created:
-                folder.rmdir()  # refused if there is a picture
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
 
 
 class _Batch:
@@ -263,9 +189,9 @@ class _Batch:
 
     def _submit(self, number: int) -> None:
         job = self._jobs[number]
-        picture = _absolute(job.picture)
+        picture = absolute(job.picture)
         before = modified_ns(picture) if self._order.force else None
-        words = (self._order.packed(), str(_absolute(job.capture)), str(picture), before)
+        words = (self._order.packed(), str(absolute(job.capture)), str(picture), before)
         try:
             future = self._client.submit(develop_one, *words, pure=False)
         except Exception as error:
@@ -280,7 +206,7 @@ class _Batch:
             JobError: If there has been no worker for a long time, or the scheduler is lost.
         """
         try:
-            threads = sum(self._client.nthreads().values())
+            threads = int(sum(self._client.nthreads().values()))
         except Exception as error:
             raise self._lost(error) from error
         if threads:
@@ -294,23 +220,23 @@ class _Batch:
 
     def _finished(self, future: Any) -> Outcome | None:
         """Return the outcome of a task that ended; None if it must be run again."""
-        dask = require("distributed", EXTRA, PURPOSE)
+        distributed = dask()
         number = self._running[future]
         try:
             answer = future.result(timeout=_RESULT_S)
         except TimeoutError:  # the worker was lost with the result; another one runs the task
             future.add_done_callback(self._done.put)
             return None
-        except dask.KilledWorker:
+        except distributed.KilledWorker:
             self._suspects.append(self._running.pop(future))
             return None
-        except dask.CancelledError as error:
+        except distributed.CancelledError as error:
             raise self._lost(error) from error
         except Exception as error:
             keep_details("".join(traceback.format_exception(error)))
             raise JobError(
-                f"the scheduler at {self._options.address} or a worker cannot run the task; install "
-                f"edge-pipeline {self._order.version} with the extra {EXTRA} on all machines"
+                f"the scheduler at {self._options.address} or a worker cannot load the task; install "
+                f"edge-pipeline {self._order.version} with the extra {EXTRA} there"
             ) from error
         del self._running[future]
         if "refused" in answer:
@@ -335,7 +261,7 @@ class _Batch:
 
     def _remove_unfinished(self) -> None:
         """Remove the temporary files that lost workers left beside the pictures."""
-        pictures = [_absolute(job.picture) for job in (self._jobs[n] for n in self._written)]
+        pictures = [absolute(job.picture) for job in (self._jobs[n] for n in self._written)]
         remove_unfinished([*pictures, *map(sidecar_path, pictures)])
 
 

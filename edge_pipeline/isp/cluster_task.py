@@ -21,15 +21,11 @@ from edge_pipeline.errors import CaptureError, EdgePipelineError, InputError, Jo
 from edge_pipeline.isp.batch import Outcome, develop_all
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job
+from edge_pipeline.isp.scheduler import dask
 from edge_pipeline.isp.settings import Settings
-from edge_pipeline.optional import require
 from edge_pipeline.raw.limits import PixelLimits
 
-__all__ = ["EXTRA", "PURPOSE", "Order", "develop_one", "modified_ns", "pack_settings"]
-
-# The extra of this package that installs Dask, and the activity that requires it.
-EXTRA = "distributed"
-PURPOSE = "developing on several machines"
+__all__ = ["Order", "develop_one", "modified_ns", "pack_settings"]
 
 # Two file systems may store the same time with different precision; that of FAT is 2 s.
 _SAME_TIME_NS = 2_000_000_000
@@ -168,7 +164,7 @@ def _packed(outcome: Outcome, worker: str) -> dict[str, Any]:
 
 def _worker() -> Any:
     """Return Dask's object of the worker that runs this task."""
-    return require("distributed", EXTRA, PURPOSE).get_worker()
+    return dask().get_worker()
 
 
 class _Developers:
