@@ -235,8 +235,8 @@ class _Batch:
         except Exception as error:
             keep_details("".join(traceback.format_exception(error)))
             raise JobError(
-                f"the scheduler at {self._options.address} or a worker cannot load the task; install "
-                f"edge-pipeline {self._order.version} with the extra {EXTRA} there"
+                f"the scheduler at {self._options.address} or a worker cannot load the task; "
+                f"install edge-pipeline {self._order.version} with the extra {EXTRA} there"
             ) from error
         del self._running[future]
         if "refused" in answer:
