@@ -108,6 +108,7 @@ def develop_on_cluster(
     ) as opened:
         digest = opened.artifact.digest
     with connected(options.address) as client, shared_token(jobs) as token:
+        check_workers(client, options.address)
         order = Order(
             version=edge_pipeline.__version__,
             model=None if options.model is None else str(absolute(options.model)),
@@ -235,8 +236,8 @@ class _Batch:
         except Exception as error:
             keep_details("".join(traceback.format_exception(error)))
             raise JobError(
-                f"the scheduler at {self._options.address} or a worker cannot load the task; "
-                f"install edge-pipeline {self._order.version} with the extra {EXTRA} there"
+                f"the scheduler at {self._options.address} cannot load the task; install "
+                f"edge-pipeline {self._order.version} with the extra {EXTRA} there"
             ) from error
         del self._running[future]
         if "refused" in answer:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import queue
 import re
 import secrets
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +23,15 @@ from edge_pipeline.files import atomic_file
 from edge_pipeline.isp.folder import Job
 from edge_pipeline.optional import require
 
-__all__ = ["EXTRA", "absolute", "check_address", "connected", "dask", "shared_token"]
+__all__ = [
+    "EXTRA",
+    "absolute",
+    "check_address",
+    "check_workers",
+    "connected",
+    "dask",
+    "shared_token",
+]
 
 # The extra of this package that installs Dask.
 EXTRA = "distributed"
@@ -60,12 +73,14 @@ def connected(address: str) -> Iterator[Any]:
         JobError: If the scheduler does not answer.
         MissingExtraError: If Dask is not installed.
     """
-    distributed = dask()
+    client_class = dask().Client
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         try:
-            client = distributed.Client(
+            # First, because a client that cannot connect waits longer, and prints a traceback.
+            asyncio.run(asyncio.wait_for(_answer(address), _CONNECT_S))
+            client = client_class(
                 address, timeout=_CONNECT_S, set_as_default=False, direct_to_workers=False
             )
         except Exception as error:
@@ -82,6 +97,42 @@ def connected(address: str) -> Iterator[Any]:
                 client.close(timeout=2)
     finally:
         logging.disable(level)
+
+
+async def _answer(address: str) -> None:
+    """Wait until the scheduler at an address answers a question."""
+    distributed = dask()
+    arguments = distributed.Security().get_connection_args("client")
+    async with distributed.rpc(address, connection_args=arguments) as scheduler:
+        await scheduler.identity()
+
+
+def check_workers(client: Any, address: str) -> None:
+    """Raise an error if a worker lacks this package; Dask would end it when it receives a task.
+
+    A worker that does not answer in time is not checked.
+
+    Args:
+        client: Client from `connected`.
+        address: Address of the scheduler, for the message.
+
+    Raises:
+        InputError: If a worker lacks this package.
+    """
+    answers: queue.SimpleQueue[dict[str, object]] = queue.SimpleQueue()
+
+    def ask() -> None:
+        with suppress(Exception):  # if the connection is lost, submitting reports it
+            answers.put(client.run(find_spec, "edge_pipeline", on_error="return"))
+
+    threading.Thread(target=ask, daemon=True).start()
+    with suppress(queue.Empty):
+        for worker, spec in answers.get(timeout=_CONNECT_S).items():
+            if not isinstance(spec, ModuleSpec):
+                raise InputError(
+                    f"worker {worker} of the scheduler at {address} has no edge-pipeline; install "
+                    f"the same version with the extra {EXTRA} on all machines"
+                )
 
 
 @contextmanager

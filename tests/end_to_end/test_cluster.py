@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,9 @@ HEADERLESS = [
 ]
 # Where the process that opens it works: the same path is another file on each worker.
 HERE = Path("/proc/self/cwd")
+# Hides the package from a process.
+ABSENT = "import sys; sys.modules['edge_pipeline'] = None"
 here = pytest.mark.skipif(not HERE.exists(), reason="requires Linux's /proc")
-
-Develop = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -85,27 +85,25 @@ def ended(running: subprocess.Popen[str]) -> tuple[int, str, str]:
     return running.returncode, out, err
 
 
-def headerless(folder: Path, *names: str) -> Path:
+def captures(folder: Path, names: Iterable[str], height: int, width: int) -> Path:
+    """A folder of captures, each with other pixels."""
     folder.mkdir(exist_ok=True)
     for seed, name in enumerate(names):
-        values = np.random.default_rng(seed).integers(64, 4096, (16, 24), np.uint16)
-        values.tofile(folder / name)
+        values = np.random.default_rng(seed).integers(64, 4096, (height, width), np.uint16)
+        write_dng(folder / name, values, Dng())
     return folder
 
 
 @pytest.fixture
 def card(tmp_path: Path) -> Path:
-    return headerless(tmp_path / "card", "a.raw", "b.raw", "c.raw")
+    return captures(tmp_path / "card", ("a.dng", "b.dng", "c.dng"), 32, 48)
 
 
 @pytest.fixture(scope="module")
 def dozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve different captures that take a while."""
-    folder = tmp_path_factory.mktemp("dozen")
-    for i in range(12):
-        values = np.random.default_rng(i).integers(64, 4096, (800, 1000), np.uint16)
-        write_dng(folder / f"n{i:02}.dng", values, Dng())
-    return folder
+    names = [f"n{i:02}.dng" for i in range(12)]
+    return captures(tmp_path_factory.mktemp("dozen"), names, 800, 1000)
 
 
 @pytest.fixture(scope="module")
@@ -181,15 +179,15 @@ batch.write_picture, output._write_jpeg = wrapped, drawn
     cluster.add_worker(preload=preload)
     cluster.add_worker(preload=preload)
     options = ["--force"] if force else []
-    words = [card, "-o", out, *HEADERLESS, *options, "--scheduler", cluster.address]
+    words = [card, "-o", out, *options, "--scheduler", cluster.address]
     code, said, err = ended(started(model, *words))
     assert (code, err) == (0, "")
     local = tmp_path / "local"
-    assert main(["develop", str(card), "-o", str(local), *HEADERLESS, "--model", model]) == 0
+    assert main(["develop", str(card), "-o", str(local), "--model", model]) == 0
     assert contents(out) == contents(local)
     ino = (tmp_path / "once").read_text()
     word = "exists     " if moment == "after" else "developed  "
-    assert f"{word}{card}/b.raw -> {out}/b.jpg" in said
+    assert f"{word}{card}/b.dng -> {out}/b.jpg" in said
     assert (ino == str((out / "b.jpg").stat().st_ino)) == (moment == "after")
 
 
@@ -201,7 +199,7 @@ import os, pathlib, signal
 from edge_pipeline.isp.develop import Developer
 develop = Developer.develop
 def deadly(self, source, *words, **options):
-    if source.name == "b.raw":
+    if source.name == "b.dng":
         with open({str(tmp_path / "deaths")!r}, "a") as file:
             file.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -211,11 +209,11 @@ Developer.develop = deadly
     for _ in range(2):
         own.add_worker(preload=preload, nanny=True)
     out = tmp_path / "out"
-    words = [card, "-o", out, *HEADERLESS, "--scheduler", own.address]
+    words = [card, "-o", out, "--scheduler", own.address]
     code, said, err = ended(started(model, *words))
     assert code == 1
     assert err == (
-        f"error: {card}/b.raw: every worker that developed it was lost; develop it without "
+        f"error: {card}/b.dng: every worker that developed it was lost; develop it without "
         "--scheduler, or give the workers more memory\n"
     )
     assert said.splitlines()[-1] == "2 developed, 0 existed, 1 failed"
@@ -271,7 +269,7 @@ IspSession.cores = slow
 """
     cluster.add_worker(preload=preload)
     out = tmp_path / "out"
-    running = started(model, card, "-o", out, *HEADERLESS, "--scheduler", cluster.address)
+    running = started(model, card, "-o", out, "--scheduler", cluster.address)
     wait_for(lambda: out.exists() and any(out.iterdir()))
     time.sleep(1.5)
     running.send_signal(signal.SIGTERM)
@@ -307,11 +305,11 @@ def test_a_capture_that_a_worker_does_not_see_names_the_worker(
 ) -> None:
     cluster.add_worker()
     out = tmp_path / "out"
-    words = [HERE / "a.raw", card / "b.raw", "-o", out, *HEADERLESS]
+    words = [HERE / "a.dng", card / "b.dng", "-o", out]
     code, said, err = ended(started(model, *words, "--scheduler", cluster.address, cwd=card))
     assert code == 2
     assert err.startswith("error: worker tcp://127.0.0.1:")
-    assert "cannot read /proc/self/cwd/a.raw: No such file or directory; all machines must" in err
+    assert "cannot read /proc/self/cwd/a.dng: No such file or directory; all machines must" in err
     assert err.count("\n") == 1
     assert said.splitlines()[-1] == "1 developed, 0 existed, 1 failed"
     assert sorted(contents(out)) == ["b.jpg"]
@@ -322,7 +320,7 @@ def test_a_folder_that_a_worker_does_not_see_stops_the_batch(
     cluster: DaskCluster, model: str, card: Path, tmp_path: Path
 ) -> None:
     cluster.add_worker()
-    words = [card, "-o", HERE / "out", *HEADERLESS, "--scheduler", cluster.address]
+    words = [card, "-o", HERE / "out", "--scheduler", cluster.address]
     code, said, err = ended(started(model, *words, cwd=tmp_path))
     assert (code, said, err.count("\n")) == (2, "", 1)
     assert err.startswith("error: worker tcp://127.0.0.1:")
@@ -337,41 +335,48 @@ def test_another_model_on_a_worker_stops_the_batch(
     make_artifact(tmp_path / "model", filters="split")
     cluster.add_worker()
     make_artifact(max(cluster.folder.glob("w*/")) / "model", filters="folded")
-    words = [card, "-o", tmp_path / "out", *HEADERLESS, "--scheduler", cluster.address]
+    words = [card, "-o", tmp_path / "out", "--scheduler", cluster.address]
     code, said, err = ended(started(str(HERE / "model"), *words, cwd=tmp_path))
     assert (code, said, err.count("\n")) == (2, "", 1)
     assert "the model /proc/self/cwd/model is not that of this machine" in err
 
 
 @pytest.mark.parametrize(
-    ("preload", "code", "said"),
+    ("preload", "said"),
     [
         (
             "import edge_pipeline; edge_pipeline.__version__ = '0.0.9'",
-            2,
             "has edge-pipeline 0.0.9, this machine has ",
         ),
-        (
-            "import sys; sys.modules['edge_pipeline'] = None",
-            1,
-            "or a worker cannot load the task; install edge-pipeline ",
-        ),
+        (ABSENT, "has no edge-pipeline; install the same version with the extra distributed"),
     ],
 )
 def test_another_version_on_a_worker_stops_the_batch(
-    cluster: DaskCluster,
-    model: str,
-    card: Path,
-    tmp_path: Path,
-    preload: str,
-    code: int,
-    said: str,
+    cluster: DaskCluster, model: str, card: Path, tmp_path: Path, preload: str, said: str
 ) -> None:
-    cluster.add_worker(preload=preload)
-    words = [card, "-o", tmp_path / "out", *HEADERLESS, "--scheduler", cluster.address]
-    got, out, err = ended(started(model, *words))
-    assert (got, out, err.count("\n")) == (code, "", 1)
+    worker = cluster.add_worker(preload=preload)
+    words = [card, "-o", tmp_path / "out", "--scheduler", cluster.address]
+    code, out, err = ended(started(model, *words))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: worker tcp://127.0.0.1:")
     assert said in err
+    assert worker.poll() is None
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scheduler_without_the_package_stops_the_batch(
+    model: str, card: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "dask").mkdir()
+    bare = DaskCluster(tmp_path / "dask", preload=ABSENT)
+    try:
+        bare.add_worker()
+        words = [card, "-o", tmp_path / "out", "--scheduler", bare.address]
+        code, out, err = ended(started(model, *words))
+    finally:
+        bare.close()
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert f"the scheduler at {bare.address} cannot load the task; install edge-pipeline " in err
 
 
 # Outcomes that are the same as on one machine, and mistakes.
@@ -382,24 +387,42 @@ def test_existing_pictures_bad_captures_sidecars_and_a_single_picture(
 ) -> None:
     cluster.add_worker()
     out = tmp_path / "out"
-    (card / "c.raw").write_bytes(b"short")
+    (card / "c.dng").write_bytes(b"short")
     (out / "deep").mkdir(parents=True)
     (out / "a.jpg").write_bytes(b"old")
-    there = ["--scheduler", cluster.address, *HEADERLESS]
+    there = ["--scheduler", cluster.address]
     code, said, err = ended(started(model, card, "-o", out, "--sidecar", *there))
     assert code == 2
-    assert f"exists     {card}/a.raw -> {out}/a.jpg\n" in said
+    assert f"exists     {card}/a.dng -> {out}/a.jpg\n" in said
     assert said.splitlines()[-1] == "1 developed, 1 existed, 1 failed"
-    assert err.startswith(f"error: {card}/c.raw")
+    assert f"error: {card}/c.dng " in err
     assert err.count("error:") == 1
     assert sorted(contents(out)) == ["a.jpg", "b.jpg", "b.jpg.json", "deep"]
-    single = [card / "a.raw", "-o", out / "a.jpg"]
+    single = [card / "a.dng", "-o", out / "a.jpg"]
     code, said, err = ended(started(model, *single, *there))
     assert (code, said) == (2, "")
     assert "a.jpg exists; give --force to replace it" in err
     code, said, _ = ended(started(model, *single, "--force", *there))
-    assert (code, said) == (0, f"developed  {card}/a.raw -> {out}/a.jpg\n")
+    assert (code, said) == (0, f"developed  {card}/a.dng -> {out}/a.jpg\n")
     assert (out / "a.jpg").read_bytes() != b"old"
+
+
+def test_options_and_profiles_reach_the_workers(
+    cluster: DaskCluster, model: str, tmp_path: Path
+) -> None:
+    cluster.add_worker()
+    values = np.random.default_rng(1).integers(64, 4096, (16, 24), np.uint16)
+    values.tofile(tmp_path / "a.raw")
+    words = [tmp_path / "a.raw", *HEADERLESS, "--size", "half", "--exposure", "0.3"]
+    code, _, err = ended(
+        started(model, *words, "-o", tmp_path / "there.png", "--scheduler", cluster.address)
+    )
+    assert code == 0
+    assert err.startswith("note: ")
+    assert (
+        main(["develop", *map(str, words), "-o", str(tmp_path / "here.png"), "--model", model]) == 0
+    )
+    assert (tmp_path / "there.png").read_bytes() == (tmp_path / "here.png").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -419,7 +442,7 @@ def test_mistakes_are_one_sentence(
     model: str, card: Path, tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
     begun = time.perf_counter()
-    running = started(model, card, "-o", tmp_path / "out", *HEADERLESS, *words)
+    running = started(model, card, "-o", tmp_path / "out", *words)
     got, out, err = ended(running)
     assert (got, out, err.count("\n")) == (code, "", 1)
     assert said in err
@@ -432,7 +455,7 @@ def test_an_address_of_another_program_is_one_sentence(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        words = [card, "-o", tmp_path / "out", *HEADERLESS, "--scheduler", address]
+        words = [card, "-o", tmp_path / "out", "--scheduler", address]
         code, out, err = ended(started(model, *words))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert f"no Dask scheduler answers at {address}" in err
@@ -441,7 +464,7 @@ def test_an_address_of_another_program_is_one_sentence(
 def test_standard_output_is_refused(
     model: str, card: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["develop", str(card / "a.raw"), "-o", "-", *HEADERLESS, "--model", model]
+    words = ["develop", str(card / "a.dng"), "-o", "-", "--model", model]
     assert main([*words, "--scheduler", "tcp://127.0.0.1:1"]) == 2
     assert "--scheduler cannot write standard output" in capsys.readouterr().err
 
@@ -454,7 +477,7 @@ def test_a_missing_dask_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    words = ["develop", str(card), "-o", str(tmp_path / "out"), *HEADERLESS, "--model", model]
+    words = ["develop", str(card), "-o", str(tmp_path / "out"), "--model", model]
     assert main([*words, "--scheduler", "tcp://127.0.0.1:1"]) == 2
     assert "pip install 'edge-pipeline[distributed]'" in capsys.readouterr().err
 
@@ -468,7 +491,7 @@ def test_a_scheduler_without_workers_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("edge_pipeline.isp.cluster._PATIENCE_S", 1.5)
-    words = ["develop", str(card), "-o", str(tmp_path / "out"), *HEADERLESS, "--model", model]
+    words = ["develop", str(card), "-o", str(tmp_path / "out"), "--model", model]
     assert main([*words, "--scheduler", cluster.address]) == 1
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)

@@ -40,21 +40,28 @@ class DaskCluster:
         folder: for logs and working folders of the workers.
         scheme: tcp or tls.
         environment: variables of the scheduler and the workers, besides those of this process.
+        preload: Python code that the scheduler runs first.
     """
 
     def __init__(
-        self, folder: Path, scheme: str = "tcp", environment: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        scheme: str = "tcp",
+        environment: Mapping[str, str] | None = None,
+        preload: str = "",
     ) -> None:
         self.folder = folder
         paths = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
         self._environment = {**os.environ, "PYTHONPATH": paths, **(environment or {})}
         self._workers: list[subprocess.Popen[bytes]] = []
+        (folder / "preloaded.py").write_text(preload)
         contact = folder / "scheduler.json"
         self.scheduler = self._start(
             "scheduler",
             folder,
             *("scheduler", "--host", f"{scheme}://127.0.0.1", "--port", "0"),
             *("--scheduler-file", str(contact), "--no-jupyter"),
+            *("--preload", str(folder / "preloaded.py")),
         )
         wait_for(lambda: contact.exists() and contact.stat().st_size)
         self.address = str(json.loads(contact.read_text())["address"])
