@@ -30,6 +30,7 @@ from edge_pipeline.isp.scheduler import (
     EXTRA,
     absolute,
     check_address,
+    check_workers,
     connected,
     dask,
     shared_token,
