@@ -1,6 +1,7 @@
 """Batches on a real Dask scheduler and real worker processes, of which some are killed."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -497,3 +498,34 @@ def test_a_scheduler_without_workers_is_one_sentence(
     assert (out, err.count("\n")) == ("", 1)
     assert f"start one with: dask worker {cluster.address}" in err
     assert not (tmp_path / "out").exists()
+
+
+def certificate(folder: Path) -> dict[str, str]:
+    """A certificate that signs itself, and Dask's configuration that uses it everywhere."""
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout key -out cert"
+    subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
+    start = "DASK_DISTRIBUTED__COMM__TLS__"
+    made = {f"{start}CA_FILE": str(folder / "cert")}
+    for part in ("CLIENT", "WORKER", "SCHEDULER"):
+        made[f"{start}{part}__CERT"] = str(folder / "cert")
+        made[f"{start}{part}__KEY"] = str(folder / "key")
+    return made
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_tls_is_configured_by_dask(model: str, card: Path, tmp_path: Path) -> None:
+    (tmp_path / "dask").mkdir()
+    trusted = certificate(tmp_path / "dask")
+    secure = DaskCluster(tmp_path / "dask", "tls", trusted)
+    try:
+        secure.add_worker()
+        assert secure.address.startswith("tls://")
+        words = [card, "-o", tmp_path / "out", "--scheduler", secure.address]
+        code, out, err = ended(started(model, *words))
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "check the address, and that the scheduler runs, and Dask's configuration" in err
+        code, out, err = ended(started(model, *words, **trusted))
+        assert (code, err) == (0, "")
+        assert out.endswith("3 developed, 0 existed, 0 failed\n")
+    finally:
+        secure.close()
