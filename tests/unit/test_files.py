@@ -322,14 +322,14 @@ def test_only_the_temporary_files_of_the_given_files_are_removed(tmp_path: Path)
         f".{'x' * 40}-0123456789abcdef.jpg",
         "a.jpg",
     ]
-    for name in kept:
-        (tmp_path / name).touch()
     made = []
     for name in ("a.jpg", "a.jpg.json", "a-0123456789abcdef.jpg"):
         with atomic_file(tmp_path / name) as temporary:
             made.append(temporary)
         made[-1].touch()
         (tmp_path / name).unlink()
+    for name in kept:
+        (tmp_path / name).touch()
     names = ["a.jpg", "a.jpg.json", "a-0123456789abcdef.jpg", "x" * 50 + ".jpg", "absent/a.jpg"]
     remove_unfinished(tmp_path / name for name in names)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
