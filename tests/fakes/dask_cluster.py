@@ -104,6 +104,11 @@ class DaskCluster:
         assert worker.poll() is None, log.read_text()
         return worker
 
+    @property
+    def newest(self) -> Path:
+        """The working folder of the worker that was started last."""
+        return self.folder / f"w{len(self._workers) - 1}"
+
     def log(self) -> str:
         """What the scheduler said."""
         return (self.folder / "scheduler.log").read_text()
