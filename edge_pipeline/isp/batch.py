@@ -144,6 +144,7 @@ class _Work:
             software=software(),
             sidecar=picture.info if self.sidecar else None,
             force=self.force,
+            quality=settings.quality,
         )
         return Outcome(job, notes=tuple(picture.info["notes"]))
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.isp.resize import Resize
 from edge_pipeline.raw.profile import CameraProfile
 
 __all__ = ["Settings"]
@@ -28,6 +29,9 @@ class Settings:
         size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
         profile: Profile of a headerless capture; None for files that LibRaw opens.
         bits: Bits per channel of the picture, 8 or 16.
+        resize: Largest size of the picture; None for the size of the capture.
+        square_pixels: Whether the picture of a sensor whose pixels are not square is stretched.
+        quality: Quality of a JPEG, 1..100; None for the default. Other formats ignore it.
     """
 
     exposure_ev: float = 0.0
@@ -36,6 +40,9 @@ class Settings:
     size: Literal["full", "half"] = "full"
     profile: CameraProfile | None = None
     bits: Literal[8, 16] = 8
+    resize: Resize | None = None
+    square_pixels: bool = True
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         ev = self.exposure_ev
@@ -47,6 +54,8 @@ class Settings:
             raise InputError(f"the size is {self.size!r}; give full or half")
         if self.bits not in (8, 16):
             raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise InputError(f"the JPEG quality is {self.quality}; give 1 to 100")
 
     def choices(self) -> dict[str, Any]:
         """Return the settings as the sidecar contains them."""
@@ -56,5 +65,8 @@ class Settings:
             "grain": self.grain,
             "size": self.size,
             "bits": self.bits,
+            "resize": None if self.resize is None else self.resize.text,
+            "square_pixels": self.square_pixels,
+            "quality": self.quality,
             "profile": None if self.profile is None else self.profile.name,
         }
