@@ -68,13 +68,18 @@ def _fraction(value: float) -> Field:
     return Field(_FRACTION, 1, struct.pack("<2I", fraction.numerator, fraction.denominator))
 
 
-def _is_blank(field: Field | None) -> bool:
-    """Return whether a field is absent, or has no letter, or the number 0."""
-    if field is None:
-        return True
-    if field.kind == _FRACTION:
-        return not any(field.data[:4])
-    return not field.data.strip(b" \0")
+# Numbers that are never 0 in a real exposure.
+_NEVER_ZERO = (_TAGS.ExposureTime, _TAGS.FNumber, _TAGS.FocalLength, _TAGS.ISOSpeedRatings)
+
+
+def _is_blank(tag: int, field: Field) -> bool:
+    """Return whether a field says that its value is not known.
+
+    Text is blank, a time has no digits, or a number that cannot be zero is zero.
+    """
+    if tag in _NEVER_ZERO:
+        return not any(field.data[:4] if field.kind == _FRACTION else field.data)
+    return field.kind in (_ASCII, _UTF8) and not field.data.strip(b" :\0")
 
 
 def _known_values(exif: CaptureExif) -> dict[int, Field]:
@@ -102,9 +107,8 @@ def _known_values(exif: CaptureExif) -> dict[int, Field]:
 
 
 def _completed(fields: Mapping[int, Field], known: Mapping[int, Field]) -> dict[int, Field]:
-    """Return the fields of the file, with known values for those that are absent or blank."""
-    missing = {tag: field for tag, field in known.items() if _is_blank(fields.get(tag))}
-    return {**fields, **missing}
+    """Return the fields of the file that are not blank, and known values for absent tags."""
+    return {**known, **{tag: f for tag, f in fields.items() if not _is_blank(tag, f)}}
 
 
 def picture_fields(

@@ -177,4 +177,18 @@ def _from_shot(shot: tuple[int, ...]) -> dict[int, Field]:
     if not shot:
         return {}
     bias = _stops(shot[6])
-    return {37380: Field(10, 1, struct.pack("<2i", bias.numerator, bias.denominator))}
+    fields = {37380: Field(10, 1, struct.pack("<2i", bias.numerator, bias.denominator))}
+    aperture, shutter = shot[21:23] if len(shot) > 22 else (0, 0)
+    # What the camera aimed at counts if it did not measure the values. Both are powers of two.
+    if aperture := aperture or shot[4]:
+        fields[33437] = _tenths(2.0 ** (_stops(aperture) / 2))
+    if shutter := shutter or shot[5]:
+        fields[33434] = _tenths(2.0 ** -_stops(shutter))
+    return fields
+
+
+def _tenths(value: float) -> Field:
+    """Return tenths of a value of 1 or more, otherwise the reciprocal of tenths: 10/1031."""
+    value = min(max(value, 1e-6), 1e6)
+    pair = (round(10 * value), 10) if value >= 1 else (10, round(10 / value))
+    return Field(5, 1, struct.pack("<2I", *pair))
