@@ -1,7 +1,5 @@
 """Sizes fit and are never larger; resampling is in linear light, in place, and bounded."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,8 +42,10 @@ def test_sizes(text, size, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "0", "0x5", "5x0", "0%", "100.1%", "101%", "-5", "5%x", "1e3", "nan", "5.5", "1xx2"]
-    + ["9" * 7, "٣", "2048 x 1365", "2048×1365", "50 %", "%"],
+    [
+        *("", "x", "0", "0x5", "5x0", "0%", "100.1%", "101%", "-5", "5%x", "1e3", "nan", "5.5"),
+        *("1xx2", "9" * 7, "٣", "2048 x 1365", "2048×1365", "50 %", "%"),
+    ],
 )
 def test_other_sizes_are_one_sentence(text):
     with pytest.raises(InputError, match=r"size .*; give ") as caught:
@@ -66,10 +66,8 @@ def test_a_picture_fits_is_never_larger_and_keeps_its_shape(width, height, most_
             assert new_width <= most_w
         if chosen.height:
             assert new_height <= most_h
-        # The scales of both sides differ by the rounding of a pixel.
-        scale = max(Fraction(new_width, width), Fraction(new_height, height))
-        assert abs(new_width - width * scale) <= 1
-        assert abs(new_height - height * scale) <= 1
+        if min(new_width, new_height) > 1:  # each side is rounded by half a pixel at most
+            assert 2 * abs(new_width * height - new_height * width) <= width + height
 
 
 @given(SIDES, SIDES, st.floats(0.25, 4))
