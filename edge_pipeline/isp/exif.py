@@ -29,6 +29,7 @@ _ASCII, _SHORT, _LONG, _FRACTION, _BYTES, _UTF8 = 2, 3, 4, 5, 7, 129
 _SRGB = 1
 _RECOMMENDED_EXPOSURE_INDEX = 2
 _LARGEST_SHORT = 0xFFFF
+_LONGEST_TEXT = 500  # a damaged file may state a name that a JPEG cannot hold
 _ENTRY_BYTES = 12
 _INCH = 2
 _CENTRED = 1
@@ -42,7 +43,7 @@ def ascii_text(text: str) -> str:
 
 
 def _text(text: str) -> Field:
-    data = ascii_text(text).encode("ascii") + b"\0"
+    data = ascii_text(text)[:_LONGEST_TEXT].encode("ascii") + b"\0"
     return Field(_ASCII, len(data), data)
 
 

@@ -221,3 +221,11 @@ def test_the_pixels_of_a_tiff_stay_as_they_were(tmp_path):
         assert tiff.pages[0].tags["Software"].value == "x"
         assert tiff.pages[0].tags["ExifTag"].value["BodySerialNumber"] == "987654"
         assert tiff.pages[0].tags["GPSTag"].value["GPSLatitudeRef"] == "N"
+
+
+def test_endless_names_fit_into_a_jpeg(tmp_path):
+    long = ExifFields(photo={37510: Field(7, 59_000, b"x" * 59_000)})
+    exif = CaptureExif(make="a" * 70_000, model="b" * 70_000, lens="c" * 70_000, fields=long)
+    found, _ = read_fields(block(written(tmp_path / "a.jpg", exif)))
+    assert found.photo[37510] == long.photo[37510]
+    assert len(found.main[271].data) == 501
