@@ -179,7 +179,7 @@ def _from_shot(shot: tuple[int, ...]) -> dict[int, Field]:
     bias = _stops(shot[6])
     fields = {37380: Field(10, 1, struct.pack("<2i", bias.numerator, bias.denominator))}
     aperture, shutter = shot[21:23] if len(shot) > 22 else (0, 0)
-    # What the camera aimed at counts if it did not measure the values. Both are powers of two.
+    # The exposure that the camera aimed at is used if it did not record the real one.
     if aperture := aperture or shot[4]:
         fields[33437] = _tenths(2.0 ** (_stops(aperture) / 2))
     if shutter := shutter or shot[5]:

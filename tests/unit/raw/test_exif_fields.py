@@ -199,7 +199,7 @@ def test_any_damaged_bytes_are_survived(fields: ExifFields, damage: list[tuple[i
 
 
 def check_sound(fields: ExifFields) -> None:
-    """What was read can be written, and read again by us and by Pillow."""
+    """The fields can be written, and read again by us and by Pillow."""
     block = pack_exif(fields)
     assert len(block) < 65_527
     assert read_fields(block)[0] == fields
