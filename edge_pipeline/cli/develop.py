@@ -15,9 +15,11 @@ from edge_pipeline.errors import EdgePipelineError, OutputError
 from edge_pipeline.isp.batch import Outcome, develop_all, exit_code
 from edge_pipeline.isp.cluster import ClusterOptions, develop_on_cluster
 from edge_pipeline.isp.develop import Developer
-from edge_pipeline.isp.folder import Job, folder_of, plan
+from edge_pipeline.isp.folder import Job, check_quality, folder_of, plan
 from edge_pipeline.isp.gather import Gathered, gather
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.isp.output import DEFAULT_QUALITY, FULL_COLOUR_QUALITY
+from edge_pipeline.isp.resize import parse_resize
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import share_cores
 from edge_pipeline.isp.standard_output import STANDARD_OUTPUT, send, temporary_jobs
@@ -27,6 +29,8 @@ from edge_pipeline.report.development import BatchReporter
 
 __all__ = ["command"]
 
+_PICTURE = "Size and format"
+_BATCH = "Many captures and limits"
 _HEADERLESS = "Headerless captures"
 
 
@@ -53,7 +57,18 @@ def command(
     format_name: Annotated[
         str | None,
         typer.Option(
-            "--format", help="Format in a folder or for -: jpg, png or tiff; jpg by default."
+            "--format",
+            help="Format in a folder or for -: jpg, png or tiff; jpg by default.",
+            rich_help_panel=_PICTURE,
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            metavar="1..100",
+            help=f"Quality of a JPEG, {DEFAULT_QUALITY} by default; from {FULL_COLOUR_QUALITY} on, "
+            "colours have the full resolution (4:4:4).",
+            rich_help_panel=_PICTURE,
         ),
     ] = None,
     exposure: Annotated[
@@ -89,9 +104,26 @@ def command(
     size: Annotated[
         str,
         typer.Option(
-            metavar="full|half", help="half: the mean of each 2x2 pixels in linear light."
+            metavar="full|half",
+            help="half: the mean of each 2x2 pixels in linear light.",
+            rich_help_panel=_PICTURE,
         ),
     ] = "full",
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|WxH|Wx|xH|P%",
+            help="Shrink to a longer side of N pixels, into a box, or by a share, after --size.",
+            rich_help_panel=_PICTURE,
+        ),
+    ] = None,
+    square_pixels: Annotated[
+        bool,
+        typer.Option(
+            help="Stretch the picture of a sensor whose pixels are not square.",
+            rich_help_panel=_PICTURE,
+        ),
+    ] = True,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -101,16 +133,27 @@ def command(
         ),
     ] = None,
     sidecar: Annotated[
-        bool, typer.Option("--sidecar", help="Also write PICTURE.json: model, levels, versions.")
+        bool,
+        typer.Option(
+            "--sidecar",
+            help="Also write PICTURE.json: model, levels, versions.",
+            rich_help_panel=_PICTURE,
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing pictures.")] = False,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Captures at once; by default as many as cores and memory allow."),
+        typer.Option(
+            help="Captures at once; by default as many as cores and memory allow.",
+            rich_help_panel=_BATCH,
+        ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="Compute threads for each capture; by default an equal share of cores."),
+        typer.Option(
+            help="Compute threads for each capture; by default an equal share of cores.",
+            rich_help_panel=_BATCH,
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -119,10 +162,16 @@ def command(
         ),
     ] = None,
     max_pixels: Annotated[
-        int, typer.Option(metavar="PIXELS", help="Refuse larger captures.")
+        int,
+        typer.Option(metavar="PIXELS", help="Refuse larger captures.", rich_help_panel=_BATCH),
     ] = DEFAULT_MAX_PIXELS,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time limit for reading one capture.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Time limit for reading one capture.",
+            rich_help_panel=_BATCH,
+        ),
     ] = 60.0,
     profile: Annotated[
         str | None,
@@ -178,7 +227,10 @@ def command(
         grain=grain,
         size=cast(Literal["full", "half"], size),
         filters=cast(Literal["preview", "exact"], filters),
-        filters_from=filters_from,
+        filters_from=None if filters_from is None else filters_from.absolute(),
+        resize=None if resize is None else parse_resize(resize),
+        square_pixels=square_pixels,
+        quality=quality,
         profile=_profile(profile, given, wb),
     )
     folder = None if output == STANDARD_OUTPUT else folder_of(output)
@@ -188,11 +240,13 @@ def command(
         if scheduler is not None:
             raise OutputError("--scheduler cannot write standard output; give -o FILE or FOLDER")
         with temporary_jobs(gathered, format_name, sidecar=sidecar) as planned:
+            check_quality(planned, quality)
             code = _run(planned, gathered, settings, options, picture_name=STANDARD_OUTPUT)
             if code == 0:
                 send(planned[0].picture)
     else:
         planned = plan(gathered.captures, output, format_name=format_name)
+        check_quality(planned, quality)
         code = _run(planned, gathered, settings, options)
     if code:
         raise typer.Exit(code)

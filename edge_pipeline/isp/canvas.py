@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_pipeline.errors import InputError
 from edge_pipeline.raw.colour import srgb_decode, to_srgb
 
-__all__ = ["Canvas", "ColourConversion", "FullCanvas", "HalfCanvas", "sensor_view"]
+__all__ = ["Canvas", "ColourConversion", "FullCanvas", "HalfCanvas", "sensor_view", "upright_size"]
 
 _FLIPS_ROWS = frozenset({3, 4, 6, 7})
 _FLIPS_COLS = frozenset({2, 3, 7, 8})
@@ -94,8 +94,19 @@ class ColourConversion:
         return integers.transpose(1, 2, 0)
 
 
+def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
+    """Return the width and height of an upright picture.
+
+    Args:
+        width: Width in the sensor's orientation.
+        height: Height in the sensor's orientation.
+        orientation: EXIF orientation, 1..8.
+    """
+    return (height, width) if orientation in _TRANSPOSES else (width, height)
+
+
 def _upright_shape(size: tuple[int, int], orientation: int) -> tuple[int, int, int]:
-    height, width = size[::-1] if orientation in _TRANSPOSES else size
+    width, height = upright_size(size[1], size[0], orientation)
     return height, width, 3
 
 

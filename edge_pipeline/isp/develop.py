@@ -17,8 +17,15 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
-from edge_pipeline.isp.canvas import Canvas, ColourConversion, FullCanvas, HalfCanvas
+from edge_pipeline.isp.canvas import (
+    Canvas,
+    ColourConversion,
+    FullCanvas,
+    HalfCanvas,
+    upright_size,
+)
 from edge_pipeline.isp.network import IspSession
+from edge_pipeline.isp.resize import resampled, square_size
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import usable_cores
 from edge_pipeline.isp.sidecar import describe
@@ -163,7 +170,8 @@ class Developer(Closing):
             aligned = self._aligned(capture, gains, colour)
         with clock.phase("filters"):
             filters = self._filters(aligned, settings)
-        canvas = _canvas(capture, aligned, settings, colour)
+        size = _resampled_size(capture, aligned, settings)
+        canvas = _canvas(capture, aligned, settings, colour, bits=16 if size else settings.bits)
         with clock.phase("network"):
             grain = 0.0 if colour.encoded else settings.grain
             for core in self._network.cores(aligned.mosaic, filters, grain=grain):
@@ -171,7 +179,10 @@ class Developer(Closing):
                 if on_tile is not None:
                     on_tile(core.done, core.total)
         with clock.phase("finish"):
+            del aligned, filters
             rgb = canvas.finish()
+            if size is not None:
+                rgb = resampled(rgb, size, settings.bits)
         info = describe(
             capture,
             artifact=self.artifact,
@@ -233,9 +244,26 @@ def _push(mosaic: NDArray[np.float32], ev: float) -> None:
         np.minimum(mosaic, 1, out=mosaic)
 
 
-def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour) -> Canvas:
+def _resampled_size(
+    capture: Capture, aligned: Aligned, settings: Settings
+) -> tuple[int, int] | None:
+    """Return the width and height to resample the upright picture to; None for the canvas's own."""
+    divisor = 1 if settings.size == "full" else 2
+    height, width = aligned.height // divisor, aligned.width // divisor
+    new_width, new_height = width, height
+    if settings.square_pixels:
+        new_width, new_height = square_size(width, height, capture.pixel_aspect)
+    size, own = upright_size(new_width, new_height, capture.orientation), (width, height)
+    if settings.resize is not None:
+        size = settings.resize.size(*size)
+    return None if size == upright_size(*own, capture.orientation) else size
+
+
+def _canvas(
+    capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour, *, bits: int
+) -> Canvas:
     kind = FullCanvas if settings.size == "full" else HalfCanvas
-    conversion = ColourConversion(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
+    conversion = ColourConversion(colour.matrix, colour.after_ev, colour.encoded, bits)
     return kind((aligned.height, aligned.width), conversion, capture.orientation)
 
 

@@ -12,21 +12,18 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image, ImageCms
 
 from edge_pipeline.errors import OutputError, PictureExistsError
 from edge_pipeline.files import atomic_file
-from edge_pipeline.isp.exif import (
-    TIFF_EXIF_PLACEHOLDER,
-    add_tiff_exif,
-    base_tags,
-    jpeg_exif,
-    picture_exif,
-)
+from edge_pipeline.isp.exif import add_to_tiff, jpeg_fields, picture_fields
 from edge_pipeline.raw.capture import CaptureExif
+from edge_pipeline.raw.exif_fields import ExifFields, pack_exif
 
 __all__ = [
+    "DEFAULT_QUALITY",
     "FORMATS",
+    "FULL_COLOUR_QUALITY",
     "bits_of",
     "format_of",
     "refuse_existing",
@@ -38,8 +35,10 @@ __all__ = [
 # Format by extension; pictures in a folder get the first extension of their format.
 FORMATS = {".jpg": "jpg", ".png": "png", ".tiff": "tiff", ".jpeg": "jpg", ".tif": "tiff"}
 
-_JPEG_QUALITY = 95
+DEFAULT_QUALITY = 95
+FULL_COLOUR_QUALITY = 90
 _JPEG_LONGEST_SIDE = 65535
+_TIFF_MOST_BYTES = 2**32 - 2**25  # offsets have 32 bits; noise hardly compresses
 _ROWS_PER_STRIP = 256
 _TIFF_LEVEL = 1  # noise hardly compresses at any level, and higher levels take five times as long
 
@@ -87,6 +86,7 @@ def write_picture(
     software: str,
     sidecar: Mapping[str, Any] | None,
     force: bool,
+    quality: int | None = None,
 ) -> None:
     """Write a picture and its sidecar, if any; both are complete before either gets its name.
 
@@ -97,6 +97,8 @@ def write_picture(
         software: Name and version of the program.
         sidecar: Contents of the JSON file beside the picture; None to write no such file.
         force: Whether existing files may be replaced.
+        quality: Quality of a JPEG, 1..100; None for `DEFAULT_QUALITY`. From `FULL_COLOUR_QUALITY`
+            on, colours have the full resolution; below, half of it. Other formats ignore it.
 
     Raises:
         JobError: If the disk is full or fails.
@@ -106,10 +108,17 @@ def write_picture(
     files = [path] if sidecar is None else [path, sidecar_path(path)]
     for file in files:
         refuse_existing(file, force=force)
-    write = {"jpg": _write_jpeg, "png": _write_png, "tiff": _write_tiff}[format_of(path)]
+    height, width, _ = rgb.shape
+    fields = picture_fields(exif, width=width, height=height, software=software)
+    format_name = format_of(path)
     with ExitStack() as stack:
         temporary = [stack.enter_context(atomic_file(file)) for file in files]
-        write(temporary[0], rgb, exif, software)
+        if format_name == "jpg":
+            _write_jpeg(temporary[0], rgb, fields, quality or DEFAULT_QUALITY)
+        elif format_name == "png":
+            _write_png(temporary[0], rgb, fields)
+        else:
+            _write_tiff(temporary[0], rgb, fields)
         if sidecar is not None:
             # Surrogates of a name that is not UTF-8 are written as JSON escapes.
             text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
@@ -142,55 +151,46 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise PictureExistsError(f"{path} exists; give --force to replace it, or another name")
 
 
-def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
+def _write_jpeg(path: Path, rgb: NDArray[Any], fields: ExifFields, quality: int) -> None:
     height, width, _ = rgb.shape
     if max(height, width) > _JPEG_LONGEST_SIDE:
         raise OutputError(
-            f"a JPEG cannot hold {width} x {height} pixels; write PNG or TIFF, or half size"
+            f"a JPEG cannot hold {width} x {height} pixels; write PNG or TIFF, or a smaller size"
         )
     Image.fromarray(rgb).save(
         path,
         format="JPEG",
-        quality=_JPEG_QUALITY,
-        subsampling="4:4:4",
+        quality=quality,
+        subsampling="4:4:4" if quality >= FULL_COLOUR_QUALITY else "4:2:0",
         icc_profile=srgb_profile(),
-        exif=jpeg_exif(exif, width=width, height=height, software=software),
+        exif=b"Exif\0\0" + pack_exif(jpeg_fields(fields)),
     )
 
 
-def _write_png(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
-    height, width, _ = rgb.shape
+def _write_png(path: Path, rgb: NDArray[Any], fields: ExifFields) -> None:
     Image.fromarray(rgb).save(
-        path,
-        format="PNG",
-        icc_profile=srgb_profile(),
-        exif=picture_exif(exif, width=width, height=height, software=software),
+        path, format="PNG", icc_profile=srgb_profile(), exif=pack_exif(fields)
     )
 
 
-def _write_tiff(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
-    tags = base_tags(exif, software)
-    extra: list[tuple[int, str, int, str | int, bool]] = [
-        (tag, "s", 0, tags[tag], True)
-        for tag in (ExifTags.Base.Make, ExifTags.Base.Model)
-        if tag in tags
-    ]
-    extra += [
-        (ExifTags.Base.Orientation, "H", 1, tags[ExifTags.Base.Orientation], True),
-        (TIFF_EXIF_PLACEHOLDER, "I", 1, 0, True),
-    ]
+def _write_tiff(path: Path, rgb: NDArray[Any], fields: ExifFields) -> None:
+    if rgb.nbytes > _TIFF_MOST_BYTES:
+        raise OutputError(
+            f"a TIFF cannot hold {rgb.shape[1]} x {rgb.shape[0]} pixels; write PNG, or a smaller "
+            "size"
+        )
     tifffile.imwrite(
         path,
         rgb,
         byteorder="<",
+        bigtiff=False,
         photometric="rgb",
         compression="zlib",
         predictor=True,
         compressionargs={"level": _TIFF_LEVEL},
         rowsperstrip=_ROWS_PER_STRIP,
         metadata=None,
-        software=tags[ExifTags.Base.Software],
+        software=False,
         iccprofile=srgb_profile(),
-        extratags=extra,
     )
-    add_tiff_exif(path, exif)
+    add_to_tiff(path, fields)

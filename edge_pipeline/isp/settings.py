@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.isp.resize import Resize
 from edge_pipeline.raw.profile import CameraProfile
 
 __all__ = ["Settings"]
@@ -32,6 +33,9 @@ class Settings:
         filters: `preview` to predict the filters from windows of the capture, `exact` to predict
             them from all of it.
         filters_from: Capture whose filters are used instead of each capture's own.
+        resize: Largest size of the picture; None for the size of the capture.
+        square_pixels: Whether the picture of a sensor whose pixels are not square is stretched.
+        quality: Quality of a JPEG, 1..100; None for the default. Other formats ignore it.
     """
 
     exposure_ev: float = 0.0
@@ -42,6 +46,9 @@ class Settings:
     bits: Literal[8, 16] = 8
     filters: Literal["preview", "exact"] = "preview"
     filters_from: Path | None = None
+    resize: Resize | None = None
+    square_pixels: bool = True
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         ev = self.exposure_ev
@@ -55,6 +62,8 @@ class Settings:
             raise InputError(f"the filters are {self.filters!r}; give preview or exact")
         if self.bits not in (8, 16):
             raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise InputError(f"the JPEG quality is {self.quality}; give 1 to 100")
 
     def choices(self) -> dict[str, Any]:
         """Return the settings as the sidecar contains them."""
@@ -66,5 +75,8 @@ class Settings:
             "bits": self.bits,
             "filters": self.filters,
             "filters_from": None if self.filters_from is None else self.filters_from.name,
+            "resize": None if self.resize is None else self.resize.text,
+            "square_pixels": self.square_pixels,
+            "quality": self.quality,
             "profile": None if self.profile is None else self.profile.name,
         }

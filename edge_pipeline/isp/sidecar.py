@@ -76,6 +76,7 @@ def describe(
             "height": height,
             "cfa": capture.pattern,
             "orientation": capture.orientation,
+            "pixel_aspect": capture.pixel_aspect,
         },
         "model": {
             "name": manifest.card.name,

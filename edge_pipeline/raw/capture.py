@@ -187,6 +187,7 @@ def _capture(path: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> C
         exif=exif_from_json(facts["exif"]),
         source=path,
         notes=tuple(notes),
+        pixel_aspect=facts["pixel_aspect"],
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge_pipeline.errors import CaptureError
 from edge_pipeline.raw.cfa import align, pack, per_pixel
 from edge_pipeline.raw.colour import RGBGains, unit_gains
+from edge_pipeline.raw.exif_fields import ExifFields
 
 __all__ = ["Capture", "CaptureExif", "check_file", "grey_world", "libraw_exposure_ev", "normalise"]
 
@@ -34,6 +35,7 @@ class CaptureExif:
         focal_mm: Focal length in millimetres.
         iso: ISO sensitivity.
         time: Time of the exposure by the camera's clock, without a time zone.
+        fields: All EXIF fields of the file, as it stores them.
     """
 
     make: str | None = None
@@ -44,6 +46,7 @@ class CaptureExif:
     focal_mm: float | None = None
     iso: int | None = None
     time: datetime | None = None
+    fields: ExifFields = field(default_factory=ExifFields)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,7 @@ class Capture:
         exif: The camera and the exposure.
         source: Path of the file.
         notes: Assumptions that were made about the capture, a sentence each.
+        pixel_aspect: Width of a pixel divided by its height, in the sensor's orientation.
 
     Raises:
         CaptureError: If the white level is not above every black level.
@@ -78,6 +82,7 @@ class Capture:
     exif: CaptureExif
     source: Path
     notes: tuple[str, ...] = field(default=())
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         if not max(self.black) < self.white:

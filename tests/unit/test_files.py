@@ -67,11 +67,13 @@ class TestAtomicFile:
         _write_file(path)
         assert snapshot(tmp_path) == {"out.json": b"new"}
 
-    def test_keeps_the_suffix_and_stays_beside(self, tmp_path: Path) -> None:
+    def test_keeps_the_suffix_and_stays_on_the_file_system(self, tmp_path: Path) -> None:
         with atomic_file(tmp_path / "out.tiff") as temporary:
             assert temporary.suffix == ".tiff"
-            assert temporary.parent == tmp_path
+            assert temporary.parent.parent == tmp_path
+            assert temporary.parent.name.startswith(".")
             temporary.write_bytes(b"x")
+        assert snapshot(tmp_path) == {"out.tiff": b"x"}
 
     @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
     def test_mode_follows_umask(self, tmp_path: Path, umask: int) -> None:

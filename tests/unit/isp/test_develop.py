@@ -11,6 +11,7 @@ from edge_pipeline.errors import ArtifactError, InputError, JobError
 from edge_pipeline.isp import develop as develop_module
 from edge_pipeline.isp import network as network_module
 from edge_pipeline.isp.develop import Developer, develop
+from edge_pipeline.isp.resize import parse_resize
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.capture import Capture, CaptureExif
 from edge_pipeline.raw.cfa import PATTERNS
@@ -342,3 +343,31 @@ def test_a_folder_that_is_no_artifact_is_refused(tmp_path):
 def test_developers_that_cannot_work_are_refused(models, options, said):
     with pytest.raises(InputError, match=said):
         Developer(models["folded"], **options)
+
+
+@pytest.mark.parametrize("quality", [0, 101, -1])
+def test_qualities_are_limited(quality):
+    with pytest.raises(InputError, match=f"the JPEG quality is {quality}; give 1 to 100"):
+        Settings(quality=quality)
+
+
+def test_a_resized_picture_is_rounded_once(developer, folder):
+    """8 bits are the rounded 16 bits, not those of a picture that had 8 bits before."""
+    mosaic = noise(64, 48)
+    path, profile = headerless(folder, mosaic), profile_of(mosaic)
+    eight, sixteen = (
+        developer.develop(path, Settings(profile=profile, bits=bits, resize=parse_resize("31")))
+        for bits in (8, 16)
+    )
+    assert eight.rgb.shape == sixteen.rgb.shape == (31, 23, 3)
+    assert eight.info["picture"] == {"width": 23, "height": 31}
+    assert np.abs(eight.rgb - sixteen.rgb / 257.0).max() <= 0.5 + 1 / 257
+
+
+def test_a_size_that_fits_already_changes_no_pixel(developer, folder):
+    mosaic = noise(64, 48)
+    path, profile = headerless(folder, mosaic), profile_of(mosaic)
+    plain = developer.develop(path, Settings(profile=profile)).rgb
+    for text in ("64", "100%", "9999x"):
+        chosen = Settings(profile=profile, resize=parse_resize(text))
+        np.testing.assert_array_equal(developer.develop(path, chosen).rgb, plain)
