@@ -39,9 +39,6 @@ _STEM = 40
 _UNFINISHED = ".unfinished"
 _UNFINISHED_NAME = re.compile(rf"\..*-[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
 
-# The stem of the names of files that are being written; see `_beside`.
-_TEMPORARY_NAME = re.compile(r"\.(?P<stem>.+)-[0-9a-f]{16}", re.DOTALL)
-
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -170,25 +167,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
     _sync_parent(path)
 
 
-def remove_unfinished(paths: Iterable[Path]) -> None:
-    """Remove the temporary files that `atomic_file` left for `paths` in processes that were killed.
-
-    Temporary files of names with more than 40 characters before the suffix are kept, because they
-    could be those of other files.
+def remove_unfinished(folders: Iterable[Path]) -> None:
+    """Remove what `atomic_file` and `atomic_folder` left in folders in processes that were killed.
 
     Args:
-        paths: Files that no process is writing.
+        folders: Folders; the unfinished files of running processes in them are kept.
     """
-    names: dict[Path, set[tuple[str, str]]] = {}
-    for path in paths:
-        if len(path.stem) <= _STEM:
-            names.setdefault(path.parent, set()).add((path.stem, path.suffix))
-    for folder, expected in names.items():
-        with suppress(OSError):
-            for entry in folder.iterdir():
-                match = _TEMPORARY_NAME.fullmatch(entry.stem)
-                if match is not None and (match["stem"], entry.suffix) in expected:
-                    entry.unlink(missing_ok=True)
+    for folder in folders:
+        _collect(folder)
 
 
 @contextmanager

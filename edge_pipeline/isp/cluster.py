@@ -262,9 +262,8 @@ class _Batch:
         )
 
     def _remove_unfinished(self) -> None:
-        """Remove the temporary files that lost workers left beside the pictures."""
-        pictures = [absolute(job.picture) for job in (self._jobs[n] for n in self._written)]
-        remove_unfinished([*pictures, *map(sidecar_path, pictures)])
+        """Remove the unfinished files that lost workers left beside the pictures."""
+        remove_unfinished({absolute(self._jobs[n].picture).parent for n in self._written})
 
 
 def _unpacked(job: Job, answer: dict[str, Any]) -> Outcome:
