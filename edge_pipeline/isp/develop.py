@@ -19,6 +19,7 @@ from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas, Ink
+from edge_pipeline.isp.corrections import corrected
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import IspSession
 from edge_pipeline.isp.sidecar import describe
@@ -57,6 +58,7 @@ class Settings:
         size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
         profile: profile of a headerless capture; None for files that LibRaw opens.
         bits: bits per channel of the picture, 8 or 16.
+        hot_pixels: whether hot and dead pixels are repaired.
     """
 
     exposure_ev: float = 0.0
@@ -65,6 +67,7 @@ class Settings:
     size: Literal["full", "half"] = "full"
     profile: CameraProfile | None = None
     bits: Literal[8, 16] = 8
+    hot_pixels: bool = True
 
     def __post_init__(self) -> None:
         ev = self.exposure_ev
@@ -180,6 +183,8 @@ class Developer(Closing):
         with clock.phase("read"):
             capture = self._read(source, settings.profile)
             digest = _hash(source)
+        with clock.phase("repair"):
+            capture, corrections = corrected(capture, hot_pixels=settings.hot_pixels)
         with clock.phase("normalise"):
             gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
             mosaic = normalise(capture, gains)
@@ -205,6 +210,7 @@ class Developer(Closing):
             gains=gains,
             matrix=colour.matrix,
             base_exposure_ev=colour.base_ev,
+            corrections=corrections,
             choices={**_choices(settings), "threads": self.threads},
             picture_size=(rgb.shape[1], rgb.shape[0]),
             timings_ms=clock.timings_ms,
@@ -252,6 +258,7 @@ def _choices(settings: Settings) -> dict[str, Any]:
         "grain": settings.grain,
         "size": settings.size,
         "bits": settings.bits,
+        "hot_pixels": "on" if settings.hot_pixels else "off",
         "profile": None if settings.profile is None else settings.profile.name,
     }
 
