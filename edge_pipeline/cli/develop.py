@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from edge_pipeline.errors import InputError
 from edge_pipeline.isp.develop import Developer, Settings
 from edge_pipeline.isp.folder import Job, Outcome, develop_all, exit_code, plan
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
@@ -66,6 +67,15 @@ def command(
             metavar="full|half", help="half: the mean of each 2x2 pixels in linear light."
         ),
     ] = "full",
+    hot_pixels: Annotated[
+        str, typer.Option(metavar="on|off", help="Repair hot and dead pixels of the sensor.")
+    ] = "on",
+    fringes: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off", help="Correct colour fringes of the lens if they are certain."
+        ),
+    ] = "auto",
     model: Annotated[
         Path | None,
         typer.Option(
@@ -138,11 +148,24 @@ def command(
         grain=grain,
         size=cast(Literal["full", "half"], size),
         profile=_profile(profile, given, wb),
+        hot_pixels=_on("hot pixels", hot_pixels),
+        fringes=cast(Literal["auto", "off"], fringes),
     )
     jobs = plan(captures, output, format_name=format_name)
     with Developer(model, threads=threads, timeout_s=timeout) as developer:
         outcomes = _run(jobs, developer, settings, sidecar=sidecar, force=force)
     _tell(outcomes)
+
+
+def _on(name: str, choice: str) -> bool:
+    """Return whether a choice of on or off is on.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if choice not in ("on", "off"):
+        raise InputError(f"{name} is {choice!r}; give on or off")
+    return choice == "on"
 
 
 def _profile(name: str | None, given: Mapping[str, object], wb: str) -> CameraProfile | None:

@@ -1,23 +1,44 @@
-"""Correct faults of the sensor before a capture is developed."""
+"""Correct faults of the sensor and of the lens before a capture is developed."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from edge_pipeline.raw.fringes import Measured
 from edge_pipeline.raw.hot_pixels import repaired
 from edge_pipeline.raw.image import Capture
+from edge_pipeline.raw.realign import measure_fringes, realigned
 
 __all__ = ["corrected"]
 
 
-def corrected(capture: Capture, *, hot_pixels: bool) -> tuple[Capture, dict[str, Any]]:
+def corrected(
+    capture: Capture, *, hot_pixels: bool, fringes: bool
+) -> tuple[Capture, dict[str, Any]]:
     """Return a corrected capture, and the corrections for its sidecar.
 
     Args:
         capture: capture that was read; it is not changed.
         hot_pixels: whether hot and dead pixels are repaired.
+        fringes: whether lateral colour fringes are corrected if they are measured with certainty.
+
+    Returns:
+        The capture, and its corrections as JSON values: the number of hot and of dead pixels, and
+        for red and blue the displacement in mosaic pixels and whether it was corrected. An option
+        that is off has the value null.
     """
-    if not hot_pixels:
-        return capture, {}
-    capture, pixels = repaired(capture)
-    return capture, {"hot_pixels": pixels.hot, "dead_pixels": pixels.count - pixels.hot}
+    corrections: dict[str, Any] = {"hot_pixels": None, "dead_pixels": None, "fringes": None}
+    if hot_pixels:
+        capture, pixels = repaired(capture)
+        corrections |= {"hot_pixels": pixels.hot, "dead_pixels": pixels.count - pixels.hot}
+    if fringes:
+        measured = measure_fringes(capture)
+        capture = realigned(capture, measured)
+        corrections["fringes"] = {"red": _told(measured.red), "blue": _told(measured.blue)}
+    return capture, corrections
+
+
+def _told(measured: Measured) -> dict[str, Any]:
+    """Return a measurement as JSON values."""
+    told = {name: round(value, 3) for name, value in measured.displacement._asdict().items()}
+    return {"corrected": measured.certain, "blocks": measured.blocks, **told}

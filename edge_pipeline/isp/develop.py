@@ -59,6 +59,8 @@ class Settings:
         profile: profile of a headerless capture; None for files that LibRaw opens.
         bits: bits per channel of the picture, 8 or 16.
         hot_pixels: whether hot and dead pixels are repaired.
+        fringes: `auto` to correct lateral colour fringes that are measured with certainty, or
+            `off`.
     """
 
     exposure_ev: float = 0.0
@@ -68,6 +70,7 @@ class Settings:
     profile: CameraProfile | None = None
     bits: Literal[8, 16] = 8
     hot_pixels: bool = True
+    fringes: Literal["auto", "off"] = "auto"
 
     def __post_init__(self) -> None:
         ev = self.exposure_ev
@@ -77,6 +80,8 @@ class Settings:
             raise InputError(f"the grain is {self.grain}; give 0, for none, to 1, for all of it")
         if self.size not in ("full", "half"):
             raise InputError(f"the size is {self.size!r}; give full or half")
+        if self.fringes not in ("auto", "off"):
+            raise InputError(f"fringes is {self.fringes!r}; give auto or off")
         if self.bits not in (8, 16):
             raise InputError(f"the picture has {self.bits} bits a channel; give 8 or 16")
 
@@ -183,8 +188,10 @@ class Developer(Closing):
         with clock.phase("read"):
             capture = self._read(source, settings.profile)
             digest = _hash(source)
-        with clock.phase("repair"):
-            capture, corrections = corrected(capture, hot_pixels=settings.hot_pixels)
+        with clock.phase("correct"):
+            capture, corrections = corrected(
+                capture, hot_pixels=settings.hot_pixels, fringes=settings.fringes == "auto"
+            )
         with clock.phase("normalise"):
             gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
             mosaic = normalise(capture, gains)
@@ -259,6 +266,7 @@ def _choices(settings: Settings) -> dict[str, Any]:
         "size": settings.size,
         "bits": settings.bits,
         "hot_pixels": "on" if settings.hot_pixels else "off",
+        "fringes": settings.fringes,
         "profile": None if settings.profile is None else settings.profile.name,
     }
 

@@ -7,7 +7,6 @@ colour and also with the eight pixels that touch it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +24,8 @@ __all__ = ["MANY_SHARE", "HotPixels", "find", "repaired"]
 MANY_SHARE = 1e-3
 
 _BAND_ROWS = 32
-_REACH = 4  # rows and columns around a pixel that the rule reads
+_WINDOW = 4  # rows and columns around a pixel in which other deviations are compared with its own
+_REACH = _WINDOW + 2  # rows and columns around a pixel that the rule reads; an even number
 _SMALLEST = 2 * _REACH  # a smaller mosaic has too few neighbours
 
 # The deviation from the second most extreme neighbour must exceed this number of standard
@@ -35,6 +35,12 @@ _NOISES = 4.5
 _VISIBLE_SLOPE, _VISIBLE_OFFSET = 1.6e-3, 1.5e-3
 # The deviation must exceed this share of the spread of the eight neighbours of the same colour.
 _SPREADS = 0.8
+# It must exceed this factor times the deviations in a window of 9 x 9 pixels, except a number of
+# the largest, which may be defective too.
+_USUAL = 2.0
+_OTHERS = 1
+_CLUSTER_USUAL = 4.0
+_UNEXPECTED = 0.6
 # A touching or same-coloured pixel with this share of the deviation is an accomplice; a defective
 # pixel has at most one, the other pixel of a cluster of two.
 _ACCOMPLICE = 0.45
@@ -43,7 +49,15 @@ _ACCOMPLICE = 0.45
 _HALO = 0.3
 _HALO_NOISES = 1.0
 
+_SMALLEST_COST = 1e-3  # of a direction without any change
+
 _SAME = tuple((r, c) for r in (-2, 0, 2) for c in (-2, 0, 2) if (r, c) != (0, 0))
+_AROUND = tuple(
+    (r, c)
+    for r in range(-_WINDOW, _WINDOW + 1)
+    for c in range(-_WINDOW, _WINDOW + 1)
+    if (r, c) != (0, 0)
+)
 _ADJACENT = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 # Directions in which a pixel is interpolated: half of its nearest pair of the same colour.
@@ -51,7 +65,6 @@ _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 Mosaic = NDArray[np.float32]
 Offsets = tuple[tuple[int, int], ...]
-Sample = Callable[[NDArray[np.intp], Offsets], Mosaic]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +175,7 @@ def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
 def _band(
     mosaic: NDArray[Any], top: int, bottom: int, black: Mosaic, scale: Mosaic
 ) -> Mosaic:
-    """Return the scaled rows [top, bottom) with 4 more pixels on each side; `top` is even."""
+    """Return the scaled rows [top, bottom) with 6 more pixels on each side; `top` is even."""
     height, width = mosaic.shape
     rows = _mirrored(top - _REACH, bottom + _REACH, height)
     columns = _mirrored(-_REACH, width + _REACH, width)
@@ -200,12 +213,10 @@ def _noise(mosaic: NDArray[Any], black: Mosaic, scale: Mosaic) -> NDArray[np.flo
     return noise
 
 
-def _shifted(band: Mosaic, row: int, column: int) -> Mosaic:
-    """Return the view of a band's inner part, moved by an offset."""
+def _moved(band: Mosaic, row: int, column: int, margin: int) -> Mosaic:
+    """Return the view of a band without a margin, moved by an offset."""
     height, width = band.shape
-    return band[
-        _REACH + row : height - _REACH + row, _REACH + column : width - _REACH + column
-    ]
+    return band[margin + row : height - margin + row, margin + column : width - margin + column]
 
 
 def _in_band(
@@ -214,30 +225,24 @@ def _in_band(
     """Return rows, columns, values and whether hot of the defective pixels in a band.
 
     Args:
-        band: [h + 8, w + 8] from `_band`.
+        band: [h + 12, w + 12] from `_band`.
         noise: [2, 2, 2] from `_noise`.
         brightest: highest signal.
     """
-    inner = _shifted(band, 0, 0)
-    up, down, left, right = (_shifted(band, 2 * r, 2 * c) for r, c in _ADJACENT)
-    # The second lowest and the second highest of the four are the lower and the higher of these.
+    # Distances from the range between the second lowest and the second highest neighbour.
+    up, down, left, right = (_moved(band, 2 * r, 2 * c, 2) for r, c in _ADJACENT)
     one = np.maximum(np.minimum(up, down), np.minimum(left, right))
     other = np.minimum(np.maximum(up, down), np.maximum(left, right))
+    low, high = np.minimum(one, other), np.maximum(one, other, out=one)
+    inner = _moved(band, 0, 0, 2)
+    excess = np.maximum(np.subtract(inner, high, out=high), low - inner)  # [h + 8, w + 8]
     # A fast test rejects nearly all pixels. The least deviation is a concave function of the
     # signal, so it lies above its chord; that of the colour with the least noise is used.
     ends = np.sqrt(_least(np.array([0, brightest], np.float32), noise.min(axis=(1, 2))[:, None]))
-    slope, offset = np.float32((ends[1] - ends[0]) / brightest), np.float32(ends[0])
-    found = []
-    for sign in (1, -1):
-        limit = (np.maximum if sign > 0 else np.minimum)(one, other)
-        limit *= 1 + sign * slope
-        limit += sign * offset
-        rows, columns = np.nonzero((np.greater if sign > 0 else np.less)(inner, limit))
-        kept, values = _examined(band, rows, columns, sign, noise)
-        found.append((rows[kept], columns[kept], values, np.full(len(values), sign > 0)))
-    rows, columns, values, hot = (np.concatenate(part) for part in zip(*found, strict=True))
-    order = np.lexsort((columns, rows))
-    return rows[order], columns[order], values[order], hot[order]
+    low *= np.float32((ends[1] - ends[0]) / brightest)
+    low += np.float32(ends[0])
+    rows, columns = np.nonzero(_moved(excess, 0, 0, _WINDOW) > _moved(low, 0, 0, _WINDOW))
+    return _examined(band, excess, rows, columns, noise)
 
 
 def _least(level: Mosaic, noise: NDArray[np.float32]) -> Mosaic:
@@ -253,86 +258,97 @@ def _least(level: Mosaic, noise: NDArray[np.float32]) -> Mosaic:
 
 def _examined(
     band: Mosaic,
+    excess: Mosaic,
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
-    sign: int,
     noise: NDArray[np.float32],
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return which candidates are defective, as indices, and their interpolated values."""
-
-    def at(kept: NDArray[np.intp], offsets: Offsets) -> Mosaic:
-        """Return [N, len(offsets)] values at offsets from the candidates, higher = more extreme."""
-        r, c = np.array(offsets, np.intp).T + _REACH
-        return sign * band[rows[kept, None] + r, columns[kept, None] + c]
-
-    kept = np.arange(len(rows))
-    same = np.sort(at(kept, _SAME), axis=1)
-    excess = at(kept, ((0, 0),))[:, 0] - same[:, -2]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
+    """Return rows, columns, values and whether hot of those candidates that are defective."""
+    deviation = excess[rows + _WINDOW, columns + _WINDOW]
+    around = _samples(excess, rows, columns, _AROUND, _WINDOW)
+    # [N]; the others of the window are at most this extreme, except a few that may be defective
+    usual = np.partition(around, -1 - _OTHERS, axis=1)[:, -1 - _OTHERS]
+    kept = deviation > _USUAL * usual
+    clear = (deviation > _CLUSTER_USUAL * usual)[kept]
+    rows, columns = rows[kept], columns[kept]
+    same = np.sort(_samples(band, rows, columns, _SAME), axis=1)
     base = (same[:, 3] + same[:, 4]) / 2
-    level = np.maximum(sign * base, 0)
-    own = noise[:, rows % 2, columns % 2]
-    passed = excess > np.sqrt(_least(level, own))
-    passed &= excess > _SPREADS * (same[:, -2] - same[:, 1])
-    kept, level, base = kept[passed], level[passed], base[passed]
-    height = at(kept, ((0, 0),))[:, 0] - base
-    alone = _is_alone(at, kept, height, base, level, rows, columns, noise)
-    kept, height, base = kept[alone], height[alone], base[alone]
-    return kept, sign * _interpolated(at, kept, base + _ACCOMPLICE * height)
+    centre = _samples(band, rows, columns, ((0, 0),))[:, 0]
+    hot = centre > base
+    outer = np.where(hot, centre - same[:, -2], same[:, 1] - centre)
+    least = np.sqrt(_least(np.maximum(base, 0), noise[:, rows % 2, columns % 2]))
+    kept = (outer > least) & (outer > _SPREADS * (same[:, -2] - same[:, 1]))
+    kept[kept] = _is_alone(band, rows[kept], columns[kept], base[kept], noise, clear[kept])
+    values = _interpolated(band, rows[kept], columns[kept], base[kept])
+    height = np.abs(centre[kept] - base[kept])
+    kept[kept] = np.abs(centre[kept] - values) > _UNEXPECTED * height
+    final = np.abs(centre[kept]) < np.inf
+    return rows[kept], columns[kept], _interpolated(band, rows[kept], columns[kept], base[kept]), hot[kept]
+
+
+def _samples(
+    band: Mosaic,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    offsets: Offsets,
+    margin: int = _REACH,
+) -> Mosaic:
+    """Return the values [N, len(offsets)] of a band around pixels."""
+    r, c = np.array(offsets, np.intp).T + margin
+    return band[rows[:, None] + r, columns[:, None] + c]
 
 
 def _is_alone(
-    at: Sample,
-    kept: NDArray[np.intp],
-    height: Mosaic,
-    base: Mosaic,
-    level: Mosaic,
+    band: Mosaic,
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
+    base: Mosaic,
     noise: NDArray[np.float32],
+    clear: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Return which candidates have at most one accomplice and no halo.
-
-    Args:
-        at: samples the band around candidates.
-        kept: [N], indices of the candidates.
-        height: [N], deviations from the median of the neighbours of the same colour.
-        base: [N], this median.
-        level: [N], signal around the candidates.
-        rows: rows of all candidates.
-        columns: columns of all candidates.
-        noise: [2, 2, 2] from `_noise`.
-    """
+    """Return which candidates have at most one accomplice and no halo; `base` is their median."""
+    deviation = _samples(band, rows, columns, ((0, 0),))[:, 0] - base
+    sign, height = np.sign(deviation), np.abs(deviation)
     share = _ACCOMPLICE * height
-    accomplices = (at(kept, _SAME) > (base + share)[:, None]).sum(axis=1)
-    halo = np.zeros_like(height)
-    variance = np.zeros_like(height)
+    near = sign[:, None] * (_samples(band, rows, columns, _SAME) - base[:, None])
+    accomplices = (near > share[:, None]).sum(axis=1)
+    halo, variance = np.zeros_like(height), np.zeros_like(height)
     for row, column in _ADJACENT + _DIAGONAL:
-        around = np.median(at(kept, tuple((row + r, column + c) for r, c in _SAME)), axis=1)
-        deviation = at(kept, ((row, column),))[:, 0] - around
-        accomplice = deviation > share
+        own = tuple((row + r, column + c) for r, c in _SAME)
+        around = np.median(_samples(band, rows, columns, own), axis=1)
+        touching = sign * (_samples(band, rows, columns, ((row, column),))[:, 0] - around)
+        accomplice = touching > share
         accomplices += accomplice
         if (row, column) in _ADJACENT:
-            halo += np.where(accomplice, 0, deviation)
-            slope, offset = noise[:, (rows[kept] + row) % 2, (columns[kept] + column) % 2]
-            variance += slope * level + offset
+            halo += np.where(accomplice, 0, touching)
+            slope, offset = noise[:, (rows + row) % 2, (columns + column) % 2]
+            variance += slope * np.maximum(base, 0) + offset
     limit = _HALO * height + _HALO_NOISES * np.sqrt(variance)
-    return np.asarray((accomplices <= 1) & (halo < limit))
+    return np.asarray((accomplices <= clear) & (halo < limit))
 
 
-def _interpolated(at: Sample, kept: NDArray[np.intp], limit: Mosaic) -> Mosaic:
-    """Return the mean of a pair of neighbours of the same colour, in the smoothest direction.
+def _interpolated(
+    band: Mosaic, rows: NDArray[np.intp], columns: NDArray[np.intp], base: Mosaic
+) -> Mosaic:
+    """Return interpolated values of defective pixels.
 
-    Args:
-        at: samples the band around candidates.
-        kept: [N], indices of the defective pixels.
-        limit: [N], value above which a neighbour is defective too.
+    Along a direction, the value is the mean of the pair of the same colour, plus the curvature of
+    the other colours there. Directions are weighted by how little the mosaic changes.
+
+    Source: J. Hamilton and J. Adams, US patent 5,629,734, 1997, for the curvature.
     """
-    costs, means = [], []
+    deviation = _samples(band, rows, columns, ((0, 0),))[:, 0] - base
+    sign, limit = np.sign(deviation)[:, None], _ACCOMPLICE * np.abs(deviation)[:, None]
+    total, weights = np.zeros_like(base), np.zeros_like(base)
     for row, column in _DIRECTIONS:
-        pair = at(kept, ((2 * row, 2 * column), (-2 * row, -2 * column)))
-        touching = at(kept, ((row, column), (-row, -column)))
-        cost = np.abs(pair[:, 0] - pair[:, 1]) + np.abs(touching[:, 0] - touching[:, 1])
-        costs.append(np.where((pair > limit[:, None]).any(axis=1), np.inf, cost))
-        means.append(pair.mean(axis=1))
-    best = np.argmin(costs, axis=0)
-    return np.asarray(np.stack(means)[best, np.arange(len(kept))], np.float32)
+        inner, pair, outer = (
+            _samples(band, rows, columns, ((n * row, n * column), (-n * row, -n * column)))
+            for n in (1, 2, 3)
+        )
+        curvature = (inner.sum(axis=1) - outer.sum(axis=1)) / 4
+        cost = np.abs(np.diff(pair)) + np.abs(np.diff(inner)) + np.abs(curvature[:, None])
+        weight = 1 / np.square(cost[:, 0] + _SMALLEST_COST)
+        weight[(sign * (pair - base[:, None]) > limit).any(axis=1)] = 0
+        total += weight * (pair.mean(axis=1) + curvature)
+        weights += weight
+    return np.asarray(total / weights, np.float32)
