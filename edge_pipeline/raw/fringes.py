@@ -17,6 +17,7 @@ from edge_pipeline.raw.resample import sample
 __all__ = ["Displacement", "Measured", "measure"]
 
 Plane = NDArray[np.float32]
+Terms = list[int]
 Vector = NDArray[np.float64]
 
 _BLOCK = 32  # rows and columns of a block, in pixels of a colour plane
@@ -36,9 +37,15 @@ _COLOURED = 0.15
 _LARGEST = 6.0  # mosaic pixels; a lens with more is not plausible
 # Pixels whose values follow each other after smoothing count as one measurement.
 _CORRELATED = 8.0
-# A displacement counts as measured if each half of the blocks predicts the other half's
-# displacements better than zero by this factor, and its root mean square is at least this.
-_PREDICTION = 0.75
+# A displacement is certain if each half of the N blocks leaves less than 1 - 2 / sqrt(N) of the
+# other half's displacements. Without fringes, the share is about 1, and varies by 1 / sqrt(N).
+_DEVIATIONS = 2.0
+# Terms of the model that are tried in turn; more are used if they predict better by this factor.
+_NAMES = ("down", "right", "linear", "cubic")
+_MODELS: tuple[Terms, ...] = ([2], [2, 3], [0, 1, 2, 3])
+_ALL = _MODELS[-1]
+_BETTER = 0.95
+# A smaller root mean square is not visible.
 _LEAST_RMS = 0.1  # mosaic pixels
 
 
@@ -152,8 +159,9 @@ def measure(colour: Plane, green: Plane, offset: int, size: tuple[int, int]) -> 
     # The whole displacement of each block, not only what the last round left.
     down, right = removed.at(blocks.centres[:, 0], blocks.centres[:, 1], size)
     whole = blocks._replace(values=blocks.values + np.stack([down, right], axis=1))
-    prediction = _prediction(whole, size)
-    certain = prediction < _PREDICTION and total.rms(size) >= _LEAST_RMS
+    prediction, used = _chosen(whole, size)
+    total = _fitted(whole, size, used)
+    certain = prediction < 1 - _DEVIATIONS / count**0.5 and total.rms(size) >= _LEAST_RMS
     return Measured(total, count, prediction, certain)
 
 
@@ -265,21 +273,32 @@ def _terms(centres: Vector, size: tuple[int, int]) -> Vector:
     return np.asarray(np.stack(columns, axis=2), np.float64)
 
 
-def _fitted(blocks: _Blocks, size: tuple[int, int]) -> Displacement:
-    """Fit the model by least squares in which outliers count less (Cauchy's weights)."""
-    terms = _terms(blocks.centres, size)
-    theta = np.zeros(4)
+def _fitted(blocks: _Blocks, size: tuple[int, int], used: Terms = _ALL) -> Displacement:
+    """Fit some terms by least squares in which outliers count less (Cauchy's weights)."""
+    terms = _terms(blocks.centres, size)[:, :, used]
+    theta = np.zeros(len(used))
     for _ in range(10):
         left = blocks.values - terms @ theta
         squares = np.einsum("ni,nij,nj->n", left, blocks.weights, left)
         weights = blocks.weights / (1 + squares / 4)[:, None, None]
         normal = np.einsum("nik,nij,njl->kl", terms, weights, terms)
         sums = np.einsum("nik,nij,nj->k", terms, weights, blocks.values)
-        theta = np.linalg.solve(normal + 1e-3 * np.trace(normal) / 4 * np.eye(4), sums)
-    return Displacement(*map(float, theta))
+        ridge = 1e-3 * np.trace(normal) / len(used) * np.eye(len(used))
+        theta = np.linalg.solve(normal + ridge, sums)
+    return Displacement(**{_NAMES[i]: float(t) for i, t in zip(used, theta, strict=True)})
 
 
-def _prediction(blocks: _Blocks, size: tuple[int, int]) -> float:
+def _chosen(blocks: _Blocks, size: tuple[int, int]) -> tuple[float, Terms]:
+    """Return the prediction of the chosen terms, and these; more terms must predict better."""
+    best, chosen = _prediction(blocks, size, _MODELS[0]), _MODELS[0]
+    for used in _MODELS[1:]:
+        prediction = _prediction(blocks, size, used)
+        if prediction < _BETTER * best:
+            best, chosen = prediction, used
+    return best, chosen
+
+
+def _prediction(blocks: _Blocks, size: tuple[int, int], used: Terms) -> float:
     """Fit each half of the blocks and return the largest share that it leaves of the other half.
 
     Halves are alternate blocks. Displacements are compared by the mean of squares that are cut off
@@ -288,7 +307,7 @@ def _prediction(blocks: _Blocks, size: tuple[int, int]) -> float:
     shares = []
     for half in (slice(0, None, 2), slice(1, None, 2)):
         other = slice(1 - (half.start or 0), None, 2)
-        fit = _fitted(_Blocks(*(part[half] for part in blocks)), size)
+        fit = _fitted(_Blocks(*(part[half] for part in blocks)), size, used)
         centres, values, weights = (part[other] for part in blocks)
         left = values - np.stack(fit.at(centres[:, 0], centres[:, 1], size), axis=1)
         after, before = (

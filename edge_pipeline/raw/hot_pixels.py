@@ -35,18 +35,18 @@ _NOISES = 4.5
 _VISIBLE_SLOPE, _VISIBLE_OFFSET = 1.6e-3, 1.5e-3
 # The deviation must exceed this share of the spread of the eight neighbours of the same colour.
 _SPREADS = 0.8
-# It must exceed this factor times the deviations in a window of 9 x 9 pixels, except a number of
-# the largest, which may be defective too.
+# It must exceed this factor times the deviations in a window of 9 x 9 pixels, except this number
+# of the largest, which may be defective too.
 _USUAL = 2.0
 _OTHERS = 1
+# The factor for a pixel of a cluster of two, which is more easily confused with detail.
 _CLUSTER_USUAL = 4.0
-_UNEXPECTED = 0.6
 # A touching or same-coloured pixel with this share of the deviation is an accomplice; a defective
 # pixel has at most one, the other pixel of a cluster of two.
 _ACCOMPLICE = 0.45
 # The four adjacent pixels (without an accomplice) may have this sum of deviations, as a share.
 # A star blurred by a Gaussian of 0.42 pixels, the sharpest, has 0.6; a defect has 0.
-_HALO = 0.3
+_HALO = 0.2
 _HALO_NOISES = 1.0
 
 _SMALLEST_COST = 1e-3  # of a direction without any change
@@ -60,7 +60,7 @@ _AROUND = tuple(
 )
 _ADJACENT = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
-# Directions in which a pixel is interpolated: half of its nearest pair of the same colour.
+# Directions in which a pixel is interpolated.
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 Mosaic = NDArray[np.float32]
@@ -132,16 +132,17 @@ def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
 
     - It exceeds 4.5 standard deviations of the noise that was measured at this signal, and about 5
       codes on the sRGB curve.
-    - It exceeds 0.8 times the spread of these neighbours (without the most extreme on each side),
-      so that texture and edges are kept.
+    - It exceeds 0.8 times the spread of these neighbours (without the most extreme on each side).
+    - It exceeds twice the second largest deviation, likewise measured but from four neighbours, of
+      the 80 pixels around, so that texture is kept. In a cluster of two, it is four times.
     - At most one of the 16 neighbours (the same colour, and the eight touching pixels) deviates by
       more than 0.45 times as much from its own surroundings in the same direction. This keeps
       lines, text and stars, and permits clusters of two.
-    - The four adjacent pixels, without that one, deviate by less than 0.3 times as much in sum (a
-      star of the sharpest lens: 0.6), beyond twice the noise of the sum.
+    - The four adjacent pixels, without that one, deviate by less than 0.2 times as much in sum (a
+      star of the sharpest lens: 0.6), beyond the noise of the sum.
 
-    A defective pixel gets the mean of the pair of neighbours in the direction, of four, in which
-    the mosaic changes least.
+    A defective pixel gets a mean of its neighbours of the same colour, in which directions with
+    less change count more, plus the curvature of the other colours.
 
     Args:
         mosaic: [H, W] in the camera's values.
@@ -150,7 +151,7 @@ def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
             more.
 
     Returns:
-        The pixels; none if the mosaic has fewer than 8 rows or columns. The values of `values` are
+        The pixels; none if the mosaic has fewer than 12 rows or columns. The values of `values` are
         scaled. They do not depend on the size of the bands in which the mosaic is processed.
 
     Source: the comparison with neighbours of the same colour is that of darktable's module
@@ -172,9 +173,7 @@ def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
     return HotPixels(found, columns, values, int(hot.sum()))
 
 
-def _band(
-    mosaic: NDArray[Any], top: int, bottom: int, black: Mosaic, scale: Mosaic
-) -> Mosaic:
+def _band(mosaic: NDArray[Any], top: int, bottom: int, black: Mosaic, scale: Mosaic) -> Mosaic:
     """Return the scaled rows [top, bottom) with 6 more pixels on each side; `top` is even."""
     height, width = mosaic.shape
     rows = _mirrored(top - _REACH, bottom + _REACH, height)
@@ -207,7 +206,9 @@ def _noise(mosaic: NDArray[Any], black: Mosaic, scale: Mosaic) -> NDArray[np.flo
     whole = np.issubdtype(mosaic.dtype, np.integer)
     for row, column in np.ndindex(2, 2):
         factor = float(scale[row, column])
-        own = measure_noise(mosaic[row::2, column::2], black=float(black[row, column]), scale=factor)
+        own = measure_noise(
+            mosaic[row::2, column::2], black=float(black[row, column]), scale=factor
+        )
         # Noise that rounding or clipping at black hides is assumed to be one step of the values.
         noise[:, row, column] = own.slope, max(own.offset, whole * factor**2)
     return noise
@@ -279,11 +280,8 @@ def _examined(
     least = np.sqrt(_least(np.maximum(base, 0), noise[:, rows % 2, columns % 2]))
     kept = (outer > least) & (outer > _SPREADS * (same[:, -2] - same[:, 1]))
     kept[kept] = _is_alone(band, rows[kept], columns[kept], base[kept], noise, clear[kept])
-    values = _interpolated(band, rows[kept], columns[kept], base[kept])
-    height = np.abs(centre[kept] - base[kept])
-    kept[kept] = np.abs(centre[kept] - values) > _UNEXPECTED * height
-    final = np.abs(centre[kept]) < np.inf
-    return rows[kept], columns[kept], _interpolated(band, rows[kept], columns[kept], base[kept]), hot[kept]
+    rows, columns, base, hot = rows[kept], columns[kept], base[kept], hot[kept]
+    return rows, columns, _interpolated(band, rows, columns, base), hot
 
 
 def _samples(

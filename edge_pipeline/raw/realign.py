@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +59,12 @@ class _Scaled:
         """Return the mean of the four greens around the pixels of red (0) or blue (3)."""
         first, second = self.plane(1), self.plane(2)
         step = -1 if index == 0 else 1
-        return (first + second + _neighbour(first, step, 1 - index // 3)
-                + _neighbour(second, step, index // 3)) / np.float32(4)
+        return (
+            first
+            + second
+            + _neighbour(first, step, 1 - index // 3)
+            + _neighbour(second, step, index // 3)
+        ) / np.float32(4)
 
 
 def _neighbour(plane: Plane, step: int, axis: int) -> Plane:
@@ -122,9 +125,7 @@ def _band(scaled: _Scaled, index: int, top: int, bottom: int, moved: Displacemen
     rows = np.arange(first, band.shape[0], 2, dtype=np.float32)[:, None]
     columns = np.arange(first, band.shape[1], 2, dtype=np.float32)[None]
     # Band coordinates begin 2 * _REACH above and left of the band's first pixel.
-    down, right = moved.at(
-        rows + 2 * (top - _REACH), columns - 2 * _REACH, scaled.size
-    )
+    down, right = moved.at(rows + 2 * (top - _REACH), columns - 2 * _REACH, scaled.size)
     difference = band[first::2, first::2] - sample(green, rows + down, columns + right)
     inner = slice(_REACH, -_REACH)
     down, right = down[inner, inner] / 2, right[inner, inner] / 2

@@ -40,7 +40,7 @@ def sample(plane: Plane, rows: Plane, columns: Plane) -> Plane:
 
 
 def _taps(positions: Plane, size: int) -> tuple[NDArray[np.intp], list[Plane]]:
-    """Return the pixel before each position, and the weights of it, its predecessor and two more."""
+    """Return the pixel before each position, and the weights of four pixels from the previous one."""
     inside = np.clip(positions, 0, size - 1)
     before = np.floor(inside)
     t = (inside - before).astype(np.float32)
