@@ -7,7 +7,7 @@ picture and grows towards its corners, where edges get a red or blue fringe.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from edge_pipeline.raw.resample import sample
 __all__ = ["Displacement", "Measured", "measure"]
 
 Plane = NDArray[np.float32]
+Positions = NDArray[Any]
 Terms = list[int]
 Vector = NDArray[np.float64]
 
@@ -31,6 +32,8 @@ _LEAST_EXPLAINED = 0.6
 _LEAST_GAIN, _LARGEST_GAIN = 0.3, 3.0
 _LEAST_SHARE = 0.5
 _LEAST_GRADIENT = 2e-3
+# The curvature of smoothed green as a share of its slope: an edge has about 0.5, a ramp has 0.
+_LEAST_CURVATURE = 0.2
 _LEAST_BLOCKS = 24
 # Uncertainty of a block's displacement that is not due to noise, in plane pixels: coloured edges.
 _COLOURED = 0.15
@@ -72,7 +75,7 @@ class Displacement(NamedTuple):
     linear: float = 0.0
     cubic: float = 0.0
 
-    def at(self, rows: Plane, columns: Plane, size: tuple[int, int]) -> tuple[Plane, Plane]:
+    def at(self, rows: Positions, columns: Positions, size: tuple[int, int]) -> tuple[Plane, Plane]:
         """Return the displacements down and right at positions of a mosaic.
 
         Args:
@@ -123,7 +126,7 @@ class _Blocks(NamedTuple):
     weights: Vector
 
 
-def _centred(rows: Plane, columns: Plane, size: tuple[int, int]) -> tuple[Plane, Plane]:
+def _centred(rows: Positions, columns: Positions, size: tuple[int, int]) -> tuple[Plane, Plane]:
     half = float(np.hypot(*size)) / 2
     return (rows - (size[0] - 1) / 2) / half, (columns - (size[1] - 1) / 2) / half
 
@@ -207,9 +210,9 @@ def _displaced(
     strip: Plane, top: int, left: int, size: tuple[int, int], removed: Displacement
 ) -> Plane:
     """Return a strip with a displacement removed; (top, left) is its corner in the mosaic."""
-    rows, columns = np.indices(strip.shape, np.float32)
+    rows, columns = np.indices(strip.shape)
     down, right = removed.at(top + 2 * rows, left + 2 * columns, size)
-    return sample(strip, rows - down / 2, columns - right / 2)
+    return sample(strip, rows, columns, -down / 2, -right / 2)
 
 
 def _solved(
@@ -238,6 +241,8 @@ def _solved(
                 normal[:, j, i] = normal[:, i, j]
     share = block_sums(usable) / _BLOCK**2
     clear = (share > _LEAST_SHARE) & (energy > share * (_LEAST_GRADIENT * _BLOCK) ** 2)
+    curved = normal[:, 1, 1] + normal[:, 2, 2]
+    clear &= curved > _LEAST_CURVATURE**2 * normal[:, 0, 0]
     centres = np.stack(
         [
             np.full(columns, top + 2 * (_MARGIN + _BLOCK / 2)),
@@ -259,6 +264,7 @@ def _displacements(
     left = np.maximum(energy - np.einsum("ni,ni->n", solution, right_side), 0)
     gain = solution[:, 0]
     kept = (left < (1 - _LEAST_EXPLAINED) * energy) & (gain > _LEAST_GAIN) & (gain < _LARGEST_GAIN)
+    kept &= np.abs(solution[:, 1:]).max(axis=1) < np.abs(gain) * _LARGEST / 2
     gain = gain[kept]
     variance = left[kept] * _CORRELATED / (2 * _BLOCK**2) / gain**2
     covariance = inverse[kept][:, 1:, 1:] * variance[:, None, None] + _COLOURED**2 * np.eye(2)

@@ -182,6 +182,7 @@ def _band(mosaic: NDArray[Any], top: int, bottom: int, black: Mosaic, scale: Mos
     band[: len(rows), _REACH:-_REACH] = mosaic[rows]
     band[: len(rows), :_REACH] = mosaic[np.ix_(rows, columns[:_REACH])]
     band[: len(rows), -_REACH:] = mosaic[np.ix_(rows, columns[-_REACH:])]
+    band[len(rows) :] = 0
     repeats = (1, -(-len(columns) // 2))
     pairs = band.reshape(-1, 2, len(columns))  # the reach is even, so pairs begin with even rows
     pairs -= np.tile(black, repeats)[:, : len(columns)]

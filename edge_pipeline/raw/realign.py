@@ -122,16 +122,15 @@ def _band(scaled: _Scaled, index: int, top: int, bottom: int, moved: Displacemen
     band = _extended(scaled, top - _REACH, bottom + _REACH)
     green = _green(band)
     first = index // 3
-    rows = np.arange(first, band.shape[0], 2, dtype=np.float32)[:, None]
-    columns = np.arange(first, band.shape[1], 2, dtype=np.float32)[None]
-    # Band coordinates begin 2 * _REACH above and left of the band's first pixel.
+    rows = np.arange(first, band.shape[0], 2)[:, None]
+    columns = np.arange(first, band.shape[1], 2)[None]
+    # The band begins 2 * _REACH pixels above its first row and left of the mosaic.
     down, right = moved.at(rows + 2 * (top - _REACH), columns - 2 * _REACH, scaled.size)
-    difference = band[first::2, first::2] - sample(green, rows + down, columns + right)
+    difference = band[first::2, first::2] - sample(green, rows, columns, down, right)
     inner = slice(_REACH, -_REACH)
-    down, right = down[inner, inner] / 2, right[inner, inner] / 2
-    places = np.indices((band.shape[0] // 2, band.shape[1] // 2), np.float32)[:, inner, inner]
-    still = green[first::2, first::2][inner, inner]
-    return still + sample(difference, places[0] - down, places[1] - right)
+    cells = np.indices(difference.shape)[:, inner, inner]
+    back = -down[inner, inner] / 2, -right[inner, inner] / 2
+    return green[first::2, first::2][inner, inner] + sample(difference, *cells, *back)
 
 
 def _extended(scaled: _Scaled, top: int, bottom: int) -> Plane:
