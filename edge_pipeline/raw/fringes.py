@@ -41,8 +41,10 @@ _LARGEST = 6.0  # mosaic pixels; a lens with more is not plausible
 # Pixels whose values follow each other after smoothing count as one measurement.
 _CORRELATED = 8.0
 # A displacement is certain if each half of the N blocks leaves less than 1 - 2 / sqrt(N) of the
-# other half's displacements. Without fringes, the share is about 1, and varies by 1 / sqrt(N).
+# other half's displacements, and less than this share. Without fringes, the share is about 1, and
+# varies by 1 / sqrt(N).
 _DEVIATIONS = 2.0
+_PREDICTION = 0.75
 # Terms of the model that are tried in turn; more are used if they predict better by this factor.
 _NAMES = ("down", "right", "linear", "cubic")
 _MODELS: tuple[Terms, ...] = ([2], [2, 3], [0, 1, 2, 3])
@@ -126,7 +128,9 @@ class _Blocks(NamedTuple):
     weights: Vector
 
 
-def _centred(rows: Positions, columns: Positions, size: tuple[int, int]) -> tuple[Plane, Plane]:
+def _centred(
+    rows: Positions, columns: Positions, size: tuple[int, int]
+) -> tuple[Positions, Positions]:
     half = float(np.hypot(*size)) / 2
     return (rows - (size[0] - 1) / 2) / half, (columns - (size[1] - 1) / 2) / half
 
@@ -164,7 +168,8 @@ def measure(colour: Plane, green: Plane, offset: int, size: tuple[int, int]) -> 
     whole = blocks._replace(values=blocks.values + np.stack([down, right], axis=1))
     prediction, used = _chosen(whole, size)
     total = _fitted(whole, size, used)
-    certain = prediction < 1 - _DEVIATIONS / count**0.5 and total.rms(size) >= _LEAST_RMS
+    needed = min(_PREDICTION, 1 - _DEVIATIONS / count**0.5)
+    certain = prediction < needed and _LEAST_RMS <= total.rms(size) <= _LARGEST
     return Measured(total, count, prediction, certain)
 
 
@@ -203,16 +208,17 @@ def _unsaturated(colour: Plane, green: Plane) -> Plane:
     saturated = (np.maximum(colour, green) > _SATURATED).astype(np.float32)
     spread = _smooth(np.pad(saturated, 4))  # 0 as far as the filter and a derivative reach
     spread = _smooth(spread)
-    return (spread == 0).astype(np.float32)[2:-2, 2:-2]
+    return np.asarray(spread == 0, np.float32)[2:-2, 2:-2]
 
 
 def _displaced(
     strip: Plane, top: int, left: int, size: tuple[int, int], removed: Displacement
 ) -> Plane:
     """Return a strip with a displacement removed; (top, left) is its corner in the mosaic."""
-    rows, columns = np.indices(strip.shape)
+    rows, columns = np.arange(strip.shape[0])[:, None], np.arange(strip.shape[1])[None]
     down, right = removed.at(top + 2 * rows, left + 2 * columns, size)
-    return sample(strip, rows, columns, -down / 2, -right / 2)
+    half = np.float32(-0.5)
+    return sample(strip, rows, columns, half * down, half * right)
 
 
 def _solved(

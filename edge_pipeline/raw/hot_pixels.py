@@ -255,7 +255,9 @@ def _least(level: Mosaic, noise: NDArray[np.float32]) -> Mosaic:
         noise: slope and offset, [2] or [2, ...].
     """
     visible = np.float32(_VISIBLE_SLOPE) * (level + np.float32(_VISIBLE_OFFSET))
-    return np.maximum(visible, np.float32(_NOISES**2) * (noise[0] * level + noise[1]))
+    return np.asarray(
+        np.maximum(visible, np.float32(_NOISES**2) * (noise[0] * level + noise[1])), np.float32
+    )
 
 
 def _examined(
@@ -274,7 +276,7 @@ def _examined(
     clear = (deviation > _CLUSTER_USUAL * usual)[kept]
     rows, columns = rows[kept], columns[kept]
     same = np.sort(_samples(band, rows, columns, _SAME), axis=1)
-    base = (same[:, 3] + same[:, 4]) / 2
+    base = np.asarray((same[:, 3] + same[:, 4]) / 2, np.float32)
     centre = _samples(band, rows, columns, ((0, 0),))[:, 0]
     hot = centre > base
     outer = np.where(hot, centre - same[:, -2], same[:, 1] - centre)
@@ -294,7 +296,7 @@ def _samples(
 ) -> Mosaic:
     """Return the values [N, len(offsets)] of a band around pixels."""
     r, c = np.array(offsets, np.intp).T + margin
-    return band[rows[:, None] + r, columns[:, None] + c]
+    return np.asarray(band[rows[:, None] + r, columns[:, None] + c])
 
 
 def _is_alone(

@@ -128,9 +128,14 @@ def _band(scaled: _Scaled, index: int, top: int, bottom: int, moved: Displacemen
     down, right = moved.at(rows + 2 * (top - _REACH), columns - 2 * _REACH, scaled.size)
     difference = band[first::2, first::2] - sample(green, rows, columns, down, right)
     inner = slice(_REACH, -_REACH)
-    cells = np.indices(difference.shape)[:, inner, inner]
-    back = -down[inner, inner] / 2, -right[inner, inner] / 2
-    return green[first::2, first::2][inner, inner] + sample(difference, *cells, *back)
+    places = (
+        np.arange(difference.shape[0])[inner, None],
+        np.arange(difference.shape[1])[None, inner],
+    )
+    half = np.float32(-0.5)
+    back = sample(difference, *places, half * down[inner, inner], half * right[inner, inner])
+    still: Plane = green[first::2, first::2][inner, inner]
+    return still + back
 
 
 def _extended(scaled: _Scaled, top: int, bottom: int) -> Plane:
