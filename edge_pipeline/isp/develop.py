@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +17,7 @@ from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.canvas import Canvas, FullCanvas, HalfCanvas, Ink
+from edge_pipeline.isp.clock import Clock
 from edge_pipeline.isp.corrections import corrected
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import IspSession
@@ -100,19 +99,6 @@ class Picture(NamedTuple):
     info: dict[str, Any]
 
 
-@dataclass
-class _Clock:
-    """Measures phases and stores their milliseconds by name."""
-
-    timings_ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        begun = perf_counter_ns()
-        yield
-        self.timings_ms[name] = round((perf_counter_ns() - begun) / 1e6, 3)
-
-
 class _Colour(NamedTuple):
     """The conversion from a normalised capture to linear sRGB.
 
@@ -184,7 +170,7 @@ class Developer(Closing):
             ) from error
 
     def _develop(self, source: Path, settings: Settings, on_tile: Progress | None) -> Picture:
-        clock = _Clock()
+        clock = Clock()
         with clock.phase("read"):
             capture = self._read(source, settings.profile)
             digest = _hash(source)

@@ -7,18 +7,16 @@ picture and grows towards its corners, where edges get a red or blue fringe.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_pipeline.raw.displacement import Blocks, Displacement, chosen, fitted
 from edge_pipeline.raw.resample import sample
 
-__all__ = ["Displacement", "Measured", "measure"]
+__all__ = ["Measured", "measure"]
 
 Plane = NDArray[np.float32]
-Positions = NDArray[Any]
-Terms = list[int]
 Vector = NDArray[np.float64]
 
 _BLOCK = 32  # rows and columns of a block, in pixels of a colour plane
@@ -45,61 +43,8 @@ _CORRELATED = 8.0
 # varies by 1 / sqrt(N).
 _DEVIATIONS = 2.0
 _PREDICTION = 0.75
-# Terms of the model that are tried in turn; more are used if they predict better by this factor.
-_NAMES = ("down", "right", "linear", "cubic")
-_MODELS: tuple[Terms, ...] = ([2], [2, 3], [0, 1, 2, 3])
-_ALL = _MODELS[-1]
-_BETTER = 0.95
 # A smaller root mean square is not visible.
 _LEAST_RMS = 0.1  # mosaic pixels
-
-
-class Displacement(NamedTuple):
-    """Displacement of a colour against green, in mosaic pixels.
-
-    The colour at a point p shows the scene that green shows at p + d(p), where d(p) = shift +
-    (linear + cubic * |q|^2) * half * q, and q is p relative to the picture's centre in units of
-    half the diagonal.
-
-    Attributes:
-        down: constant shift along columns.
-        right: constant shift along rows.
-        linear: difference of magnification, as displacement at the corner.
-        cubic: its growth with the distance from the centre, as displacement at the corner.
-
-    Source: J. Mallon and P. Whelan, Calibration and removal of lateral chromatic aberration in
-        images, Pattern Recognition Letters 28(1), 2007, whose model this restricts to radial terms
-        and a shift.
-    """
-
-    down: float = 0.0
-    right: float = 0.0
-    linear: float = 0.0
-    cubic: float = 0.0
-
-    def at(self, rows: Positions, columns: Positions, size: tuple[int, int]) -> tuple[Plane, Plane]:
-        """Return the displacements down and right at positions of a mosaic.
-
-        Args:
-            rows: rows in mosaic pixels, any shape that broadcasts with `columns`.
-            columns: columns in mosaic pixels.
-            size: height and width of the mosaic.
-        """
-        y, x = _centred(rows, columns, size)
-        growth = self.linear + self.cubic * (y * y + x * x)
-        down, right = self.down + growth * y, self.right + growth * x
-        return np.asarray(down, np.float32), np.asarray(right, np.float32)
-
-    def plus(self, other: Displacement) -> Displacement:
-        """Return the sum of two displacements."""
-        return Displacement(*(a + b for a, b in zip(self, other, strict=True)))
-
-    def rms(self, size: tuple[int, int]) -> float:
-        """Return the root mean square of the displacement over a mosaic, in mosaic pixels."""
-        rows = np.linspace(0, size[0], 33, dtype=np.float32)[:, None]
-        columns = np.linspace(0, size[1], 33, dtype=np.float32)[None]
-        down, right = self.at(rows, columns, size)
-        return float(np.sqrt(np.mean(down**2 + right**2)))
 
 
 @dataclass(frozen=True)
@@ -118,21 +63,6 @@ class Measured:
     blocks: int
     prediction: float
     certain: bool
-
-
-class _Blocks(NamedTuple):
-    """Displacements of blocks: centres and values [N, 2], inverse covariances [N, 2, 2]."""
-
-    centres: Vector
-    values: Vector
-    weights: Vector
-
-
-def _centred(
-    rows: Positions, columns: Positions, size: tuple[int, int]
-) -> tuple[Positions, Positions]:
-    half = float(np.hypot(*size)) / 2
-    return (rows - (size[0] - 1) / 2) / half, (columns - (size[1] - 1) / 2) / half
 
 
 def measure(colour: Plane, green: Plane, offset: int, size: tuple[int, int]) -> Measured:
@@ -160,14 +90,14 @@ def measure(colour: Plane, green: Plane, offset: int, size: tuple[int, int]) -> 
         count = len(blocks.values)
         if count < _LEAST_BLOCKS:
             return Measured(Displacement(), count, 1.0, certain=False)
-        total = total.plus(_fitted(blocks, size))
+        total = total.plus(fitted(blocks, size))
         if total.rms(size) > _LARGEST:
             return Measured(Displacement(), count, 1.0, certain=False)
     # The whole displacement of each block, not only what the last round left.
     down, right = removed.at(blocks.centres[:, 0], blocks.centres[:, 1], size)
     whole = blocks._replace(values=blocks.values + np.stack([down, right], axis=1))
-    prediction, used = _chosen(whole, size)
-    total = _fitted(whole, size, used)
+    prediction, used = chosen(whole, size)
+    total = fitted(whole, size, used)
     needed = min(_PREDICTION, 1 - _DEVIATIONS / count**0.5)
     certain = prediction < needed and _LEAST_RMS <= total.rms(size) <= _LARGEST
     return Measured(total, count, prediction, certain)
@@ -175,13 +105,13 @@ def measure(colour: Plane, green: Plane, offset: int, size: tuple[int, int]) -> 
 
 def _blocks(
     colour: Plane, green: Plane, offset: int, size: tuple[int, int], removed: Displacement
-) -> _Blocks:
+) -> Blocks:
     """Return the displacements of the blocks with clear edges, after one was removed."""
     height, width = colour.shape
     columns = (width - 2 * _MARGIN) // _BLOCK
     starts = np.arange(_MARGIN, height - _MARGIN - _BLOCK + 1, _BLOCK)
     if columns < 1 or not len(starts):
-        return _Blocks(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2, 2)))
+        return Blocks(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2, 2)))
     keep = np.linspace(0, len(starts) - 1, min(len(starts), _LARGEST_ROWS)).round().astype(int)
     parts = []
     for start in starts[np.unique(keep)]:
@@ -191,7 +121,7 @@ def _blocks(
         still = _smooth(green[rows])
         usable = _unsaturated(colour[rows], green[rows])
         parts.append(_solved(strip, still, usable, columns, first, offset))
-    return _Blocks(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return Blocks(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _smooth(plane: Plane) -> Plane:
@@ -224,7 +154,7 @@ def _displaced(
 def _solved(
     colour: Plane, green: Plane, usable: Plane, columns: int, top: int, left: int
 ) -> tuple[Vector, Vector, Vector]:
-    """Solve the blocks of a strip; return centres, displacements and weights as in `_Blocks`."""
+    """Solve the blocks of a strip; return centres, displacements and weights as in `Blocks`."""
     rows, side = _MARGIN - 2, columns * _BLOCK  # 2 were lost to smoothing
     inner = (slice(rows, rows + _BLOCK), slice(rows, rows + side))
 
@@ -276,54 +206,3 @@ def _displacements(
     covariance = inverse[kept][:, 1:, 1:] * variance[:, None, None] + _COLOURED**2 * np.eye(2)
     # From plane pixels to mosaic pixels, which are half as large.
     return kept, 2 * solution[kept, 1:] / gain[:, None], np.linalg.inv(4 * covariance)
-
-
-def _terms(centres: Vector, size: tuple[int, int]) -> Vector:
-    """Return the model's matrix [N, 2, 4] from parameters to displacements."""
-    units = [Displacement(*row) for row in np.eye(4)]
-    columns = [np.stack(unit.at(centres[:, 0], centres[:, 1], size), axis=1) for unit in units]
-    return np.asarray(np.stack(columns, axis=2), np.float64)
-
-
-def _fitted(blocks: _Blocks, size: tuple[int, int], used: Terms = _ALL) -> Displacement:
-    """Fit some terms by least squares in which outliers count less (Cauchy's weights)."""
-    terms = _terms(blocks.centres, size)[:, :, used]
-    theta = np.zeros(len(used))
-    for _ in range(10):
-        left = blocks.values - terms @ theta
-        squares = np.einsum("ni,nij,nj->n", left, blocks.weights, left)
-        weights = blocks.weights / (1 + squares / 4)[:, None, None]
-        normal = np.einsum("nik,nij,njl->kl", terms, weights, terms)
-        sums = np.einsum("nik,nij,nj->k", terms, weights, blocks.values)
-        ridge = 1e-3 * np.trace(normal) / len(used) * np.eye(len(used))
-        theta = np.linalg.solve(normal + ridge, sums)
-    return Displacement(**{_NAMES[i]: float(t) for i, t in zip(used, theta, strict=True)})
-
-
-def _chosen(blocks: _Blocks, size: tuple[int, int]) -> tuple[float, Terms]:
-    """Return the prediction of the chosen terms, and these; more terms must predict better."""
-    best, chosen = _prediction(blocks, size, _MODELS[0]), _MODELS[0]
-    for used in _MODELS[1:]:
-        prediction = _prediction(blocks, size, used)
-        if prediction < _BETTER * best:
-            best, chosen = prediction, used
-    return best, chosen
-
-
-def _prediction(blocks: _Blocks, size: tuple[int, int], used: Terms) -> float:
-    """Fit each half of the blocks and return the largest share that it leaves of the other half.
-
-    Halves are alternate blocks. Displacements are compared by the mean of squares that are cut off
-    at 9 of their own variances, so that a few outliers do not decide.
-    """
-    shares = []
-    for half in (slice(0, None, 2), slice(1, None, 2)):
-        other = slice(1 - (half.start or 0), None, 2)
-        fit = _fitted(_Blocks(*(part[half] for part in blocks)), size, used)
-        centres, values, weights = (part[other] for part in blocks)
-        left = values - np.stack(fit.at(centres[:, 0], centres[:, 1], size), axis=1)
-        after, before = (
-            np.minimum(np.einsum("ni,nij,nj->n", d, weights, d), 9).mean() for d in (left, values)
-        )
-        shares.append(float(after / max(before, 1e-12)))
-    return max(shares)

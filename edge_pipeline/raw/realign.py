@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from edge_pipeline.raw.cfa import align
 from edge_pipeline.raw.colour import unit_gains
-from edge_pipeline.raw.fringes import Displacement, Measured, measure
+from edge_pipeline.raw.displacement import Displacement
+from edge_pipeline.raw.fringes import Measured, measure
 from edge_pipeline.raw.image import Capture
 from edge_pipeline.raw.resample import sample
 

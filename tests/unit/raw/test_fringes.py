@@ -11,7 +11,7 @@ from edge_pipeline.data.raw_synthesis import CAMERAS_TO_SRGB, Shot, clean_camera
 from edge_pipeline.raw import realign
 from edge_pipeline.raw.capture import Capture, CaptureExif
 from edge_pipeline.raw.cfa import PATTERNS
-from edge_pipeline.raw.fringes import Displacement
+from edge_pipeline.raw.displacement import Displacement
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.raw.realign import measure_fringes, realigned
 from edge_pipeline.raw.resample import sample
