@@ -38,10 +38,10 @@ _COLOURED = 0.15
 _LARGEST = 6.0  # mosaic pixels; a lens with more is not plausible
 # Pixels whose values follow each other after smoothing count as one measurement.
 _CORRELATED = 8.0
-# A displacement is certain if each half of the N blocks leaves less than 1 - 2 / sqrt(N) of the
+# A displacement is certain if each half of the N blocks leaves less than 1 - 3 / sqrt(N) of the
 # other half's displacements, and less than this share. Without fringes, the share is about 1, and
 # varies by 1 / sqrt(N).
-_DEVIATIONS = 2.0
+_DEVIATIONS = 3.0
 _PREDICTION = 0.75
 # A smaller root mean square is not visible.
 _LEAST_RMS = 0.1  # mosaic pixels
