@@ -3,10 +3,12 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-IS_3_11 := -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null
-# The first of these commands that is Python 3.11. To use another: make PYTHON=/opt/python3.11 test
-PYTHON ?= $(shell for name in python3.11 python3 python; do \
-	"$$name" $(IS_3_11) && command -v "$$name" && break; done)
+IS_SUPPORTED := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+# The newest Python that runs everything: all extras that `dev` contains have wheels for 3.11 to 3.13,
+# see docs/how-to/install.md. A version gets into these lists, and into .ci/run, once they all have.
+# To use another: make PYTHON=/opt/python3.11 test
+NAMES := python3.13 python3.12 python3.11 python3 python
+PYTHON ?= $(shell for name in $(NAMES); do "$$name" $(IS_SUPPORTED) && command -v "$$name" && break; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 PYTEST := $(BIN)/python -m pytest -q
 # Two workers; a file's tests run on one of them, since its fixtures are slow; one torch thread each.
@@ -24,7 +26,7 @@ help:
 	@echo 'make unit    run the tests that require no GPU and no phone'
 	@echo 'make parity  compare the networks with compiled programs and independent restatements'
 	@echo 'make bare    test the base install without extras: imports, --help, develop'
-	@echo 'make docs    run the commands of the documentation unchanged'
+	@echo 'make docs    run the commands of the documentation unchanged; write the API pages to docs/_build/api'
 	@echo 'make slow    run the tests that take more than half a minute each'
 	@echo 'make bench   run the scripts in benchmarks/; each prints a table of docs/'
 	@echo "make clean   remove .venv, and the tools' caches and output"
@@ -50,6 +52,7 @@ bare: $(VENV)/dev
 	$(BIN)/python tests/bare_install.py
 
 docs: $(VENV)/dev
+	$(BIN)/python tools/api_page.py
 	$(PYTEST) -m docs tests/test_docs_commands.py
 
 slow: $(VENV)/dev
@@ -59,13 +62,13 @@ bench: $(VENV)/dev
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m "$$name"; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache demo_output
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache demo_output docs/_build
 
 $(BIN)/python:
-	@'$(PYTHON)' $(IS_3_11) || { echo 'error: Python 3.11 not found: $(if $(PYTHON),$(PYTHON) is another version,none' \
-	'of the commands python3.11 python3 python is this version); install it, or give its path: make PYTHON=...' >&2; exit 1; }
-	@'$(PYTHON)' -m venv --clear $(VENV) || { rm -rf $(VENV); echo 'error: $(PYTHON) cannot create a' \
-	'virtual environment; on Debian and Ubuntu: apt-get install python3.11-venv' >&2; exit 1; }
+	@'$(PYTHON)' $(IS_SUPPORTED) || { echo 'error: Python 3.11, 3.12 or 3.13 not found: $(if $(PYTHON),$(PYTHON) is another' \
+	'version,none of the commands $(NAMES) is one of these); install one, or give its path: make PYTHON=...' >&2; exit 1; }
+	@'$(PYTHON)' -m venv --clear $(VENV) || { rm -rf $(VENV); echo 'error: $(PYTHON) cannot create a virtual' \
+	"environment; on Debian and Ubuntu: apt-get install python$$('$(PYTHON)' -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" >&2; exit 1; }
 
 # The packages that developing, compiling and measuring require.
 $(VENV)/demo: pyproject.toml constraints.txt | $(BIN)/python

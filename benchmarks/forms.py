@@ -48,18 +48,18 @@ def cases_for(size: tuple[int, int]) -> list[Case]:
 
 def ratios(figures: dict[str, Figures]) -> list[tuple[str, float, float]]:
     """Return the goals: the name, the ratio of medians, and the largest allowed ratio."""
-    wanted = []
+    goals = []
     for runtime in RUNTIMES.values():
         ms = {name: figures[f"{runtime}, {name}"].median for name in _NAMES}
         both = ms["predict_filters"] + ms["apply_filters"]
-        wanted += [
+        goals += [
             (f"{runtime}: apply / folded", ms["apply_filters"] / ms["folded"], APPLY[runtime]),
             (f"{runtime}: dynamic / folded", ms["dynamic"] / ms["folded"], 1.75),
             (f"{runtime}: dynamic / (predict + apply)", ms["dynamic"] / both, 1.05),
             (f"{runtime}: folded / ordinary UNet", ms["folded"] / ms["ordinary UNet"], 1.10),
             (f"{runtime}: folded / tuned eager", ms["folded"] / figures[TUNED].median, 1.00),
         ]
-    return wanted
+    return goals
 
 
 _NAMES = ("dynamic", "folded", "predict_filters", "apply_filters", "ordinary UNet")
@@ -86,14 +86,14 @@ def main() -> int:
         counted = f"{gflop:.2f} | {1e3 * gflop / peak:.1f}" if row.macs else " | "
         print(f"| {name} | {row.cells()} | {counted} |")
     print("\n| ratio of medians | measured | goal, at most | |\n|---|---|---|---|")
-    wanted = ratios(figures)
-    for name, ratio, most in wanted:
+    goals = ratios(figures)
+    for name, ratio, most in goals:
         print(f"| {name} | {ratio:.2f} | {most:.2f} | {'' if ratio <= most else 'missed'} |")
     if seconds:
         print("\n| compiled | seconds |\n|---|---|")
         for name, value in seconds.items():
             print(f"| {name} | {value:.1f} |")
-    missed = any(ratio > most for _, ratio, most in wanted)
+    missed = any(ratio > most for _, ratio, most in goals)
     return int(missed and arguments.check)
 
 

@@ -28,9 +28,10 @@ from edge_pipeline.data.pictures import Pictures
 from edge_pipeline.data.validation import psnr_db
 from edge_pipeline.errors import EdgePipelineError
 from edge_pipeline.files import atomic_file, packaged
-from edge_pipeline.isp.develop import DEFAULT_MODEL, Developer, Settings
+from edge_pipeline.isp.develop import DEFAULT_MODEL, Developer
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.network import IspSession
+from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode
 from edge_pipeline.raw.noise import NOISE_LEVELS
 

@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.interleaved import RUNTIMES, Served
-from benchmarks.plain import exported_plainly, plain_worker
+from benchmarks.plain import exported_plainly, program_worker
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError
-from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.machine import (
     allowed_cpus,
     busy_percent,
@@ -35,7 +34,6 @@ from edge_pipeline.harness.machine import (
     cores_of,
     cpu_name,
 )
-from edge_pipeline.harness.process import ProcessWorker
 from edge_pipeline.harness.protocol import MIN_RUNS, Plan, measure
 from edge_pipeline.runtime.base import open_session
 from tests.networks.table import NETWORKS, Known
@@ -54,36 +52,36 @@ class Row:
         artifact: The compiled artifact; None if the compiler rejected the network.
         plain: Description of the plain export; None if the exporter failed.
         error: Largest error against eager, relative to the largest value.
-        said: Error message of the compiler or of the exporter.
-        ours: Times of the compiled program in milliseconds, one per round.
-        theirs: Times of the plain export in milliseconds, one per round.
+        error_message: Error message of the compiler or of the exporter.
+        compiled_ms: Times of the compiled program in milliseconds, one per round.
+        plain_ms: Times of the plain export in milliseconds, one per round.
     """
 
     backend: str
     artifact: Artifact | None = None
     plain: ProgramSpec | None = None
     error: float = 0.0
-    said: str = ""
-    ours: tuple[float, ...] = ()
-    theirs: tuple[float, ...] = ()
+    error_message: str = ""
+    compiled_ms: tuple[float, ...] = ()
+    plain_ms: tuple[float, ...] = ()
 
     def ratios(self) -> Any:
         """Return the tenth percentile, median and ninetieth percentile of plain over compiled."""
-        each = np.array(self.theirs) / np.array(self.ours)
+        each = np.array(self.plain_ms) / np.array(self.compiled_ms)
         return np.percentile(each, (10, 50, 90))
 
     def cells(self) -> str:
         """Return the table cells: delegated, error, milliseconds, ratio."""
         if self.artifact is None:
-            return f"rejected: {self.said} | | | "
-        held = self.artifact.manifest.programs[0].delegation
-        inside, outside = sum(held.delegated.values()), sum(held.outside.values())
+            return f"rejected: {self.error_message} | | | "
+        delegation = self.artifact.manifest.programs[0].delegation
+        inside, outside = sum(delegation.delegated.values()), sum(delegation.outside.values())
         share = "all" if not outside else f"{inside} of {inside + outside}"
-        if not self.ours:
+        if not self.compiled_ms:
             return f"{share} | {self.error:.1e} | | "
-        time = f"{float(np.median(self.ours)):.2f}"
-        if not self.theirs:
-            return f"{share} | {self.error:.1e} | {time} | plain export fails: {self.said}"
+        time = f"{float(np.median(self.compiled_ms)):.2f}"
+        if not self.plain_ms:
+            return f"{share} | {self.error:.1e} | {time} | plain export fails: {self.error_message}"
         low, middle, high = self.ratios()
         return f"{share} | {self.error:.1e} | {time} | {middle:.2f} ({low:.2f} to {high:.2f})"
 
@@ -113,7 +111,7 @@ def prepared(
                 )
             )
         except EdgePipelineError as error:
-            row.said = str(error).splitlines()[0]
+            row.error_message = str(error).splitlines()[0]
             continue
         row.error = _error(row.artifact, network, known)
         spec = row.artifact.manifest.programs[0]
@@ -121,10 +119,25 @@ def prepared(
         plain.mkdir(exist_ok=True)
         try:
             with torch.no_grad():
-                row.plain = exported_plainly(backend, network, example, spec, plain)
+                exported = exported_plainly(backend, network, example, spec, plain)
+            _try(program_worker(backend, plain, exported, min(allowed_cpus())))
+            row.plain = exported
         except Exception as error:  # noqa: BLE001 - exporters raise any kind
-            row.said = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60]}"
+            row.error_message = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:60]}"
     return rows
+
+
+def _try(worker: Served) -> None:
+    """Run a plain export once; some crash their process.
+
+    Raises:
+        RuntimeError: If the process ends.
+    """
+    try:
+        worker.load()
+        worker.run()
+    finally:
+        worker.close()
 
 
 def _error(artifact: Artifact, network: Any, known: Known) -> float:
@@ -133,31 +146,31 @@ def _error(artifact: Artifact, network: Any, known: Known) -> float:
     program = artifact.manifest.programs[0]
     inputs = {key: drawn(shape, SEED + i) for i, (key, shape) in enumerate(known.timed.items())}
     with torch.no_grad():
-        wanted = network(**inputs)
-    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+        expected = network(**inputs)
+    expected = expected if isinstance(expected, tuple) else (expected,)
     with open_session(artifact, program.name, threads=1) as session:
         found = session.run({key: value.numpy() for key, value in inputs.items()})
     errors = [
-        float(np.abs(found[t.name] - w.numpy()).max() / np.abs(w.numpy()).max())
-        for t, w in zip(program.outputs, wanted, strict=True)
+        float(np.abs(found[t.name] - e.numpy()).max() / np.abs(e.numpy()).max())
+        for t, e in zip(program.outputs, expected, strict=True)
     ]
     return max(errors)
 
 
 def timed(name: str, rows: Sequence[Row], folder: Path, plan: Plan, cpu: int) -> None:
     """Measure all programs of a network in turns, and store the samples in `rows`."""
-    workers: list[Served | ProcessWorker] = []
+    workers: list[Served] = []
     slots: list[tuple[Row, str]] = []
     try:
         for row in rows:
             if row.artifact is not None:
-                job = Job(row.artifact, row.artifact.manifest.programs[0].name)
-                workers.append(ProcessWorker(job, threads=1, cpus=[cpu]))
-                slots.append((row, "ours"))
+                spec = row.artifact.manifest.programs[0]
+                workers.append(program_worker(row.backend, row.artifact.folder, spec, cpu))
+                slots.append((row, "compiled_ms"))
             if row.plain is not None:
                 place = folder / f"{name}-{row.backend}-plain"
-                workers.append(plain_worker(row.backend, place, row.plain, cpu))
-                slots.append((row, "theirs"))
+                workers.append(program_worker(row.backend, place, row.plain, cpu))
+                slots.append((row, "plain_ms"))
         for (row, which), timing in zip(slots, measure(workers, plan), strict=True):
             setattr(row, which, timing.samples_ms)
     finally:
@@ -195,7 +208,7 @@ def main() -> int:
                 timed(name, rows, folder, Plan(runs=arguments.runs), cpu)
             for row in rows:
                 print(f"| {name} | {RUNTIMES[row.backend]} | {row.cells()} |", flush=True)
-                if row.ours and row.theirs and row.ratios()[1] < LEAST:
+                if row.compiled_ms and row.plain_ms and row.ratios()[1] < LEAST:
                     slow.append(f"{name} on {RUNTIMES[row.backend]}")
     if slow:
         print(f"\nslower than plain: {', '.join(slow)}")

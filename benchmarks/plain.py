@@ -29,7 +29,7 @@ from edge_pipeline.artifact.tensors import TensorSpec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["exported_plainly", "plain_worker"]
+__all__ = ["exported_plainly", "program_worker"]
 
 
 def exported_plainly(
@@ -102,13 +102,13 @@ def _litert(module: nn.Module, inputs: tuple[Tensor, ...], spec: ProgramSpec, fo
 _EXPORTS = {"onnx": _onnx, "executorch": _executorch, "litert": _litert}
 
 
-def plain_worker(backend: str, folder: Path, spec: ProgramSpec, cpu: int) -> Served:
-    """Return a process that runs a plain export, pinned to one processor.
+def program_worker(backend: str, folder: Path, spec: ProgramSpec, cpu: int) -> Served:
+    """Return a process that runs a program, plain or compiled, pinned to one processor.
 
     Args:
         backend: Backend whose session runs it.
-        folder: Folder of the exported file.
-        spec: Description that `exported_plainly` returned.
+        folder: Folder of the program's file.
+        spec: Description that `exported_plainly` returned, or that of a compiled program.
         cpu: Processor to pin to.
     """
     request = {
@@ -121,7 +121,7 @@ def plain_worker(backend: str, folder: Path, spec: ProgramSpec, cpu: int) -> Ser
 
 
 def serve(request: Mapping[str, Any]) -> None:
-    """Run a plain export: read an order per line, and print the time of each in nanoseconds."""
+    """Run a program: read an order per line, and print the time of each in nanoseconds."""
     os.sched_setaffinity(0, {request["cpu"]})
     import numpy as np
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from edge_pipeline.compiler.compile import CompileRequest, compile_model
     from edge_pipeline.compiler.compile import compile_module as compile
     from edge_pipeline.compiler.source.description import Description
-    from edge_pipeline.isp.develop import Settings, develop
+    from edge_pipeline.isp.develop import develop
+    from edge_pipeline.isp.settings import Settings
     from edge_pipeline.models.base import build_model
     from edge_pipeline.models.checkpoint import load_checkpoint
     from edge_pipeline.proof.verify import verify_artifact
@@ -47,7 +48,7 @@ _MODULES = {
     "Artifact": "edge_pipeline.artifact.store",
     "CompileRequest": "edge_pipeline.compiler.compile",
     "Description": "edge_pipeline.compiler.source.description",
-    "Settings": "edge_pipeline.isp.develop",
+    "Settings": "edge_pipeline.isp.settings",
     "build_model": "edge_pipeline.models.base",
     "compile": "edge_pipeline.compiler.compile",
     "compile_model": "edge_pipeline.compiler.compile",

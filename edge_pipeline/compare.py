@@ -24,7 +24,7 @@ _ROUNDING_DB = 114.0
 # One sample of an error may be three times its root mean square; bfloat16's error is still above.
 _SINGLE_DB = 20 * math.log10(3)
 # Passing is meaningful only if an output varies by more than this multiple of the allowed error.
-_TELLING = 2.0
+_MEANINGFUL = 2.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Tolerance:
     max_noise: float | None = None
 
     def complaint(self, difference: Difference) -> str | None:
-        """Return which limit is exceeded, as a clause, or None."""
+        """Return a clause that names the exceeded limit, or None if none is exceeded."""
         if not difference.max_rel < self.max_rel:
             return f"relative error {difference.max_rel:.2g} is not below {self.max_rel:.2g}"
         srgb, bound = difference.max_abs_srgb, self.max_abs_srgb
@@ -109,12 +109,12 @@ class Tolerance:
     def doubt(self, difference: Difference) -> str | None:
         """Return a clause if an output that ignores its input would also pass, or None."""
         varied = difference.varied
-        if varied is None or varied > _TELLING * self._unseen():
+        if varied is None or varied > _MEANINGFUL * self._largest_passing_noise():
             return None
         by = f"varies by only {varied:.1g} of its size" if varied else "does not vary"
         return f"{by} over different inputs, so a program that ignores its input would also pass"
 
-    def _unseen(self) -> float:
+    def _largest_passing_noise(self) -> float:
         """Return the largest `own_noise` that passes for every output."""
         if self.min_psnr_db is not None:
             return float(10 ** (-self.min_psnr_db / 20))
@@ -179,13 +179,13 @@ def compare(
             f"expected the outputs {', '.join(reference)}, got {', '.join(outputs) or 'none'}"
         )
     ranges, pictures, variations = ranges or {}, pictures or {}, variations or {}
-    for name, wanted in reference.items():
-        _check_comparable(name, wanted, outputs[name])
+    for name, expected in reference.items():
+        _check_comparable(name, expected, outputs[name])
     return {
         name: _difference(
-            wanted, outputs[name], ranges.get(name), pictures.get(name), variations.get(name)
+            expected, outputs[name], ranges.get(name), pictures.get(name), variations.get(name)
         )
-        for name, wanted in reference.items()
+        for name, expected in reference.items()
     }
 
 
@@ -198,26 +198,26 @@ def variation(outputs: Sequence[Array]) -> float:
     return math.sqrt(float(np.var(np.stack(outputs).astype(np.float64), axis=0).mean()))
 
 
-def _check_comparable(name: str, wanted: Array, found: Array) -> None:
-    if wanted.shape != found.shape:
-        raise VerificationError(f"{name}: expected the shape {wanted.shape}, got {found.shape}")
-    if wanted.size == 0:
+def _check_comparable(name: str, expected: Array, found: Array) -> None:
+    if expected.shape != found.shape:
+        raise VerificationError(f"{name}: expected the shape {expected.shape}, got {found.shape}")
+    if expected.size == 0:
         raise VerificationError(f"{name} is empty, so it cannot be compared")
-    for what, value in (("the reference of ", wanted), ("", found)):
+    for prefix, value in (("the reference of ", expected), ("", found)):
         bad = int(value.size - np.isfinite(value).sum())
         if bad:
-            raise VerificationError(f"{what}{name} has {bad} values that are not finite")
+            raise VerificationError(f"{prefix}{name} has {bad} values that are not finite")
 
 
 def _difference(
-    wanted: Array,
+    expected: Array,
     found: Array,
     span: tuple[float, float] | None,
     space: Space | None,
     varied: float | None,
 ) -> Difference:
-    reference, output = wanted.astype(np.float64), found.astype(np.float64)
-    if wanted.dtype.kind != "f":
+    reference, output = expected.astype(np.float64), found.astype(np.float64)
+    if expected.dtype.kind != "f":
         return _discrete_difference(reference, output)
     error = np.abs(output - reference)
     magnitude = np.abs(reference)
@@ -235,12 +235,12 @@ def _difference(
         max_abs_srgb=_max_abs_srgb(reference, output, space),
         own_psnr_db=20 * math.log10(own / rmse) if rmse > 0 else None,
         varied=None if varied is None else varied / own,
-        single=wanted.size == 1,
+        single=expected.size == 1,
     )
 
 
 def _discrete_difference(reference: NDArray[np.float64], output: NDArray[np.float64]) -> Difference:
-    """Return the difference of labels, by the share that differs: its size has no meaning."""
+    """Return the share of labels that differ, since the size of a difference has no meaning."""
     error = np.abs(output - reference)
     share = float(np.mean(error > 0))
     return Difference(

@@ -68,7 +68,7 @@ class DeviceProfile(_Fields):
     """Description of a device, read from `devices/NAME.toml`.
 
     Attributes:
-        name: Name of the file without its ending.
+        name: Name of the file without its extension.
         identity: Maker, model and processor.
         transport: Way in which the device is reached.
         runtimes: Runtimes that the device can run, by their names in `registry.RUNTIMES`.

@@ -22,7 +22,9 @@ __all__ = [
     "JobError",
     "MissingExtraError",
     "OutputError",
+    "PictureExistsError",
     "RuntimeFailure",
+    "StoppedError",
     "UnknownNameError",
     "VerificationError",
     "first_fault",
@@ -66,8 +68,16 @@ class OutputError(InputError):
     """An output path cannot be written, or exists and may not be replaced."""
 
 
+class PictureExistsError(OutputError):
+    """An output file exists and may not be replaced."""
+
+
 class JobError(EdgePipelineError):
     """The input is valid, but processing it failed."""
+
+
+class StoppedError(JobError):
+    """The work was stopped before its end, by the user or the system."""
 
 
 class CompileError(JobError):

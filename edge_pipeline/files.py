@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edge_pipeline.errors import OutputError
+from edge_pipeline.errors import EdgePipelineError, JobError, OutputError
 
 __all__ = [
     "MANIFEST_FILE",
@@ -20,6 +21,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "check_outside_artifacts",
+    "disk_failed",
     "packaged",
     "sha256_of",
 ]
@@ -52,13 +54,29 @@ def _sync_parent(path: Path) -> None:
         _sync(path.parent)
 
 
-def _failure(path: Path, temporary: Path, error: OSError) -> OutputError:
-    """Return an error that names `path`, and also the file that caused it if that is another."""
-    reason = error.strerror or str(error)
+# The disk is full, the quota or the limit on a file's size is reached, or the device fails.
+_DISK_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def disk_failed(error: OSError) -> bool:
+    """Return whether a write failed because of the disk, not because of the path.
+
+    An error without a number is that of an encoder whose write failed.
+    """
+    return error.errno is None or error.errno in _DISK_FAILURES
+
+
+def _failure(path: Path, temporary: Path, error: OSError) -> EdgePipelineError:
+    """Return an error that names `path`, and also the file that caused it if that is another.
+
+    The error is a JobError if the disk failed, otherwise an OutputError.
+    """
+    reason = error.strerror or "writing failed; the disk may be full"
     other = None if error.filename is None else Path(os.fsdecode(error.filename))
     if other is not None and other != path and not other.is_relative_to(temporary):
         reason = f"{reason}: {other}"
-    return OutputError(f"cannot write {path}: {reason}")
+    kind = JobError if disk_failed(error) else OutputError
+    return kind(f"cannot write {path}: {reason}")
 
 
 def _absolute(path: Path) -> Path:
@@ -72,10 +90,10 @@ def check_outside_artifacts(path: Path) -> None:
     """Raise an error if `path` lies inside an artifact, which an unlisted file would damage.
 
     Args:
-        path: file or folder to write; symbolic links in the path are followed.
+        path: File or folder to write; symbolic links in the path are followed.
 
     Raises:
-        OutputError: if a parent folder of `path` is an artifact.
+        OutputError: If a parent folder of `path` is an artifact.
     """
     for folder in Path(os.path.realpath(path)).parents:
         # Path.exists() raises if the process may not search a folder.
@@ -91,7 +109,8 @@ def _make_parent(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot create the folder {path.parent}: {error.strerror}") from error
+        kind = JobError if disk_failed(error) else OutputError
+        raise kind(f"cannot create the folder {path.parent}: {error.strerror}") from error
 
 
 def _beside(path: Path, suffix: str = "") -> Path:
@@ -107,11 +126,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
     the block raises, the temporary file is removed and `path` stays unchanged.
 
     Args:
-        path: file to write; its folder is created.
+        path: File to write; its folder is created.
 
     Raises:
-        OutputError: if the folder cannot be written or is part of an artifact, the disk is full,
-            or `path` is a folder or a device.
+        JobError: If the disk is full or fails.
+        OutputError: If the folder cannot be written or is part of an artifact, or `path` is a
+            folder or a device.
     """
     path = _absolute(path)
     _make_parent(path)
@@ -143,11 +163,12 @@ def atomic_folder(path: Path, *, replace: bool) -> Iterator[Path]:
     is killed, the temporary folder remains; the next call for the same parent folder removes it.
 
     Args:
-        path: folder to create.
-        replace: whether an existing folder at `path` may be replaced.
+        path: Folder to create.
+        replace: Whether an existing folder at `path` may be replaced.
 
     Raises:
-        OutputError: if `path` exists and may not be replaced, cannot be written, or lies inside an
+        JobError: If the disk is full or fails.
+        OutputError: If `path` exists and may not be replaced, cannot be written, or lies inside an
             artifact.
     """
     path = _absolute(path)
@@ -238,7 +259,7 @@ def packaged(folder: str) -> Path:
     A wheel contains these folders inside the package; in a checkout they are beside the package.
 
     Args:
-        folder: name of the folder, or a path that begins with it, such as `calibration/cameras`.
+        folder: Name of the folder, or a path that begins with it, such as `calibration/cameras`.
     """
     inside = _PACKAGE / "_data" / folder
     return inside if inside.exists() else _PACKAGE.parent / folder

@@ -207,7 +207,7 @@ class Cost(_Schema):
 
 
 class CostRecord(Cost):
-    """Cost of a model with given options at a given input size.
+    """Cost of a network with given options at a given input size.
 
     `input` is channels, height and width of the first input; the batch size is 1. `fixed` are the
     values of fixed inputs.
@@ -232,8 +232,8 @@ class CostRecord(Cost):
 
         Args:
             cost: The counted cost.
-            model: Registered name of the model.
-            options: All options of the model.
+            model: Registered name of the network.
+            options: All options of the network.
             input: Channels, height and width of the first input.
             fixed: Values of fixed inputs by name.
         """
@@ -250,7 +250,7 @@ class CostRecord(Cost):
         )
 
     def json_text(self) -> str:
-        """Return the record as JSON text, with the model first and the layers last."""
+        """Return the record as JSON text, with the network first and the layers last."""
         data = self.model_dump(mode="json")
         first = {key: data.pop(key) for key in ("model", "options", "input", "fixed")}
         return json.dumps(first | data, indent=2) + "\n"

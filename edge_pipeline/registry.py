@@ -1,6 +1,6 @@
 """The registries: literal tables from names to modules, which are imported when needed.
 
-To add a model, backend, runtime, device or dataset, write its module and add one line here.
+To add a network, backend, runtime, device or data set, write its module and add one line here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Registry:
     """A fixed table of names and modules; a module is imported when it is first used.
 
     Args:
-        kind: Kind of the entries, for messages ("model", "backend", ...).
+        kind: Kind of the entries, for messages ("network", "backend", ...).
         entries: Pairs of a name and a module path.
 
     Raises:
@@ -53,7 +53,7 @@ class Registry:
 
 
 MODELS = Registry(
-    "model",
+    "network",
     (
         ("hyperconv_isp", "edge_pipeline.models.hyperconv_isp"),
         ("hyperconv_unet", "edge_pipeline.models.hyperconv_unet"),
@@ -97,7 +97,7 @@ DEVICES = Registry(
     (("host", "edge_pipeline.harness.devices.host"),),
 )
 DATASETS = Registry(
-    "dataset",
+    "data set",
     (
         ("photographs", "edge_pipeline.data.photographs"),
         ("procedural", "edge_pipeline.data.procedural"),

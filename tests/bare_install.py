@@ -16,13 +16,14 @@ ROOT = Path(__file__).resolve().parents[1]
 LARGEST_BYTES = 400_000_000
 
 IMPORTS = """
-import importlib, importlib.util, pkgutil
+import importlib, importlib.resources, importlib.util, pkgutil
 import edge_pipeline
 absent = ("torch", "executorch", "onnx", "onnxscript", "coremltools", "litert_torch", "jax")
 came = [name for name in absent if importlib.util.find_spec(name)]
 assert not came, f"the base install brought {came}"
 rooms = ("models", "compiler", "data", "train", "runtime.executorch", "harness.devices.cuda")
 needs_torch = tuple(f"edge_pipeline.{room}" for room in rooms)
+assert (importlib.resources.files(edge_pipeline) / "py.typed").is_file(), "py.typed is absent"
 count = 0
 for module in pkgutil.walk_packages(edge_pipeline.__path__, "edge_pipeline."):
     if not module.name.startswith(needs_torch):

@@ -19,9 +19,9 @@ def loud(model: nn.Module, phi: float = 0.35) -> nn.Module:
     with torch.no_grad():
         for name, weight in model.hypernetwork(torch.tensor([phi])).items():
             if name.endswith("weight"):
-                wanted = math.sqrt(2 / weight[0].numel())
+                expected = math.sqrt(2 / weight[0].numel())
                 head = model.hypernetwork.heads.get_submodule(name)
-                head.weight *= wanted / float(weight.pow(2).mean().sqrt())
+                head.weight *= expected / float(weight.pow(2).mean().sqrt())
     return model
 
 

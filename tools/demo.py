@@ -46,7 +46,7 @@ class Steps:
         """Print and run the command `edge-pipeline WORDS`, whose output is shown.
 
         Raises:
-            JobError: if the command fails.
+            JobError: If the command fails.
         """
         arguments = [_short(word) for word in words]
         command = shlex.join(["edge-pipeline", *arguments])
@@ -100,9 +100,9 @@ def picture_of(image: Image.Image, kind: str, title: str, note: str) -> Picture:
 
     Args:
         image: RGB image.
-        kind: format, PNG or JPEG.
-        title: title of the picture.
-        note: text that says how the picture was made.
+        kind: Format, PNG or JPEG.
+        title: Title of the picture.
+        note: Text that says how the picture was made.
     """
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {}))

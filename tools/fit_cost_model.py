@@ -116,7 +116,7 @@ def _session(backend: str, module: _Program, plan: ConvPlan | None, folder: Path
     """Compile a program and return a function without arguments that runs it in its runtime.
 
     Raises:
-        CompileError: if the backend rejects the program, or its output is wrong.
+        CompileError: If the backend rejects the program, or its output is wrong.
     """
     writer = cast(Backend, BACKENDS.load(backend))
     call = module.call
@@ -179,9 +179,9 @@ def measure(
     """Time every algorithm of every layer that the backend supports.
 
     Args:
-        backend: name of the backend in the registry.
-        layers: layers, as in `LAYERS`.
-        rounds: number of timed runs of each program, after two warm-up runs.
+        backend: Name of the backend in the registry.
+        layers: Layers, as in `LAYERS`.
+        rounds: Number of timed runs of each program, after two warm-up runs.
     """
     samples = []
     for layer in layers:
@@ -299,8 +299,8 @@ def fit(samples: Sequence[CostSample], peak_gflops: float) -> BackendCosts:
     """Return the backend's model with the smallest error and regret over cache sizes and lanes.
 
     Args:
-        samples: samples of one backend; those of a layer must be adjacent.
-        peak_gflops: peak of the device, in GFLOP/s.
+        samples: Samples of one backend; those of a layer must be adjacent.
+        peak_gflops: Peak of the device, in GFLOP/s.
     """
     models = (_model(samples, *which, peak_gflops) for which in itertools.product(_CACHES, _LANES))
     return min(

@@ -30,19 +30,19 @@ def ship(checkpoint: Path, folder: Path = FOLDER, *, largest_bytes: int = LARGES
     """Compile a checkpoint, and replace `folder` with the checkpoint and its artifact.
 
     Args:
-        checkpoint: checkpoint of a network with computed filters that develops packed Bayer.
-        folder: folder of the shipped model.
-        largest_bytes: largest total size of checkpoint and artifact.
+        checkpoint: Checkpoint of a network with computed filters that develops packed Bayer.
+        folder: Folder of the shipped model.
+        largest_bytes: Largest total size of checkpoint and artifact.
 
     Returns:
         The total size of checkpoint and artifact in bytes.
 
     Raises:
-        CheckpointError: if the checkpoint is damaged, or the output space in its model card is not
+        CheckpointError: If the checkpoint is damaged, or the output space in its model card is not
             `camera_linear`.
-        InputError: if checkpoint and artifact are larger than `largest_bytes`, or the network
+        InputError: If checkpoint and artifact are larger than `largest_bytes`, or the network
             cannot be compiled with refolded filters.
-        OutputError: if `folder` cannot be written.
+        OutputError: If `folder` cannot be written.
     """
     space = load_checkpoint(checkpoint).card.get("output_space")
     if space != "camera_linear":

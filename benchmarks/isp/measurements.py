@@ -190,12 +190,12 @@ def measure_phases(methods: Methods) -> dict[str, Phases]:
     for name, method in methods.items():
         grids, errors = [], []
         for sample, patches in sheets:
-            got, wanted = method(sample), reference(sample)
+            got, expected = method(sample), reference(sample)
             for rows, cols in patches:
                 patch = got[:, rows, cols]
                 grids.append(phase_spread(patch))
                 mean = patch.mean(axis=(1, 2), dtype=np.float64)
-                errors.append(np.abs(mean - wanted[:, rows.start, cols.start]) * CODES)
+                errors.append(np.abs(mean - expected[:, rows.start, cols.start]) * CODES)
         red, green, blue = map(float, np.max(grids, axis=0))
         result[name] = Phases(
             (red, green, blue),

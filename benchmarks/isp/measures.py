@@ -34,29 +34,29 @@ class Quality(NamedTuple):
     ssim: float
 
 
-def quality(picture: Rgb, wanted: Rgb) -> Quality:
+def quality(picture: Rgb, expected: Rgb) -> Quality:
     """Compute PSNR, and SSIM with the Gaussian window of its paper, over colour channels.
 
     Args:
         picture: Picture [3, H, W], encoded sRGB, 0..1.
-        wanted: Reference picture in the same form.
+        expected: Reference picture in the same form.
     """
     similarity = structural_similarity(
         picture,
-        wanted,
+        expected,
         channel_axis=0,
         data_range=1.0,
         gaussian_weights=True,
         use_sample_covariance=False,
     )
-    return Quality(psnr_db(picture, wanted), float(similarity))
+    return Quality(psnr_db(picture, expected), float(similarity))
 
 
-def border_psnr(picture: Rgb, wanted: Rgb) -> tuple[float, float]:
+def border_psnr(picture: Rgb, expected: Rgb) -> tuple[float, float]:
     """Return the PSNR of the outer 8 pixels and the PSNR of the inner pixels, in dB."""
     inside = np.zeros(picture.shape[-2:], bool)
     inside[BORDER:-BORDER, BORDER:-BORDER] = True
-    outer, inner = (psnr_db(picture[:, part], wanted[:, part]) for part in (~inside, inside))
+    outer, inner = (psnr_db(picture[:, part], expected[:, part]) for part in (~inside, inside))
     return outer, inner
 
 

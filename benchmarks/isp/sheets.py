@@ -30,11 +30,11 @@ def sheet(methods: Mapping[str, Method], picture: Rgb8, index: int) -> Image.Ima
     made = Image.new("RGB", size, "white")
     for row, level in enumerate(NOISE_LEVELS):
         sample = take(picture, level, index)
-        wanted = reference(sample)
-        _put(made, row, 0, f"original, {level}", wanted)
+        expected = reference(sample)
+        _put(made, row, 0, f"original, {level}", expected)
         for column, (name, method) in enumerate(methods.items(), start=1):
             rgb = method(sample)
-            _put(made, row, column, f"{name}, {level} {psnr_db(rgb, wanted):.1f} dB", rgb)
+            _put(made, row, column, f"{name}, {level} {psnr_db(rgb, expected):.1f} dB", rgb)
     return made
 
 

@@ -1,11 +1,11 @@
 """Search for exchangeable weights in an artifact's files, and their replacement.
 
-The compiler first writes a program with marks (random numbers that occur nowhere else) in place of
-these weights. Each place where a mark's bytes occur, in any order of its axes, is a place of its
-weight. `patch` writes the real weight there, both during compilation and later. A converter may
+The compiler first writes a program with markers (random numbers that occur nowhere else) in place
+of these weights. Each place where a marker's bytes occur, in any order of its axes, is a place of
+its weight. `patch` writes the real weight there, both during compilation and later. A converter may
 multiply a weight by a constant; only powers of two are found, because they keep every digit. The
-bytes of a very short mark may also occur by chance; such a place counts only if a second version of
-the file, written with another mark, has that other mark at the same place.
+bytes of a very short marker may also occur by chance; such a place counts only if a second version
+of the file, written with another marker, has that other marker at the same place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "Twin",
     "check_values",
     "content_of",
-    "is_known_form",
+    "is_known_encoding",
     "locate",
     "overlapping",
     "patch",
@@ -36,11 +36,11 @@ Arrays = Mapping[str, NDArray[np.float32]]
 
 _CODES = {"float32": "<f4", "float16": "<f2"}
 
-# Bytes. A shorter mark could occur by chance: any two bytes occur in a file of a megabyte.
+# Bytes. A shorter marker could occur by chance: any two bytes occur in a file of a megabyte.
 _SHORTEST = 4
 
 
-class _Form(NamedTuple):
+class _Encoding(NamedTuple):
     """Encoding of a weight in a file; see `Constant`."""
 
     dtype: Literal["float32", "float16"]
@@ -48,16 +48,20 @@ class _Form(NamedTuple):
     scale: float
 
     def encode(self, value: NDArray[np.float32]) -> NDArray[np.floating]:
-        """Return the numbers in the form that is stored in the file."""
+        """Return the numbers in the encoding that is stored in the file."""
         scaled = value * np.float32(self.scale)
         if self.rounded:
             scaled = scaled.astype(np.float16).astype(np.float32)
         return scaled.astype(_CODES[self.dtype])
 
 
-_PLAIN = (_Form("float32", False, 1.0), _Form("float16", False, 1.0), _Form("float32", True, 1.0))  # noqa: FBT003
+_PLAIN = (
+    _Encoding("float32", rounded=False, scale=1.0),
+    _Encoding("float16", rounded=False, scale=1.0),
+    _Encoding("float32", rounded=True, scale=1.0),
+)
 _SCALED = tuple(
-    form._replace(scale=2.0**power) for power in range(-8, 9) if power for form in _PLAIN
+    encoding._replace(scale=2.0**power) for power in range(-8, 9) if power for encoding in _PLAIN
 )
 
 
@@ -77,42 +81,42 @@ class Located:
 
 
 class Twin(NamedTuple):
-    """The same program written with other marks, which confirms the places of short marks.
+    """The same program written with other markers, which confirms the places of short markers.
 
     Attributes:
         files: File contents by name, with the same sizes as the original files.
-        marks: Marks by the weight's name; marks that are long enough are unchanged.
+        markers: Marks by the weight's name; markers that are long enough are unchanged.
     """
 
     files: Mapping[str, bytes]
-    marks: Arrays
+    markers: Arrays
 
 
 def locate(
     files: Mapping[str, bytes],
-    marks: Arrays,
+    markers: Arrays,
     *,
     required: Sequence[str] = (),
     twin: Twin | None = None,
 ) -> Located:
-    """Search files for marks, in any order of their axes and any encoding of `Constant`.
+    """Search files for markers, in any order of their axes and any encoding of `Constant`.
 
     Args:
         files: File contents by their names in the artifact.
-        marks: Marks by the weight's name, float32.
-        required: Files that must contain every mark, in addition to at least one other file. The
+        markers: Marks by the weight's name, float32.
+        required: Files that must contain every marker, in addition to at least one other file. The
             network's graph is one, because it would otherwise keep computing with the old weights.
-        twin: If given, a place counts only if the twin has its own mark at the same place.
+        twin: If given, a place counts only if the twin has its own marker at the same place.
 
     Returns:
         The places of all weights, or the reason why a weight was not found.
     """
     found: list[Constant] = []
-    for name, mark in marks.items():
+    for name, marker in markers.items():
         places: list[Constant] = []
-        for forms in (_PLAIN, _SCALED):
+        for encodings in (_PLAIN, _SCALED):
             for file, data in files.items():
-                places += _in_file(name, mark, file, data, forms, twin)
+                places += _in_file(name, marker, file, data, encodings, twin)
             holding = {constant.file for constant in places}
             if holding - set(required):
                 break
@@ -129,15 +133,15 @@ def locate(
 
 def _in_file(
     name: str,
-    mark: NDArray[np.float32],
+    marker: NDArray[np.float32],
     file: str,
     data: bytes,
-    forms: Sequence[_Form],
+    encodings: Sequence[_Encoding],
     twin: Twin | None,
 ) -> Iterator[Constant]:
     tried: set[bytes] = set()
-    for form in forms:
-        value = form.encode(mark)
+    for encoding in encodings:
+        value = encoding.encode(marker)
         # Rounding does not change numbers that half precision can hold: these were tried already.
         too_short = twin is None and value.nbytes < _SHORTEST
         if too_short or value.tobytes() in tried:
@@ -156,9 +160,9 @@ def _in_file(
         for axes, offsets in by_axes.items():
             constant = Constant(
                 name=name,
-                shape=mark.shape,
+                shape=marker.shape,
                 axes=axes,
-                **form._asdict(),
+                **encoding._asdict(),
                 file=file,
                 offsets=tuple(offsets),
             )
@@ -166,8 +170,8 @@ def _in_file(
 
 
 def _confirmed(constant: Constant, twin: Twin) -> Iterator[Constant]:
-    """Yield the constant with only the places at which the twin has its own mark, if any."""
-    content = content_of(constant, twin.marks[constant.name])
+    """Yield the constant with only the places at which the twin has its own marker, if any."""
+    content = content_of(constant, twin.markers[constant.name])
     data = twin.files.get(constant.file, b"")
     offsets = tuple(offset for offset in constant.offsets if data.startswith(content, offset))
     if offsets:
@@ -175,17 +179,17 @@ def _confirmed(constant: Constant, twin: Twin) -> Iterator[Constant]:
 
 
 def content_of(constant: Constant, value: NDArray[np.float32]) -> bytes:
-    """Return a weight's bytes in the form that is stored at each of the constant's offsets."""
-    return _form_of(constant).encode(value).transpose(constant.axes).tobytes()
+    """Return a weight's bytes in the encoding that is stored at each of the constant's offsets."""
+    return _encoding_of(constant).encode(value).transpose(constant.axes).tobytes()
 
 
-def is_known_form(constant: Constant) -> bool:
+def is_known_encoding(constant: Constant) -> bool:
     """Return whether `locate` searches for this encoding."""
-    return _form_of(constant) in (*_PLAIN, *_SCALED)
+    return _encoding_of(constant) in (*_PLAIN, *_SCALED)
 
 
-def _form_of(constant: Constant) -> _Form:
-    return _Form(constant.dtype, constant.rounded, constant.scale)
+def _encoding_of(constant: Constant) -> _Encoding:
+    return _Encoding(constant.dtype, constant.rounded, constant.scale)
 
 
 def _occurrences(data: bytes, needle: bytes) -> Iterator[int]:

@@ -65,19 +65,19 @@ class Graph(Schema):
         """Check that every name is defined once, and before it is used."""
         known: set[str] = set()
         for name in (*self.inputs, *self.weights):
-            _give(name, known)
+            _define(name, known)
         for call in self.calls:
             for used in references_in([*call.args, *call.kwargs.values()]):
                 if used not in known:
                     raise ValueError(f"{call.name} uses {used}, which is not defined before it")
-            _give(call.name, known)
+            _define(call.name, known)
         missing = [name for name in self.outputs if name not in known]
         if missing or not self.outputs:
             raise ValueError(f"the outputs {', '.join(missing) or '(none)'} are not computed")
         return self
 
 
-def _give(name: str, known: set[str]) -> None:
+def _define(name: str, known: set[str]) -> None:
     if name in known:
         raise ValueError(f"{name} is defined twice")
     known.add(name)

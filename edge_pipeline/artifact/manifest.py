@@ -54,8 +54,8 @@ _PROGRAMS_OF: dict[WeightsForm, tuple[str, ...]] = {
 class Delegation(Schema):
     """Counts of operators by name: `delegated` run in the delegate, `outside` run outside of it.
 
-    `outside_share` is the share of a run's time, 0 to 1, that the operators outside the delegate
-    take, measured on the compiling machine; None if there are no such operators.
+    `outside_share` is the share of a run's time, 0 to 1, spent in the operators outside the
+    delegate, measured on the compiling machine; None if there are no such operators.
     """
 
     delegate: str

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.artifact.constants import content_of, is_known_form, overlapping
+from edge_pipeline.artifact.constants import content_of, is_known_encoding, overlapping
 from edge_pipeline.artifact.manifest import Constant
 from edge_pipeline.errors import ArtifactError
 
@@ -39,7 +39,7 @@ def check_places(files: Mapping[str, bytes], constants: Sequence[Constant], grap
                 f"the manifest lists no place for {constant.name} in {graph}; compile the artifact "
                 "again"
             )
-        content = content_of(constant, value) if is_known_form(constant) else None
+        content = content_of(constant, value) if is_known_encoding(constant) else None
         for offset in constant.offsets:
             if content is None or not files[constant.file].startswith(content, offset):
                 raise _misplaced(constant, offset)

@@ -30,7 +30,7 @@ class ModelCard(Schema):
 
 
 class Source(Schema):
-    """The compiled network: a registered model, all its options, and the origin of its weights.
+    """The compiled network: a registered network, all its options, and the origin of its weights.
 
     The weights come from a checkpoint (identified by its SHA-256) or were drawn with `seed`.
     """

@@ -119,7 +119,7 @@ class Artifact:
 def reference_bytes(
     inputs: Mapping[str, NDArray[np.float32]], outputs: Mapping[str, NDArray[np.float32]]
 ) -> bytes:
-    """Return the bytes of a reference file, in the form that `Artifact.reference` reads.
+    """Return the bytes of a reference file, in the format that `Artifact.reference` reads.
 
     Args:
         inputs: Inputs of the program by tensor name.
@@ -329,7 +329,7 @@ def _check_files(folder: Path, manifest: Manifest, present: set[str]) -> None:
 def _fitting(
     value: NDArray[np.float32], spec: TensorSpec, sizes: dict[str, int], path: Path
 ) -> NDArray[np.float32]:
-    if not spec.takes(value, sizes):
+    if not spec.accepts(value, sizes):
         raise ArtifactError(
             f"{path}: {spec.name}: expected {spec.text()}, "
             f"got {value.dtype} {'x'.join(map(str, value.shape))}"

@@ -37,10 +37,10 @@ Dtype = Literal["float32", "int64", "int32", "bool"]
 class TensorSpec(Schema):
     """Description of one input or output of a program.
 
-    Each entry of `shape` is a fixed size, a letter such as `"h"` for a free size, or `"16*h"` for a
-    multiple of a free size. A letter has the same value in all tensors of a program. `layout` has
-    one letter per dimension (`NCHW`; `OIHW` for predicted filters). `range` is the usual range of
-    the values, without unit.
+    Each entry of `shape` is a fixed size, a letter such as `"h"` for a free size, which each run
+    chooses (a dynamic dimension in torch), or `"16*h"` for a multiple of it. A letter has the same
+    value in all tensors of a program. `layout` has one letter per dimension (`NCHW`; `OIHW` for
+    predicted filters). `range` is the usual range of the values, without unit.
     """
 
     name: str
@@ -68,7 +68,7 @@ class TensorSpec(Schema):
         """Return type and shape as text for messages, such as `float32 1x4x16*hx16*w`."""
         return f"{self.dtype} {self.shape_text()}"
 
-    def takes(self, value: NDArray[Any], sizes: dict[str, int]) -> bool:
+    def accepts(self, value: NDArray[Any], sizes: dict[str, int]) -> bool:
         """Return whether an array has this type and a fitting shape; see `fits` for `sizes`."""
         return value.dtype == np.dtype(self.dtype) and self.fits(value.shape, sizes)
 
@@ -81,7 +81,7 @@ class TensorSpec(Schema):
         return 0
 
     def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """Return the shape with the free letters replaced by their values in `sizes`."""
+        """Return the shape with the free sizes replaced by their values in `sizes`."""
         return tuple(
             size
             if isinstance(size, int)
@@ -94,7 +94,7 @@ class TensorSpec(Schema):
 
         Args:
             shape: Shape of the array.
-            sizes: Values of the free letters known so far; new letters are added to it.
+            sizes: Values of the free sizes known so far, by letter; new ones are added to it.
         """
         return len(shape) == len(self.shape) and all(
             _bind(expected, size, sizes) for expected, size in zip(self.shape, shape, strict=True)

@@ -99,7 +99,7 @@ class WeightCurve:
             InputError: If the value is outside this range.
         """
         knots = self.spec.knots
-        # This form of the condition also rejects NaN.
+        # Written such that NaN is rejected too.
         if not knots[0] <= value <= knots[-1]:
             raise InputError(
                 f"{self.spec.input}={value:g} must be from {knots[0]:g} to {knots[-1]:g}, the "

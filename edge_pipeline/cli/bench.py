@@ -32,13 +32,15 @@ def command(
     warmup: Annotated[int, typer.Option(help="Number of runs before the timed ones.")] = 10,
     input_size: Annotated[
         str | None,
-        typer.Option("--input", metavar="HxW", help="Packed size; by default the reference's."),
+        typer.Option(
+            "--input", metavar="HxW", help="Packed size; by default the reference input's."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="Device to measure on.")] = "host",
 ) -> None:
     """Measure the latency and memory of artifacts.
 
-    Every program of every artifact runs in a process of its own, pinned; programs take turns, so
+    Every program of every artifact runs in a pinned process of its own. Programs take turns, so
     that they can be compared. Peak memory is measured in a separate pass.
     """
     plan = Plan(runs=runs, warmup=warmup)

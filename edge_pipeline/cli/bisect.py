@@ -9,6 +9,7 @@ import typer
 
 from edge_pipeline.cli.compile import Filters, Precisions
 from edge_pipeline.cli.options import (
+    complete_backend,
     parse_fixed,
     parse_height_width,
     parse_inputs,
@@ -38,11 +39,16 @@ def command(
             "as package.module:factory.",
         ),
     ],
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
+    backend: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(BACKENDS.names())}.", autocompletion=complete_backend
+        ),
+    ],
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Largest relative error; by default 1e-4 for passes, that of verify for programs."
+            help="Largest relative error; by default 1e-4 for passes, verify's for programs."
         ),
     ] = None,
     settings: Annotated[

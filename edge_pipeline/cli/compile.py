@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_pipeline.cli.options import (
+    complete_backend,
     parse_fixed,
     parse_height_width,
     parse_inputs,
@@ -54,7 +55,12 @@ def command(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the artifact.")],
-    backend: Annotated[str, typer.Option(help=f"One of {', '.join(BACKENDS.names())}.")],
+    backend: Annotated[
+        str,
+        typer.Option(
+            help=f"One of {', '.join(BACKENDS.names())}.", autocompletion=complete_backend
+        ),
+    ],
     # An option takes one value; further files after `--calibration a.dng` arrive here.
     more: Annotated[list[Path] | None, typer.Argument(metavar="FILE", hidden=True)] = None,
     *,
@@ -65,10 +71,10 @@ def command(
     filters: Annotated[
         Filters,
         typer.Option(
-            help="Form of the filters. dynamic: predicted in the graph; folded: constants, "
-            "predicted once on the calibration captures; split: two programs, predict_filters and "
-            "apply_filters; refolded: predict_filters and the folded program, into which the "
-            "filters of each capture are written in memory."
+            help="Deployment form of the filters. dynamic: predicted in the graph; folded: "
+            "constants, predicted once on the calibration captures; split: two programs, "
+            "predict_filters and apply_filters; refolded: predict_filters and the folded program, "
+            "into which the filters of each capture are written in memory."
         ),
     ] = Filters.DYNAMIC,
     calibration: Annotated[
@@ -114,9 +120,9 @@ def command(
             "--input",
             metavar="HxW|NAME=SHAPE",
             help="Height and width of the network's input; for packed Bayer, half the mosaic's. "
-            "Programs of ExecuTorch, Core ML and LiteRT take this size only (the network's own "
-            "if left out); those of ONNX take any size if the network does, and use this one for "
-            "the reference. For your own network: the shape of an input, such as "
+            "Programs of ExecuTorch, Core ML and LiteRT accept only this size (by default the "
+            "network's own); those of ONNX accept any size if the network does, and use this one "
+            "for the reference input. For your own network: the shape of an input, such as "
             "image=1x3x512x512; give the option once for each.",
         ),
     ] = None,
@@ -141,7 +147,7 @@ def command(
     ] = None,
     free_sizes: Annotated[
         bool,
-        typer.Option("--free-sizes", help="Let your own network take any height and width."),
+        typer.Option("--free-sizes", help="Compile your own network for any height and width."),
     ] = False,
     device: Annotated[
         str,

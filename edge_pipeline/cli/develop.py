@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
-from edge_pipeline.errors import InputError
-from edge_pipeline.isp.develop import Developer, Settings
-from edge_pipeline.isp.folder import Job, Outcome, develop_all, exit_code, plan
+from edge_pipeline.errors import EdgePipelineError, InputError
+from edge_pipeline.isp.batch import develop_all, exit_code
+from edge_pipeline.isp.develop import Developer
+from edge_pipeline.isp.folder import Job, folder_of, plan
+from edge_pipeline.isp.gather import Gathered, gather
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.isp.settings import Settings
+from edge_pipeline.isp.share import share_cores
+from edge_pipeline.isp.standard_output import STANDARD_OUTPUT, send, temporary_jobs
+from edge_pipeline.raw.limits import DEFAULT_MAX_PIXELS, PixelLimits
 from edge_pipeline.raw.profile import CameraProfile, load_profile, parse_profile
-from edge_pipeline.report.terminal import console
+from edge_pipeline.report.development import BatchReporter
 
 __all__ = ["command"]
 
@@ -26,8 +33,8 @@ def command(
     captures: Annotated[
         list[Path],
         typer.Argument(
-            metavar="CAPTURE...",
-            help="RAW files.",
+            metavar="CAPTURE|FOLDER...",
+            help="RAW files, and folders that are searched for RAW files.",
             show_default=False,
             readable=False,  # checked one by one, so that a bad one does not stop the others
         ),
@@ -37,14 +44,16 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            metavar="FILE|FOLDER",
-            help="A picture (.jpg .png .tiff), or a folder.",
+            metavar="FILE|FOLDER|-",
+            help="A picture (.jpg .png .tiff), a folder, or - for standard output.",
             show_default=False,
         ),
     ],
     format_name: Annotated[
         str | None,
-        typer.Option("--format", help="Format in a folder: jpg, png or tiff; jpg by default."),
+        typer.Option(
+            "--format", help="Format in a folder or for -: jpg, png or tiff; jpg by default."
+        ),
     ] = None,
     exposure: Annotated[
         float,
@@ -88,9 +97,17 @@ def command(
         bool, typer.Option("--sidecar", help="Also write PICTURE.json: model, levels, versions.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing pictures.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(help="Number of compute threads; all cores by default.")
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Captures at once; by default as many as cores and memory allow."),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Compute threads for each capture; by default an equal share of cores."),
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Refuse larger captures.")
+    ] = DEFAULT_MAX_PIXELS,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time limit for reading one capture.")
     ] = 60.0,
@@ -128,10 +145,10 @@ def command(
     """Develop RAW captures into pictures.
 
     A capture is a Bayer file that LibRaw opens, or a headerless file that options or a profile
-    describe.
+    describe. In a folder, an existing picture is kept and its capture is skipped, so that the same
+    command continues an interrupted one.
 
-    Exit code: 0 if every picture was written, 2 if an input could not be used, 1 if processing
-    failed.
+    Exit code: 0 if every picture exists, 2 if an input could not be used, 1 if processing failed.
     """
     given = {
         "width": width,
@@ -151,10 +168,78 @@ def command(
         hot_pixels=_on("hot pixels", hot_pixels),
         fringes=cast(Literal["auto", "off"], fringes),
     )
-    jobs = plan(captures, output, format_name=format_name)
-    with Developer(model, threads=threads, timeout_s=timeout) as developer:
-        outcomes = _run(jobs, developer, settings, sidecar=sidecar, force=force)
-    _tell(outcomes)
+    folder = None if output == STANDARD_OUTPUT else folder_of(output)
+    gathered = gather(captures, folder, headerless=settings.profile is not None)
+    options = _Options(model, jobs, threads, timeout, max_pixels, sidecar, force)
+    if output == STANDARD_OUTPUT:
+        with temporary_jobs(gathered, format_name, sidecar=sidecar) as planned:
+            code = _run(planned, gathered, settings, options, picture_name=STANDARD_OUTPUT)
+            if code == 0:
+                send(planned[0].picture)
+    else:
+        planned = plan(gathered.captures, output, format_name=format_name)
+        code = _run(planned, gathered, settings, options)
+    if code:
+        raise typer.Exit(code)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """Options of the command that are the same for all captures, apart from the settings."""
+
+    model: Path | None
+    jobs: int | None
+    threads: int | None
+    timeout_s: float
+    max_pixels: int
+    sidecar: bool
+    force: bool
+
+
+def _run(
+    jobs: Sequence[Job],
+    gathered: Gathered,
+    settings: Settings,
+    options: _Options,
+    *,
+    picture_name: str | None = None,
+) -> int:
+    """Develop the captures, print the outcomes, and return the exit code."""
+    share = share_cores([j.capture for j in jobs], jobs=options.jobs, threads=options.threads)
+    limits = PixelLimits(options.max_pixels, share.jobs)
+    stop = threading.Event()
+    several = len(jobs) > 1 or gathered.from_folder
+    with ExitStack() as stack:
+        developers = [
+            stack.enter_context(
+                Developer(
+                    options.model,
+                    threads=share.threads,
+                    timeout_s=options.timeout_s,
+                    limits=limits,
+                    stop=stop,
+                )
+            )
+            for _ in range(share.jobs)
+        ]
+        reporter = BatchReporter(jobs, picture_name=picture_name, summary=several)
+        stack.enter_context(reporter)
+        for unreadable in gathered.unreadable:
+            reporter.fail(unreadable)
+        errors: list[EdgePipelineError] = [*gathered.unreadable]
+        for outcome in develop_all(
+            jobs,
+            developers,
+            settings,
+            sidecar=options.sidecar,
+            force=options.force,
+            stop=stop,
+            on_tile=reporter.on_tile,
+        ):
+            reporter.report(outcome)
+            errors += [outcome.error] if outcome.error else []
+    reporter.summarize()
+    return exit_code(errors)
 
 
 def _on(name: str, choice: str) -> bool:
@@ -179,68 +264,3 @@ def _profile(name: str | None, given: Mapping[str, object], wb: str) -> CameraPr
         return parse_profile(changed, "the options")
     known = load_profile(name)
     return parse_profile({**known.model_dump(), **changed}, f"{name} and the options")
-
-
-def _run(
-    jobs: Sequence[Job], developer: Developer, settings: Settings, *, sidecar: bool, force: bool
-) -> list[Outcome]:
-    """Develop the captures and return their outcomes; show a progress bar on a terminal."""
-    screen = console(stderr=True)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    )
-    outcomes: list[Outcome] = []
-    with progress:
-        captures = progress.add_task("captures", total=len(jobs), visible=len(jobs) > 1)
-        tiles = progress.add_task(jobs[0].capture.name, total=None)
-
-        def on_tile(number: int, done: int, total: int) -> None:
-            name = jobs[number].capture.name
-            progress.update(tiles, description=name, completed=done, total=total)
-
-        for outcome in develop_all(
-            jobs, developer, settings, sidecar=sidecar, force=force, on_tile=on_tile
-        ):
-            outcomes.append(outcome)
-            progress.advance(captures)
-            for note in outcome.notes:
-                progress.console.print(f"note: {outcome.job.capture}: {note}", markup=False)
-    return outcomes
-
-
-def _tell(outcomes: Sequence[Outcome]) -> None:
-    """Print the outcomes.
-
-    Raises:
-        EdgePipelineError: if there was one capture and it failed.
-        typer.Exit: if there were several captures and some failed.
-    """
-    if len(outcomes) == 1:
-        if outcomes[0].error is not None:
-            raise outcomes[0].error
-        typer.echo(f"developed {outcomes[0].job.capture} -> {outcomes[0].job.picture}")
-        return
-    screen = console()
-    for outcome in outcomes:
-        screen.print(_line(outcome), soft_wrap=True)
-    failed = sum(outcome.error is not None for outcome in outcomes)
-    typer.echo(f"{len(outcomes) - failed} developed, {failed} failed")
-    if failed:
-        raise typer.Exit(exit_code(outcomes))
-
-
-def _line(outcome: Outcome) -> Text:
-    """Return a line of the summary; an error is not wrapped, so that it can be searched for."""
-    job = outcome.job
-    if outcome.error is None:
-        return Text.assemble(("developed  ", "green"), f"{job.capture} -> {job.picture}")
-    said = str(outcome.error)
-    return Text.assemble(
-        ("failed     ", "red"), said if str(job.capture) in said else f"{job.capture}: {said}"
-    )

@@ -69,10 +69,13 @@ def command(
     """
     fixed = parse_fixed(fix or [], phi)
     if is_factory(source):
+        if settings or as_json:
+            option = "-s" if settings else "--json"
+            raise InputError(f"{option} does not apply to {source}, your own network; leave it out")
         _show_own(source, inputs or [], fixed)
         return
     if len(inputs or []) > 1:
-        raise InputError("only package.module:factory takes more than one --input; give one")
+        raise InputError("only package.module:factory accepts more than one --input; give one")
     size = parse_size(inputs[0], "CxHxW") if inputs else None
     cost = _cost(source, parse_settings(settings or []), _Case(size, fixed))
     if as_json:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
 from edge_pipeline import __version__
+from edge_pipeline.cli.signals import ending_signals_exit
 from edge_pipeline.errors import EdgePipelineError
+from edge_pipeline.fault_log import bug_report
 
 __all__ = ["VERBS", "Verb", "app", "main"]
 
@@ -105,16 +105,8 @@ for _verb in VERBS:
     app.command(_verb.name, help=_verb.summary)(_stand_in)
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - errors are printed
-
-
-def _unexpected(error: Exception) -> None:
-    """Print an unexpected error as one sentence; write its traceback to a file for a report."""
-    handle, name = tempfile.mkstemp(prefix="edge-pipeline-error-", suffix=".txt")
-    os.close(handle)
-    Path(name).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    _say(f"unexpected {type(error).__name__}: {error} – a bug in this program; see {name}")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -123,12 +115,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except EdgePipelineError as error:
-        _say(str(error))
+        _print_error(str(error))
         return error.exit_code
+    except BrokenPipeError:  # `main` ends without a message
+        return 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the last place where an error can be reported
-        _unexpected(error)
+        details = "".join(traceback.format_exception(error))
+        _print_error(f"unexpected error, {bug_report(details)}")
         return 1
     return 0
 
@@ -136,18 +131,22 @@ def _run(arguments: Sequence[str] | None) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0: success. 1: processing failed. 2: the input or the usage is invalid. 130: interrupted. If the
-    reader of stdout ends (`| head`), the program ends with 1 and without a message.
+    0: success. 1: processing failed. 2: the input or the usage is invalid. 130: interrupted. 143:
+    ended by SIGTERM. If the reader of stdout ends (`| head`), the program ends with 1 and without a
+    message.
 
     Args:
-        arguments: arguments after the program's name; None for those of the process.
+        arguments: Arguments after the program's name; None for those of the process.
     """
     if not sys.warnoptions:  # hide libraries' warnings unless -W or PYTHONWARNINGS asks for them
         warnings.simplefilter("ignore")
-    code = _run(arguments)
+    with ending_signals_exit():
+        code = _run(arguments)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and code == 0:
+            _print_error(f"standard output cannot be written: {error.strerror}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code

@@ -10,9 +10,11 @@ from typing import get_args
 from edge_pipeline.artifact.tensors import Dtype
 from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.errors import InputError
+from edge_pipeline.registry import BACKENDS
 
 __all__ = [
     "Value",
+    "complete_backend",
     "parse_fixed",
     "parse_height_width",
     "parse_inputs",
@@ -29,14 +31,19 @@ _DTYPES = get_args(Dtype)
 _MOST_VALUES = 1 << 28
 
 
+def complete_backend(incomplete: str) -> list[str]:
+    """Return the names of the backends that begin with `incomplete`, for a shell's completion."""
+    return [name for name in BACKENDS.names() if name.startswith(incomplete)]
+
+
 def parse_settings(texts: Iterable[str]) -> dict[str, str]:
     """Parse `-s key=value` options.
 
     Args:
-        texts: one text per option, such as `n_hid=64`; a value may contain further equals signs.
+        texts: One text per option, such as `n_hid=64`; a value may contain further equals signs.
 
     Raises:
-        InputError: if a text has no equals sign or no key, or a key is given twice.
+        InputError: If a text has no equals sign or no key, or a key is given twice.
     """
     settings: dict[str, str] = {}
     for text in texts:
@@ -54,17 +61,17 @@ def parse_size(text: str, form: str) -> tuple[int, ...]:
     """Parse a size such as `256x256`.
 
     Args:
-        text: positive whole numbers joined by `x`.
-        form: meaning of the numbers, `HxW` or `CxHxW`, which also determines their count.
+        text: Positive whole numbers joined by `x`.
+        form: Meaning of the numbers, `HxW` or `CxHxW`, which also determines their count.
 
     Raises:
-        InputError: if the count is another, or a part is not a whole number from 1 to 65536.
+        InputError: If the count is another, or a part is not a whole number from 1 to 65536.
     """
     parts = text.lower().split("x")
     numbers = tuple(int(part) for part in parts if part.isascii() and part.isdigit())
-    wanted = form.count("x") + 1
-    if len(parts) != wanted or len(numbers) != wanted or min(numbers) < 1:
-        example = "x".join(["4", "256", "256"][-wanted:])
+    count = form.count("x") + 1
+    if len(parts) != count or len(numbers) != count or min(numbers) < 1:
+        example = "x".join(["4", "256", "256"][-count:])
         raise InputError(f"{text!r} is not a size; write {form}, such as {example}")
     if max(numbers) > _LONGEST:
         raise InputError(f"the size {text} exceeds {_LONGEST}; give a smaller one")
@@ -75,7 +82,7 @@ def parse_height_width(inputs: Sequence[str]) -> tuple[int, int] | None:
     """Parse the `--input` of a registered network, `HxW`; return None if there is none.
 
     Raises:
-        InputError: if the text is not a size, or there is a second one.
+        InputError: If the text is not a size, or there is a second one.
     """
     if len(inputs) > 1:
         raise InputError(f"--input is given again as {inputs[1]}; give HxW once")
@@ -89,7 +96,7 @@ def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:
     """Parse `--input NAME=1x3x224x224` options, optionally with a type, as in `tokens=1x77:int64`.
 
     Raises:
-        InputError: if a text is not a name and a shape, or a name is given twice.
+        InputError: If a text is not a name and a shape, or a name is given twice.
     """
     shapes: dict[str, InputShape] = {}
     for text in texts:
@@ -119,11 +126,11 @@ def parse_fixed(texts: Sequence[str], phi: float | None = None) -> dict[str, Val
     """Parse `--fix NAME=VALUE` options; a value is a number, a boolean or a text.
 
     Args:
-        texts: one text per option.
-        phi: value of `--phi`, the short form of `--fix phi=VALUE`.
+        texts: One text per option.
+        phi: Value of `--phi`, the short form of `--fix phi=VALUE`.
 
     Raises:
-        InputError: if a text has no equals sign, or a name is given twice.
+        InputError: If a text has no equals sign, or a name is given twice.
     """
     fixed: dict[str, Value] = {}
     texts = [*texts] if phi is None else [*texts, f"phi={phi!r}"]

@@ -38,7 +38,7 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="New value of a fixed input; the artifact must be compiled with "
+            help="New value of a fixed input; the artifact must have been compiled with "
             "--respecialisable.",
         ),
     ] = None,

@@ -52,9 +52,9 @@ def command(
 ) -> None:
     """Run artifacts and compare their outputs with eager PyTorch and with each other.
 
-    Each is run on its reference input, whose eager output was stored when it was compiled. If torch
-    is installed and the artifact contains the network, it is also run on random inputs. Artifacts
-    of the same network are compared with each other.
+    Each artifact is run on its reference input; eager's output for it was stored at compilation. If
+    torch is installed and the artifact contains the network, it is also run on random inputs.
+    Artifacts of the same network are compared with each other.
 
     Exit code: 0 if all outputs are within tolerance, 1 if one is not or could not be computed, 2 if
     an artifact is damaged.
@@ -125,7 +125,7 @@ def _show_pair(pair: PairReport) -> None:
     if pair.note is not None:
         out.print(f"{title}: {escape(pair.note)}")
     else:
-        out.print(_table(f"{title}, next to each other", pair.programs))
+        out.print(_table(f"{title}, compared with each other", pair.programs))
 
 
 def _table(title: str, programs: Sequence[ProgramReport]) -> Table:

@@ -14,9 +14,9 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.constants import Twin
 from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
+from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.backends.base import Backend, EmitOptions, Emitted
-from edge_pipeline.compiler.notes import shortened
+from edge_pipeline.compiler.notes import summarised
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.program import Pass, Result, approximation_of, run_program
 from edge_pipeline.compiler.source.entries import Entry, Role
@@ -36,13 +36,13 @@ class Target:
         name: Name of the backend in the registry.
         backend: Module of the backend.
         device: Device profile whose measured costs decide how convolutions are lowered.
-        tell: Function that is called with a short description of each step.
+        on_step: Function that is called with a short description of each step.
     """
 
     name: str
     backend: Backend
     device: str
-    tell: Callable[[str], None]
+    on_step: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
         options: Options of the backend.
 
     Raises:
-        CompileError: A pass or the backend cannot compile the network; the layer is named.
+        CompileError: If a pass or the backend cannot compile the network; the layer is named.
     """
     source = entry.program
     notes: tuple[str, ...] = ()
     if entry.weights and options.precision != "int8":  # int8 scales depend on the weights
         try:
             return _build_exchangeable(source, entry, target, options)
-        except LostMark as reason:
+        except LostMarker as reason:
             notes = (f"its weights cannot be exchanged: {reason}",)
     built = _write(source, entry, target, options)
     return replace(built, notes=built.notes + notes, spec=_varied(built.spec, entry))
@@ -79,15 +79,15 @@ def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
 def _build_exchangeable(
     source: ExportedProgram, entry: Entry, target: Target, options: EmitOptions
 ) -> Built:
-    """Build the program with marks as weights, then overwrite the marks with the weights."""
+    """Build the program with markers as weights, then overwrite the markers with the weights."""
     exchange = Exchange.of(source, entry.weights)
     if not all(value.isfinite().all() for value in run_program(exchange.program, entry.example)):
-        raise LostMark("with other weights, the network's outputs are not finite")
+        raise LostMarker("with other weights, the network's outputs are not finite")
     marked = _write(exchange.program, entry, target, options)
     other = exchange.twin() if options.precision == "fp16" else None
     twin: Twin | None = None
     if other is not None:
-        twin = Twin(_write(other.program, entry, target, options).files, other.marks)
+        twin = Twin(_write(other.program, entry, target, options).files, other.markers)
     files, constants = exchange.settle(marked.files, _graph_file(entry), twin)
     spec = marked.spec.model_copy(update={"constants": constants})
     return Built(_varied(spec, entry), files, marked.notes)
@@ -116,14 +116,14 @@ def _write(source: ExportedProgram, entry: Entry, target: Target, options: EmitO
     notes: list[str] = []
 
     def on_result(step: Pass, result: Result) -> None:
-        target.tell(f"{entry.name}: {step.name}")
+        target.on_step(f"{entry.name}: {step.name}")
         if result.notes:
-            lines = shortened(result.notes)
+            lines = summarised(result.notes)
             changes[step.name] = changes.get(step.name, ()) + lines
             notes.extend(lines if approximation_of(step) else ())
 
     program = run_passes(source, passes, entry.example, on_result=on_result)
-    target.tell(f"{entry.name}: writing for {target.name}")
+    target.on_step(f"{entry.name}: writing for {target.name}")
     emitted = target.backend.emit(program, options)
     spec = _spec(entry, program, emitted, macs_of(source, entry.example), changes)
     files = dict(emitted.files)

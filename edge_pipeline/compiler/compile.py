@@ -15,6 +15,7 @@ from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact, drafted_artifact
 from edge_pipeline.compiler.backends.base import Backend, open_backend
 from edge_pipeline.compiler.build import Target, build
+from edge_pipeline.compiler.contents import ArtifactContents
 from edge_pipeline.compiler.preparing import open_network, prepared, with_listed_files
 from edge_pipeline.compiler.refolding import check_constants, check_request
 from edge_pipeline.compiler.request import CompileRequest
@@ -22,7 +23,6 @@ from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import SourceNetwork
-from edge_pipeline.compiler.work import Work
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import MODELS
@@ -40,10 +40,11 @@ def compile_model(
         on_step: Function that is called with a short description of each step.
 
     Raises:
-        InputError: An option, size, capture or checkpoint cannot be used.
-        MissingExtraError: The backend's packages are not installed.
-        OutputError: The folder exists, cannot be written, or lies inside an artifact or a source.
-        CompileError: The network cannot be compiled, or a program's outputs differ from eager's.
+        InputError: If an option, size, capture or checkpoint cannot be used.
+        MissingExtraError: If the backend's packages are not installed.
+        OutputError: If the folder exists, cannot be written, or lies inside an artifact or a
+            source.
+        CompileError: If the network cannot be compiled, or a program's outputs differ from eager's.
     """
     backend = _backend_of(request)
     request = with_listed_files(request)
@@ -95,10 +96,10 @@ def compile_module(
         force: Whether to replace an artifact at `output`.
 
     Raises:
-        InputError: An input or an option cannot be used.
-        MissingExtraError: The backend's packages are not installed.
-        OutputError: The folder exists, cannot be written, or lies inside an artifact.
-        CompileError: The network cannot be compiled, or a program's outputs differ from eager's.
+        InputError: If an input or an option cannot be used.
+        MissingExtraError: If the backend's packages are not installed.
+        OutputError: If the folder exists, cannot be written, or lies inside an artifact.
+        CompileError: If the network cannot be compiled, or a program's outputs differ from eager's.
     """
     request = CompileRequest(
         source=type(module).__name__,
@@ -159,12 +160,14 @@ def compile_network(
     target = Target(request.backend, backend, request.device, on_step)
     built = [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
     check_constants(request, built)
-    work = Work(request, ready.network, ready.form, tuple(built), ready.observed, tools)
+    contents = ArtifactContents(
+        request, ready.network, ready.form, tuple(built), ready.observed, tools
+    )
     on_step("checking the programs")
     with drafted_artifact(request.output, force=request.force) as draft:
-        draft.add(work.files())
-        proof = work.prove(draft.folder)
-        return draft.seal(work.manifest(proof))
+        draft.add(contents.files())
+        proof = contents.prove(draft.folder)
+        return draft.seal(contents.manifest(proof))
 
 
 def _sources(request: CompileRequest) -> tuple[Path, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["shortened"]
+__all__ = ["summarised"]
 
 _SHOWN = 3
 
 
-def shortened(notes: Iterable[str]) -> tuple[str, ...]:
+def summarised(notes: Iterable[str]) -> tuple[str, ...]:
     """Join notes that differ only in the layer to one line.
 
     Args:

@@ -79,7 +79,7 @@ _LARGE = 64 << 20
 _FOR_COREML: tuple[Pass, ...] = (
     *_normalising(_SMALL),
     TakeInGain(),  # before batch norm, which must directly follow its convolution
-    FoldBatchNorm(),  # before views are dropped: it matches convolutions as written
+    FoldBatchNorm(),  # before views are dropped: it looks for convolutions as written
     LowerPatchwise("taps"),  # before views are dropped: they define the patches
     DropSampleGroups(),  # before folding: computed weights allow no groups of samples
     DecomposeArithmetic(),  # before folding: Core ML adds 1e-4 to the operand of a reciprocal
@@ -131,7 +131,7 @@ def _for_packed_weights(
         *more,
         FloatScalars(),  # after all passes that write scalars
         StateLayouts(),  # after all passes that create constants
-        MergeDuplicates(),  # last: lowerings of the same map take the same slices
+        MergeDuplicates(),  # last: lowerings of the same map use the same slices
     )
 
 
@@ -237,7 +237,7 @@ def passes_for(
             were measured in float32.
 
     Raises:
-        UnknownNameError: No pipeline is listed for the backend.
+        UnknownNameError: If no pipeline is listed for the backend.
     """
     if backend not in PIPELINES:
         raise UnknownNameError(
@@ -267,7 +267,7 @@ def run_passes(
         on_result: Function that is called with each pass and its result, after the check.
 
     Raises:
-        CompileError: A pass changed the program's outputs or failed; the pass is named.
+        CompileError: If a pass changed the program's outputs or failed; the pass is named.
     """
     expected = run_program(program, inputs)
     own = cache(partial(rounding_errors, program, inputs, expected))

@@ -69,7 +69,7 @@ def open_network(request: CompileRequest) -> SourceNetwork:
     """Open the request's network.
 
     Raises:
-        InputError: An option, a checkpoint, a file of weights or a factory cannot be used.
+        InputError: If an option, a checkpoint, a file of weights or a factory cannot be used.
     """
     return open_source(
         request.source,
@@ -98,8 +98,8 @@ def prepared(
         on_step: Function that is called with a short description of each step.
 
     Raises:
-        InputError: A size, a capture or a deployment form cannot be used.
-        CompileError: The network cannot be traced or cut.
+        InputError: If a size, a capture or a deployment form cannot be used.
+        CompileError: If the network cannot be traced or cut.
     """
     free = backend.FREE_SIZES and network.geometry.free_sizes
     size = network.geometry.size(request.size, free=free)

@@ -82,7 +82,7 @@ class Pass(Protocol):
         """Rewrite `program` into a new one.
 
         Raises:
-            CompileError: The pass must change a layer and cannot; the layer is named.
+            CompileError: If the pass must change a layer and cannot; the layer is named.
         """
         ...
 
@@ -96,7 +96,7 @@ def value_of(node: fx.Node) -> Tensor:
     """Return the shape-only (fake) tensor of the value that `node` computes.
 
     Raises:
-        CompileError: The value is not one tensor.
+        CompileError: If the value is not one tensor.
     """
     value = node.meta["val"]
     if not isinstance(value, Tensor):
@@ -229,7 +229,7 @@ class Editor:
             note: Note about the change, without the layer's name.
 
         Raises:
-            CompileError: `function` returns another shape, or cannot be traced into plain calls.
+            CompileError: If `function` returns another shape, or cannot be traced into plain calls.
         """
         values = [value_of(operand) for operand in operands]
         mode = detect_fake_mode(values)
@@ -264,7 +264,7 @@ class Editor:
         return copied
 
     def substitute(self, node: fx.Node, other: fx.Node, note: str) -> None:
-        """Use `other`, which has the same value, instead of `node`; `note` describes the change."""
+        """Replace `node` by `other`, which has the same value; `note` describes the change."""
         self.notes.append(f"{layer_of(node)}: {note}")
         node.replace_all_uses_with(other)
         for spec in self._signature.output_specs:

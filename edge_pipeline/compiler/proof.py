@@ -22,7 +22,7 @@ from edge_pipeline.errors import CompileError
 from edge_pipeline.raw.windows import VIEW
 from edge_pipeline.runtime.base import Session, runtime_named
 
-__all__ = ["board_notes", "compiled_run", "doubts", "prove"]
+__all__ = ["board_notes", "compiled_run", "dead_output_warnings", "prove"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -55,19 +55,19 @@ def prove(
         space: Kind of values of the network's own output.
 
     Raises:
-        CompileError: An output is out of tolerance.
-        VerificationError: An output has another shape than eager's, or is not finite.
-        RuntimeFailure: The runtime cannot load or run a program.
-        MissingExtraError: The runtime is not installed.
+        CompileError: If an output is out of tolerance.
+        VerificationError: If an output has another shape than eager's, or is not finite.
+        RuntimeFailure: If the runtime cannot load or run a program.
+        MissingExtraError: If the runtime is not installed.
     """
     for spec in specs:
-        inputs, wanted = _reference(folder, spec)
+        inputs, expected = _reference(folder, spec)
         with _open(folder, backend, spec) as session:
             found = session.run(inputs)
         ranges = {t.name: t.range for t in spec.outputs if t.range is not None}
         spaces = {specs[-1].outputs[0].name: space}
         differences = compare(
-            wanted, found, ranges=ranges, pictures=spaces, variations=spec.variation
+            expected, found, ranges=ranges, pictures=spaces, variations=spec.variation
         )
         for name, difference in differences.items():
             complaint = TOLERANCES[precision].complaint(difference)
@@ -78,7 +78,7 @@ def prove(
                 )
 
 
-def doubts(folder: Path, spec: ProgramSpec, precision: Precision) -> list[str]:
+def dead_output_warnings(folder: Path, spec: ProgramSpec, precision: Precision) -> list[str]:
     """Return a warning for each output that hardly depends on the input.
 
     Args:
@@ -86,8 +86,8 @@ def doubts(folder: Path, spec: ProgramSpec, precision: Precision) -> list[str]:
         spec: Program that returns the network's own outputs.
         precision: Precision of the program.
     """
-    _, wanted = _reference(folder, spec)
-    found = compare(wanted, wanted, variations=spec.variation)
+    _, expected = _reference(folder, spec)
+    found = compare(expected, expected, variations=spec.variation)
     said = {name: TOLERANCES[precision].doubt(difference) for name, difference in found.items()}
     return [f"warning: {name} {doubt}" for name, doubt in said.items() if doubt is not None]
 
@@ -104,7 +104,7 @@ def board_notes(
         python: Python interpreter of an environment with tflite-runtime; None for no check.
 
     Raises:
-        InputError: `python` is not such an interpreter.
+        InputError: If `python` is not such an interpreter.
     """
     if python is None:
         return [unchecked_note(spec.name) for spec in specs]

@@ -16,7 +16,7 @@ def check_request(request: CompileRequest) -> None:
     """Raise an error if the weights of a refolded request could not be exchanged at run time.
 
     Raises:
-        InputError: The precision is int8, whose scales depend on the weights, or no runtime here
+        InputError: If the precision is int8, whose scales depend on the weights, or no runtime here
             loads the backend's programs from memory.
     """
     if request.filters != "refolded":
@@ -37,10 +37,10 @@ def check_constants(request: CompileRequest, built: Sequence[Built]) -> None:
     """Raise an error if a predicted filter of a refolded form is not stored in the program.
 
     Raises:
-        CompileError: A pass or the backend computed another constant from the filter.
+        CompileError: If a pass or the backend computed another constant from the filter.
     """
     if request.filters == "refolded" and not built[-1].spec.constants:
         why = "; ".join(built[-1].notes)
         raise CompileError(
-            f"the program cannot take other filters ({why}); compile with --filters split"
+            f"the program cannot accept other filters ({why}); compile with --filters split"
         )

@@ -94,7 +94,7 @@ class ProcessWorker:
         except (OSError, ValueError):
             line = ""
         if not line:
-            raise RuntimeFailure(self._obituary())
+            raise RuntimeFailure(self._failure_message())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             kind = getattr(errors_module, answer["error"], RuntimeFailure)
@@ -102,7 +102,7 @@ class ProcessWorker:
             raise failure
         return answer
 
-    def _obituary(self) -> str:
+    def _failure_message(self) -> str:
         try:
             code = self._process.wait(_DYING_S)
         except subprocess.TimeoutExpired:

@@ -97,7 +97,9 @@ def measure(
 ) -> list[Timing]:
     """Measure subjects together.
 
-    Every round runs each subject once, and starts with the next subject than the round before.
+    Every round runs each subject once, and starts one subject later than the previous one. After as
+    many rounds as there are subjects, as many follow in reverse. So no subject always follows the
+    same other one, whose code and data would still be in the cache.
 
     Args:
         subjects: Subjects that are not loaded yet.
@@ -117,7 +119,7 @@ def measure(
         timed = turn >= plan.warmup
         done, of = (turn - plan.warmup, plan.runs) if timed else (turn, plan.warmup)
         on_step(f"{'run' if timed else 'warm-up'} {done + 1} of {of}")
-        for index in order:
+        for index in order if turn // len(order) % 2 == 0 else reversed(order):
             sample = subjects[index].run()
             if timed:
                 samples[index].append(sample)

@@ -130,7 +130,7 @@ def _pin(cpus: list[int] | None) -> None:
 
 
 def _serve(orders: Iterator[str], answers: TextIO) -> None:
-    def tell(answer: Mapping[str, Any]) -> None:
+    def send(answer: Mapping[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
@@ -139,11 +139,11 @@ def _serve(orders: Iterator[str], answers: TextIO) -> None:
         # Threads inherit the processor mask, so it is set before any library starts threads.
         _pin(request["cpus"])
         server = Server(request)
-        tell({"ready": True})
+        send({"ready": True})
         for order in orders:
-            tell(server.answer(order.strip()))
+            send(server.answer(order.strip()))
     except EdgePipelineError as error:
-        tell({"error": type(error).__name__, "message": str(error)})
+        send({"error": type(error).__name__, "message": str(error)})
     except StopIteration:
         return
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_pipeline.errors import InputError
 from edge_pipeline.raw.colour import srgb_decode, to_srgb
 
-__all__ = ["Canvas", "FullCanvas", "HalfCanvas", "Ink", "sensor_view"]
+__all__ = ["Canvas", "ColourConversion", "FullCanvas", "HalfCanvas", "sensor_view"]
 
 _FLIPS_ROWS = frozenset({3, 4, 6, 7})
 _FLIPS_COLS = frozenset({2, 3, 7, 8})
@@ -49,8 +49,8 @@ class Canvas(Protocol):
         """Add a part.
 
         Args:
-            top: row of the picture at which the part begins; rows outside the picture are dropped.
-            left: column of the picture at which the part begins; likewise.
+            top: Row of the picture at which the part begins; rows outside the picture are dropped.
+            left: Column of the picture at which the part begins; likewise.
             rgb: [3, h, w], output of the network.
         """
         ...
@@ -61,14 +61,14 @@ class Canvas(Protocol):
 
 
 @dataclass(frozen=True)
-class Ink:
+class ColourConversion:
     """The conversion from the network's output to quantised sRGB.
 
     Attributes:
         matrix: [3, 3], from the network's colours to linear sRGB.
-        exposure_ev: stops of light to add.
-        encoded: whether the network outputs encoded sRGB rather than linear light.
-        bits: bits per channel, 8 or 16.
+        exposure_ev: Stops of light to add.
+        encoded: Whether the network outputs encoded sRGB rather than linear light.
+        bits: Bits per channel, 8 or 16.
     """
 
     matrix: NDArray[np.float64]
@@ -109,14 +109,16 @@ class FullCanvas:
     """A picture of the capture's size.
 
     Args:
-        size: height and width of the capture, in the sensor's orientation.
-        ink: conversion of the network's output.
+        size: Height and width of the capture, in the sensor's orientation.
+        conversion: Conversion of the network's output to the picture's values.
         orientation: EXIF orientation, 1..8.
     """
 
-    def __init__(self, size: tuple[int, int], ink: Ink, orientation: int) -> None:
-        self._ink = ink
-        self._upright = np.zeros(_upright_shape(size, orientation), ink.dtype)
+    def __init__(
+        self, size: tuple[int, int], conversion: ColourConversion, orientation: int
+    ) -> None:
+        self._conversion = conversion
+        self._upright = np.zeros(_upright_shape(size, orientation), conversion.dtype)
         self._sensor = sensor_view(self._upright, orientation)
 
     def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
@@ -125,7 +127,7 @@ class FullCanvas:
         cols, from_cols = _inside(left, rgb.shape[2], self._sensor.shape[1])
         part = rgb[:, from_rows, from_cols]
         if part.size:
-            self._sensor[rows, cols] = self._ink.quantised(self._ink.linear(part))
+            self._sensor[rows, cols] = self._conversion.quantised(self._conversion.linear(part))
 
     def finish(self) -> Integers:
         """Return the upright picture, [H, W, 3]."""
@@ -138,19 +140,21 @@ class HalfCanvas:
     An odd last row or column is dropped. Parts may begin on odd pixels.
 
     Args:
-        size: height and width of the capture, in the sensor's orientation, at least 2.
-        ink: conversion of the network's output.
+        size: Height and width of the capture, in the sensor's orientation, at least 2.
+        conversion: Conversion of the network's output to the picture's values.
         orientation: EXIF orientation, 1..8.
 
     Raises:
-        InputError: if the capture has fewer than 2 rows or columns.
+        InputError: If the capture has fewer than 2 rows or columns.
     """
 
-    def __init__(self, size: tuple[int, int], ink: Ink, orientation: int) -> None:
+    def __init__(
+        self, size: tuple[int, int], conversion: ColourConversion, orientation: int
+    ) -> None:
         height, width = size[0] // 2, size[1] // 2
         if not height or not width:
             raise InputError(f"{size[1]} x {size[0]} pixels have no half size; give --size full")
-        self._ink = ink
+        self._conversion = conversion
         self._orientation = orientation
         self._means = np.zeros((3, height, width), np.float32)
 
@@ -159,7 +163,7 @@ class HalfCanvas:
         _, height, width = self._means.shape
         rows, from_rows = _inside(top, rgb.shape[1], 2 * height)
         cols, from_cols = _inside(left, rgb.shape[2], 2 * width)
-        part = self._ink.linear(rgb[:, from_rows, from_cols])
+        part = self._conversion.linear(rgb[:, from_rows, from_cols])
         if not part.size:
             return
         sums = _pair_sums(_pair_sums(part, rows.start, axis=1), cols.start, axis=2)
@@ -173,11 +177,13 @@ class HalfCanvas:
     def finish(self) -> Integers:
         """Return the upright picture, [H, W, 3]."""
         _, height, width = self._means.shape
-        upright = np.zeros(_upright_shape((height, width), self._orientation), self._ink.dtype)
+        upright = np.zeros(
+            _upright_shape((height, width), self._orientation), self._conversion.dtype
+        )
         sensor = sensor_view(upright, self._orientation)
         for row in range(0, height, _BAND_ROWS):
             band = slice(row, row + _BAND_ROWS)
-            sensor[band] = self._ink.quantised(self._means[:, band])
+            sensor[band] = self._conversion.quantised(self._means[:, band])
         return upright
 
 

@@ -55,7 +55,7 @@ def base_tags(exif: CaptureExif, software: str) -> dict[int, Any]:
 
     Args:
         exif: EXIF data of the capture.
-        software: name and version of the program.
+        software: Name and version of the program.
     """
     tags: dict[int, Any] = {
         ExifTags.Base.Make: ascii_text(exif.make or ""),
@@ -103,9 +103,9 @@ def picture_exif(exif: CaptureExif, *, width: int, height: int, software: str) -
 
     Args:
         exif: EXIF data of the capture.
-        width: width of the upright picture.
-        height: height of the upright picture.
-        software: name and version of the program.
+        width: Width of the upright picture.
+        height: Height of the upright picture.
+        software: Name and version of the program.
     """
     block = Image.Exif()
     block.update(base_tags(exif, software))
@@ -133,11 +133,11 @@ def add_tiff_exif(path: Path, exif: CaptureExif) -> None:
     """Append an EXIF directory to a little-endian TIFF that has the placeholder tag.
 
     Args:
-        path: path of the file, which is changed in place.
+        path: Path of the file, which is changed in place.
         exif: EXIF data of the capture.
 
     Raises:
-        ValueError: if the file has no placeholder tag.
+        ValueError: If the file has no placeholder tag.
     """
     directory = TiffImagePlugin.ImageFileDirectory_v2(b"II\x2a\x00\x08\x00\x00\x00")
     directory.update(_photo_tags(exif))

@@ -32,12 +32,12 @@ def predicted_filters(
     """Return the predicted filters of a capture, by tensor name.
 
     Args:
-        session: session of the program `predict_filters`.
-        spec: description of this program in the manifest.
+        session: Session of the program `predict_filters`.
+        spec: Description of this program in the manifest.
         mosaic: [H, W], normalised, aligned to RGGB and to the stride.
 
     Raises:
-        RuntimeFailure: if a predicted filter is not finite.
+        RuntimeFailure: If a predicted filter is not finite.
     """
     size = fixed_size(spec)
     if size is not None:

@@ -23,7 +23,7 @@ def keep_grain(
     Args:
         rgb: [3, 2h, 2w], developed linear camera RGB.
         packed: [4, h, w], the normalised capture from which `rgb` was developed.
-        share: share of the noise to keep, 0..1; 1 restores the sensor's value at every pixel.
+        share: Share of the noise to keep, 0..1; 1 restores the sensor's value at every pixel.
 
     Returns:
         [3, 2h, 2w].

@@ -43,11 +43,11 @@ class Core(NamedTuple):
     """The part of a tile's output that is kept.
 
     Attributes:
-        top: row of the mosaic at which it begins.
-        left: column of the mosaic at which it begins.
-        rgb: float32 [3, h, w], output of the network.
-        done: number of finished tiles, including this one.
-        total: number of tiles of the mosaic.
+        top: Row of the mosaic at which it begins.
+        left: Column of the mosaic at which it begins.
+        rgb: Float32 [3, h, w], output of the network.
+        done: Number of finished tiles, including this one.
+        total: Number of tiles of the mosaic.
     """
 
     top: int
@@ -64,13 +64,13 @@ class IspSession(Closing):
     mosaic, with the mosaic's filters as constants.
 
     Args:
-        artifact: artifact whose files were checked.
-        threads: number of threads that compute.
-        largest: largest side of a tile in packed pixels, if the artifact's size is free.
+        artifact: Artifact whose files were checked.
+        threads: Number of threads that compute.
+        largest: Largest side of a tile in packed pixels, if the artifact's size is free.
 
     Raises:
-        ArtifactError: if the output's sides are not twice those of the packed input.
-        RuntimeFailure: if the runtime cannot load a program.
+        ArtifactError: If the output's sides are not twice those of the packed input.
+        RuntimeFailure: If the runtime cannot load a program.
     """
 
     def __init__(self, artifact: Artifact, *, threads: int, largest: int = LARGEST_WINDOW) -> None:
@@ -114,7 +114,7 @@ class IspSession(Closing):
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
 
         Raises:
-            RuntimeFailure: if the runtime fails.
+            RuntimeFailure: If the runtime fails.
         """
         if self._predict is None:
             return {}
@@ -134,16 +134,16 @@ class IspSession(Closing):
 
         Args:
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
-            filters: filters of this mosaic, from the method `filters`.
-            grain: share of the sensor's noise to keep, 0..1; for linear camera RGB only.
+            filters: Filters of this mosaic, from the method `filters`.
+            grain: Share of the sensor's noise to keep, 0..1; for linear camera RGB only.
 
         Yields:
             Cores that cover the mosaic, each pixel once.
 
         Raises:
-            InputError: if the artifact cannot be tiled and the mosaic is larger than its input, or
+            InputError: If the artifact cannot be tiled and the mosaic is larger than its input, or
                 the filters do not fit.
-            RuntimeFailure: if the runtime fails, or its output is not finite.
+            RuntimeFailure: If the runtime fails, or its output is not finite.
         """
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
         total = len(rows) * len(cols)
@@ -232,6 +232,6 @@ class IspSession(Closing):
             else "with --filters dynamic it cannot be tiled, so compile with split or folded"
         )
         return (
-            f"{self.artifact.folder} takes {2 * height} x {2 * width} pixels and the capture has "
+            f"{self.artifact.folder} accepts {2 * height} x {2 * width} pixels and the capture has "
             f"{2 * size[0]} x {2 * size[1]}; {remedy}"
         )

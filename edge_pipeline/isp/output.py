@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from edge_pipeline.errors import OutputError
+from edge_pipeline.errors import OutputError, PictureExistsError
 from edge_pipeline.files import atomic_file
 from edge_pipeline.isp.exif import (
     TIFF_EXIF_PLACEHOLDER,
@@ -48,7 +48,7 @@ def format_of(path: Path) -> str:
     """Return `jpg`, `png` or `tiff` by the extension of `path`; its case is ignored.
 
     Raises:
-        OutputError: if the path has another extension, or none.
+        OutputError: If the path has another extension, or none.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
@@ -91,29 +91,30 @@ def write_picture(
     """Write a picture and its sidecar, if any; both are complete before either gets its name.
 
     Args:
-        path: path of the picture; its extension determines the format.
+        path: Path of the picture; its extension determines the format.
         rgb: [H, W, 3], encoded sRGB, upright; uint16 for TIFF, uint8 for the others.
         exif: EXIF data of the capture.
-        software: name and version of the program.
-        sidecar: contents of the JSON file beside the picture; None to write no such file.
-        force: whether existing files may be replaced.
+        software: Name and version of the program.
+        sidecar: Contents of the JSON file beside the picture; None to write no such file.
+        force: Whether existing files may be replaced.
 
     Raises:
-        OutputError: if a file exists and `force` is false, the format cannot hold the picture, or
+        JobError: If the disk is full or fails.
+        OutputError: If a file exists and `force` is false, the format cannot hold the picture, or
             a file cannot be written.
     """
-    wanted = [path] if sidecar is None else [path, sidecar_path(path)]
-    for file in wanted:
+    files = [path] if sidecar is None else [path, sidecar_path(path)]
+    for file in files:
         refuse_existing(file, force=force)
     write = {"jpg": _write_jpeg, "png": _write_png, "tiff": _write_tiff}[format_of(path)]
     with ExitStack() as stack:
-        temporary = [stack.enter_context(atomic_file(file)) for file in wanted]
+        temporary = [stack.enter_context(atomic_file(file)) for file in files]
         write(temporary[0], rgb, exif, software)
         if sidecar is not None:
             # Surrogates of a name that is not UTF-8 are written as JSON escapes.
             text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
             temporary[1].write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        for file in wanted:  # another command may have written it meanwhile
+        for file in files:  # another command may have written it meanwhile
             refuse_existing(file, force=force)
 
 
@@ -121,12 +122,12 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise an error if `path` may not be written.
 
     Args:
-        path: path of the file to write.
-        force: whether an existing file may be replaced.
+        path: Path of the file to write.
+        force: Whether an existing file may be replaced.
 
     Raises:
-        OutputError: if the path is a folder, exists (even as a broken link) while `force` is false,
-            or is refused by the system.
+        PictureExistsError: If the path exists (even as a broken link) while `force` is false.
+        OutputError: If the path is a folder, or is refused by the system.
     """
     try:
         path.lstat()
@@ -138,7 +139,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     if is_folder:
         raise OutputError(f"{path} is a folder; give the path of a picture")
     if not force:
-        raise OutputError(f"{path} exists; give --force to replace it, or another name")
+        raise PictureExistsError(f"{path} exists; give --force to replace it, or another name")
 
 
 def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:

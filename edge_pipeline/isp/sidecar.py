@@ -53,16 +53,16 @@ def describe(
     """Return the contents of a picture's sidecar.
 
     Args:
-        capture: capture that was developed.
-        artifact: artifact that was used.
-        sha256: hash of the capture's file.
-        gains: white balance multipliers that were used, R, G, B with G = 1.
+        capture: Capture that was developed.
+        artifact: Artifact that was used.
+        sha256: Hash of the capture's file.
+        gains: White balance multipliers that were used, R, G, B with G = 1.
         matrix: [3, 3], from the network's colours to linear sRGB.
-        base_exposure_ev: stops of light added to the user's exposure.
-        corrections: faults of the sensor and of the lens that were corrected.
-        choices: the user's settings, by name.
-        picture_size: width and height of the picture.
-        timings_ms: duration of each phase in milliseconds.
+        base_exposure_ev: Stops of light added to the user's exposure.
+        corrections: Faults of the sensor and of the lens that were corrected.
+        choices: The user's settings, by name.
+        picture_size: Width and height of the picture.
+        timings_ms: Duration of each phase in milliseconds.
 
     Returns:
         Only finite numbers, texts, lists and dictionaries.

@@ -36,10 +36,10 @@ class Span:
     """One axis of a tile: the window that the network sees, and the core that is kept.
 
     Attributes:
-        start: first pixel of the window; below 0 if the window begins before the picture.
-        stop: one past the last pixel of the window; it can lie beyond the picture.
-        core_start: first pixel that is kept.
-        core_stop: one past the last pixel that is kept.
+        start: First pixel of the window; below 0 if the window begins before the picture.
+        stop: One past the last pixel of the window; it can lie beyond the picture.
+        core_start: First pixel that is kept.
+        core_stop: One past the last pixel that is kept.
     """
 
     start: int
@@ -56,9 +56,9 @@ class Tile:
     cols: Span
 
 
-def _on_grid(what: str, value: int, stride: int) -> None:
+def _on_grid(quantity: str, value: int, stride: int) -> None:
     if value % stride:
-        raise InputError(f"{what} is {value}; it must be a multiple of the stride {stride}")
+        raise InputError(f"{quantity} is {value}; it must be a multiple of the stride {stride}")
 
 
 def flexible_spans(
@@ -67,14 +67,14 @@ def flexible_spans(
     """Return spans for a network that accepts any multiple of `stride`, as equal as possible.
 
     Args:
-        size: length of the axis, a multiple of `stride`.
-        stride: step of the network's grid.
-        halo: distance from which input affects an output pixel, a multiple of `stride`.
-        largest: longest window; windows are longer only if the halos leave no room for a core.
-        least: shortest window that the network accepts, a multiple of `stride`.
+        size: Length of the axis, a multiple of `stride`.
+        stride: Step of the network's grid.
+        halo: Distance from which input affects an output pixel, a multiple of `stride`.
+        largest: Longest window; windows are longer only if the halos leave no room for a core.
+        least: Shortest window that the network accepts, a multiple of `stride`.
 
     Raises:
-        InputError: if a length is not a multiple of `stride`.
+        InputError: If a length is not a multiple of `stride`.
     """
     _on_grid("the picture's length", size, stride)
     _on_grid("the halo", halo, stride)
@@ -89,13 +89,13 @@ def fixed_spans(size: int, *, stride: int, halo: int, window: int) -> list[Span]
     """Return spans for a network compiled for a single length.
 
     Args:
-        size: length of the axis, a multiple of `stride`.
-        stride: step of the network's grid.
-        halo: distance from which input affects an output pixel, a multiple of `stride`.
-        window: length for which the network was compiled, a multiple of `stride`.
+        size: Length of the axis, a multiple of `stride`.
+        stride: Step of the network's grid.
+        halo: Distance from which input affects an output pixel, a multiple of `stride`.
+        window: Length for which the network was compiled, a multiple of `stride`.
 
     Raises:
-        InputError: if a length is not a multiple of `stride`, or the picture is longer than the
+        InputError: If a length is not a multiple of `stride`, or the picture is longer than the
             window and the halos leave no room for a core.
     """
     _on_grid("the picture's length", size, stride)
@@ -106,8 +106,9 @@ def fixed_spans(size: int, *, stride: int, halo: int, window: int) -> list[Span]
         return [single_span(size, stride=stride, margin=halo, window=window)]
     if step <= 0:
         raise InputError(
-            f"the artifact takes {window} packed pixels and requires a halo of {halo} on each side "
-            f"of a tile, which leaves no core; compile with --input over {2 * halo} packed pixels"
+            f"the artifact accepts {window} packed pixels and requires a halo of {halo} on each "
+            f"side of a tile, which leaves no core; compile with --input over {2 * halo} packed "
+            "pixels"
         )
     return [Span(a - halo, a - halo + window, a, min(a + step, size)) for a in range(0, size, step)]
 
@@ -116,10 +117,10 @@ def single_span(size: int, *, stride: int, margin: int, window: int) -> Span:
     """Return one window for the whole axis, with as much margin as fits on both sides.
 
     Args:
-        size: length of the axis, at most `window`.
-        stride: step of the network's grid.
-        margin: largest margin on each side, in packed pixels.
-        window: length of the window.
+        size: Length of the axis, at most `window`.
+        stride: Step of the network's grid.
+        margin: Largest margin on each side, in packed pixels.
+        window: Length of the window.
     """
     before = min(margin, (window - size) // 2 // stride * stride)
     return Span(-before, window - before, 0, size)
@@ -139,8 +140,8 @@ def grow(mosaic: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 
     Args:
         mosaic: [H, W], H and W even.
-        height: smallest height, even, in mosaic pixels.
-        width: smallest width, even, in mosaic pixels.
+        height: Smallest height, even, in mosaic pixels.
+        width: Smallest width, even, in mosaic pixels.
 
     Returns:
         The extended mosaic; `mosaic` itself if it is large enough.
@@ -166,7 +167,7 @@ def cut(mosaic: NDArray[Any], tile: Tile) -> NDArray[Any]:
 
     Args:
         mosaic: [H, W], H and W even.
-        tile: tile with its window in packed pixels.
+        tile: Tile with its window in packed pixels.
 
     Returns:
         [2h, 2w]; a view if the window lies inside the mosaic.

@@ -105,7 +105,7 @@ def fresh_model(
     """
     model = build_model(name, options, seed=seed)
     if isinstance(model, Rescalable):
-        model.let_through()
+        model.rescale_weights()
     return model
 
 

@@ -50,10 +50,10 @@ class Checkpoint:
             model.load_state_dict(self.state)
         except RuntimeError as error:
             first = next((line for line in str(error).splitlines()[1:] if line.strip()), str(error))
-            what, *others = first.strip().split('", "')
+            problem, *others = first.strip().split('", "')
             more = f'" and {len(others)} more' if others else ""
             raise CheckpointError(
-                f"the weights do not fit {self.model} with its options: {what}{more}"
+                f"the weights do not fit {self.model} with its options: {problem}{more}"
             ) from error
         return model
 
@@ -109,7 +109,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error
     if metadata.get("edge_pipeline.checkpoint") != _VERSION:
         raise CheckpointError(
-            f"{path} holds weights but no edge-pipeline description; save it with save_checkpoint"
+            f"{path} contains weights but no edge-pipeline description; save it with "
+            "save_checkpoint"
         )
     try:
         options = options_of(metadata["model"], json.loads(metadata["options"]))

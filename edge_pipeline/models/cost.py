@@ -85,7 +85,7 @@ def cost_of(
             on_path, counts = _counts(shapes, inputs, fixed or {})
     except RuntimeError as error:
         raise InputError(
-            f"{type(model).__name__} does not take an input of {_text(input_shape)}: "
+            f"{type(model).__name__} does not accept an input of {_text(input_shape)}: "
             f"{str(error).splitlines()[0]}"
         ) from error
     return Cost.of(_rows(shapes, counts, on_path))
@@ -131,7 +131,7 @@ def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     channels = named[0].channels if named else input_shape[1]
     if input_shape[1] != channels:
         raise InputError(
-            f"the network takes {channels} channels and the input {_text(input_shape[1:])} has "
+            f"the network expects {channels} channels and the input {_text(input_shape[1:])} has "
             f"{input_shape[1]}"
         )
     stride, minimum = getattr(model, "stride", 1), getattr(model, "min_size", 1)

@@ -120,7 +120,7 @@ def check_fixed(module: nn.Module, fixed: Mapping[str, object]) -> None:
         if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
             missing = parameter.name
             raise InputError(
-                f"{name}.forward takes {missing}, which has no value; give --fix {missing}=VALUE"
+                f"{name}.forward requires {missing}, which has no value; give --fix {missing}=VALUE"
             )
 
 
@@ -128,6 +128,6 @@ def check_fixed(module: nn.Module, fixed: Mapping[str, object]) -> None:
 class Rescalable(Protocol):
     """A network whose output hardly depends on the input under its published initialisation."""
 
-    def let_through(self) -> None:
+    def rescale_weights(self) -> None:
         """Rescale fresh weights so that the output depends on the input."""
         ...

@@ -77,7 +77,7 @@ class Options:
         if len(decoder) != len(encoder) - 1:
             raise InputError(
                 f"decoder={self.decoder} has {len(decoder)} stages, and the {len(encoder)} of "
-                f"encoder={self.encoder} need {len(encoder) - 1} decoder stages"
+                f"encoder={self.encoder} require {len(encoder) - 1} decoder stages"
             )
 
     def widths(self, name: str) -> tuple[int, ...]:
@@ -233,7 +233,7 @@ class PhiUNet(nn.Module):
             maps, size=size, mode="bilinear", align_corners=self.options.align_corners
         )
 
-    def let_through(self) -> None:
+    def rescale_weights(self) -> None:
         """Rescale fresh weights so that the output depends on the picture for every phi.
 
         With the published initialisation, which is for training, the maps after two stages are

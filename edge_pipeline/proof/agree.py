@@ -50,7 +50,7 @@ def _pair(one: Artifact, other: Artifact, threads: int, trials: Trials) -> PairR
         return PairReport(pair=names, passed=True, note=f"not compared: {reason}")
     programs: list[ProgramReport] = []
     for spec in one.manifest.programs:
-        source = _taken_by_both(one, other, spec.name)
+        source = _accepted_by_both(one, other, spec.name)
         if source is None:
             sizes = [a.program(spec.name).inputs[0].shape_text() for a in (one, other)]
             note = f"not compared: the inputs of {spec.name} are {sizes[0]} and {sizes[1]}"
@@ -65,21 +65,21 @@ def _pair(one: Artifact, other: Artifact, threads: int, trials: Trials) -> PairR
 
 def _why_not(one: Manifest, other: Manifest) -> str | None:
     """Return why two artifacts compute different functions, as a clause, or None."""
-    for what, first, second in (
+    for subject, first, second in (
         ("the networks", one.source.model, other.source.model),
         ("the options", one.source.options, other.source.options),
         ("the checkpoints", one.source.checkpoint_sha256, other.source.checkpoint_sha256),
         ("the seeds", one.source.seed, other.source.seed),
         ("the fixed values", one.fixed, other.fixed),
-        ("the forms", one.filters, other.filters),
+        ("the deployment forms", one.filters, other.filters),
         ("the calibration sets", one.calibration, other.calibration),
     ):
         if first != second:
-            return f"{what} differ"
+            return f"{subject} differ"
     return None
 
 
-def _taken_by_both(one: Artifact, other: Artifact, program: str) -> Artifact | None:
+def _accepted_by_both(one: Artifact, other: Artifact, program: str) -> Artifact | None:
     """Return the artifact whose input sizes fit both; the one with fixed sizes if they differ."""
     for source, target in ((one, other), (other, one)):
         inputs, _ = source.reference(program)

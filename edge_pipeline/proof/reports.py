@@ -49,7 +49,7 @@ class ProgramReport(_Report):
 
     @property
     def passed(self) -> bool:
-        """Return whether every output is within tolerance."""
+        """Whether every output is within tolerance."""
         return all(output.passed for output in self.outputs)
 
 
@@ -73,7 +73,7 @@ class VerifyReport(_Report):
 
 
 class PairReport(_Report):
-    """Result for two artifacts on the same inputs; `note` gives the reason if not compared."""
+    """Result for two artifacts on the same inputs; `note` says why if they were not compared."""
 
     pair: tuple[str, str]
     programs: tuple[ProgramReport, ...] = ()

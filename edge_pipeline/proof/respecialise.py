@@ -44,7 +44,7 @@ __all__ = ["ReferenceFrom", "read_filters", "respecialise"]
 Arrays = Mapping[str, NDArray[np.float32]]
 ReferenceFrom = Literal["own", "eager", "none"]
 
-_SAID_OF: Mapping[ReferenceFrom, str] = {
+_REFERENCE_NOTES: Mapping[ReferenceFrom, str] = {
     "own": "the reference output is this program's own on the machine of respecialise, not eager's",
     "eager": "the reference output is eager's with the new weights",
     "none": "the reference output is unknown and stored as NaN",
@@ -122,7 +122,7 @@ def respecialise(
         files |= exchanged_files(artifact, spec, change.values)
     if change.fixed and COST_FILE in old:
         files[COST_FILE] = _cost(old[COST_FILE], change.fixed)
-    if reference == "own" and not _runtime_is_there(artifact):
+    if reference == "own" and not _has_runtime(artifact):
         reference = "none"
     for spec in artifact.manifest.programs:
         files[spec.reference] = _unknown(artifact, spec)
@@ -201,7 +201,7 @@ def _cost(path: Path, fixed: Mapping[str, Value]) -> bytes:
     return record.model_copy(update={"fixed": dict(fixed)}).json_text().encode()
 
 
-def _runtime_is_there(artifact: Artifact) -> bool:
+def _has_runtime(artifact: Artifact) -> bool:
     try:
         runtime_named(artifact.manifest.backend).preload()
     except MissingExtraError:
@@ -249,9 +249,8 @@ def _run(
 def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> Manifest:
     """Return the copy's manifest, without any measurement of the old weights."""
     old = artifact.manifest
-    note = (
-        f"respecialised from the artifact {artifact.digest}: {change.words}; {_SAID_OF[reference]}"
-    )
+    replaced = f"{change.words}; {_REFERENCE_NOTES[reference]}"
+    note = f"respecialised from the artifact {artifact.digest}: {replaced}"
     programs = tuple(spec.model_copy(update={"variation": {}}) for spec in old.programs)
     return old.model_copy(
         update={

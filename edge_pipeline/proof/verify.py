@@ -153,7 +153,7 @@ def verify_artifact(
             programs += _eager_on_reference(artifact, manifest, eager)
             for index in range(count):
                 programs += _random_trial(artifact, manifest, tested, eager, trials, index)
-    notes += tuple(_doubts(manifest, programs))
+    notes += tuple(_dead_output_warnings(manifest, programs))
     return _report(artifact, threads, tuple(programs), _how(manifest), notes)
 
 
@@ -165,7 +165,7 @@ def _measured(artifact: Artifact, spec: ProgramSpec, eager: _Side | None) -> Pro
     return with_variation(spec, inputs, partial(eager.run, spec))
 
 
-def _doubts(manifest: Manifest, programs: Sequence[ProgramReport]) -> Iterator[str]:
+def _dead_output_warnings(manifest: Manifest, programs: Sequence[ProgramReport]) -> Iterator[str]:
     """Yield a warning for each output of the network that hardly depends on the input."""
     last = manifest.programs[-1].name
     for report in programs:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.errors import CaptureError, InputError, JobError
+from edge_pipeline.fault_log import bug_report
+from edge_pipeline.raw.child import run_child
 from edge_pipeline.raw.colour import RGBGains, camera_to_srgb_matrix, xyz_to_camera_from_srgb
 from edge_pipeline.raw.exif import exif_from_json
 from edge_pipeline.raw.headerless import read_headerless
@@ -29,6 +32,7 @@ from edge_pipeline.raw.image import (
     libraw_exposure_ev,
     normalise,
 )
+from edge_pipeline.raw.limits import PixelLimits
 
 __all__ = [
     "Capture",
@@ -45,12 +49,20 @@ _READER = "edge_pipeline.raw.reader"
 _CANNOT_STORE = 3  # reader.CANNOT_STORE, not imported because `reader` imports rawpy
 
 
-def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
+def read_capture(
+    path: Path,
+    *,
+    timeout_s: float = 60,
+    limits: PixelLimits | None = None,
+    stop: threading.Event | None = None,
+) -> Capture:
     """Read a Bayer RAW file that LibRaw supports, in a process of its own.
 
     Args:
-        path: path of the file.
-        timeout_s: seconds after which LibRaw is considered to hang.
+        path: Path of the file.
+        timeout_s: Seconds after which LibRaw is considered to hang.
+        limits: Limits on the size, checked before the pixels are decoded; None for the defaults.
+        stop: Event that stops reading.
 
     Returns:
         The active area, with the data that developing it requires. If the file has no as-shot
@@ -58,14 +70,20 @@ def read_capture(path: Path, *, timeout_s: float = 60) -> Capture:
         `notes` says so.
 
     Raises:
-        CaptureError: if the file cannot be read, is damaged, is not a RAW capture or not a Bayer
-            one, or if LibRaw crashes or hangs on it.
-        JobError: if temporary files cannot be written.
+        CaptureError: If the file cannot be read, is damaged, is not a RAW capture or not a Bayer
+            one, or is larger than the limit, or if LibRaw crashes or hangs on it.
+        JobError: If temporary files cannot be written, or there is not enough memory.
+        StoppedError: If `stop` was set.
     """
     path = Path(path)
+    limits = limits or PixelLimits()
     check_file(path)
     with _temporary_folder(path) as folder:
-        facts = _run_reader(path, folder, timeout_s)
+        facts = _run_reader(path, folder, timeout_s, limits.allowed(), stop)
+        if "too_large" in facts:
+            width, height = facts["too_large"]
+            limits.check(path, width, height)
+            raise limits.too_little_memory(path, width, height)
         if "refused" in facts:
             raise CaptureError(f"{path} {facts['refused']}")
         mosaic: NDArray[np.uint16] = np.load(folder / "mosaic.npy", allow_pickle=False)
@@ -85,28 +103,29 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _run_reader(path: Path, folder: Path, timeout_s: float) -> dict[str, Any]:
+def _run_reader(
+    path: Path, folder: Path, timeout_s: float, max_pixels: int, stop: threading.Event | None
+) -> dict[str, Any]:
     """Run `reader` in a child process and return the contents of its `facts.json`.
 
     Raises:
-        CaptureError: if the process crashes, hangs or ends without a report.
-        JobError: if the capture does not fit into `folder`.
+        CaptureError: If the process crashes, hangs or ends without a report.
+        JobError: If the capture does not fit into `folder`, or the process cannot start.
     """
     # -P and this path keep the child from importing anything from the current folder.
     paths = [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
     command = [sys.executable, "-P", "-m", _READER, str(path.absolute()), str(folder)]
+    command.append(str(max_pixels))
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
-            command, env=environment, capture_output=True, timeout=timeout_s, check=False
-        )
+        done = run_child(command, environment, timeout_s=timeout_s, stop=stop)
     except subprocess.TimeoutExpired as error:
         raise CaptureError(
             f"{path} was not read within {timeout_s:g} s; the file is damaged, or the machine is "
             "too busy"
         ) from error
     except OSError as error:
-        raise CaptureError(f"{path}: LibRaw's process cannot start: {error.strerror}") from error
+        raise JobError(f"{path}: LibRaw's process cannot start: {error.strerror}") from error
     report = folder / "facts.json"
     if done.returncode == 0 and report.exists():
         facts: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
@@ -116,7 +135,7 @@ def _run_reader(path: Path, folder: Path, timeout_s: float) -> dict[str, Any]:
             f"{path} was read, but {folder.parent} cannot hold it: {_last_line(done)}; "
             "make room there, or set TMPDIR to another folder"
         )
-    raise CaptureError(f"{path} cannot be read: {_ending(done)}; the file is probably damaged")
+    raise CaptureError(f"{path} cannot be read, it is probably damaged: {_ending(done)}")
 
 
 def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -127,7 +146,9 @@ def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
         except ValueError:
             name = f"signal {-done.returncode}"
         return f"LibRaw crashed ({name})"
-    return f"LibRaw's process failed ({_last_line(done) or f'status {done.returncode}'})"
+    if not done.stderr:
+        return f"LibRaw's process ended without a result (status {done.returncode})"
+    return f"an unexpected error, {bug_report(done.stderr.decode('utf-8', 'replace'))}"
 
 
 def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -180,7 +201,7 @@ def _matrix(kind: str, values: list[list[float]] | None) -> NDArray[np.float64] 
     """Return the XYZ-to-camera matrix, from whichever matrix the file has.
 
     Raises:
-        InputError: if the matrix cannot be inverted.
+        InputError: If the matrix cannot be inverted.
     """
     if values is None:
         return None

@@ -22,10 +22,10 @@ class Aligned:
 
     Attributes:
         mosaic: [H', W'], RGGB, even sizes; the pixels around the picture are its reflection.
-        top: number of rows above the picture, 0 or 1.
-        left: number of columns left of the picture, 0 or 1.
-        height: number of rows of the picture.
-        width: number of columns of the picture.
+        top: Number of rows above the picture, 0 or 1.
+        left: Number of columns left of the picture, 0 or 1.
+        height: Number of rows of the picture.
+        width: Number of columns of the picture.
     """
 
     mosaic: NDArray[Any]
@@ -55,7 +55,7 @@ def _red_at(pattern: str) -> tuple[int, int]:
 def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
     """Pad a mosaic so that it starts on red; no pixel is lost or moved.
 
-    If red is not at the corner, one row is added above or one column on the left. Rows below and
+    If red is not at the corner, a row above, a column on the left or both are added. Rows below and
     columns on the right extend the sizes to a multiple. The added pixels are a reflection about the
     edge pixel, which is not repeated: a pixel at distance d outside the edge is a copy of the pixel
     at distance d inside. The two are 2d pixels apart, so every added pixel has the colour of its
@@ -67,14 +67,14 @@ def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
 
     Args:
         mosaic: [H, W], H and W at least 2, any dtype.
-        pattern: one of `PATTERNS`, the colours of the top left 2 x 2 pixels.
-        multiple: number that divides the aligned sizes, which are also even.
+        pattern: One of `PATTERNS`, the colours of the top left 2 x 2 pixels.
+        multiple: Number that divides the aligned sizes, which are also even.
 
     Returns:
         The aligned mosaic, in the dtype of `mosaic`, and the position of the picture in it.
 
     Raises:
-        InputError: if the pattern is not known, or the mosaic has fewer than 2 rows or columns.
+        InputError: If the pattern is not known, or the mosaic has fewer than 2 rows or columns.
     """
     top, left = _red_at(pattern)
     if mosaic.ndim != 2 or min(mosaic.shape) < 2:
@@ -103,7 +103,7 @@ def pack(mosaic: NDArray[Any]) -> NDArray[Any]:
         [..., 4, H/2, W/2], a copy in the same dtype.
 
     Raises:
-        InputError: if a size is odd.
+        InputError: If a size is odd.
     """
     if mosaic.ndim < 2 or mosaic.shape[-1] % 2 or mosaic.shape[-2] % 2:
         raise InputError(f"a mosaic of shape {mosaic.shape} cannot be packed; sizes must be even")
@@ -121,7 +121,7 @@ def unpack(packed: NDArray[Any]) -> NDArray[Any]:
         The RGGB mosaic, [..., 2h, 2w], a copy in the same dtype.
 
     Raises:
-        InputError: if there are not four planes.
+        InputError: If there are not four planes.
     """
     if packed.ndim < 3 or packed.shape[-3] != 4:
         raise InputError(f"shape {packed.shape} is not packed Bayer; expected [..., 4, h, w]")
@@ -139,15 +139,15 @@ def per_pixel(
     """Return an array that repeats one value for each CFA position over a mosaic's pixels.
 
     Args:
-        values: values for R, G on red rows, G on blue rows, B.
-        pattern: one of `PATTERNS`.
+        values: Values for R, G on red rows, G on blue rows, B.
+        pattern: One of `PATTERNS`.
         shape: (H, W) of the mosaic.
 
     Returns:
-        float32 [H, W].
+        Float32 [H, W].
 
     Raises:
-        InputError: if the pattern is not known.
+        InputError: If the pattern is not known.
     """
     red_row, red_column = _red_at(pattern)
     cell = np.array(values, np.float32).reshape(2, 2)

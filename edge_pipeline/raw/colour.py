@@ -25,7 +25,7 @@ __all__ = [
 
 RGBGains = tuple[float, float, float]
 
-# Source: IEC 61966-2-1, linear sRGB to CIE XYZ with white D65; LibRaw's `xyz_rgb` has the same.
+# Source: IEC 61966-2-1, linear sRGB to CIE XYZ with white D65; LibRaw's `xyz_rgb` is equal.
 SRGB_TO_XYZ: NDArray[np.float64] = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
@@ -50,11 +50,11 @@ def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.floa
             colours are unknown.
 
     Returns:
-        float64 [3, 3], rows sum to 1. For None the identity: the camera's primaries are assumed to
+        Float64 [3, 3], rows sum to 1. For None the identity: the camera's primaries are assumed to
         be those of sRGB, so neutral colours are right and others are paler than in the scene.
 
     Raises:
-        InputError: if the matrix is not 3 x 3, not finite, or cannot be inverted.
+        InputError: If the matrix is not 3 x 3, not finite, or cannot be inverted.
 
     Source: dcraw and LibRaw, `cam_xyz_coeff`.
     """
@@ -66,7 +66,9 @@ def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.floa
     srgb_to_camera = matrix @ SRGB_TO_XYZ
     white = srgb_to_camera.sum(axis=1, keepdims=True)
     if (white <= 0).any():
-        raise InputError(f"the colour matrix {matrix.tolist()} gives a channel of white 0 or less")
+        raise InputError(
+            f"the colour matrix {matrix.tolist()} maps white to 0 or less in a channel"
+        )
     srgb_to_camera = srgb_to_camera / white
     if abs(np.linalg.det(srgb_to_camera)) < _SMALLEST_DETERMINANT:
         raise InputError(f"the colour matrix {matrix.tolist()} cannot be inverted")
@@ -82,7 +84,7 @@ def xyz_to_camera_from_srgb(camera_to_srgb: NDArray[Any]) -> NDArray[np.float64]
         camera_to_srgb: [3, 3], white-balanced camera RGB to linear sRGB.
 
     Raises:
-        InputError: if the matrix cannot be inverted.
+        InputError: If the matrix cannot be inverted.
     """
     matrix = np.asarray(camera_to_srgb, np.float64)
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < _SMALLEST_DETERMINANT:
@@ -94,7 +96,7 @@ def srgb_encode(linear: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Encode linear light with the sRGB transfer function.
 
     Args:
-        linear: any shape; values outside 0..1 are clipped.
+        linear: Any shape; values outside 0..1 are clipped.
 
     Returns:
         0..1, in the floating dtype of `linear`.
@@ -110,7 +112,7 @@ def srgb_decode(encoded: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]
     """Decode sRGB values to linear light.
 
     Args:
-        encoded: any shape; values outside 0..1 are clipped.
+        encoded: Any shape; values outside 0..1 are clipped.
 
     Returns:
         0..1, in the floating dtype of `encoded`.
@@ -132,10 +134,10 @@ def to_srgb(
     Args:
         rgb_linear_camera: [..., 3, H, W], 1 = white.
         matrix: [3, 3], from `camera_to_srgb_matrix`.
-        exposure_ev: stops of light to add; the signal is scaled by 2^exposure_ev.
+        exposure_ev: Stops of light to add; the signal is scaled by 2^exposure_ev.
 
     Returns:
-        float32 [..., 3, H, W], 0..1.
+        Float32 [..., 3, H, W], 0..1.
     """
     scaled = np.asarray(matrix * 2.0**exposure_ev, np.float32)
     # [3, 3] x [..., 3, H, W] -> [..., 3, H, W]
@@ -148,7 +150,7 @@ def parse_gains(text: str) -> RGBGains:
     """Parse white balance multipliers "R,G,B" and scale them so that G is 1.
 
     Raises:
-        InputError: if they are not three positive finite numbers, or one is over 1000 times
+        InputError: If they are not three positive finite numbers, or one is over 1000 times
             another.
     """
     try:
@@ -173,14 +175,14 @@ def wb_gains(choice: str, as_shot: RGBGains, daylight: RGBGains | None) -> RGBGa
 
     Args:
         choice: "as-shot", "daylight", or multipliers "R,G,B".
-        as_shot: multipliers of the capture, G = 1.
-        daylight: multipliers of the camera for daylight, G = 1; None if they are not known.
+        as_shot: Multipliers of the capture, G = 1.
+        daylight: Multipliers of the camera for daylight, G = 1; None if they are not known.
 
     Returns:
         (r, g, b) with g = 1. The signal is multiplied by these after `unit_gains` has scaled them.
 
     Raises:
-        InputError: if the choice is none of these, or the camera's daylight balance is not known.
+        InputError: If the choice is none of these, or the camera's daylight balance is not known.
     """
     name = choice.strip().lower().replace("_", "-").replace(" ", "-")
     if name == "as-shot":
@@ -206,7 +208,7 @@ def unit_gains(wb: RGBGains) -> RGBGains:
     channels after clipping: it is developed to white, not to a tint.
 
     Raises:
-        InputError: if a multiplier is not a positive finite number.
+        InputError: If a multiplier is not a positive finite number.
     """
     if len(wb) != 3 or not all(math.isfinite(v) and v > 0 for v in wb):
         raise InputError(f"white balance {wb} must be three positive finite multipliers")

@@ -17,6 +17,8 @@ _MAKE, _MODEL, _DATE = 271, 272, 306
 _EXPOSURE, _F_NUMBER, _ISO, _DATE_ORIGINAL, _FOCAL = 33434, 33437, 34855, 36867, 37386
 _RECOMMENDED_INDEX, _LENS_MODEL = 34866, 42036
 _ISO_IN_ANOTHER_TAG = 65535
+# EXIF stores these numbers in 32 bits.
+_LARGEST = 2**32 - 1
 _DATE_FORMAT = "%Y:%m:%d %H:%M:%S"
 
 
@@ -25,14 +27,14 @@ def _text(directories: Iterable[Directory], tag: int) -> str | None:
 
 
 def _number(directories: Iterable[Directory], tag: int, fallback: float | None) -> float | None:
-    """Return the tag's first number, or the fallback if it is absent; None unless positive."""
+    """Return the tag's first number, or the fallback if absent; None unless EXIF can store it."""
     value = fallback or 0.0
     for directory in directories:
         numbers = directory.numbers(tag)
         if numbers:
             value = float(numbers[0])
             break
-    return value if math.isfinite(value) and value > 0 else None
+    return value if math.isfinite(value) and 0 < value <= _LARGEST else None
 
 
 def _time(text: str | None, fallback: datetime | None) -> datetime | None:
@@ -47,8 +49,8 @@ def read_exif(directories: list[Directory], fallback: CaptureExif) -> CaptureExi
     """Return the EXIF fields of a file's tags; a tag with the value zero counts as not known.
 
     Args:
-        directories: directories of the file, from `tiff.read_directories`.
-        fallback: values from LibRaw, for the fields that have no tag.
+        directories: Directories of the file, from `tiff.read_directories`.
+        fallback: Values from LibRaw, for the fields that have no tag.
     """
     ordered = sorted(directories, key=lambda directory: not directory.is_exif)
     iso = _number(ordered, _ISO, fallback.iso)

@@ -66,9 +66,9 @@ class Packing:
     """A layout of pixels in bytes.
 
     Attributes:
-        pixels: number of pixels in a group.
-        bytes: number of bytes in a group.
-        unpack: function from [..., bytes] uint8 to [..., pixels] uint16.
+        pixels: Number of pixels in a group.
+        bytes: Number of bytes in a group.
+        unpack: Function from [..., bytes] uint8 to [..., pixels] uint16.
     """
 
     pixels: int
@@ -94,13 +94,13 @@ def read_headerless(path: Path, profile: CameraProfile) -> Capture:
     """Read a headerless capture.
 
     Args:
-        path: path of the file.
-        profile: size, packing, Bayer order and levels of the capture. If it has no white balance,
+        path: Path of the file.
+        profile: Size, packing, Bayer order and levels of the capture. If it has no white balance,
             the mean of the picture is assumed to be grey, and `notes` says so.
 
     Raises:
-        CaptureError: if the file cannot be read, has another size, or contains a value that needs
-            more bits than the profile states.
+        CaptureError: If the file cannot be read, has another size, or contains a value of more
+            bits than the profile states.
     """
     path = Path(path)
     check_file(path)

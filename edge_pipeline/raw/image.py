@@ -26,14 +26,14 @@ class CaptureExif:
     """The camera and the exposure as the capture's EXIF states them; None if a value is not known.
 
     Attributes:
-        make: manufacturer of the camera.
-        model: model of the camera.
-        lens: model of the lens.
-        exposure_s: exposure time in seconds.
-        f_number: aperture as an f-number.
-        focal_mm: focal length in millimetres.
+        make: Manufacturer of the camera.
+        model: Model of the camera.
+        lens: Model of the lens.
+        exposure_s: Exposure time in seconds.
+        f_number: Aperture as an f-number.
+        focal_mm: Focal length in millimetres.
         iso: ISO sensitivity.
-        time: time of the exposure by the camera's clock, without a time zone.
+        time: Time of the exposure by the camera's clock, without a time zone.
     """
 
     make: str | None = None
@@ -53,18 +53,18 @@ class Capture:
     Attributes:
         mosaic: [H, W], uint16 or float32, only the active area, in the camera's own values.
         pattern: Bayer order at the top left corner of the mosaic, one of `cfa.PATTERNS`.
-        black: black levels for R, G on red rows, G on blue rows, B.
-        white: white level, the value at which the sensor saturates.
-        wb: as-shot white balance multipliers (r, g, b) with g = 1.
-        daylight_wb: multipliers of the camera for daylight, g = 1; None if they are not known.
+        black: Black levels for R, G on red rows, G on blue rows, B.
+        white: White level, the value at which the sensor saturates.
+        wb: As-shot white balance multipliers (r, g, b) with g = 1.
+        daylight_wb: Multipliers of the camera for daylight, g = 1; None if they are not known.
         xyz_to_camera: [3, 3], CIE XYZ to camera RGB, rows at any scale; None if it is not known.
         orientation: EXIF orientation in which the mosaic is to be displayed, 1 to 8.
-        exif: the camera and the exposure.
-        source: path of the file.
-        notes: assumptions that were made about the capture, a sentence each.
+        exif: The camera and the exposure.
+        source: Path of the file.
+        notes: Assumptions that were made about the capture, a sentence each.
 
     Raises:
-        CaptureError: if the white level is not above every black level.
+        CaptureError: If the white level is not above every black level.
     """
 
     mosaic: NDArray[Any]
@@ -114,14 +114,14 @@ def normalise(capture: Capture, wb: RGBGains) -> NDArray[np.float32]:
     above 1 are clipped after white balance, so that a saturated pixel is white in all channels.
 
     Args:
-        capture: capture to normalise.
-        wb: multipliers (r, g, b), from `colour.wb_gains`; scaled here so that the smallest is 1.
+        capture: Capture to normalise.
+        wb: Multipliers (r, g, b), from `colour.wb_gains`; scaled here so that the smallest is 1.
 
     Returns:
-        float32 [H, W], in the order of `capture.pattern`, at most 1.
+        Float32 [H, W], in the order of `capture.pattern`, at most 1.
 
     Raises:
-        InputError: if a multiplier is not a positive finite number.
+        InputError: If a multiplier is not a positive finite number.
     """
     red, green, blue = unit_gains(wb)
     first, second, third, fourth = capture.black
@@ -147,8 +147,8 @@ def grey_world(
     Args:
         mosaic: [H, W] in camera values.
         pattern: Bayer order of the mosaic.
-        black: black levels for R, G on red rows, G on blue rows, B.
-        white: white level; cells with a pixel that reaches it are ignored.
+        black: Black levels for R, G on red rows, G on blue rows, B.
+        white: White level; cells with a pixel that reaches it are ignored.
 
     Returns:
         (r, 1, b); (1, 1, 1) if a channel has no light or every cell is ignored.

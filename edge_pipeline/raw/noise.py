@@ -21,11 +21,11 @@ class NoiseModel:
     """Noise of variance a x + b^2 on a normalised raw value x, before white balance.
 
     Attributes:
-        a: shot noise, variance per unit of signal; the inverse of the full well in electrons.
-        b: read noise, standard deviation as a fraction of the white level.
+        a: Shot noise, variance per unit of signal; the inverse of the full well in electrons.
+        b: Read noise, standard deviation as a fraction of the white level.
 
     Raises:
-        InputError: if a parameter is negative or not finite.
+        InputError: If a parameter is negative or not finite.
 
     Source: A. Foi et al., Practical Poissonian-Gaussian noise modeling and fitting for
         single-image raw-data, IEEE TIP 17(10), 2008, equation 1.
@@ -43,7 +43,7 @@ class NoiseModel:
         """Return the variance at each value; below black it is that of the read noise alone.
 
         Args:
-            x: normalised raw values, 0 = black and 1 = white, any shape.
+            x: Normalised raw values, 0 = black and 1 = white, any shape.
         """
         return np.asarray(self.a * np.maximum(x, 0) + self.b**2)
 
@@ -65,12 +65,12 @@ def add_noise(
     """Add signal-dependent Gaussian noise.
 
     Args:
-        x: normalised raw values before white balance, any shape.
-        model: parameters of the noise.
-        rng: random generator, from which `x.size` normal values are drawn.
+        x: Normalised raw values before white balance, any shape.
+        model: Parameters of the noise.
+        rng: Random generator, from which `x.size` normal values are drawn.
 
     Returns:
-        float32, the shape of `x`, not clipped: values can be below 0 and above 1.
+        Float32, the shape of `x`, not clipped: values can be below 0 and above 1.
     """
     draws = rng.standard_normal(x.shape, dtype=np.float32)
     return np.asarray(x + np.sqrt(model.variance(x)) * draws, np.float32)

@@ -99,17 +99,17 @@ class CameraProfile(BaseModel):
     """A camera whose captures are bare pixel values.
 
     Attributes:
-        name: name of the profile.
-        width: number of columns.
-        height: number of rows.
-        bits: number of bits of a value; the low bits in u16le and u16be.
-        packing: layout of the values in bytes, see `headerless`.
+        name: Name of the profile.
+        width: Number of columns.
+        height: Number of rows.
+        bits: Number of bits of a value; the low bits in u16le and u16be.
+        packing: Layout of the values in bytes, see `headerless`.
         cfa: Bayer order at the top left corner.
-        black: black levels for R, G on red rows, G on blue rows, B; one number applies to all.
-        white: white level, the value at which the sensor saturates; 2^bits - 1 by default.
-        wb: white balance multipliers, scaled to G = 1; None if they are not known.
-        xyz_to_camera: matrix from CIE XYZ to camera RGB; None if it is not known.
-        noise: noise of the sensor; None if it was not measured.
+        black: Black levels for R, G on red rows, G on blue rows, B; one number applies to all.
+        white: White level, the value at which the sensor saturates; 2^bits - 1 by default.
+        wb: White balance multipliers, scaled to G = 1; None if they are not known.
+        xyz_to_camera: Matrix from CIE XYZ to camera RGB; None if it is not known.
+        noise: Noise of the sensor; None if it was not measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -140,10 +140,10 @@ class CameraProfile(BaseModel):
     def _consistent(self) -> Self:
         least, most = _BITS[self.packing]
         if not least <= self.bits <= most:
-            wanted = f"{most}" if least == most else f"{least} to {most}"
-            raise ValueError(f"packing {self.packing} holds {wanted} bits, not {self.bits}")
+            allowed = f"{most}" if least == most else f"{least} to {most}"
+            raise ValueError(f"packing {self.packing} supports {allowed} bits, got {self.bits}")
         if self.white > 1 << self.bits:
-            raise ValueError(f"white level {self.white:g} is more than {self.bits} bits hold")
+            raise ValueError(f"white level {self.white:g} does not fit into {self.bits} bits")
         if max(self.black) >= self.white:
             raise ValueError(
                 f"black level {max(self.black):g} must be under the white level {self.white:g}"
@@ -155,30 +155,38 @@ def parse_profile(fields: Mapping[str, object], origin: str) -> CameraProfile:
     """Check a profile's fields and return the profile.
 
     Args:
-        fields: fields as in the TOML files. `black` and `wb` can also be text with commas, and a
+        fields: Fields as in the TOML files. `black` and `wb` can also be text with commas, and a
             value of None counts as not given; both occur with command line options.
-        origin: source of the fields, for the message: the path of a file or "the options".
+        origin: Source of the fields, for the message: the path of a file or "the options".
 
     Raises:
-        InputError: if a field is missing, unknown or invalid; the message names the first one.
+        InputError: If a field is missing, unknown or invalid; the message names all missing
+            fields, or else the first invalid one.
     """
     given = {name: value for name, value in fields.items() if value is not None}
     try:
         return CameraProfile.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
+        faults = error.errors()
+        missing = [".".join(map(str, f["loc"])) for f in faults if f["type"] == "missing"]
+        if missing:
+            raise InputError(f"camera profile of {origin}: {_are_missing(missing)}") from error
+        first = faults[0]
         place = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
-        if first["type"] == "missing":
-            message = "is missing"
-        elif first["type"] == "extra_forbidden":
+        if first["type"] == "extra_forbidden":
             message = f"is not known; the fields are {', '.join(CameraProfile.model_fields)}"
         elif place:
             message = f"is {first['input']!r}: {message}"
         raise InputError(
             f"camera profile of {origin}: {place} {message}".replace(":  ", ": ")
         ) from error
+
+
+def _are_missing(names: list[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last} are missing" if others else f"{last} is missing"
 
 
 def profile_names() -> list[str]:
@@ -190,10 +198,10 @@ def load_profile(name_or_path: str | Path) -> CameraProfile:
     """Load a camera profile.
 
     Args:
-        name_or_path: name from `profile_names`, or the path of a TOML file.
+        name_or_path: Name from `profile_names`, or the path of a TOML file.
 
     Raises:
-        InputError: if the profile does not exist, is not TOML, or has an invalid field.
+        InputError: If the profile does not exist, is not TOML, or has an invalid field.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":

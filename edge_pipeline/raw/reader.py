@@ -1,8 +1,9 @@
-"""The child process that runs LibRaw: `python -m edge_pipeline.raw.reader CAPTURE FOLDER`.
+"""The child process that runs LibRaw: `python -m edge_pipeline.raw.reader CAPTURE FOLDER PIXELS`.
 
 A damaged file can make LibRaw crash or hang. In a process of its own, this fails one capture only.
 The process writes `facts.json` and `mosaic.npy` into the folder. If the capture is refused, the
-mosaic is empty and the facts contain only the reason.
+mosaic is empty and the facts contain only the reason. PIXELS is the largest number of pixels that
+is decoded.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import numpy as np
 import rawpy
 from numpy.typing import NDArray
 
+from edge_pipeline.raw.child import confine
 from edge_pipeline.raw.exif import exif_to_json, read_exif
 from edge_pipeline.raw.image import CaptureExif
+from edge_pipeline.raw.limits import DEFAULT_MAX_PIXELS
 from edge_pipeline.raw.sensor import (
     RefusedError,
     read_gains,
@@ -31,6 +34,7 @@ from edge_pipeline.raw.sniff import (
     BEGINNINGS,
     HEADERLESS_HINT,
     describe_foreign,
+    is_ciff,
     measured_from_end,
     names_a_camera,
 )
@@ -55,6 +59,9 @@ _LARGEST_ASPECT_ERROR = 0.01
 _WIDTH, _HEIGHT = 256, 257
 # Source: LibRaw, identify.cpp: files of fewer rows or columns are "no RAW".
 _LEAST_SIDE = 22
+_TOO_LARGE_FOR_MEMORY = "states a size that does not fit into memory; the file is damaged"
+# Largest memory that decoding uses: that of the program, and bytes for each pixel.
+_BASE_BYTES, _BYTES_PER_PIXEL = 1 << 31, 16
 
 
 def _exif_of_libraw(raw: Any) -> CaptureExif:
@@ -165,13 +172,15 @@ def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
     """Open a camera's own file.
 
     Raises:
-        RefusedError: if the file is damaged, not supported, or not a camera's own file.
+        RefusedError: If the file is damaged, not supported, or not a camera's own file.
     """
     directories = read_directories(data)
     from_camera = names_a_camera(directories)
     try:
         raw = _imread(capture, data)
     except rawpy.LibRawFileUnsupportedError as error:
+        if is_ciff(data):
+            raise RefusedError(_TRUNCATED) from error
         why = _too_small(directories) or _UNKNOWN if from_camera else describe_foreign(data)
         raise RefusedError(why) from error
     except rawpy.LibRawIOError as error:
@@ -188,46 +197,63 @@ def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
 
 def _store(folder: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> None:
     try:
-        np.save(folder / "mosaic.npy", mosaic, allow_pickle=False)
+        with (folder / "mosaic.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, np.lib.format.header_data_from_array_1_0(mosaic)
+            )
+            # Not np.save, whose error does not contain the reason, such as a full disk.
+            file.write(np.ascontiguousarray(mosaic).data)
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     except OSError as error:
-        sys.stderr.write(f"{error.strerror or error}\n")
+        sys.stderr.write(f"{error.strerror or 'writing failed'}\n")
         sys.exit(CANNOT_STORE)
 
 
-def _run(capture: Path, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]]:
+def _run(
+    capture: Path, data: mmap.mmap, max_pixels: int
+) -> tuple[NDArray[np.uint16], dict[str, Any]]:
     try:
         with _open(capture, data) as raw:
+            if raw.sizes.raw_width * raw.sizes.raw_height > max_pixels:
+                size = [raw.sizes.raw_width, raw.sizes.raw_height]
+                return np.empty((0, 0), np.uint16), {"too_large": size}
             return _read(raw, data)
     except RefusedError as refusal:
         why = str(refusal)
     except (rawpy.LibRawIOError, rawpy.LibRawDataError):
         why = _TRUNCATED
     except (rawpy.LibRawTooBigError, rawpy.LibRawUnsufficientMemoryError, MemoryError):
-        why = "states a size that does not fit into memory; the file is damaged"
-    except (rawpy.LibRawError, NotImplementedError) as error:
-        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
-        why = f"cannot be read by LibRaw: {str(reason).lower()}"
+        why = _TOO_LARGE_FOR_MEMORY
+    except (rawpy.LibRawError, NotImplementedError):
+        why = "cannot be decoded by LibRaw; convert it to DNG, or copy it from the camera again"
     return np.empty((0, 0), np.uint16), {"refused": why}
 
 
-def main(capture: Path, folder: Path) -> None:
+def main(capture: Path, folder: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
     """Read `capture`; write its mosaic and facts, or the reason for refusing it, into `folder`.
 
     Args:
-        capture: path of a file that is not empty.
-        folder: path of an empty folder.
+        capture: Path of a file that is not empty.
+        folder: Path of an empty folder.
+        max_pixels: Number of pixels above which the capture is not decoded; then the facts contain
+            its size as `too_large`.
 
     Raises:
-        SystemExit: with status `CANNOT_STORE` if writing fails; stderr has the reason.
+        SystemExit: With status `CANNOT_STORE` if writing fails; stderr has the reason.
     """
     with (
         capture.open("rb") as handle,
         mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
-        mosaic, facts = _run(capture, data)
+        mosaic, facts = _run(capture, data, max_pixels)
     _store(folder, mosaic, facts)
 
 
+def _main(capture: Path, folder: Path, max_pixels: int) -> None:
+    size = capture.stat().st_size
+    confine(folder, _BASE_BYTES + _BYTES_PER_PIXEL * max_pixels + 3 * size)
+    main(capture, folder, max_pixels)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    _main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import rawpy
@@ -39,10 +39,10 @@ class Layout:
     """The active area of a sensor.
 
     Attributes:
-        rows: rows of the active area.
-        columns: columns of the active area.
+        rows: Rows of the active area.
+        columns: Columns of the active area.
         pattern: Bayer order at the top left corner of the active area.
-        black: black levels for R, G on red rows, G on blue rows, B.
+        black: Black levels for R, G on red rows, G on blue rows, B.
     """
 
     rows: slice
@@ -57,8 +57,10 @@ def _check_kind(raw: Any, directories: list[Directory], head: bytes) -> None:
         if head[:4] == b"FOVb":
             raise RefusedError(f"is a Foveon capture; {_BAYER_ONLY}")
         linear = any(_LINEAR in directory.numbers(_PHOTOMETRIC) for directory in directories)
-        what = "a linear DNG, already demosaiced" if linear else "in full colour at every pixel"
-        raise RefusedError(f"is {what}; give the camera's own Bayer capture")
+        kind = "a linear DNG, already demosaiced" if linear else "in full colour at every pixel"
+        raise RefusedError(f"is {kind}; give the camera's own Bayer capture")
+    if raw.raw_pattern is None or raw.raw_pattern.shape == (1, 1):  # LibRaw found no filter
+        _refuse_monochrome(directories)
     height, width = raw.raw_pattern.shape
     # LibRaw ignores the size of the colour filter's cell in a DNG, except that of X-Trans.
     for directory in directories:
@@ -67,13 +69,17 @@ def _check_kind(raw: Any, directories: list[Directory], head: bytes) -> None:
             height, width = max(height, int(stated[0])), max(width, int(stated[1]))
     if (height, width) == (6, 6):
         raise RefusedError(f"is an X-Trans capture; {_BAYER_ONLY}")
-    if (height, width) == (1, 1):
-        raise RefusedError(f"comes from a monochrome sensor; {_BAYER_ONLY}")
     sizes = raw.sizes
     if sizes.width > sizes.raw_width or sizes.height > sizes.raw_height:
         raise RefusedError(f"comes from a sensor turned by 45 degrees; {_BAYER_ONLY}")
     if (height, width) != (2, 2):
         raise RefusedError(f"has a colour filter of {height} x {width} pixels; {_BAYER_ONLY}")
+
+
+def _refuse_monochrome(directories: list[Directory]) -> NoReturn:
+    if any(_CFA in directory.numbers(_PHOTOMETRIC) for directory in directories):
+        raise RefusedError(f"states a colour filter that LibRaw does not know; {_BAYER_ONLY}")
+    raise RefusedError(f"comes from a monochrome sensor; {_BAYER_ONLY}")
 
 
 def _corner(raw: Any, top: int, left: int) -> NDArray[np.uint8]:
@@ -106,12 +112,12 @@ def read_layout(raw: Any, directories: list[Directory], head: bytes) -> Layout:
     Bayer order, and the 2 x 2 levels of a DNG begin at the corner that LibRaw uses.
 
     Args:
-        raw: file opened with rawpy.
-        directories: directories of the file's tags.
-        head: first bytes of the file.
+        raw: File opened with rawpy.
+        directories: Directories of the file's tags.
+        head: First bytes of the file.
 
     Raises:
-        RefusedError: if the sensor has no Bayer filter.
+        RefusedError: If the sensor has no Bayer filter.
     """
     _check_kind(raw, directories, head)
     top, left, bottom, right = _stated_area(raw, directories)

@@ -10,6 +10,7 @@ __all__ = [
     "BEGINNINGS",
     "HEADERLESS_HINT",
     "describe_foreign",
+    "is_ciff",
     "measured_from_end",
     "names_a_camera",
 ]
@@ -40,7 +41,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 # First bytes of RAW files: TIFF, RAF, X3F, MRW and others that LibRaw opens even if truncated.
 BEGINNINGS = (b"II", b"MM", b"FUJIFILM", b"FOVb", b"\0MRM", b"RIFF", b"\0\0\0\x18ftypcrx")
 # Formats whose directory is located from the end of the file: Canon CRW, Sigma X3F.
-_FROM_END: tuple[tuple[int, bytes], ...] = ((6, b"HEAPCCDR"), (0, b"FOVb"))
+_CIFF = (6, b"HEAPCCDR")
+_FROM_END: tuple[tuple[int, bytes], ...] = (_CIFF, (0, b"FOVb"))
 
 
 def _has(head: bytes, offset: int, signature: bytes) -> bool:
@@ -60,7 +62,7 @@ def describe_foreign(data: bytes | mmap.mmap) -> str:
     """Return a clause without its subject, `FILE`, that names the file's format and a remedy.
 
     Args:
-        data: bytes of the file.
+        data: Bytes of the file.
     """
     head = bytes(data[:512])
     for offset, signature, name in _SIGNATURES:
@@ -82,6 +84,11 @@ def names_a_camera(directories: list[Directory]) -> bool:
         or _CFA in directory.numbers(_PHOTOMETRIC)
         for directory in directories
     )
+
+
+def is_ciff(data: bytes | mmap.mmap) -> bool:
+    """Return whether the file begins like a Canon CRW file, whose directory is at its end."""
+    return _has(bytes(data[:16]), *_CIFF)
 
 
 def measured_from_end(data: bytes | mmap.mmap) -> bool:

@@ -28,8 +28,8 @@ class Directory:
     """One image file directory.
 
     Attributes:
-        tags: values or text of each tag, by tag number.
-        is_exif: whether this is the Exif directory.
+        tags: Values or text of each tag, by tag number.
+        is_exif: Whether this is the Exif directory.
     """
 
     tags: dict[int, Value]
@@ -63,7 +63,7 @@ def read_directories(data: bytes | mmap.mmap) -> list[Directory]:
     """Return all directories that can be read; those behind a broken link are omitted.
 
     Args:
-        data: bytes of the file.
+        data: Bytes of the file.
     """
     found: list[Directory] = []
     for number, start in enumerate(_tiff_starts(data)):

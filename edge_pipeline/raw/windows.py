@@ -26,7 +26,7 @@ def view(mosaic: NDArray[np.float32], size: tuple[int, int] | None = None) -> ND
 
     Args:
         mosaic: [H, W], aligned to RGGB, at least twice `size`.
-        size: packed height and width of the view; if None, those of the mosaic, at most `VIEW`.
+        size: Packed height and width of the view; if None, those of the mosaic, at most `VIEW`.
 
     Returns:
         The packed view, [1, 4, *size], contiguous and with no stride of 0.
@@ -50,10 +50,10 @@ def spread_starts(size: int, window: int, *, most: int, stride: int) -> list[int
     """Return the starts of up to `most` windows that are spread evenly over an axis.
 
     Args:
-        size: length of the axis.
-        window: length of a window, at most `size`.
-        most: largest number of windows; there are fewer if the axis is shorter than their sum.
-        stride: step of the grid on which windows begin.
+        size: Length of the axis.
+        window: Length of a window, at most `size`.
+        most: Largest number of windows; there are fewer if the axis is shorter than their sum.
+        stride: Step of the grid on which windows begin.
     """
     count = min(most, -(-size // window))
     if count == 1:
@@ -68,8 +68,8 @@ def windows(
 
     Args:
         mosaic: [H, W], aligned to RGGB, at least twice `size`.
-        size: packed height and width of a window.
-        stride: step of the grid on which windows begin, in packed pixels.
+        size: Packed height and width of a window.
+        stride: Step of the grid on which windows begin, in packed pixels.
 
     Yields:
         Packed windows, [1, 4, *size], each contiguous and with no stride of 0.

@@ -48,7 +48,7 @@ def artifact_facts(manifest: Manifest) -> Iterator[str]:
         if share is not None:
             names = ", ".join(program.delegation.outside)
             yield (
-                f"{program.name}: operators outside the delegate ({names}) take {share:.0%} of a "
+                f"{program.name}: operators outside the delegate ({names}) use {share:.0%} of a "
                 "run's time"
             )
     yield from map(_loss, manifest.losses)
@@ -70,11 +70,11 @@ def _bytes(artifact: Artifact, program: ProgramSpec) -> int:
 
 
 def _loss(loss: Loss) -> str:
-    what = loss.cause if loss.cause == "folding" else "the precision"
+    cause = loss.cause if loss.cause == "folding" else "the precision"
     unit = _UNITS[loss.metric]
     if loss.before is None or loss.loss is None:
-        return f"{what}: {loss.after:.2f}{unit} relative to the output of the original network"
+        return f"{cause}: {loss.after:.2f}{unit} relative to the output of the original network"
     return (
-        f"{what} loses {loss.loss:.3f}{unit or ' of pixels'}: "
+        f"{cause} loses {loss.loss:.3f}{unit or ' of pixels'}: "
         f"{loss.before:.3f} before, {loss.after:.3f} after"
     )

@@ -224,7 +224,7 @@ def check_outputs(
             f"{spec.name} returned {len(values)} outputs; the manifest lists {len(spec.outputs)}"
         )
     for tensor, value in zip(spec.outputs, values, strict=True):
-        if not tensor.takes(value, sizes):
+        if not tensor.accepts(value, sizes):
             raise RuntimeFailure(
                 f"{spec.name} returned {tensor.name} as {value.dtype} "
                 f"{'x'.join(map(str, value.shape))}; the manifest lists {tensor.text()}"

@@ -88,7 +88,7 @@ class EagerSession(Closing):
         with _threads(torch, self._threads), torch.inference_mode():
             known = self._weights | dict(zip(self._graph.inputs, tensors, strict=True))
             for step in self._steps:
-                _take(step, known, self._spec)
+                _run_step(step, known, self._spec)
             outputs = [known[name] for name in self._graph.outputs]
         # An output may be a view of another or of an input, so the outputs are copied.
         return check_outputs(
@@ -152,11 +152,11 @@ def preload() -> ModuleType:
 
 
 @contextmanager
-def _threads(torch: Any, wanted: int) -> Iterator[None]:
+def _threads(torch: Any, count: int) -> Iterator[None]:
     """Set torch's number of threads, which the whole process shares, for the time of a block."""
     with _LOCK:
         before = torch.get_num_threads()
-        torch.set_num_threads(wanted)
+        torch.set_num_threads(count)
         try:
             yield
         finally:
@@ -227,7 +227,7 @@ def _mark_last_uses(graph: Graph, steps: list[_Step]) -> None:
         kept |= used
 
 
-def _take(step: _Step, known: dict[str, Any], spec: ProgramSpec) -> None:
+def _run_step(step: _Step, known: dict[str, Any], spec: ProgramSpec) -> None:
     """Make one call, and release the values that no later call uses."""
     kwargs = {key: _resolved(value, known) for key, value in step.kwargs.items()}
     try:

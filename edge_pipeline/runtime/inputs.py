@@ -83,7 +83,7 @@ def varied_inputs(spec: ProgramSpec, reference: Mapping[str, Array]) -> list[dic
 def _draw_sizes(
     spec: ProgramSpec, reference: Mapping[str, Array], rng: np.random.Generator, minimum: int
 ) -> dict[str, int]:
-    """Draw values of the free letters, from the least valid size to 1.5 times the reference's."""
+    """Draw values of the free sizes, from the least valid size to 1.5 times the reference's."""
     known: dict[str, int] = {}
     for tensor in spec.inputs:
         tensor.fits(reference[tensor.name].shape, known)

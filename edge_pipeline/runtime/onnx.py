@@ -72,7 +72,7 @@ def open_session(
     model: str | bytes = str(path)
     if replaced:
         model = replaced.get(spec.file, model)
-        _take_weights(runtime, options, {n: replaced[n] for n in spec.extra if n in replaced})
+        _register_weights(runtime, options, {n: replaced[n] for n in spec.extra if n in replaced})
         # A model that is loaded from memory has no folder, so the folder is set here.
         options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(path.parent))
     try:
@@ -85,7 +85,7 @@ def open_session(
     return OnnxSession(session, spec)
 
 
-def _take_weights(runtime: Any, options: Any, files: Mapping[str, bytes]) -> None:
+def _register_weights(runtime: Any, options: Any, files: Mapping[str, bytes]) -> None:
     """Register weights files in memory; the session copies them when it is created."""
     if not files:
         return

@@ -40,7 +40,7 @@ def make_batch(pictures: Mixture, *, size: int, crop: int, seed: int, step: int)
         size: Number of samples in the batch.
         crop: Side of a crop in packed pixels.
         seed: Seed of the training.
-        step: Number of the batch. The same number gives the same batch, so a resumed training
+        step: Number of the batch. Equal numbers produce equal batches, so a resumed training
             continues as if it had not stopped.
     """
     rng = np.random.default_rng([seed, step])

@@ -1,4 +1,4 @@
-"""The training loop, from a recipe to a checkpoint; resuming gives the same result."""
+"""The training loop, from a recipe to a checkpoint; resuming leads to the same result."""
 
 from __future__ import annotations
 
@@ -127,8 +127,8 @@ def train(
     state_file = folder / "state.safetensors"
     check_outside_artifacts(state_file)
     if state_file.exists() != resume:
-        held, remedy = ("no training", "leave out") if resume else ("a training", "give")
-        raise OutputError(f"{folder} holds {held}; {remedy} --resume, or give another folder")
+        found, remedy = ("no training", "leave out") if resume else ("a training", "give")
+        raise OutputError(f"{folder} contains {found}; {remedy} --resume, or give another folder")
     pictures = load_mixture([(part.dataset, part.share, part.options) for part in recipe.data])
     validation = load_pictures(recipe.validation.dataset, recipe.validation.options)
     if accelerator == "cuda" and not torch.cuda.is_available():
@@ -175,7 +175,7 @@ def _begun(recipe: Recipe, start: Path) -> nn.Module:
     given, own = load_checkpoint(start), options_of(recipe.model, recipe.options)
     if (given.model, given.options) != (recipe.model, own):
         raise CheckpointError(
-            f"{start} holds {given.model} with {given.options}; the recipe {recipe.name} "
+            f"{start} contains {given.model} with {given.options}; the recipe {recipe.name} "
             f"trains {recipe.model} with {own}"
         )
     return given.build()

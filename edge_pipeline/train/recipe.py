@@ -100,7 +100,8 @@ class Recipe(_Section):
         options: Options of the network.
         data: Training data sets.
         validation: Data set of validation pictures, which are not used for training.
-        crop: Side of a crop in packed pixels; at least 88 if the loss includes MS-SSIM.
+        crop: Side of a crop in packed pixels; at least 88 plus twice the border if the loss
+            includes MS-SSIM.
         shared_filters: Whether the crops of a batch, which belong to one capture, share filters
             predicted from all crops side by side, like the tiles of a developed capture.
         loss: Weights of the loss terms.

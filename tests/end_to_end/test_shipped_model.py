@@ -88,9 +88,9 @@ def test_the_held_out_pictures_reach_their_goals(artifact):
                 with Image.open(data_file(f"kodak/{name}.png")) as picture:
                     middle = np.asarray(picture.convert("RGB"))
                 sample = validation_sample(middle, level, index)
-                wanted = to_srgb(sample.target, sample.camera_to_srgb)
+                expected = to_srgb(sample.target, sample.camera_to_srgb)
                 for method, develop in methods.items():
-                    scores[method].append(psnr_db(develop(sample), wanted))
+                    scores[method].append(psnr_db(develop(sample), expected))
             psnr[level] = {method: np.mean(values) for method, values in scores.items()}
 
     def missed(method):

@@ -79,8 +79,8 @@ def _directory(entries: Sequence[Entry], at: int) -> bytes:
     return head + struct.pack("<I", 0) + extra
 
 
-def _entries(mosaic: NDArray[np.uint16], dng: Dng) -> list[Entry]:
-    height, width = mosaic.shape[:2]
+def _entries(mosaic: NDArray[np.uint16], dng: Dng, height: int) -> list[Entry]:
+    width = mosaic.shape[1]
     samples = 1 if mosaic.ndim == 2 else mosaic.shape[2]
     photometric = 32803 if dng.filters else 34892
     entries: list[Entry] = [
@@ -123,24 +123,27 @@ def _entries(mosaic: NDArray[np.uint16], dng: Dng) -> list[Entry]:
     return entries
 
 
-def write_dng(path: Path, mosaic: NDArray[np.uint16], dng: Dng | None = None) -> Path:
+def write_dng(
+    path: Path, mosaic: NDArray[np.uint16], dng: Dng | None = None, *, rows: int | None = None
+) -> Path:
     """Write a DNG.
 
     Args:
         path: the file.
         mosaic: [H, W], or [H, W, 3] for a linear one, masked pixels included.
         dng: what the file says.
+        rows: number of rows that the file states, in one strip, if it is not that of the mosaic.
 
     Returns:
         The path.
     """
     dng = dng or Dng()
-    entries = _entries(mosaic, dng)
     height = mosaic.shape[0]
-    rows = dng.strip_rows or height
-    strips = [mosaic[top : top + rows].astype("<u2").tobytes() for top in range(0, height, rows)]
+    entries = _entries(mosaic, dng, rows or height)
+    high = dng.strip_rows or height
+    strips = [mosaic[top : top + high].astype("<u2").tobytes() for top in range(0, height, high)]
     exif: list[Entry] = [(tag, kind, values) for tag, (kind, values) in dng.exif.items()]
-    counts = [len(strip) for strip in strips]
+    counts = [len(strip) * (rows or height) // height for strip in strips]
     # Two passes: the first finds how long the directories are, the second fills in offsets.
     offsets, exif_at = [0] * len(strips), 0
     for _ in range(2):

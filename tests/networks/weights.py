@@ -19,7 +19,8 @@ def settled(module: nn.Module, *shapes: tuple[int, ...]) -> nn.Module:
     """Return `module` in eval mode, with weights drawn so that its outputs depend on its inputs.
 
     Weights of convolutions and linear layers get He's variance. Batch normalisation gets the
-    statistics of its inputs on one random batch. Residual scales near zero are set to 0.3.
+    statistics of its inputs on one random batch. Residual scales near zero are set to 0.3, those of
+    batch normalisation too: converters remove a branch whose scale is zero.
 
     Args:
         module: Any module; parameters that do not belong to such layers are kept.
@@ -51,6 +52,8 @@ def _settle_statistics(module: nn.Module, shapes: tuple[tuple[int, ...], ...]) -
         return
     module.eval()
     for norm in norms:
+        if norm.weight is not None and not norm.weight.any():
+            norm.weight.fill_(0.3)
         norm.train()
         norm.momentum = 1.0
     module(*(drawn((8, *shape[1:]), SEED + i) for i, shape in enumerate(shapes)))

@@ -39,10 +39,10 @@ def built(name):
 def agrees(artifact, network, inputs, precision="fp32"):
     """Whether the artifact's outputs are eager's, within what the project's proof allows."""
     program = artifact.manifest.programs[0]
-    wanted = dict(zip([t.name for t in program.outputs], eager(network, inputs), strict=True))
+    expected = dict(zip([t.name for t in program.outputs], eager(network, inputs), strict=True))
     with open_session(artifact, program.name, threads=1) as session:
         found = session.run({name: value.numpy() for name, value in inputs.items()})
-    differences = compare(wanted, found)
+    differences = compare(expected, found)
     complaints = [TOLERANCES[precision].complaint(d) for d in differences.values()]
     assert complaints == [None] * len(complaints)
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compare import TOLERANCES, compare
-from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
+from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.compile import CompileRequest, compile_model, compile_module
 from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.files import packaged
@@ -90,12 +90,12 @@ def test_each_capture_is_developed_with_its_own_filters(
     with open_session(artifact, "forward", threads=1) as calibrated:
         for packed in captures():
             with torch.no_grad():
-                wanted = {"rgb": module(torch.from_numpy(packed)).numpy()}
+                expected = {"rgb": module(torch.from_numpy(packed)).numpy()}
             found = refolded(artifact, {"packed": packed})
-            (difference,) = compare(wanted, found).values()
+            (difference,) = compare(expected, found).values()
             assert TOLERANCES[precision].complaint(difference) is None
             # The filters of the file are another capture's.
-            (other,) = compare(wanted, calibrated.run({"packed": packed})).values()
+            (other,) = compare(expected, calibrated.run({"packed": packed})).values()
             assert other.max_abs > 3 * difference.max_abs
     assert verify_artifact(artifact).passed
 
@@ -133,8 +133,8 @@ def test_develop_gives_what_a_split_artifact_gives(tmp_path):
         ).folder
         for form in ("split", "refolded")
     )
-    wanted, found = (develop(CHART, model=model).rgb for model in (split, own_filters))
-    assert np.abs(wanted.astype(int) - found.astype(int)).max() <= 1
+    expected, found = (develop(CHART, model=model).rgb for model in (split, own_filters))
+    assert np.abs(expected.astype(int) - found.astype(int)).max() <= 1
 
 
 class NormedDynamic(own.DynamicConvolution):
@@ -185,9 +185,9 @@ def test_networks_of_users(tmp_path, network, backend):
     for number, inputs in enumerate(drawn):
         brighter = {name: value * (1 + number) for name, value in inputs.items()}
         with torch.no_grad():
-            wanted = module(**brighter).numpy()
+            expected = module(**brighter).numpy()
         (found,) = refolded(artifact, {k: v.numpy() for k, v in brighter.items()}).values()
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-5 * np.abs(wanted).max())
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
 class TestRefusals:
@@ -214,11 +214,11 @@ class TestRefusals:
 
     def test_a_filter_without_a_place(self, tmp_path, monkeypatch):
         def settle(*_: object) -> None:
-            raise LostMark("conv.weight is not in the program's files")
+            raise LostMarker("conv.weight is not in the program's files")
 
         monkeypatch.setattr(Exchange, "settle", settle)
         with pytest.raises(
-            CompileError, match=r"cannot take other filters .*conv\.weight is not .*--filters split"
+            CompileError, match=r"accept other filters .*conv\.weight is not .*--filters split"
         ):
             compile_module(
                 own.DynamicConvolution(),

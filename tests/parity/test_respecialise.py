@@ -123,10 +123,10 @@ def test_another_phi_is_what_the_network_gives_there(tmp_path, backend, precisio
     (program,) = first.manifest.programs
     old = safetensors.numpy.load_file(first.path(program.graph))
     new = safetensors.numpy.load_file(copy.path(program.graph))
-    wanted = safetensors.numpy.load_file(second.path(program.graph))
+    expected = safetensors.numpy.load_file(second.path(program.graph))
     for name, value in new.items():
-        largest = abs(wanted[name]).max()
-        np.testing.assert_allclose(value, wanted[name], rtol=0, atol=4e-6 * largest)
+        largest = abs(expected[name]).max()
+        np.testing.assert_allclose(value, expected[name], rtol=0, atol=4e-6 * largest)
     assert any(not np.array_equal(new[name], old[name]) for name in new)
 
 

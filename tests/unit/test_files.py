@@ -1,15 +1,11 @@
 """Whole or absent: the property holds for every step that can fail."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
 import resource
-import shutil
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_pipeline.errors import InputError, OutputError
+from edge_pipeline.errors import InputError, JobError, OutputError
 from edge_pipeline.files import (
     MANIFEST_FILE,
     SEAL_FILE,
@@ -28,17 +24,10 @@ from edge_pipeline.files import (
     packaged,
     sha256_of,
 )
+from tests.fakes.folders import snapshot, write_folder
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 _PROC = pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
-
-
-def _snapshot(folder: Path) -> dict[str, bytes | None]:
-    """Every entry below `folder`, with its content."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
-        for path in folder.rglob("*")
-    }
 
 
 @contextmanager
@@ -59,12 +48,6 @@ def _write_file(path: Path, failure: BaseException | None = None) -> None:
             raise failure
 
 
-def _write_folder(path: Path) -> None:
-    with atomic_folder(path, replace=True) as temporary:
-        (temporary / "deep").mkdir()
-        (temporary / "deep" / "a").write_bytes(b"new")
-
-
 def _fill(folder: Path) -> None:
     (folder / "small").write_bytes(b"x")
     (folder / "large").write_bytes(bytes(2000))
@@ -75,13 +58,13 @@ class TestAtomicFile:
         path = tmp_path / "a" / "b" / "out.json"
         _write_file(path)
         assert path.read_bytes() == b"new"
-        assert _snapshot(path.parent) == {"out.json": b"new"}
+        assert snapshot(path.parent) == {"out.json": b"new"}
 
     def test_replaces(self, tmp_path: Path) -> None:
         path = tmp_path / "out.json"
         path.write_bytes(b"a longer old content")
         _write_file(path)
-        assert _snapshot(tmp_path) == {"out.json": b"new"}
+        assert snapshot(tmp_path) == {"out.json": b"new"}
 
     def test_keeps_the_suffix_and_stays_beside(self, tmp_path: Path) -> None:
         with atomic_file(tmp_path / "out.tiff") as temporary:
@@ -94,7 +77,7 @@ class TestAtomicFile:
         before = os.umask(umask)
         try:
             _write_file(tmp_path / "out")
-            _write_folder(tmp_path / "folder")
+            write_folder(tmp_path / "folder")
         finally:
             os.umask(before)
         assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o666 & ~umask
@@ -113,11 +96,11 @@ class TestAtomicFile:
         path = tmp_path / "out"
         if old is not None:
             path.write_bytes(old)
-        before = _snapshot(tmp_path)
-        expected = OutputError if isinstance(failure, OSError) else type(failure)
+        before = snapshot(tmp_path)
+        expected = JobError if isinstance(failure, OSError) else type(failure)
         with pytest.raises(expected):
             _write_file(path, failure)
-        assert _snapshot(tmp_path) == before
+        assert snapshot(tmp_path) == before
 
     @pytest.mark.parametrize("step", ["fsync", "replace"])
     def test_failing_step_leaves_nothing(
@@ -126,19 +109,19 @@ class TestAtomicFile:
         path = tmp_path / "out"
         path.write_bytes(b"old")
         _fail(monkeypatch, step, 1, FULL)
-        with pytest.raises(OutputError, match=f"cannot write {path}: No space left on device"):
+        with pytest.raises(JobError, match=f"cannot write {path}: No space left on device"):
             _write_file(path)
-        assert _snapshot(tmp_path) == {"out": b"old"}
+        assert snapshot(tmp_path) == {"out": b"old"}
 
     def test_a_disk_that_refuses_leaves_nothing(self, tmp_path: Path) -> None:
         path = tmp_path / "out"
         with (
             _file_size_limit(1000),
-            pytest.raises(OutputError, match=f"cannot write {path}: File too large"),
+            pytest.raises(JobError, match=f"cannot write {path}: File too large"),
             atomic_file(path) as temporary,
         ):
             temporary.write_bytes(bytes(2000))
-        assert _snapshot(tmp_path) == {}
+        assert snapshot(tmp_path) == {}
 
     def test_names_the_other_file_that_failed(self, tmp_path: Path) -> None:
         other = tmp_path / "input.bin"
@@ -148,7 +131,7 @@ class TestAtomicFile:
     def test_writer_that_removes_its_file(self, tmp_path: Path) -> None:
         with pytest.raises(OutputError), atomic_file(tmp_path / "out") as temporary:
             temporary.unlink()
-        assert _snapshot(tmp_path) == {}
+        assert snapshot(tmp_path) == {}
 
     def test_does_not_replace_a_folder(self, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
@@ -187,18 +170,18 @@ class TestAtomicFile:
 
 class TestAtomicFolder:
     def test_writes(self, tmp_path: Path) -> None:
-        _write_folder(tmp_path / "a" / "out")
-        assert _snapshot(tmp_path / "a") == {"out": None, "out/deep": None, "out/deep/a": b"new"}
+        write_folder(tmp_path / "a" / "out")
+        assert snapshot(tmp_path / "a") == {"out": None, "out/deep": None, "out/deep/a": b"new"}
 
     def test_replaces_all_of_it(self, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "stale").write_bytes(b"old")
-        _write_folder(tmp_path / "out")
-        assert _snapshot(tmp_path) == {"out": None, "out/deep": None, "out/deep/a": b"new"}
+        write_folder(tmp_path / "out")
+        assert snapshot(tmp_path) == {"out": None, "out/deep": None, "out/deep/a": b"new"}
 
     def test_relative_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
-        _write_folder(Path("out"))
+        write_folder(Path("out"))
         assert (tmp_path / "out" / "deep" / "a").read_bytes() == b"new"
 
     def test_refuses_what_stands_there(self, tmp_path: Path) -> None:
@@ -213,10 +196,10 @@ class TestAtomicFolder:
             (tmp_path / "out").write_bytes(b"old")
         else:
             (tmp_path / "out").symlink_to(tmp_path / "real")
-        before = _snapshot(tmp_path)
+        before = snapshot(tmp_path)
         with pytest.raises(OutputError, match="is not a folder"):
-            _write_folder(tmp_path / "out")
-        assert _snapshot(tmp_path) == before
+            write_folder(tmp_path / "out")
+        assert snapshot(tmp_path) == before
 
     @pytest.mark.parametrize("failure", [FULL, KeyboardInterrupt()])
     @pytest.mark.parametrize(
@@ -237,130 +220,31 @@ class TestAtomicFolder:
             (tmp_path / "out" / "b").write_bytes(b"old")
         elif (step, call) == ("replace", 2):
             pytest.skip("a new folder is moved once")
-        before = _snapshot(tmp_path)
+        before = snapshot(tmp_path)
         _fail(monkeypatch, step, call, failure)
-        with pytest.raises(OutputError if isinstance(failure, OSError) else KeyboardInterrupt):
-            _write_folder(tmp_path / "out")
-        assert _snapshot(tmp_path) == before
+        with pytest.raises(JobError if isinstance(failure, OSError) else KeyboardInterrupt):
+            write_folder(tmp_path / "out")
+        assert snapshot(tmp_path) == before
 
     def test_a_disk_that_refuses_leaves_nothing(self, tmp_path: Path) -> None:
         with (
             _file_size_limit(1000),
-            pytest.raises(OutputError, match="File too large"),
+            pytest.raises(JobError, match="File too large"),
             atomic_folder(tmp_path / "out", replace=False) as temporary,
         ):
             _fill(temporary)
-        assert _snapshot(tmp_path) == {}
+        assert snapshot(tmp_path) == {}
 
     def test_folder_that_cannot_be_synced_is_no_failure(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # out, out/deep, out/deep/a, and then the parent, when the rename is done.
         _fail(monkeypatch, "fsync", 4, OSError(errno.EINVAL, "Invalid argument"))
-        _write_folder(tmp_path / "out")
+        write_folder(tmp_path / "out")
         assert (tmp_path / "out" / "deep" / "a").read_bytes() == b"new"
 
 
-_WRITER = """
-import sys, time
-from pathlib import Path
-from edge_pipeline.files import atomic_folder
-with atomic_folder(Path(sys.argv[1]), replace=False) as temporary:
-    (temporary / "part").write_bytes(b"half")
-    print("writing", flush=True)
-    time.sleep(600)
-"""
-
-
-@contextmanager
-def _other_process(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is in the middle of writing the folder `path`."""
-    command = [sys.executable, "-c", _WRITER, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"writing\n"
-            yield process
-        finally:
-            process.kill()
-
-
-class TestCollection:
-    def test_what_a_killed_process_left_is_collected_at_the_next_write(
-        self, tmp_path: Path
-    ) -> None:
-        with _other_process(tmp_path / "killed"):
-            pass
-        (left,) = tmp_path.iterdir()
-        assert (left / "part").read_bytes() == b"half"
-        _write_folder(tmp_path / "out")
-        assert _snapshot(tmp_path) == {"out": None, "out/deep": None, "out/deep/a": b"new"}
-
-    def test_what_a_live_process_writes_is_not(self, tmp_path: Path) -> None:
-        with _other_process(tmp_path / "live"):
-            (part,) = tmp_path.glob(".*/part")
-            _write_folder(tmp_path / "out")
-            assert part.read_bytes() == b"half"
-
-    def test_what_this_process_writes_is_not(self, tmp_path: Path) -> None:
-        with atomic_folder(tmp_path / "outer", replace=False) as temporary:
-            _write_folder(tmp_path / "inner")
-            (temporary / "part").write_bytes(b"x")
-        assert (tmp_path / "outer" / "part").exists()
-
-    def test_what_it_replaced_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        _write_folder(tmp_path / "out")
-        with monkeypatch.context() as patch:
-            patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as if killed before
-            _write_folder(tmp_path / "out")
-        assert len(list(tmp_path.iterdir())) == 2
-        _write_folder(tmp_path / "other")
-        assert {entry.name for entry in tmp_path.iterdir()} == {"out", "other"}
-
-    @pytest.mark.parametrize("kind", ["file", "link", "folder of another name"])
-    def test_what_is_somebody_elses_is_not(self, tmp_path: Path, kind: str) -> None:
-        left, real = tmp_path / ".out-0123456789abcdef.unfinished", tmp_path / "real"
-        real.mkdir()
-        if kind == "file":
-            left.touch()
-        elif kind == "link":
-            left.symlink_to(real)
-        else:
-            left = left.with_name(".out-mine.unfinished")
-            left.mkdir()
-        _write_folder(tmp_path / "new")
-        assert os.path.lexists(left)
-        assert real.exists()
-
-    def test_a_folder_that_is_collected_before_it_is_locked_is_made_anew(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        true, calls = fcntl.flock, []
-
-        def late(descriptor: int, operation: int) -> None:
-            calls.append(operation)
-            if len(calls) == 1:  # its own, which another process now collects first
-                shutil.rmtree(next(tmp_path.glob(".*")))
-            true(descriptor, operation)
-
-        monkeypatch.setattr(fcntl, "flock", late)
-        _write_folder(tmp_path / "out")
-        assert len(calls) == 2
-        assert _snapshot(tmp_path) == {"out": None, "out/deep": None, "out/deep/a": b"new"}
-
-    def test_a_file_system_without_locks(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def refuse(*_: int) -> None:
-            raise OSError(errno.ENOLCK, "No locks available")
-
-        monkeypatch.setattr(fcntl, "flock", refuse)
-        with atomic_folder(tmp_path / "outer", replace=False) as temporary:
-            _write_folder(tmp_path / "inner")
-            assert temporary.exists()
-
-
-@pytest.mark.parametrize("write", [_write_file, _write_folder])
+@pytest.mark.parametrize("write", [_write_file, write_folder])
 @pytest.mark.parametrize("inside", ["out", "deep/out", "../link/out"])
 def test_nothing_is_written_into_an_artifact(
     tmp_path: Path, write: Callable[[Path], None], inside: str
@@ -370,15 +254,15 @@ def test_nothing_is_written_into_an_artifact(
     (tmp_path / "link").symlink_to(artifact / "deep")
     for name in (MANIFEST_FILE, SEAL_FILE):
         (artifact / name).write_bytes(b"x")
-    before = _snapshot(tmp_path)
+    before = snapshot(tmp_path)
     with pytest.raises(OutputError, match=f"lies inside the artifact {artifact}, which"):
         write(artifact / inside)
-    assert _snapshot(tmp_path) == before
+    assert snapshot(tmp_path) == before
 
 
 def test_a_manifest_alone_makes_no_artifact(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(b"of a web page")
-    _write_folder(tmp_path / "out")
+    write_folder(tmp_path / "out")
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def cut_at(
 
 
 def inputs_left(whole: ExportedProgram, part: ExportedProgram) -> list[int]:
-    """Return the positions of the inputs of `whole` that `part` still takes."""
+    """Return the positions of the inputs of `whole` that `part` still has."""
     kept = user_inputs(part.graph_signature)
     return [i for i, name in enumerate(user_inputs(whole.graph_signature)) if name in kept]
 
@@ -129,7 +129,7 @@ def _examples(
 
 
 def _example_size(size: int | torch.SymInt) -> int:
-    """Return an example's size; int() would fix a dynamic size in all programs that share it."""
+    """Return an example's size; int() would fix a free size in all programs that share it."""
     return size if isinstance(size, int) else int(size.node.hint)
 
 

@@ -1,13 +1,13 @@
-"""Make weights exchangeable: write marks in their place, and find the marks in the files.
+"""Make weights exchangeable: write markers in their place, and find the markers in the files.
 
-A program is written with marks, random numbers that occur nowhere else, in place of the weights
-that a user may exchange. The positions of the marks' bytes in the files are the positions of the
+A program is written with markers, random numbers that occur nowhere else, in place of the weights
+that a user may exchange. The positions of the markers' bytes in the files are the positions of the
 weights. The function that `respecialise` uses then writes the real weights there. So every artifact
 with exchangeable weights is itself made by exchanging them, and equal weights are never merged.
 
 In half precision the bias of a single class has two bytes, which occur by chance in any file. A
-network with such weights is written twice, each time with other marks for them. These weights lie
-where each of the two files has its own mark.
+network with such weights is written twice, each time with other markers for them. These weights lie
+where each of the two files has its own marker.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from edge_pipeline.compiler.analysis.movement import MOVEMENTS
 from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 
-__all__ = ["Exchange", "LostMark", "constant_name"]
+__all__ = ["Exchange", "LostMarker", "constant_name"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
-# In half precision, the bytes of marks with fewer numbers than this occur by chance.
+# In half precision, the bytes of markers with fewer numbers than this occur by chance.
 _FEWEST = 4
 
 
 def constant_name(weight: str, kind: Literal["filter", "fixed"] = "filter") -> str:
-    """Return the name (letters, digits and underscores) of the constant that holds a weight.
+    """Return the name (letters, digits and underscores) of the constant for a weight.
 
     Args:
         weight: Name of the weight, such as `conv1.weight`.
@@ -46,27 +46,27 @@ def constant_name(weight: str, kind: Literal["filter", "fixed"] = "filter") -> s
     return f"{kind}_" + "".join(c if c.isalnum() else "_" for c in weight)
 
 
-class LostMark(Exception):  # noqa: N818 - caught by `build`, never shown
-    """A mark was lost or changed by the passes or by the backend."""
+class LostMarker(Exception):  # noqa: N818 - caught by `build`, never shown
+    """A marker was lost or changed by the passes or by the backend."""
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A program to write, with marks in place of weights.
+    """A program to write, with markers in place of weights.
 
     Attributes:
-        program: The program to write; it contains the marks.
+        program: The program to write; it contains the markers.
         weights: The real weights by name.
-        marks: The marks, by the name of the weight that each replaces.
+        markers: The markers, by the name of the weight that each replaces.
     """
 
     program: ExportedProgram
     weights: Arrays
-    marks: Arrays
+    markers: Arrays
 
     @classmethod
     def of(cls, program: ExportedProgram, weights: Mapping[str, Tensor]) -> Exchange:
-        """Replace each weight of a program by a mark.
+        """Replace each weight of a program by a marker.
 
         Args:
             program: An exported or specialised program.
@@ -74,73 +74,77 @@ class Exchange:
                 among constants of equal value by `constant_name`.
 
         Raises:
-            LostMark: If a weight is not a constant of the program, or if another constant is
+            LostMarker: If a weight is not a constant of the program, or if another constant is
                 computed from it.
         """
-        marks, targets = _marks(weights), _targets(program, weights)
+        markers, targets = _markers(weights), _targets(program, weights)
         _check_uses(program, targets)
-        values = {target: torch.from_numpy(marks[name].copy()) for name, target in targets.items()}
+        values = {
+            target: torch.from_numpy(markers[name].copy()) for name, target in targets.items()
+        }
         real = {name: weight.numpy() for name, weight in weights.items()}
-        return cls(_with_values(program, values), real, marks)
+        return cls(_with_values(program, values), real, markers)
 
     def twin(self) -> Exchange | None:
-        """Return the same program with other marks for short weights; None if no weight is short.
+        """Return the same program with other markers for short weights; None if no weight is short.
 
-        Only these marks may differ, since ExecuTorch orders constants by their hash.
+        Only these markers may differ, since ExecuTorch orders constants by their hash.
         """
-        short = {name: mark for name, mark in self.marks.items() if mark.size < _FEWEST}
+        short = {name: marker for name, marker in self.markers.items() if marker.size < _FEWEST}
         if not short:
             return None
-        held = {name: torch.from_numpy(mark.copy()) for name, mark in short.items()}
-        others = {name: np.float32(0.75) * mark for name, mark in short.items()}
+        held = {name: torch.from_numpy(marker.copy()) for name, marker in short.items()}
+        others = {name: np.float32(0.75) * marker for name, marker in short.items()}
         values = {
             target: torch.from_numpy(others[name].copy())
             for name, target in _targets(self.program, held).items()
         }
-        return replace(self, program=_with_values(self.program, values), marks=self.marks | others)
+        return replace(
+            self, program=_with_values(self.program, values), markers=self.markers | others
+        )
 
     def settle(
         self, files: Mapping[str, bytes], graph: str, twin: Twin | None = None
     ) -> tuple[dict[str, bytes], tuple[Constant, ...]]:
-        """Find the marks in the written files, and replace them by the real weights.
+        """Find the markers in the written files, and replace them by the real weights.
 
         Args:
             files: Contents of the files by name.
             graph: Name of the file with the network for eager; it must contain all weights too.
-            twin: Files and marks of this exchange's `twin`, if it was written.
+            twin: Files and markers of this exchange's `twin`, if it was written.
 
         Returns:
             The files with the real weights, and the positions of the weights in them.
 
         Raises:
-            LostMark: If a mark is missing or changed; the files are then unusable.
+            LostMarker: If a marker is missing or changed; the files are then unusable.
         """
-        found = locate(files, self.marks, required=(graph,), twin=twin)
+        found = locate(files, self.markers, required=(graph,), twin=twin)
         if found.problem is not None:
-            raise LostMark(found.problem)
+            raise LostMarker(found.problem)
         return dict(files) | patch(files, found.constants, self.weights), found.constants
 
 
-def _marks(weights: Mapping[str, Tensor]) -> Arrays:
-    """Return a unique mark for each weight, of the magnitude of a layer's usual weights.
+def _markers(weights: Mapping[str, Tensor]) -> Arrays:
+    """Return a unique marker for each weight, of the magnitude of a layer's usual weights.
 
     Marks depend only on shapes and on the order of names, since ExecuTorch stores constants by
     hash: two networks of one architecture then differ only in the weights. Marks of biases and
     single numbers are positive, since the network may compute their root or logarithm.
     """
-    marks = {}
+    markers = {}
     for number, (name, weight) in enumerate(weights.items()):
         rng = np.random.default_rng([20240306, number])
         scale = float(weight[0].numel()) ** -0.5
         sign = rng.choice(np.array([-1, 1], np.float32), tuple(weight.shape))
         if weight.dim() <= 1:
             sign = np.abs(sign)
-        marks[name] = (scale * sign * rng.uniform(0.5, 1.5, weight.shape)).astype(np.float32)
-    return marks
+        markers[name] = (scale * sign * rng.uniform(0.5, 1.5, weight.shape)).astype(np.float32)
+    return markers
 
 
 def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return the name under which the program holds each weight."""
+    """Return the name of each weight's constant in the program."""
     held = constants_of(program)
     places = {
         spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.target
@@ -149,7 +153,7 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
     for name, weight in weights.items():
         equal = [key for key, value in held.items() if torch.equal(value, weight)]
         if not equal:
-            raise LostMark(f"{name} is not a separate constant of the network")
+            raise LostMarker(f"{name} is not a separate constant of the network")
         # The names that `Editor.add_constant` makes.
         own = {f"c_{constant_name(name, 'filter')}", f"c_{constant_name(name, 'fixed')}"}
         key = next((key for key in equal if key in own), equal[0])
@@ -159,7 +163,7 @@ def _targets(program: ExportedProgram, weights: Mapping[str, Tensor]) -> dict[st
 
 
 def _check_uses(program: ExportedProgram, targets: Mapping[str, str]) -> None:
-    """Raise LostMark if another constant is computed from a weight; it would keep the mark."""
+    """Raise LostMarker if another constant is computed from a weight; it would keep the marker."""
     constants = constants_of(program)
     weights = {target: name for name, target in targets.items()}
     places = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
@@ -177,7 +181,7 @@ def _check_uses(program: ExportedProgram, targets: Mapping[str, str]) -> None:
             if origin is not None and node.target in MOVEMENTS:
                 marked[node] = origin
             elif origin is not None:
-                raise LostMark(f"{layer_of(node)} computes another constant from {origin}")
+                raise LostMarker(f"{layer_of(node)} computes another constant from {origin}")
 
 
 def _with_values(program: ExportedProgram, values: Mapping[str, Tensor]) -> ExportedProgram:

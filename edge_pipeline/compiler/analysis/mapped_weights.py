@@ -102,12 +102,12 @@ def _collect(
         raise Refusal("the weight mapper has a dynamic shape")
     outputs = _outputs(mapper)
     rows = arrived(outputs, movements)
-    wanted = torch.arange(len(scale)).reshape(-1, *[1] * (rows.dim() - 1)).expand(rows.shape)
+    channels = torch.arange(len(scale)).reshape(-1, *[1] * (rows.dim() - 1)).expand(rows.shape)
     taken = torch.full((_width(mapper),), -1)
-    taken[rows.flatten()] = wanted.flatten()
+    taken[rows.flatten()] = channels.flatten()
     # Several channels, one per patch, may share an output of the mapper if their factors agree.
     factors = scale[taken]
-    if not torch.equal(factors[rows], scale[wanted]):
+    if not torch.equal(factors[rows], scale[channels]):
         raise Refusal("one output of the weight mapper serves channels with different scales")
     _check_alone(mapper, operand, convolution, outputs, taken >= 0)
     change = changes.setdefault(
@@ -154,7 +154,7 @@ def _check_alone(
 
 
 def _rewrite(editor: Editor, mapper: fx.Node, change: _Change) -> None:
-    """Replace the mapper's weight, and its bias if it has or needs one."""
+    """Replace the mapper's weight, and its bias if it has or requires one."""
     weight = editor.constant(mapper.args[1])
     if weight is None:
         raise Refusal("the weight mapper's weights are not constant")

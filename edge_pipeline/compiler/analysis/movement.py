@@ -49,7 +49,7 @@ MOVEMENTS = (
 
 
 def has_fixed_shape(node: fx.Node) -> bool:
-    """Return whether all sizes of the node's tensor are numbers, and none is dynamic."""
+    """Return whether all sizes of the node's tensor are fixed; else its shape is dynamic."""
     return all(isinstance(size, int) for size in value_of(node).shape)
 
 
@@ -95,7 +95,7 @@ def uses(node: fx.Node) -> Iterator[tuple[fx.Node, list[fx.Node]]]:
 
 
 def same_shape(first: fx.Node, second: fx.Node) -> bool:
-    """Return whether two tensors have the same shape for all values of dynamic sizes."""
+    """Return whether two tensors have the same shape for all values of free sizes."""
     before, after = value_of(first).shape, value_of(second).shape
     return len(before) == len(after) and all(
         statically_known_true(a == b) for a, b in zip(before, after, strict=True)

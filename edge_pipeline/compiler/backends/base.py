@@ -23,7 +23,7 @@ class EmitOptions:
     """Options for writing a program.
 
     Attributes:
-        name: Name of the program, with which the names of its files begin.
+        name: Name of the program; the names of its files begin with it.
         inputs: Names for the program's inputs, in order.
         outputs: Names for the program's outputs, in order.
         precision: Precision of weights and arithmetic. A session's inputs and outputs are float32

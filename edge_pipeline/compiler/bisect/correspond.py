@@ -110,7 +110,7 @@ def _claim_by_layer(before: fx.Graph, after: fx.Graph, claims: defaultdict[str, 
             claims[new[layer].name].add(gone[layer].name)
 
 
-def _results(graph: fx.Graph, wanted: Any) -> dict[str, fx.Node]:
+def _results(graph: fx.Graph, accepts: Any) -> dict[str, fx.Node]:
     """Map each layer to the operator whose result other layers use, if it has exactly one."""
     found: dict[str, list[fx.Node]] = defaultdict(list)
     for node in graph.nodes:
@@ -119,7 +119,7 @@ def _results(graph: fx.Graph, wanted: Any) -> dict[str, fx.Node]:
         if node.op == "call_function" and layer and leaves:
             found[layer].append(node)
     return {
-        layer: nodes[0] for layer, nodes in found.items() if len(nodes) == 1 and wanted(nodes[0])
+        layer: nodes[0] for layer, nodes in found.items() if len(nodes) == 1 and accepts(nodes[0])
     }
 
 

@@ -34,20 +34,22 @@ def outputs_of(program: ExportedProgram) -> list[fx.Node]:
 
 
 def first_complaint(
-    wanted: Sequence[Tensor], found: Sequence[Tensor], tolerance: Tolerance
+    expected: Sequence[Tensor], found: Sequence[Tensor], tolerance: Tolerance
 ) -> str | None:
     """Return a clause about the first output out of tolerance; None if there is none."""
-    if len(wanted) != len(found):
-        return f"expected {len(wanted)} outputs, got {len(found)}"
-    complaints = (complaint_of(one, two, tolerance) for one, two in zip(wanted, found, strict=True))
+    if len(expected) != len(found):
+        return f"expected {len(expected)} outputs, got {len(found)}"
+    complaints = (
+        complaint_of(one, two, tolerance) for one, two in zip(expected, found, strict=True)
+    )
     return next((text for text in complaints if text is not None), None)
 
 
-def complaint_of(wanted: Tensor, found: Tensor, tolerance: Tolerance) -> str | None:
+def complaint_of(expected: Tensor, found: Tensor, tolerance: Tolerance) -> str | None:
     """Return a clause if `found` is out of tolerance, or None; equal infinities and NaNs agree."""
-    if wanted.shape != found.shape:
-        return f"expected the shape {tuple(wanted.shape)}, got {tuple(found.shape)}"
-    first, second = (value.detach().double().numpy() for value in (wanted, found))
+    if expected.shape != found.shape:
+        return f"expected the shape {tuple(expected.shape)}, got {tuple(found.shape)}"
+    first, second = (value.detach().double().numpy() for value in (expected, found))
     if not first.size:
         return None
     odd = ~(np.isfinite(first) & np.isfinite(second))
@@ -94,8 +96,8 @@ class Probe:
             found = self._run(self.program, self._options.outputs, outputs)
         except RuntimeFailure as error:
             return _failed(error)
-        wanted = [self.values[node.name] for node in outputs]
-        return first_complaint(wanted, found, self._tolerance)
+        expected = [self.values[node.name] for node in outputs]
+        return first_complaint(expected, found, self._tolerance)
 
     def upto(self, last: int) -> tuple[fx.Node, str] | None:
         """Return the first value at the cut after the operator `last` that is out of tolerance.
@@ -104,7 +106,7 @@ class Probe:
         does not run, the node is the operator at `last`.
 
         Raises:
-            CompileError: This part cannot be compiled by itself.
+            CompileError: If this part cannot be compiled by itself.
         """
         nodes = open_values(self.program, last)
         if not nodes:

@@ -69,7 +69,7 @@ def bisect(
     opener: Opener | None,
     *,
     tolerance: Tolerance | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    on_step: Callable[[str], None] = lambda _: None,
 ) -> Finding | None:
     """Find the first operator at which `program` leaves tolerance; return None if there is none.
 
@@ -82,17 +82,17 @@ def bisect(
         opener: Function that opens a written program, such as `open_session` in `runtime`.
         tolerance: Largest allowed difference. If None, passes use the tolerance of fp32, and the
             backend that of its precision.
-        tell: Function that is called with a short description of each step.
+        on_step: Function that is called with a short description of each step.
 
     Raises:
-        CompileError: A pass or the backend cannot compile the program.
+        CompileError: If a pass or the backend cannot compile the program.
     """
     exact = tolerance or TOLERANCES["fp32"]
     source = all_values(program, inputs)
-    wanted = [source[node.name] for node in outputs_of(program)]
+    expected = [source[node.name] for node in outputs_of(program)]
     origins = {node.name: _called(node) for node in operators_of(program)}
     for step in passes:
-        tell(f"the pass {step.name}")
+        on_step(f"the pass {step.name}")
         result = step.run(program)
         if not result.modified:
             continue
@@ -100,20 +100,20 @@ def bisect(
         found = [values[node.name] for node in outputs_of(result.program)]
         share = approximation_of(step)
         allowed = exact.plus(Tolerance(max_rel=share)) if share else exact
-        complaint = first_complaint(wanted, found, allowed)
+        complaint = first_complaint(expected, found, allowed)
         if complaint is not None:
             finding = _in_pass(program, result.program, inputs, values, allowed, origins)
             last = outputs_of(result.program)[0]
             fallback = _finding("pass", last, origins, complaint)
             return replace(finding or fallback, step=step.name)
         if share:
-            wanted = found
+            expected = found
         origins = _carried(program, result.program, origins)
         program = result.program
     if backend is None or opener is None:
         return None
     bound = tolerance or TOLERANCES[options.precision]
-    return _in_backend(Probe(program, inputs, backend, options, opener, bound), origins, tell)
+    return _in_backend(Probe(program, inputs, backend, options, opener, bound), origins, on_step)
 
 
 def _called(node: fx.Node) -> str:
@@ -175,10 +175,10 @@ def _carried(
 
 
 def _in_backend(
-    probe: Probe, origins: Mapping[str, str], tell: Callable[[str], None]
+    probe: Probe, origins: Mapping[str, str], on_step: Callable[[str], None]
 ) -> Finding | None:
     """Bisect the program until one operator is left with right values before and wrong after it."""
-    tell("the whole program in the runtime")
+    on_step("the whole program in the runtime")
     complaint = probe.whole()
     if complaint is None:
         return None
@@ -186,7 +186,7 @@ def _in_backend(
     node, untried = outputs_of(probe.program)[0], set[int]()
     while left := [i for i in range(right + 1, wrong) if i not in untried]:
         at = min(left, key=lambda i: abs(2 * i - right - wrong))
-        tell(f"operators 1 to {at + 1} of {len(probe.operators)} in the runtime")
+        on_step(f"operators 1 to {at + 1} of {len(probe.operators)} in the runtime")
         try:
             bad = probe.upto(at)
         except CompileError:

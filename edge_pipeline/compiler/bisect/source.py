@@ -33,9 +33,9 @@ def bisect_source(
         on_step: Function that is called with a short description of each step.
 
     Raises:
-        InputError: An option, size, capture or checkpoint cannot be used.
-        MissingExtraError: The backend's packages are not installed.
-        CompileError: The network cannot be compiled.
+        InputError: If an option, size, capture or checkpoint cannot be used.
+        MissingExtraError: If the backend's packages are not installed.
+        CompileError: If the network cannot be compiled.
     """
     backend = open_backend(request.backend, request.precision, request.device)
     backend.require()
@@ -57,7 +57,7 @@ def bisect_source(
             ready.options_of(entry),
             runtime_named(request.backend).open_session,
             tolerance=None if tolerance is None else Tolerance(max_rel=tolerance),
-            tell=_prefixed(entry.name, on_step),
+            on_step=_prefixed(entry.name, on_step),
         )
         yield entry.name, found
 

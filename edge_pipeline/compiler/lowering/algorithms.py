@@ -59,12 +59,12 @@ class Layer:
     """A convolution of stride 1 and its operands.
 
     Attributes:
-        x: Map without its padding, [g, n_in, H, W], one row per group.
+        x: Map without its padding, [g, n_in, H, W], with the groups along the first axis.
         weight: Weight [g, n_out, n_in, rows, columns].
         padding: Padding of the map.
         shape: Sizes of the convolution.
         bias: Bias [n_out] that the product adds; None if it is added later. Requires one group
-            and an algorithm with `takes_bias`.
+            and an algorithm with `adds_bias`.
         ones: Constant of ones [1, 1, h, shape.width + column_span] if there is a bias; h is at
             least the rows of a strip plus `row_span`.
     """
@@ -96,12 +96,12 @@ class ConvAlgorithm:
         compute: Function that computes one strip.
         channels: Function that returns the number of channels of the widest intermediate tensor,
             which determines the height of strips.
-        takes_bias: Whether the matrix product can add a bias, by one more row of ones.
+        adds_bias: Whether the matrix product can add a bias, by one more row of ones.
     """
 
     compute: Compute
     channels: Callable[[Shape], int]
-    takes_bias: bool
+    adds_bias: bool
 
 
 def _rows(layer: Layer, strip: Strip) -> Tensor:
@@ -253,7 +253,7 @@ def shifted_products(layer: Layer, strip: Strip) -> Tensor:
 
 
 def im2col(layer: Layer, strip: Strip) -> Tensor:
-    """Stack the map shifted by every tap and multiply once, so that no products must be added."""
+    """Stack the map shifted by every tap and multiply once, so that no products are added."""
     shape = layer.shape
     g, height = layer.x.shape[0], strip.height
     taken = _rows(layer, strip)
@@ -272,18 +272,18 @@ def im2col(layer: Layer, strip: Strip) -> Tensor:
 
 ALGORITHMS: Mapping[str, ConvAlgorithm] = {
     "stacked_columns": ConvAlgorithm(
-        stacked_columns, lambda s: max(s.columns * s.n_in, s.rows * s.n_out), takes_bias=True
+        stacked_columns, lambda s: max(s.columns * s.n_in, s.rows * s.n_out), adds_bias=True
     ),
     "stacked_rows": ConvAlgorithm(
-        stacked_rows, lambda s: max(s.rows * s.n_in, s.columns * s.n_out), takes_bias=True
+        stacked_rows, lambda s: max(s.rows * s.n_in, s.columns * s.n_out), adds_bias=True
     ),
     "matmul_first": ConvAlgorithm(
-        matmul_first, lambda s: max(s.n_in, s.rows * s.columns * s.n_out), takes_bias=False
+        matmul_first, lambda s: max(s.n_in, s.rows * s.columns * s.n_out), adds_bias=False
     ),
     "shifted_products": ConvAlgorithm(
-        shifted_products, lambda s: max(s.n_in, s.n_out), takes_bias=False
+        shifted_products, lambda s: max(s.n_in, s.n_out), adds_bias=False
     ),
     "im2col": ConvAlgorithm(
-        im2col, lambda s: max(s.rows * s.columns * s.n_in, s.n_out), takes_bias=True
+        im2col, lambda s: max(s.rows * s.columns * s.n_in, s.n_out), adds_bias=True
     ),
 }

@@ -157,7 +157,7 @@ def convolve(
     if geometry.stride != (1, 1):
         x, weight = _without_stride(x, weight, geometry, shape)
         padding = Padding(0, 0, "zeros")
-    inside = ones is not None and bias is not None and algorithm.takes_bias and g == 1
+    inside = ones is not None and bias is not None and algorithm.adds_bias and g == 1
     layer = Layer(
         x.reshape(g, shape.n_in, x.shape[2], x.shape[3]) if g > 1 else x,
         weight.reshape(g, shape.n_out, shape.n_in, shape.rows, shape.columns),

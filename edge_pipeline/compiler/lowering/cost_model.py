@@ -5,7 +5,7 @@
 The four non-negative coefficients are fitted to measurements, for each backend and algorithm. Bytes
 are near if the operator that moves them has operands and a result that fit into `cache_bytes`.
 `python -m tools.fit_cost_model` measures, fits and writes `devices/NAME.costs.json`. The compiler
-only reads this file and never measures, so equal files give equal programs.
+only reads this file and never measures, so equal files lead to equal programs.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ __all__ = [
     "Coefficients",
     "CostSample",
     "Costs",
+    "OperatorWork",
     "Quality",
-    "Work",
     "load_costs",
     "predict",
     "work_of",
@@ -97,7 +97,7 @@ class Call:
         """Return the argument `ones` of `convolve`; None if the bias is added after the product."""
         if not self.bias or self.geometry.groups > 1 or plan == DEPTHWISE:
             return None
-        if not ALGORITHMS[plan.algorithm].takes_bias:
+        if not ALGORITHMS[plan.algorithm].adds_bias:
             return None
         shape = shape_of(self.size, self.weight, self.geometry)
         rows = strip_rows(shape, plan) + shape.row_span
@@ -189,7 +189,7 @@ def load_costs(device: str) -> Costs:
     """Read the cost models of a device.
 
     Raises:
-        InputError: The device does not exist, has no measured costs, or its file is not valid.
+        InputError: If the device does not exist, has no measured costs, or its file is not valid.
     """
     path = device_file(device, COSTS_FILE)
     if not path.exists():
@@ -207,7 +207,7 @@ def load_costs(device: str) -> Costs:
 
 
 @dataclass(frozen=True)
-class Work:
+class OperatorWork:
     """The work of a plan: floating-point operations, near and far bytes moved, and operators."""
 
     flops: int
@@ -262,7 +262,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has 
 
 
 @cache
-def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> Work:
+def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> OperatorWork:
     """Count the work of `plan` for `call`, by running it on meta tensors."""
     n_in = call.weight[1] * call.geometry.groups
     counter = _Counter(cache_bytes, lanes)
@@ -271,14 +271,14 @@ def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> Work:
         bias = torch.empty(call.weight[0]) if call.bias else None
         with counter:
             call.run(x, weight, bias, plan)
-    return Work(counter.flops, counter.near, counter.far, counter.operators)
+    return OperatorWork(counter.flops, counter.near, counter.far, counter.operators)
 
 
 def predict(costs: BackendCosts, call: Call, plan: ConvPlan) -> float:
     """Return the predicted time of `plan` in milliseconds, on one thread.
 
     Raises:
-        KeyError: The backend's model does not include the algorithm.
+        KeyError: If the backend's model does not include the algorithm.
     """
     each = costs.forms[plan.algorithm]
     units = work_of(call, plan, costs.cache_bytes, costs.lanes).units()

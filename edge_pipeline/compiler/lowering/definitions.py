@@ -29,7 +29,7 @@ def write_out(editor: Editor, node: fx.Node, body: Callable[..., Tensor | None],
 
     def defined(*given: Tensor) -> Tensor:
         found = body(*given, *settings, **named)
-        assert found is not None  # noqa: S101 - the trial gave one
+        assert found is not None  # noqa: S101 - the trial returned one
         return found
 
     editor.replace(node, defined, operands, note)

@@ -1,7 +1,7 @@
 """A depth-wise convolution with weights computed at run time, as products and sums of maps.
 
-A matrix product with one output channel per group is bound by the copies that it needs. A product
-of the map with one value per channel needs one copy per tap, and each is a contiguous stretch.
+A matrix product with one output channel per group is limited by the copies that it requires. A
+product of the map with one value per channel requires one copy per tap, of contiguous memory.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class DecomposeActivations:
     """
 
     name = "decompose_activations"
-    why = "an activation that the delegate lacks is decomposed into comparisons, which stay outside"
+    why = "torch decomposes these activations into comparisons, which no XNNPACK delegate supports"
 
     def __init__(self, *names: str) -> None:
         self._bodies = dict(ACTIVATIONS[name] for name in names)

@@ -29,7 +29,7 @@ class DecomposeAttention:
     why = "delegates support its parts, but not the expansions in torch's own decomposition"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Rewrite attention, except with dropout, grouped heads or a computed boolean mask."""
+        """Return the rewritten program; dropout, grouped heads and computed boolean masks stay."""
         editor = Editor(program)
         for node in editor.calls(_ATTENTION):
             reason = _decompose(editor, node)

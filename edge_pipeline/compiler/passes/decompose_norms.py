@@ -39,7 +39,7 @@ class DecomposeNorms:
         self.layers = layers
 
     def run(self, program: ExportedProgram) -> Result:
-        """Rewrite all norms, except of dynamic shape and instance norm by running statistics."""
+        """Return the rewritten program; dynamic shapes and running statistics stay."""
         editor = Editor(program)
         for node in editor.calls(*(_LAYER if self.layers else ()), _GROUP, _INSTANCE):
             source: Any = node.args[0]

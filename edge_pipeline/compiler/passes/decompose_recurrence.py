@@ -40,7 +40,7 @@ class DecomposeRecurrence:
     why = "torch's own decomposition splits and squeezes each step, which XNNPACK does not support"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Rewrite all layers, except with packed sequences, training dropout or over 256 steps."""
+        """Return the rewritten program; long or packed sequences and training dropout stay."""
         editor = Editor(program)
         for node in editor.calls(operator.getitem):
             origin: Any = node.args[0]

@@ -90,7 +90,7 @@ class FoldBatchNorm:
     why = "a separate normalisation reads and writes every map once more"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Fold all batch norms, except in training mode or with computed statistics."""
+        """Return the rewritten program; norms in training mode or with computed statistics stay."""
         editor = Editor(program)
         of_input = {n.name for n, extent in extents(program).items() if extent is Extent.GLOBAL}
         for node in editor.calls(_NORM, _EXPORTED_NORM):
@@ -194,10 +194,10 @@ def _channels(norm: _Norm, convolution: fx.Node, movements: list[fx.Node]) -> Te
     shape = value_of(convolution).shape
     index = torch.arange(count).reshape(1, -1, *[1] * (len(shape) - 2)).expand(shape)
     moved = arrived(index, movements)
-    wanted = torch.arange(normalised).reshape(1, -1, *[1] * (moved.dim() - 2)).expand(moved.shape)
+    expected = torch.arange(normalised).reshape(1, -1, *[1] * (moved.dim() - 2)).expand(moved.shape)
     channels = torch.zeros(count, dtype=torch.long)
-    channels[moved.flatten()] = wanted.flatten()
-    if not torch.equal(channels[moved], wanted):
+    channels[moved.flatten()] = expected.flatten()
+    if not torch.equal(channels[moved], expected):
         raise Refusal("it mixes channels of the convolution before it")
     return channels
 
@@ -243,8 +243,8 @@ def _stand_alone(editor: Editor, norm: _Norm, reason: str) -> None:
     def multiplied(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         return x * scale + shift
 
-    form = "a depth-wise 1x1 convolution" if maps else "a product and a sum"
-    note = f"batch norm became {form}, since {reason}"
+    replacement = "a depth-wise 1x1 convolution" if maps else "a product and a sum"
+    note = f"batch norm became {replacement}, since {reason}"
     editor.replace(
         norm.result, convolved if maps else multiplied, [norm.source, scale, added], note
     )

@@ -6,18 +6,10 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.conv2d import Conv2d
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
 __all__ = ["FoldBias"]
-
-_CONV = torch.ops.aten.conv2d.default
-
-
-def _without_bias(node: object) -> fx.Node | None:
-    """Return `node` if it is a convolution without bias and with a single user; otherwise None."""
-    if not isinstance(node, fx.Node) or node.target is not _CONV or len(node.users) != 1:
-        return None
-    return node if len(node.args) < 3 or node.args[2] is None else None
 
 
 class FoldBias:
@@ -38,11 +30,13 @@ class FoldBias:
             if node.kwargs:
                 continue
             for conv_side, bias_side in (node.args[:2], node.args[1::-1]):
-                conv, addend = _without_bias(conv_side), editor.constant(bias_side)
-                if conv is None or addend is None or editor.constant(conv.args[1]) is None:
+                conv, addend = Conv2d.of(conv_side), editor.constant(bias_side)
+                if conv is None or not conv.accepts_bias or addend is None:
                     continue
-                if addend.shape == (1, value_of(conv).shape[1], 1, 1):
-                    _fold(editor, node, conv, addend)
+                if editor.constant(conv.weight) is None:
+                    continue
+                if addend.shape == (1, value_of(conv.node).shape[1], 1, 1):
+                    _fold(editor, node, conv.node, addend)
                     break
         return editor.finish()
 

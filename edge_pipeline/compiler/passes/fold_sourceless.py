@@ -32,7 +32,7 @@ class FoldSourceless:
         self.limit_bytes = limit_bytes
 
     def run(self, program: ExportedProgram) -> Result:
-        """Fold all such operators, except random, uninitialised and dynamic-shape ones."""
+        """Return the rewritten program; random, uninitialised and dynamic-shape tensors stay."""
         editor = Editor(program)
         for node in editor.calls(*{n.target for n in editor.graph.nodes}):
             if not is_sourceless(node) or not has_fixed_shape(node):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.conv2d import Conv2d, conv2ds
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.lowering.choice import choose
 from edge_pipeline.compiler.lowering.convolution import ConvGeometry, ConvPlan, convolve
@@ -20,7 +21,6 @@ from edge_pipeline.errors import CompileError
 __all__ = ["LowerConvolution"]
 
 _ATEN = torch.ops.aten
-_CONV = _ATEN.conv2d.default
 _ONE = "run the pass raise_convolution first, which rewrites it as a conv2d"
 _THREE = "write it as conv2d calls, or make its weights parameters"
 # Operators that no algorithm here computes, each with the remedy if its weights are computed.
@@ -47,25 +47,16 @@ class _Site(NamedTuple):
     batch: int
 
     @classmethod
-    def of(cls, node: fx.Node) -> _Site:
-        given: dict[int, Any] = dict(enumerate(node.args))
-
-        def pair(index: int, default: int) -> tuple[int, int]:
-            value = given.get(index, default)
-            first, second = (value, value) if isinstance(value, int) else value * (2 // len(value))
-            return first, second
-
-        source, amounts = given[0], pair(4, 0)
-        padding = Padding(*amounts, "zeros")
+    def of(cls, own: Conv2d) -> _Site:
+        source, padding = own.source, Padding(*own.padding, "zeros")
         reflected = reflection(source)
-        if reflected is not None and amounts == (0, 0):
+        if reflected is not None and own.padding == (0, 0):
             source, padding = reflected.source, reflected.padding
-        geometry = ConvGeometry(padding, pair(3, 1), pair(5, 1), given.get(6, 1))
+        geometry = ConvGeometry(padding, own.stride, own.dilation, own.groups)
         n, _, height, width = value_of(source).shape
-        n_out, n_in, rows, columns = value_of(given[1]).shape
-        bias = given.get(2)
-        call = Call((height, width), (n_out, n_in, rows, columns), geometry, bias is not None)
-        return cls(source, given[1], bias, call, n)
+        n_out, n_in, rows, columns = value_of(own.weight).shape
+        call = Call((height, width), (n_out, n_in, rows, columns), geometry, own.bias is not None)
+        return cls(source, own.weight, own.bias, call, n)
 
 
 class LowerConvolution:
@@ -123,8 +114,8 @@ class LowerConvolution:
             for node in editor.calls(target)
             if editor.constant(node.args[1]) is None
         ]
-        for node in editor.calls(_CONV):
-            site = _Site.of(node)
+        for convolution in conv2ds(editor):
+            node, site = convolution.node, _Site.of(convolution)
             constant = editor.constant(site.weight) is not None
             if constant and (site.batch != 1 or not self.constants):
                 continue
@@ -164,8 +155,8 @@ def _lower(editor: Editor, node: fx.Node, site: _Site, plan: ConvPlan, *, consta
         return samples[0] if site.batch == 1 else torch.cat(samples, 0)
 
     n_out, n_in, rows, columns = site.call.weight
-    what = f"a {rows}x{columns} convolution {n_in * geometry.groups} -> {n_out}"
-    editor.replace(node, lowered, operands, f"{what} was lowered by {plan}")
+    original = f"a {rows}x{columns} convolution {n_in * geometry.groups} -> {n_out}"
+    editor.replace(node, lowered, operands, f"{original} was lowered by {plan}")
 
 
 def _sample(x: Tensor, index: int, batch: int) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.conv2d import CONV2D, Conv2d
 from edge_pipeline.compiler.analysis.movement import MOVEMENTS, arrived, chain, has_fixed_shape
 from edge_pipeline.compiler.lowering.patchwise import (
     Added,
@@ -26,7 +27,6 @@ from edge_pipeline.models.layers.patchwise import merge, split
 __all__ = ["LowerPatchwise"]
 
 _ATEN = torch.ops.aten
-_CONV = _ATEN.conv2d.default
 # Operators, besides movements, that cut a map into overlapping patches.
 _CUTTERS = (_ATEN.unfold.default, _ATEN.pad.default, _ATEN.reflection_pad2d.default)
 _LIMITS = {
@@ -39,7 +39,7 @@ _DECIDED_BY_ARGUMENTS = (_ATEN.hardtanh.default, _ATEN.clamp.default)
 _TRACED_META = ("nn_module_stack", "stack_trace")
 
 
-class _Left(Exception):  # noqa: N818 - not an error: it becomes a note
+class _NotLowered(Exception):  # noqa: N818 - not an error: it becomes a note
     """The reason, a clause, why patches cannot be lowered."""
 
 
@@ -93,8 +93,8 @@ class LowerPatchwise:
                 continue
             try:
                 region = _region(editor, node, self.depthwise)
-            except _Left as left:
-                editor.notes.append(f"{layer_of(node)}: patches were not lowered, since {left}")
+            except _NotLowered as reason:
+                editor.notes.append(f"{layer_of(node)}: patches were not lowered, since {reason}")
                 continue
             if region is not None:
                 _lower(editor, node, region)
@@ -135,7 +135,7 @@ def _region(editor: Editor, node: fx.Node, algorithm: DepthwiseAlgorithm) -> _Re
         steps.insert(0, step)
         cut = _cut(before, grid, shape[2:])
         if cut is not None:
-            convolves = any(step.node.target is _CONV for step in steps)
+            convolves = any(step.node.target is CONV2D for step in steps)
             return _Region(cut[0], grid, cut[1], tuple(steps)) if convolves else None
         computed = _same_patches(before)
 
@@ -145,7 +145,7 @@ def _same_patches(node: fx.Node) -> fx.Node:
     computed, *movements = chain(node)
     numbers = _numbers(value_of(computed).shape)
     if not torch.equal(arrived(numbers, movements).flatten(), numbers.flatten()):
-        raise _Left(f"{node.name} moves the pixels of the patches")
+        raise _NotLowered(f"{node.name} moves the pixels of the patches")
     return computed
 
 
@@ -184,10 +184,11 @@ def _step(
 ) -> tuple[_Step, fx.Node]:
     """Return the step of `node` on `count` patches, and the node that holds these patches."""
     if len(node.users) != 1:
-        raise _Left(f"{node.name} is also used by others")
+        raise _NotLowered(f"{node.name} is also used by others")
     first: Any = node.args[0] if node.args else None
-    if node.target is _CONV:
-        return _convolution(editor, node, count, algorithm), first
+    convolution = Conv2d.of(node)
+    if convolution is not None:
+        return _convolution(editor, convolution, count, algorithm), first
     if node.target in _LIMITS:
         low, high = _limits(node)
         return _Step(node, (), lambda: Clamp(low, high)), first
@@ -199,7 +200,7 @@ def _step(
         channels = value_of(node).numel() // count // value_of(node).shape[2:].numel()
         if value is not None and value.shape in ((1, channels, 1, 1), (channels, 1, 1)):
             return _Step(node, (second,), Added), first
-    raise _Left(f"{node.name} ({node.target}) is not supported on patches")
+    raise _NotLowered(f"{node.name} ({node.target}) is not supported on patches")
 
 
 def _limits(node: fx.Node) -> tuple[float | None, float | None]:
@@ -213,21 +214,17 @@ def _limits(node: fx.Node) -> tuple[float | None, float | None]:
     return given.get("low", low), given.get("high", high)
 
 
-def _convolution(editor: Editor, node: fx.Node, count: int, algorithm: DepthwiseAlgorithm) -> _Step:
+def _convolution(
+    editor: Editor, convolution: Conv2d, count: int, algorithm: DepthwiseAlgorithm
+) -> _Step:
     """Return the step of a conv2d over patches in channel groups."""
-    x, weight = node.args[:2]
-    if not isinstance(x, fx.Node) or not isinstance(weight, fx.Node):
-        raise _Left(f"{node.name} has an operand that is not a tensor")
+    node, weight, groups = convolution.node, convolution.weight, convolution.groups
     if editor.constant(weight) is not None:
-        raise _Left(f"the weights of {node.name} are constants")
-    plain = [(3, 1, "stride"), (4, 0, "padding"), (5, 1, "dilation")]
-    for place, usual, what in plain:
-        given: Any = node.args[place] if len(node.args) > place else usual
-        if any(v != usual for v in (given if isinstance(given, (list, tuple)) else [given])):
-            raise _Left(f"{node.name} has {what} {given}")
-    if len(node.args) > 2 and node.args[2] is not None:
-        raise _Left(f"{node.name} has a bias")
-    groups: Any = node.args[6] if len(node.args) > 6 else 1
+        raise _NotLowered(f"the weights of {node.name} are constants")
+    if not replace(convolution, groups=1).is_plain:
+        raise _NotLowered(f"{node.name} has a stride, a padding or a dilation")
+    if convolution.bias is not None:
+        raise _NotLowered(f"{node.name} has a bias")
     out, each, rows, columns = value_of(weight).shape
     out_channels, in_channels = out // count, each * groups // count
     if groups == count and rows == columns == 1:
@@ -242,7 +239,7 @@ def _convolution(editor: Editor, node: fx.Node, count: int, algorithm: Depthwise
             return Depthwise(w.reshape(count, out_channels, rows, columns), algorithm)
 
         return _Step(node, (weight,), depthwise)
-    raise _Left(
+    raise _NotLowered(
         f"{node.name} has kernels of {rows}x{columns} over {each} channels, and only 1x1 kernels "
         "over all channels and depth-wise kernels are lowered"
     )

@@ -118,8 +118,8 @@ def _lower_mean(editor: Editor, node: fx.Node) -> None:
         def convolved(x: Tensor, weight: Tensor) -> Tensor:
             return torch.conv2d(x, weight)
 
-        what = "the mean over channels became a 1x1 convolution"
-        editor.replace(node, convolved, [source, weight], what)
+        note = "the mean over channels became a 1x1 convolution"
+        editor.replace(node, convolved, [source, weight], note)
 
 
 def _lower_mean_of_rows(editor: Editor, node: fx.Node, source: fx.Node) -> None:

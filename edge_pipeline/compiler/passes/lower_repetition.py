@@ -1,4 +1,4 @@
-"""Lower repetition: give the concatenation of a tensor with itself two different operands."""
+"""Lower repetition: make the operands of a concatenation of one tensor with itself different."""
 
 from __future__ import annotations
 

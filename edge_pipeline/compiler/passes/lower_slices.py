@@ -41,7 +41,7 @@ class LowerSlices:
     why = "XNNPACK slices only in steps of one, and supports no indices"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Rewrite all slices, except by computed or multi-axis indices or of dynamic shape."""
+        """Return the rewritten program; dynamic shapes and computed or multi-axis indices stay."""
         editor = Editor(program)
         for node in editor.calls(_SLICE, _FLIP, _ROLL, _CHOICE, _INDEX, *_PADS):
             source: Any = node.args[0]

@@ -40,7 +40,7 @@ class LowerSums:
     why = "XNNPACK supports only the mean over the rows and columns of a map"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Rewrite all reductions, except of dynamic shape, of integers or with type conversion."""
+        """Return the rewritten program; dynamic shapes, integers and type conversions stay."""
         editor = Editor(program)
         for node in editor.calls(*_SUMS, *_MEANS, *_EXTREMES):
             source: Any = node.args[0]
@@ -83,8 +83,8 @@ def _lower_sum(editor: Editor, node: fx.Node, source: fx.Node, dims: Sequence[in
     def product(x: Tensor, ones: Tensor) -> Tensor:
         return summed(x, dims, ones).reshape(result)
 
-    what = "mean" if node.target in _MEANS else "sum"
-    editor.replace(node, product, [source, constant], f"the {what} of {n} became a product")
+    kind = "mean" if node.target in _MEANS else "sum"
+    editor.replace(node, product, [source, constant], f"the {kind} of {n} became a product")
 
 
 def _lower_extreme(editor: Editor, node: fx.Node, source: fx.Node, dims: Sequence[int]) -> None:

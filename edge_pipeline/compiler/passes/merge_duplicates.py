@@ -45,7 +45,7 @@ class MergeDuplicates:
     why = "networks repeat pooling in each place that uses it, and a runtime would compute each"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Merge all duplicates, except random operators and those without a tensor result."""
+        """Return the rewritten program; random operators and those without a tensor result stay."""
         editor = Editor(program)
         first: dict[tuple[Any, ...], fx.Node] = {}
         for node in editor.calls(*{n.target for n in editor.graph.nodes}):

@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.conv2d import Conv2d, conv2ds
 from edge_pipeline.compiler.lowering.padding import PADS, reflection
 from edge_pipeline.compiler.lowering.resize import BILINEAR, scales_of
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
 __all__ = ["NarrowBeforeResize"]
-
-_CONV = torch.ops.aten.conv2d.default
 
 Resize = Callable[[Tensor], Tensor]
 
@@ -58,38 +57,28 @@ class NarrowBeforeResize:
     def run(self, program: ExportedProgram) -> Result:
         """Return the rewritten program; layers that would get more channels are left unchanged."""
         editor = Editor(program)
-        for node in editor.calls(_CONV):
-            found = _find(node)
+        for convolution in conv2ds(editor):
+            found = _find(convolution)
             if found is not None:
-                _rewrite(editor, node, found)
+                _rewrite(editor, convolution.node, found)
         return editor.finish()
 
 
-def _find(node: fx.Node) -> _Found | None:
-    plain = not any(node.args[3:]) or _is_plain(node)
-    pad: Any = node.args[0]
-    if not plain or pad.target not in PADS or len(pad.users) != 1:
+def _find(convolution: Conv2d) -> _Found | None:
+    pad = convolution.source
+    if not convolution.is_plain or pad.target not in PADS or len(pad.users) != 1:
         return None
     reflected = reflection(pad)
     resize = None if reflected is None else reflected.source
     if reflected is None or resize is None or resize.target is not BILINEAR:
         return None
-    n_out, n_in, height, width = value_of(_node(node.args[1])).shape
+    n_out, n_in, height, width = value_of(convolution.weight).shape
     amount = (reflected.padding.rows, reflected.padding.columns)
     fits = amount == (height // 2, width // 2) and height % 2 == width % 2 == 1
     if len(resize.users) != 1 or not fits or height == 1 or height * n_out > n_in:
         return None
     ways = _ways(resize)
     return None if ways is None else _Found(_node(resize.args[0]), *ways, amount)
-
-
-def _is_plain(node: fx.Node) -> bool:
-    """Return whether stride and dilation are 1, padding is 0, and there is one group."""
-    defaults: tuple[Any, ...] = ([1, 1], [0, 0], [1, 1], 1)
-    return all(
-        list(given) == wanted if isinstance(given, list | tuple) else given == wanted
-        for given, wanted in zip(node.args[3:], defaults, strict=False)
-    )
 
 
 def _node(argument: Any) -> fx.Node:

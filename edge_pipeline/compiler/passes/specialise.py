@@ -37,7 +37,7 @@ class Specialise:
     why = "a hypernetwork has a hundred times as many parameters as the network that runs"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Compute all such values, except random tensors and large ones without parameters."""
+        """Return the rewritten program; random tensors and large ones without parameters stay."""
         editor = Editor(program)
         known = known_values(editor, numbers=True)
         fold(editor, known, _candidates(editor, known), _named)
@@ -51,7 +51,7 @@ def specialised_weights(program: ExportedProgram) -> dict[str, Tensor]:
         program: The program that the pass returned.
 
     Returns:
-        float32 tensors with at least one axis.
+        Float32 tensors with at least one axis.
     """
     held = constants_of(program)
     found: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""State layouts: give constants the contiguous strides of their shapes."""
+"""State layouts: store constants with the contiguous strides of their shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State sizes: give a resize its output size instead of a factor."""
+"""State sizes: specify the output size of a resize instead of a factor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["StateSizes"]
 
 
 class StateSizes:
-    """Give bilinear resizing of a map of fixed shape its output size; drop it if nothing changes.
+    """Specify bilinear resizing of a fixed-shape map by its output size; drop it if it is a no-op.
 
     upsample_bilinear2d(x, scales=(2.0, 2.0)) -> upsample_bilinear2d(x, (2H, 2W))
     upsample_bilinear2d(x, (H, W))            -> x

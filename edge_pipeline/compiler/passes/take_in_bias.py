@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.conv2d import Conv2d
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
 __all__ = ["TakeInBias"]
-
-_CONV = torch.ops.aten.conv2d.default
-
-
-def _without_bias(node: object) -> fx.Node | None:
-    """Return `node` if it is a convolution without bias and with a single user; otherwise None."""
-    if not isinstance(node, fx.Node) or node.target is not _CONV or len(node.users) != 1:
-        return None
-    return node if len(node.args) < 3 or node.args[2] is None else None
 
 
 class TakeInBias:
@@ -43,24 +33,22 @@ class TakeInBias:
             if node.kwargs:
                 continue
             for conv_side, addend in (node.args[:2], node.args[1::-1]):
-                conv = _without_bias(conv_side)
-                if conv is None or not isinstance(addend, fx.Node):
+                conv = Conv2d.of(conv_side)
+                if conv is None or not conv.accepts_bias or not isinstance(addend, fx.Node):
                     continue
-                if editor.constant(addend) is not None or editor.constant(conv.args[1]) is not None:
+                if editor.constant(addend) is not None or editor.constant(conv.weight) is not None:
                     continue
-                if value_of(addend).shape == (1, value_of(conv).shape[1], 1, 1):
+                if value_of(addend).shape == (1, value_of(conv.node).shape[1], 1, 1):
                     _take_in(editor, node, conv, addend)
                     break
         return editor.finish()
 
 
-def _take_in(editor: Editor, addition: fx.Node, conv: fx.Node, addend: fx.Node) -> None:
-    operands: Any = (*conv.args[:2], addend)
-    settings: Any = conv.args[3:]
-
+def _take_in(editor: Editor, addition: fx.Node, conv: Conv2d, addend: fx.Node) -> None:
     def biased(x: Tensor, weight: Tensor, addend: Tensor) -> Tensor:
-        y: Tensor = torch.ops.aten.conv2d.default(x, weight, addend.reshape(-1), *settings)
+        y: Tensor = torch.conv2d(x, weight, addend.reshape(-1), *conv.settings)
         return y
 
     # At the place of the addition, since the addend may be computed after the convolution.
+    operands = [conv.source, conv.weight, addend]
     editor.replace(addition, biased, operands, "the computed addend became the bias")

@@ -80,7 +80,7 @@ def trial_for(
             compared with its own output before the change, and not with masks.
 
     Raises:
-        InputError: If a file is not a picture, or the network does not take such files.
+        InputError: If a file is not a picture, or the network does not accept such files.
         CaptureError: If a capture cannot be read.
     """
     space = geometry.inputs[0].space
@@ -168,7 +168,7 @@ def _labelled_pictures(geometry: Geometry, size: tuple[int, int], files: Sequenc
 
 
 def _classes(logits: Array) -> NDArray[np.int64]:
-    """Return the class of each pixel of [1, classes, H, W]; for one class, whether it is there."""
+    """Return each pixel's class from [1, classes, H, W]; for one class, whether it is present."""
     found = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0)
     return np.asarray(found, np.int64)
 

@@ -98,7 +98,7 @@ def sample_inputs(
             random values for features.
 
     Raises:
-        InputError: If files are given for a network that takes features, or a file is not a
+        InputError: If files are given for a network whose inputs are features, or a file is not a
             picture.
         CaptureError: If a capture cannot be read.
     """
@@ -122,8 +122,8 @@ def sample_inputs(
         else:
             inputs += [(torch.from_numpy(w),) for w in _capture_windows(path, geometry, size)]
     listed = [CalibrationFile(name=path.name, sha256=sha256_of(path)) for path in found]
-    what = "scaled to" if space == "srgb" else "evenly spread windows of"
-    return inputs, Calibration.of(listed, f"{what} {size[0]} x {size[1]}")
+    method = "scaled to" if space == "srgb" else "evenly spread windows of"
+    return inputs, Calibration.of(listed, f"{method} {size[0]} x {size[1]}")
 
 
 def _varied(
@@ -164,7 +164,7 @@ def _capture_windows(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield windows [1, 4, *size] of a capture; reflection extends small ones and keeps the CFA."""
     mosaic = aligned_mosaic(path, geometry)
-    short = [max(0, 2 * want - have) for want, have in zip(size, mosaic.shape, strict=True)]
+    short = [max(0, 2 * needed - given) for needed, given in zip(size, mosaic.shape, strict=True)]
     # NumPy reflects repeatedly if a side is shorter than the padding.
     mosaic = np.pad(mosaic, [(0, amount) for amount in short], mode="reflect")
     yield from windows(mosaic, size, geometry.stride)
@@ -180,7 +180,7 @@ def read_picture(path: Path, channels: int, size: tuple[int, int]) -> NDArray[np
     if mode is None:
         raise InputError(f"{path} cannot be read with {channels} channels; pictures have 1 or 3")
     values = _scaled(path, mode, size, Image.Resampling.BILINEAR).astype(np.float32) / 255
-    # Stacked, since an axis added by indexing has stride 0, which ExecuTorch refuses.
+    # Stacked, since an axis added by indexing has stride 0, which ExecuTorch rejects.
     return np.stack([np.ascontiguousarray(values.transpose(2, 0, 1))])
 
 

@@ -81,9 +81,9 @@ def curve_of(network: SourceNetwork) -> WeightCurve:
         network: Network with example inputs, and one number among its fixed values.
 
     Raises:
-        InputError: No number or several numbers are fixed, or every other value changes more of
+        InputError: If no number or several numbers are fixed, or every other value changes more of
             the program than its weights.
-        CompileError: torch cannot trace the network.
+        CompileError: If torch cannot trace the network.
     """
     name, value = _number(network)
     samples = _Samples(network, name, value)
@@ -145,7 +145,7 @@ class _Samples:
     def __init__(self, network: SourceNetwork, name: str, value: float) -> None:
         self._network, self._name, self._value = network, name, value
         self.step = _STEP * max(1.0, abs(value))
-        self._held: dict[float, _Point] = {}
+        self._points: dict[float, _Point] = {}
         self._steps = self._trail(value)
         self.own = self.at(value)
         largest = {key: float(np.abs(v).max()) for key, v in self.own.weights.items()}
@@ -156,15 +156,15 @@ class _Samples:
         """Return the program for a value.
 
         Raises:
-            InputError: It differs from the program for the fixed value in more than its weights.
+            InputError: If it differs from the program for the fixed value in more than its weights.
         """
-        if value not in self._held:
+        if value not in self._points:
             network = self._with(value)
             program = network.exported(network.example)
-            point = self._held[value] = _Point.of(Specialise().run(program).program)
-            if not point.is_like(self._held[self._value]):
+            point = self._points[value] = _Point.of(Specialise().run(program).program)
+            if not point.is_like(self._points[self._value]):
                 raise self.refusal()
-        return self._held[value]
+        return self._points[value]
 
     def refusal(self) -> InputError:
         """Return the error for a network in which other values change more than weights."""
@@ -211,7 +211,7 @@ class _Samples:
         """Return the values between which all weights are straight lines, including both ends.
 
         Raises:
-            _TooManyKnots: There are more values than an artifact should store.
+            _TooManyKnots: If there are more values than an artifact should store.
         """
         found: list[float] = []
         for knot in self._pieces(low, high):

@@ -13,10 +13,10 @@ from torch import Tensor
 from edge_pipeline.artifact.provenance import ModelCard
 from edge_pipeline.artifact.schema import Schema, Space
 from edge_pipeline.compiler.program import run_program
+from edge_pipeline.compiler.source.fixed_weights import Size, ratio_to
 from edge_pipeline.compiler.source.geometry import Geometry
-from edge_pipeline.compiler.source.held import Size, ratio_to
 from edge_pipeline.compiler.source.network import SourceNetwork
-from edge_pipeline.compiler.source.probing import Probe
+from edge_pipeline.compiler.source.size_probe import SizeProbe
 from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.models.network import Port
 
@@ -66,8 +66,8 @@ def read_description(path: Path) -> Description:
     """Read a description from a TOML file.
 
     Raises:
-        InputError: The file does not exist or is not TOML, or a field is wrong; the message names
-            the field.
+        InputError: If the file does not exist or is not TOML, or a field is wrong; the message
+            names the field.
     """
     try:
         return Description.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -93,15 +93,15 @@ def described(
         The network with a complete geometry.
 
     Raises:
-        InputError: A field of the description is wrong; the message states the value found.
+        InputError: If a field of the description is wrong; the message states the value found.
     """
     outputs = run_program(network.traced(), network.example)
     ports = _inputs(network, stated)
     geometry = replace(network.geometry, inputs=ports, outputs=_outputs(stated, outputs))
-    if Probe.fits(network):
+    if SizeProbe.fits(network):
         rows, columns = network.example[0].shape[2:]
         geometry = replace(geometry, default_size=(rows, columns))
-        geometry = _tiles(Probe(network), geometry, stated)
+        geometry = _tiles(SizeProbe(network), geometry, stated)
         if free_sizes:
             geometry = _freed(geometry, network.example, outputs)
     elif free_sizes or {"stride", "halo", "minimum", "scale"} & stated.model_fields_set:
@@ -160,7 +160,7 @@ def _port(port: Port, text: PortDescription, value: Tensor) -> Port:
     return replace(port, name=name, meaning=text.meaning, space=text.space, range=text.range)
 
 
-def _tiles(probe: Probe, geometry: Geometry, stated: Description) -> Geometry:
+def _tiles(probe: SizeProbe, geometry: Geometry, stated: Description) -> Geometry:
     """Return `geometry` with stride, halo, minimum and scale as stated, or as measured."""
     if stated.scale not in (None, probe.scale):
         found = "no whole number of" if probe.scale is None else str(probe.scale)
@@ -184,7 +184,7 @@ def _tiles(probe: Probe, geometry: Geometry, stated: Description) -> Geometry:
     )
 
 
-def _halo(probe: Probe, stated: Description) -> int | None:
+def _halo(probe: SizeProbe, stated: Description) -> int | None:
     if stated.halo is None:
         return probe.reach()
     stride = stated.stride or 1
@@ -197,7 +197,7 @@ def _halo(probe: Probe, stated: Description) -> int | None:
     return stated.halo
 
 
-def _check_stride(probe: Probe, stride: int, halo: int, stated: Description) -> None:
+def _check_stride(probe: SizeProbe, stride: int, halo: int, stated: Description) -> None:
     """Raise if a tile differs from the whole picture at the stated stride and halo."""
     difference = probe.difference(stride, halo)
     if probe.is_exact(stride, halo):
@@ -205,7 +205,7 @@ def _check_stride(probe: Probe, stride: int, halo: int, stated: Description) -> 
     right = probe.stride(halo)
     advice = "leave out the halo" if right is None else f"the least that fits is {right}"
     problem = (
-        "the network does not take every multiple of it"
+        "the network does not accept every multiple of it"
         if difference == float("inf")
         else f"a tile differs from the whole picture by {difference:.1%} of the output's span"
     )

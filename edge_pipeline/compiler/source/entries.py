@@ -80,7 +80,7 @@ class Entry:
     Attributes:
         name: Name in the manifest.
         program: Program that torch exported, or a part of it.
-        example: Example inputs of the program: the network's own, then filters if it takes any.
+        example: Example inputs of the program: the network's own, then any filters.
         inputs: Role of each tensor of the example.
         outputs: Role of each tensor that the program returns.
         weights: Computed weights that become constants, by name; they may be exchanged later.
@@ -131,8 +131,8 @@ def dynamic(network: SourceNetwork, curve: WeightCurve | None = None) -> Entry:
             `respecialise` would compute from it.
 
     Raises:
-        InputError: The network does not support its fixed values.
-        CompileError: torch cannot trace the network.
+        InputError: If the network does not support its fixed values.
+        CompileError: If torch cannot trace the network.
     """
     program = network.traced()
     if curve is not None:
@@ -165,8 +165,8 @@ def predictor(network: SourceNetwork, window: int = VIEW) -> Entry:
         window: Largest side of the part of each map that the predictor sees.
 
     Raises:
-        InputError: The network computes no such weights.
-        CompileError: torch cannot trace the network.
+        InputError: If the network computes no such weights.
+        CompileError: If torch cannot trace the network.
     """
     seen = tuple(windowed(value, window) for value in network.example)
     whole = network.traced() if network.free_sizes else network.traced(seen)
@@ -194,7 +194,7 @@ def split(network: SourceNetwork, window: int = VIEW) -> tuple[Entry, Entry]:
     The arguments and errors are those of `predictor`.
 
     Raises:
-        CompileError: The shape of a weight depends on the input's size.
+        CompileError: If the shape of a weight depends on the input's size.
     """
     first = predictor(network, window)
     whole = network.traced()
@@ -237,9 +237,9 @@ def folded(network: SourceNetwork, filters: Mapping[str, Tensor]) -> Entry:
         filters: Filters by name, in the shapes that the predictor of `split` returns.
 
     Raises:
-        InputError: The network computes no weights that are the same for a whole input, or no
+        InputError: If the network computes no weights that are the same for a whole input, or no
             output depends on an input once they are constants.
-        CompileError: torch cannot trace the network.
+        CompileError: If torch cannot trace the network.
     """
     whole = network.traced()
     nodes = _frontier(network, whole)

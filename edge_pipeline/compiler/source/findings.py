@@ -53,8 +53,8 @@ def findings_of(network: SourceNetwork) -> Findings:
         network: Network with example inputs.
 
     Raises:
-        CompileError: torch cannot trace the network.
-        InputError: The network does not support its fixed values.
+        CompileError: If torch cannot trace the network.
+        InputError: If the network does not support its fixed values.
     """
     whole = entries.dynamic(network)
     weights = computed_weights(whole.program)

@@ -50,8 +50,8 @@ def open_factory(
         seed: Seed of fresh weights and of example inputs.
 
     Raises:
-        InputError: The factory does not exist or fails, or the inputs do not fit `forward`.
-        CheckpointError: The weights cannot be read, or belong to another network.
+        InputError: If the factory does not exist or fails, or the inputs do not fit `forward`.
+        CheckpointError: If the weights cannot be read, or belong to another network.
     """
     factory = _factory(source)
     with torch.random.fork_rng(devices=[]):
@@ -88,7 +88,7 @@ def foreign_network(
         fixed: Values by name, for parameters of `forward` that become constants.
 
     Raises:
-        InputError: The inputs do not fit `forward`, or have another type.
+        InputError: If the inputs do not fit `forward`, or have another type.
     """
     name = type(module).__name__
     fixed = fixed or {}
@@ -158,16 +158,16 @@ def _load(module: nn.Module, path: Path) -> None:
 def _unpickled(path: Path) -> Any:
     """Read tensors by name from torch's format; only tensors and plain containers are built."""
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     except Exception as error:
         raise CheckpointError(
             f"{path} cannot be read without running code that it contains: "
             f"{str(error).splitlines()[0]}; save its state_dict as safetensors"
         ) from error
     for key in _NESTED:
-        if isinstance(held, dict) and isinstance(held.get(key), dict):
-            held = held[key]
-    return held
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    return content
 
 
 def _named(
@@ -181,7 +181,7 @@ def _named(
     else:
         named = dict(zip((p.name for p in taken), inputs, strict=False))
         if len(named) != len(inputs):
-            raise InputError(f"{name}.forward takes {len(taken)} inputs, not {len(inputs)}")
+            raise InputError(f"{name}.forward expects {len(taken)} inputs, not {len(inputs)}")
     known = [p.name for p in taken]
     unknown = [key for key in named if key not in known]
     missing = [p.name for p in taken if p.default is p.empty and p.name not in named]

@@ -91,9 +91,9 @@ def form_of(
         respecialisable: Whether the weights for other values of the fixed input are computed too.
 
     Raises:
-        InputError: The network cannot be compiled in that form.
-        CaptureError: A capture cannot be read.
-        CompileError: torch cannot trace the network.
+        InputError: If the network cannot be compiled in that form.
+        CaptureError: If a capture cannot be read.
+        CompileError: If torch cannot trace the network.
     """
     if respecialisable and filters != "dynamic":
         raise InputError(

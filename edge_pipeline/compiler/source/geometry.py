@@ -54,7 +54,7 @@ class Geometry:
             free: Whether sizes stay free.
 
         Raises:
-            InputError: A side is not a multiple of the stride or below the minimum, or there are
+            InputError: If a side is not a multiple of the stride or below the minimum, or there are
                 too many pixels.
         """
         height, width = asked or (_SMALL if free else self.default_size)

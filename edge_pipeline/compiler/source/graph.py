@@ -44,7 +44,7 @@ def graph_bytes(program: ExportedProgram) -> bytes:
         program: Program of an `Entry`; sizes may be symbolic.
 
     Raises:
-        CompileError: A call cannot be stored; the layer is named.
+        CompileError: If a call cannot be stored; the layer is named.
     """
     constants = constants_of(program)
     signature = program.graph_signature

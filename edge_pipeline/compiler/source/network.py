@@ -69,7 +69,7 @@ class SourceNetwork:
             example: Inputs of other sizes than the network's example.
 
         Raises:
-            CompileError: torch cannot trace the network.
+            CompileError: If torch cannot trace the network.
         """
         inputs = self.example if example is None else example
         shapes = tuple(tuple(value.shape) for value in inputs)
@@ -96,8 +96,8 @@ class SourceNetwork:
             example: Inputs to trace with.
 
         Raises:
-            InputError: The network does not support its fixed values.
-            CompileError: torch cannot trace the network.
+            InputError: If the network does not support its fixed values.
+            CompileError: If torch cannot trace the network.
         """
         module = _Forward(self).eval()
         try:
@@ -113,7 +113,7 @@ class SourceNetwork:
         return functional
 
     def _free_shapes(self) -> tuple[tuple[Any, ...]] | None:
-        """Return the free sizes, those of the network's own maps, for `torch.export`."""
+        """Return the free sizes of the network's maps as dynamic shapes for `torch.export`."""
         if not self.free_sizes:
             return None
         geometry, stride = self.geometry, self.geometry.stride

@@ -46,13 +46,14 @@ def open_source(
         description: For a factory's network, description by its author.
 
     Raises:
-        InputError: The source does not exist, or does not support the other arguments.
-        CheckpointError: Weights are damaged or belong to another network, or a card is not valid.
+        InputError: If the source does not exist, or does not support the other arguments.
+        CheckpointError: If weights are damaged or belong to another network, or a card is not
+            valid.
     """
     name, options = str(source), options or {}
     if is_factory(name):
         if options:
-            raise InputError(f"{name} takes no option {next(iter(options))}; leave out -s")
+            raise InputError(f"{name} has no option {next(iter(options))}; leave out -s")
         ranges = {} if description is None else description.ranges()
         return open_factory(
             name, inputs or {}, weights=weights, fixed=fixed, ranges=ranges, seed=seed or 0
@@ -82,8 +83,8 @@ def _described(
         )
     if options or seed is not None:
         load_checkpoint(path)
-        what = "a seed" if seed is not None else f"the option {next(iter(options))}"
-        raise InputError(f"{path} contains its weights and options; leave out {what}")
+        superfluous = "a seed" if seed is not None else f"the option {next(iter(options))}"
+        raise InputError(f"{path} contains its weights and options; leave out {superfluous}")
     return _trained(path)
 
 

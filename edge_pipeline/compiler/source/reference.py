@@ -34,7 +34,7 @@ def synthetic_capture(channels: int, height: int, width: int) -> NDArray[np.floa
         width: Width in packed pixels.
 
     Returns:
-        float32 [1, channels, height, width], at most 1, with some values slightly below 0; the same
+        Float32 [1, channels, height, width], at most 1, with some values slightly below 0; the same
         for every call.
     """
     rng = np.random.default_rng(20240301)
@@ -50,7 +50,7 @@ def synthetic_capture(channels: int, height: int, width: int) -> NDArray[np.floa
         signal = exposure * (shading + edges + texture)
         noise = np.sqrt(4e-4 * np.maximum(signal, 0) + 0.002**2) * rng.standard_normal(x.shape)
         planes.append(signal + noise)
-    # The batch axis is stacked: indexing with None gives it stride 0, which ExecuTorch rejects.
+    # The batch axis is stacked: an axis added by indexing has stride 0, which ExecuTorch rejects.
     packed = np.stack([np.stack(planes)])
     clipped: NDArray[np.float32] = np.minimum(packed, 1.0).astype(np.float32)
     return clipped

@@ -38,7 +38,7 @@ def dtype_of(value: Tensor) -> Dtype:
     """Return the manifest's name of a tensor's type.
 
     Raises:
-        CompileError: Inputs and outputs cannot have this type.
+        CompileError: If inputs and outputs cannot have this type.
     """
     if value.dtype not in DTYPES:
         raise CompileError(

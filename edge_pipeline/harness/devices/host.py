@@ -44,9 +44,9 @@ class Host:
 
     def _demand(self, *states: State) -> None:
         if self.state not in states:
-            wanted = " or ".join(state.value for state in states)
+            required = " or ".join(state.value for state in states)
             raise DeviceStateError(
-                f"device host is {self.state.value}; this operation requires it to be {wanted}"
+                f"device host is {self.state.value}; this operation requires it to be {required}"
             )
 
     def acquire(self, *, threads: int) -> None:

@@ -132,7 +132,7 @@ class DirectionalDemosaic(nn.Module):
         """Demosaic a packed capture.
 
         Args:
-            z: Packed RGGB [N, 4, H, W], padded with zeros; a square-root or similar coding gives
+            z: Packed RGGB [N, 4, H, W], padded with zeros; a square-root or similar coding leads to
                 better pictures than linear values.
         """
         difference = F.conv2d(z, self.differences, padding=1)  # [N, 4, H, W]

@@ -50,7 +50,7 @@ def apply_filters(
         network: Network whose convolutions are HyperConvs.
         x: Input of the network.
         filters: Output of `predict_filters` for as many samples.
-        embeddings: Modules that only the filter predictors need; they do not run.
+        embeddings: Modules that only the filter predictors use; they do not run.
     """
 
     def given(name: str, _: HyperConv) -> Callable[[Tensor], Filters]:

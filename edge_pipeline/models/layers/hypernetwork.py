@@ -95,8 +95,8 @@ class Hypernetwork(nn.Module):
         for name in self.shapes:
             values = torch.stack([one[name] for one in predicted])
             kernel = name.endswith(".weight")
-            wanted = math.sqrt(2 / values[0, 0].numel()) if kernel else _SMALL_BIAS
+            target = math.sqrt(2 / values[0, 0].numel()) if kernel else _SMALL_BIAS
             found = float(values.pow(2).mean().sqrt())
             head = self.heads.get_submodule(name)
             for parameter in head.parameters():
-                parameter.mul_(wanted / max(found, 1e-30))
+                parameter.mul_(target / max(found, 1e-30))

@@ -127,7 +127,7 @@ class WeightMapper(nn.Module):
         self.sizes = tuple(layer.weights for layer in layers)
         given = math.ceil(sum(self.sizes) / groups) * groups
         self.conv = nn.Conv2d(signal_channels, given, 1, bias=False, groups=groups)
-        # Normal, as published; scaled so that a signal of unit variance gives He's variance.
+        # Normal, as published; scaled so that a signal of unit variance leads to He's variance.
         with torch.no_grad():
             weight, first = self.conv.weight.normal_(), 0
             for layer in layers:

@@ -161,15 +161,15 @@ def _conv_transpose(
     span = [(k - 1) * d + 1 for k, d in zip(kernel, gaps, strict=True)]
     full = [(s - 1) * t + r for s, t, r in zip(space, steps, span, strict=True)]
     if pad_type in ("same", "same_lower"):
-        wanted = [s * t for s, t in zip(space, steps, strict=True)]
-        firsts = [max(f - w, 0) // 2 for f, w in zip(full, wanted, strict=True)]
+        sizes = [s * t for s, t in zip(space, steps, strict=True)]
+        firsts = [max(f - w, 0) // 2 for f, w in zip(full, sizes, strict=True)]
     else:
         pairs = _pairs(pad_type, pad, space, steps, span)
-        wanted = [f - a - b for f, (a, b) in zip(full, pairs, strict=True)]
+        sizes = [f - a - b for f, (a, b) in zip(full, pairs, strict=True)]
         firsts = [a for a, _ in pairs]
     if output_shape is not None:
-        wanted = [int(size) for size in output_shape[-rank:]]
-    room = [max(f, a + w) for f, a, w in zip(full, firsts, wanted, strict=True)]
+        sizes = [int(size) for size in output_shape[-rank:]]
+    room = [max(f, a + w) for f, a, w in zip(full, firsts, sizes, strict=True)]
     n, outs = x.shape[0], weight.shape[1] * parts
     total = np.zeros((n, outs, *room), np.float32)
     columns = x.reshape(n, parts, x.shape[1] // parts, -1)
@@ -177,7 +177,7 @@ def _conv_transpose(
     for tap, laid in window.taps():
         matrix = weight[tap].reshape(parts, -1, weight.shape[1]).swapaxes(1, 2)
         total[laid] += (matrix @ columns).reshape(n, outs, *space)
-    crop: Any = (..., *[slice(a, a + w) for a, w in zip(firsts, wanted, strict=True)])
+    crop: Any = (..., *[slice(a, a + w) for a, w in zip(firsts, sizes, strict=True)])
     return _with_bias(total[crop], bias)
 
 

@@ -142,6 +142,6 @@ def test_a_real_capture_is_cut_to_start_on_red(tmp_path, order):
     write_dng(path, np.tile(cell, (60, 70)), Dng(filters=order, neutral=(1.0, 1.0, 1.0)))
     sample = real_take(path, side=64)
     assert sample.packed.shape == (4, 32, 32)
-    wanted = (np.array([1000, 2000, 2000, 3000]) - 64) / (4095 - 64)
-    np.testing.assert_allclose(sample.packed.mean(axis=(1, 2)), wanted, rtol=1e-3)
+    expected = (np.array([1000, 2000, 2000, 3000]) - 64) / (4095 - 64)
+    np.testing.assert_allclose(sample.packed.mean(axis=(1, 2)), expected, rtol=1e-3)
     np.testing.assert_allclose(sample.packed.std(axis=(1, 2)), 0, atol=1e-6)

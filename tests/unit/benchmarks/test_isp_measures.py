@@ -64,16 +64,16 @@ def test_noise_alone_is_hardly_a_phase_offset():
 
 
 def test_errors_of_the_border_and_of_the_inside_are_told_apart():
-    wanted = np.full((3, SIDE, SIDE), 0.5, np.float32)
-    outside, inside = wanted.copy(), wanted.copy()
+    expected = np.full((3, SIDE, SIDE), 0.5, np.float32)
+    outside, inside = expected.copy(), expected.copy()
     outside[:, :8] += 0.1
     inside[:, 8:-8, 8:-8] += 0.1
-    assert border_psnr(outside, wanted)[1] == 100
-    assert border_psnr(inside, wanted) == pytest.approx((100, 20), abs=1e-3)
+    assert border_psnr(outside, expected)[1] == 100
+    assert border_psnr(inside, expected) == pytest.approx((100, 20), abs=1e-3)
 
 
 def test_quality_of_a_known_error():
-    wanted = np.full((3, SIDE, SIDE), 0.5, np.float32)
-    figures = quality(wanted + np.float32(0.01), wanted)
+    expected = np.full((3, SIDE, SIDE), 0.5, np.float32)
+    figures = quality(expected + np.float32(0.01), expected)
     assert figures.psnr_db == pytest.approx(40, abs=1e-3)
     assert 0.99 < figures.ssim < 1

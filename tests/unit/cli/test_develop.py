@@ -35,4 +35,4 @@ def test_an_unreadable_capture_does_not_stop_the_rest(
     words = [*map(str, captures), "-o", f"{tmp_path}/out", "--model", str(artifact), *HEADERLESS]
     assert main(["develop", *words]) == 2
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["open.jpg"]
-    assert "locked.raw cannot be read: permission denied" in capsys.readouterr().out
+    assert "locked.raw cannot be read: permission denied" in capsys.readouterr().err

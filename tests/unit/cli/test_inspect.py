@@ -88,6 +88,13 @@ def test_what_cannot_be_inspected_ends_with_two(capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [["--json"], ["-s", "n_fwd=8"]])
+def test_an_option_that_does_not_apply_to_an_own_network_is_an_error(capsys, option):
+    assert main(["inspect", "package.module:factory", *option]) == 2
+    message = f"{option[0]} does not apply to package.module:factory"
+    assert message in capsys.readouterr().err
+
+
 def test_a_foreign_file_folder_or_setting_is_refused(tmp_path, capsys):
     folder = make_artifact(tmp_path / "a").folder
     assert main(["inspect", str(folder), "-s", "n_fwd=8"]) == 2

@@ -91,7 +91,7 @@ def test_json_to_stdout_is_nothing_but_json(good: Path, wrong: Path, damaged: Pa
     assert first["artifact"] == str(good)
     assert first["verdict"] == "verified"
     assert pair["pair"] == [str(good), str(wrong)]
-    assert "the forms differ" in pair["note"]
+    assert "the deployment forms differ" in pair["note"]
     assert "was changed" in second["error"]
     assert third["programs"][0]["outputs"][0]["difference"]["max_abs"] == pytest.approx(0.5)
 
@@ -113,7 +113,7 @@ def test_two_of_one_network_are_compared(good: Path, tmp_path: Path) -> None:
     other = make_artifact(tmp_path / "other", filters="split").folder
     result = _run(good, other)
     assert result.exit_code == 0
-    assert "next to each other" in result.stdout
+    assert "compared with each other" in result.stdout
     assert result.stdout.count("random") >= 2
 
 

@@ -1,5 +1,6 @@
 """The phases of a measurement, with subjects whose clock is a script."""
 
+import itertools
 import statistics
 
 import numpy as np
@@ -55,6 +56,16 @@ def test_every_round_runs_each_once_and_none_is_always_first():
     assert len(rounds) == 32
     assert all(sorted(turn) == ["a", "b"] for turn in rounds)
     assert sum(turn[0] == "a" for turn in rounds) == 16
+
+
+def test_no_subject_always_follows_the_same_other():
+    diary = []
+    subjects = [Scripted(name, diary, [1_000_000] * 33) for name in "abcd"]
+    measure(subjects, Plan(runs=32, warmup=0))
+    runs = diary[8:]
+    for name in "abcd":
+        before = [one for one, two in itertools.pairwise(runs) if two == name and one != name]
+        assert max(before.count(other) for other in set(before)) <= 0.6 * len(before)
 
 
 def test_steps_are_told():

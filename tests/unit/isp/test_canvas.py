@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from edge_pipeline.errors import InputError
-from edge_pipeline.isp.canvas import FullCanvas, HalfCanvas, Ink, sensor_view
+from edge_pipeline.isp.canvas import ColourConversion, FullCanvas, HalfCanvas, sensor_view
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode, to_srgb
 
-PLAIN = Ink(np.eye(3), 0.0, encoded=False, bits=16)
+PLAIN = ColourConversion(np.eye(3), 0.0, encoded=False, bits=16)
 MATRIX = np.array([[1.6, -0.5, -0.1], [-0.2, 1.5, -0.3], [0.05, -0.55, 1.5]])
 
 
@@ -53,8 +53,8 @@ def put_parts(canvas, large, rows, cols):
 @given(picture=pictures(), orientation=st.integers(1, 8))
 def test_full_size_is_each_pixel_coloured_and_rounded(picture, orientation):
     large, rows, cols, (height, width) = picture
-    ink = replace(PLAIN, matrix=MATRIX, exposure_ev=0.5)
-    got = put_parts(FullCanvas((height, width), ink, orientation), large, rows, cols)
+    conversion = replace(PLAIN, matrix=MATRIX, exposure_ev=0.5)
+    got = put_parts(FullCanvas((height, width), conversion, orientation), large, rows, cols)
     inside = large[:, 3 : 3 + height, 3 : 3 + width]
     expected = to_srgb(inside, MATRIX, 0.5).transpose(1, 2, 0) * 65535
     assert got.dtype == np.uint16

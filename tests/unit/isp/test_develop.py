@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from edge_pipeline.errors import ArtifactError, InputError, JobError
 from edge_pipeline.isp import develop as develop_module
 from edge_pipeline.isp import network as network_module
-from edge_pipeline.isp.develop import Developer, Settings, develop
+from edge_pipeline.isp.develop import Developer, develop
+from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.capture import Capture, CaptureExif
 from edge_pipeline.raw.cfa import PATTERNS
 from edge_pipeline.raw.colour import srgb_decode
@@ -324,7 +325,7 @@ def test_running_out_of_memory_is_a_failed_job(developer, folder, monkeypatch):
         ({"exposure_ev": float("nan")}, "nan EV; give -16 to 16"),
         ({"exposure_ev": 17.0}, "17.0 EV"),
         ({"size": "third"}, "'third'; give full or half"),
-        ({"bits": 10}, "10 bits a channel"),
+        ({"bits": 10}, "10 bits per channel"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(fields, said):

@@ -31,9 +31,9 @@ def test_none_is_the_network_and_all_is_what_the_sensor_saw(height, width, seed)
 def test_the_noise_is_demosaiced_bilinearly():
     _, packed = random(12, 10, 1)
     black = np.zeros((3, 24, 20), np.float32)
-    wanted = demosaicing_CFA_Bayer_bilinear(unpack(packed), "RGGB").transpose(2, 0, 1)
+    expected = demosaicing_CFA_Bayer_bilinear(unpack(packed), "RGGB").transpose(2, 0, 1)
     got = keep_grain(black, packed, 0.5)
-    np.testing.assert_allclose(got[:, 2:-2, 2:-2], wanted[:, 2:-2, 2:-2] / 2, atol=1e-6)
+    np.testing.assert_allclose(got[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2] / 2, atol=1e-6)
     assert got.dtype == np.float32
 
 

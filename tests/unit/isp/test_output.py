@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 
-from edge_pipeline.errors import OutputError
+from edge_pipeline.errors import JobError, OutputError
 from edge_pipeline.isp import output
 from edge_pipeline.isp.exif import ascii_text
 from edge_pipeline.isp.output import (
@@ -175,7 +175,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, suffix, sidecar):
     monkeypatch.setattr(output.Image.Image, "save", full)
     monkeypatch.setattr(output.tifffile, "imwrite", full)
     path = tmp_path / f"a{suffix}"
-    with pytest.raises(OutputError, match=f"cannot write .*a{suffix}.*No space left"):
+    with pytest.raises(JobError, match=f"cannot write .*a{suffix}.*No space left"):
         write_picture(path, some_picture(), **(PLAIN | {"sidecar": sidecar}))
     assert list(tmp_path.iterdir()) == []
 

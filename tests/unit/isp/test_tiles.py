@@ -158,8 +158,8 @@ def test_a_window_beyond_the_mosaic_is_numpys_reflection_in_the_cfas_order(
     got = cut(mosaic, Tile(rows, cols))
     pad = 100
     padded = np.pad(mosaic, pad, mode="reflect")
-    wanted = padded[pad + 2 * rows.start : pad + 2 * rows.stop, pad + 2 * cols.start :]
-    np.testing.assert_array_equal(got, wanted[:, : got.shape[1]])
+    expected = padded[pad + 2 * rows.start : pad + 2 * rows.stop, pad + 2 * cols.start :]
+    np.testing.assert_array_equal(got, expected[:, : got.shape[1]])
     np.testing.assert_array_equal(got % 4, np.tile([[0, 1], [2, 3]], (tops[1], lefts[1])))
 
 

@@ -33,8 +33,8 @@ def test_every_sample_is_convolved_with_its_own_mixture(n, n_in, n_out, f_size, 
         for k in range(n_basis):
             weight += coefficients[i, k] * conv.weight_basis[k].view(weight.shape)
             bias += coefficients[i, k] * conv.bias_basis[k]
-        wanted = F.conv2d(x[i : i + 1], weight, bias, padding=f_size // 2)[0]
-        torch.testing.assert_close(got[i], wanted, atol=1e-4, rtol=1e-4)
+        expected = F.conv2d(x[i : i + 1], weight, bias, padding=f_size // 2)[0]
+        torch.testing.assert_close(got[i], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_one_set_of_filters_serves_all_samples():

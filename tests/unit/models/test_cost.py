@@ -159,7 +159,7 @@ def test_a_shape_that_the_network_does_not_take_is_refused(shape, word):
 
 
 def test_torchs_own_refusal_is_put_in_a_sentence():
-    with pytest.raises(InputError, match="does not take an input of 1x3x8x8"):
+    with pytest.raises(InputError, match="does not accept an input of 1x3x8x8"):
         cost_of(nn.Sequential(nn.Conv2d(4, 4, 3)), (1, 3, 8, 8))
 
 
@@ -185,7 +185,7 @@ def test_further_inputs_follow_from_the_first():
         "fine": 16 * 24 * 3 * 2,
         "coarse": 4 * 6 * 5 * 2,
     }
-    with pytest.raises(InputError, match="takes 3 channels and the input 4x16x24 has 4"):
+    with pytest.raises(InputError, match="expects 3 channels and the input 4x16x24 has 4"):
         cost_of(Sum(), (1, 4, 16, 24))
 
 
@@ -206,7 +206,7 @@ def test_phi_sets_the_cost_and_the_hypernetwork_is_the_predictor():
 @pytest.mark.parametrize(
     ("name", "fixed", "words"),
     [
-        ("phi_unet_pets", {}, "takes phi, which has no value; give --fix phi=VALUE"),
+        ("phi_unet_pets", {}, "requires phi, which has no value; give --fix phi=VALUE"),
         ("phi_unet_pets", {"phi": 0.7}, "phi=0.7 is outside the range 0.0 to 0.6"),
         ("phi_unet_pets", {"phi": 0.5, "x": 1}, "an input of PhiUNet cannot be fixed"),
         ("hyperconv_unet", {"phi": 0.5}, "forward has no parameter 'phi' to fix; it has x"),

@@ -26,8 +26,8 @@ def inside(x):
 def test_a_flat_colour_comes_out_exactly_at_all_four_phases(colour):
     flat = torch.tensor(colour, dtype=torch.float64).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     made = demosaic(sampled(flat))
-    wanted = torch.tensor(colour, dtype=torch.float64).repeat_interleave(4).view(1, 12, 1, 1)
-    assert float((inside(made.picture) - wanted).abs().max()) < 1e-15
+    expected = torch.tensor(colour, dtype=torch.float64).repeat_interleave(4).view(1, 12, 1, 1)
+    assert float((inside(made.picture) - expected).abs().max()) < 1e-15
     assert float(inside(made.disagreement).abs().max()) < 1e-15
 
 

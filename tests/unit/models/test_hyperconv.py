@@ -34,9 +34,9 @@ def test_grouped_convolution_equals_one_convolution_a_sample(
     pad = f_size // 2
     padded = torch.nn.ReflectionPad2d(pad)(x)
     for i in range(n):
-        wanted = F.conv2d(padded[i : i + 1], filters.weight[i])[0]
-        wanted = (wanted + filters.bias[i][:, None, None]) * filters.gain[i][:, None, None]
-        torch.testing.assert_close(got[i], wanted, atol=1e-4, rtol=1e-4)
+        expected = F.conv2d(padded[i : i + 1], filters.weight[i])[0]
+        expected = (expected + filters.bias[i][:, None, None]) * filters.gain[i][:, None, None]
+        torch.testing.assert_close(got[i], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_predicted_part_of_a_kernel_has_l1_norm_one_half():
@@ -74,8 +74,8 @@ def test_low_rank_filters_are_the_mean_of_outer_products():
     f1 = layer.outf1(features).view(2, 5, 1, 3, 3, 2)
     f2 = layer.outf2(features).view(2, 1, 3, 3, 3, 2)
     f = (f1[..., 0] * f2[..., 0] + f1[..., 1] * f2[..., 1]) / 2
-    wanted = f / (2 * f.abs().sum((3, 4), keepdim=True)) + layer.const_f
-    torch.testing.assert_close(layer.predict_from(features).weight, wanted)
+    expected = f / (2 * f.abs().sum((3, 4), keepdim=True)) + layer.const_f
+    torch.testing.assert_close(layer.predict_from(features).weight, expected)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -56,8 +56,8 @@ def test_a_fresh_network_is_nearly_the_directional_demosaicing_where_there_is_no
     model = build_model("hyperconv_isp", SMALL)
     colour = torch.tensor([0.6, 0.3, 0.3, 0.1]).view(1, 4, 1, 1)
     picture = model(colour.expand(1, 4, 64, 64))[..., 48:-48, 48:-48]
-    wanted = colour[:, [0, 1, 3]].expand_as(picture)
-    assert float((picture - wanted).detach().abs().max()) < 0.01
+    expected = colour[:, [0, 1, 3]].expand_as(picture)
+    assert float((picture - expected).detach().abs().max()) < 0.01
 
 
 def test_the_correction_grows_with_the_noise():

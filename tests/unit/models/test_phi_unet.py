@@ -121,7 +121,7 @@ def test_registered_networks_say_what_they_take():
         ({"encoder": "16-x"}, "encoder=16-x must be channels"),
         ({"encoder": "16-0"}, "encoder=16-0 must be channels"),
         ({"encoder": ""}, "encoder is empty"),
-        ({"decoder": "8-4"}, "decoder=8-4 has 2 stages, and the 5 of .* need 4"),
+        ({"decoder": "8-4"}, "decoder=8-4 has 2 stages, and the 5 of .* require 4"),
         ({"phi_min": 0.7}, "phi_min=0.7 and phi_max=0.6"),
         ({"phi_max": 1.5}, "phi_max=1.5"),
         ({"out_channels": 0}, "out_channels=0 must be at least 1"),

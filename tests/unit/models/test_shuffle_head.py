@@ -11,8 +11,8 @@ def test_starts_as_malvars_demosaic():
     mosaic = np.random.default_rng(0).random((32, 48)).astype(np.float32)
     packed = torch.from_numpy(pack(mosaic))[None]
     got = F.pixel_shuffle(ShuffleHead(4, 3).linear(packed), 2)[0].detach().numpy()
-    wanted = demosaicing_CFA_Bayer_Malvar2004(mosaic, "RGGB").transpose(2, 0, 1)
-    np.testing.assert_allclose(got[:, 4:-4, 4:-4], wanted[:, 4:-4, 4:-4], atol=1e-6)
+    expected = demosaicing_CFA_Bayer_Malvar2004(mosaic, "RGGB").transpose(2, 0, 1)
+    np.testing.assert_allclose(got[:, 4:-4, 4:-4], expected[:, 4:-4, 4:-4], atol=1e-6)
 
 
 def test_expand_undoes_compress_down_to_the_offset():

@@ -32,7 +32,7 @@ def checkpoint(path: Path, change=lambda state: None, *, loud: bool = False) -> 
     """A checkpoint with the published initialisation, or one that lets the picture through."""
     model = build_model("phi_unet_pets", OPTIONS)
     if loud:
-        model.let_through()
+        model.rescale_weights()
     state = model.state_dict()
     change(state)
     save_checkpoint(path, model="phi_unet_pets", options=OPTIONS, state=state, card=CARD)

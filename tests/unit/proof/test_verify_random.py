@@ -190,7 +190,7 @@ class TestPairs:
         pairs = compare_artifacts([one, form, size])
         assert all(pair.passed and not pair.programs for pair in pairs)
         notes = [pair.note or "" for pair in pairs]
-        assert "the forms differ" in notes[0]
+        assert "the deployment forms differ" in notes[0]
         assert "are 1x4x32x32 and 1x4x32x48" in notes[1]
 
     def test_nan_is_an_error(self, tmp_path):

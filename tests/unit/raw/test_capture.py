@@ -4,9 +4,12 @@ import io
 import os
 import sys
 import tempfile
+import threading
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +18,17 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_pipeline.errors import CaptureError, JobError
+from edge_pipeline import fault_log
+from edge_pipeline.errors import CaptureError, JobError, StoppedError
 from edge_pipeline.raw import capture as capture_module
 from edge_pipeline.raw import reader
 from edge_pipeline.raw.capture import libraw_exposure_ev, normalise, read_capture
 from edge_pipeline.raw.cfa import PATTERNS, align, pack, per_pixel
 from edge_pipeline.raw.colour import camera_to_srgb_matrix
+from edge_pipeline.raw.exif import read_exif
+from edge_pipeline.raw.image import CaptureExif
+from edge_pipeline.raw.sensor import RefusedError, read_layout
+from edge_pipeline.raw.tiff import Directory
 from tests.data_files import CHART, data_file
 from tests.fakes.dng import Dng, write_dng
 
@@ -165,6 +173,40 @@ def test_broken_exif_does_not_stop_a_development(tmp_path: Path) -> None:
     dng = Dng(exif={36867: (ASCII, b"yesterday\0"), 33434: (99, b"what is this?")})
     exif = read_capture(write_dng(tmp_path / "a.dng", scene("RGGB", (40, 50)), dng)).exif
     assert (exif.time, exif.model) == (None, "Model One")
+
+
+def test_numbers_that_exif_cannot_store_are_not_known() -> None:
+    directories = [Directory({33434: (1e30,), 34855: (float(2**32),), 33437: (2.8,)}, is_exif=True)]
+    exif = read_exif(directories, CaptureExif(focal_mm=float("inf")))
+    assert (exif.exposure_s, exif.iso, exif.focal_mm, exif.f_number) == (None, None, None, 2.8)
+
+
+def test_a_filter_that_libraw_does_not_know_is_refused() -> None:
+    """A damaged file can state a Bayer filter while LibRaw sees no filter at all."""
+    raw = SimpleNamespace(raw_type=rawpy.RawType.Flat, raw_pattern=np.array([[6]], np.uint8))
+    stated = Directory({262: (32803,), 33421: (2, 2)}, is_exif=False)
+    with pytest.raises(RefusedError, match="colour filter that LibRaw does not know"):
+        read_layout(raw, [stated], b"II*\0")
+    with pytest.raises(RefusedError, match="monochrome"):
+        read_layout(raw, [], b"II*\0")
+
+
+def test_a_truncated_crw_is_called_truncated(tmp_path: Path) -> None:
+    data = data_file("unsupported/exiv2-canon-powershot-s40.crw").read_bytes()
+    for share in (0.01, 0.3, 0.9):
+        path = tmp_path / "cut.crw"
+        path.write_bytes(data[: int(len(data) * share)])
+        assert refusal(path) == "is truncated or damaged; copy it from the camera again"
+
+
+def test_a_stop_ends_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = stand_in("import time; time.sleep(60)", tmp_path, monkeypatch)
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    begun = time.perf_counter()
+    with pytest.raises(StoppedError):
+        read_capture(path, stop=stop)
+    assert time.perf_counter() - begun < 10
 
 
 def test_the_least_white_of_a_dng_counts(tmp_path: Path) -> None:
@@ -399,8 +441,13 @@ def test_a_hang_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_exception_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    fault_log._file.cache_clear()
     path = stand_in("raise RuntimeError('odd')", tmp_path, monkeypatch)
-    assert "RuntimeError: odd" in refusal(path)
+    said = refusal(path)
+    assert "odd" not in said
+    assert "RuntimeError: odd" in Path(said.rpartition(" ")[2]).read_text()
+    fault_log._file.cache_clear()
 
 
 def test_silence_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ def test_mean_and_variance(name: str, level: float) -> None:
     model = NOISE_LEVELS[name]
     x = np.full((400, 500), level, np.float32)
     noisy = add_noise(x, model, np.random.default_rng(1))
-    wanted = model.a * level + model.b**2
+    expected = model.a * level + model.b**2
     assert noisy.dtype == np.float32
     # Five standard deviations of the estimates from 200,000 draws.
-    assert float(noisy.mean()) == pytest.approx(level, abs=5 * (wanted / x.size) ** 0.5)
-    assert float(noisy.var()) == pytest.approx(wanted, rel=5 * (2 / x.size) ** 0.5)
+    assert float(noisy.mean()) == pytest.approx(level, abs=5 * (expected / x.size) ** 0.5)
+    assert float(noisy.var()) == pytest.approx(expected, rel=5 * (2 / x.size) ** 0.5)
 
 
 def test_levels_are_those_of_the_figures() -> None:

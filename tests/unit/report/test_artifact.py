@@ -44,7 +44,7 @@ def test_facts_name_losses_and_what_stays_outside(tmp_path):
     lines = list(artifact_facts(changed))
     assert "another program evaluated the file" in lines[0]
     assert lines[1:] == [
-        "forward: operators outside the delegate (convolution) take 93% of a run's time",
+        "forward: operators outside the delegate (convolution) use 93% of a run's time",
         "folding loses 0.500 dB PSNR: 30.000 before, 29.500 after",
         "the precision loses 0.100 Dice: 0.800 before, 0.700 after",
         "the precision: 51.00 dB relative to the output of the original network",

@@ -201,4 +201,4 @@ def test_a_version_that_takes_no_weights_from_memory() -> None:
     with pytest.raises(
         RuntimeFailure, match=r"onnxruntime 1\.20\.0 cannot load weights from memory"
     ):
-        runtime_onnx._take_weights(Old, object(), {"weights": b""})
+        runtime_onnx._register_weights(Old, object(), {"weights": b""})

@@ -141,7 +141,7 @@ def test_a_training_is_not_overwritten_nor_mixed_with_another(tmp_path):
     with pytest.raises(OutputError, match="no training; leave out --resume"):
         train(recipe(), folder, resume=True)
     train(recipe(), folder, accelerator="cpu")
-    with pytest.raises(OutputError, match="holds a training; give --resume"):
+    with pytest.raises(OutputError, match="contains a training; give --resume"):
         train(recipe(), folder)
     with pytest.raises(CheckpointError, match="another recipe"):
         train(recipe(seed=1), folder, resume=True)

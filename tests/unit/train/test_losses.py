@@ -18,8 +18,8 @@ def pair(noise):
 @pytest.mark.parametrize("noise", [0.05, 0.2])
 def test_ms_ssim_agrees_with_torchmetrics(noise):
     x, y = pair(noise)
-    wanted = multiscale_structural_similarity_index_measure(x, y, data_range=1.0)
-    assert abs(float(ms_ssim(x, y) - wanted)) < 2e-4
+    expected = multiscale_structural_similarity_index_measure(x, y, data_range=1.0)
+    assert abs(float(ms_ssim(x, y) - expected)) < 2e-4
     assert abs(float(ms_ssim(x, y) - ms_ssim(x, x))) > 1e-3  # the tolerance can be missed
 
 
@@ -59,9 +59,9 @@ def alternating(size=32):
 
 def test_log_energy_is_the_logarithm_of_the_mean_square():
     error = torch.stack([torch.full((3, 16, 16), 0.1), torch.full((3, 16, 16), 0.01)])
-    wanted = (np.log(0.01 + 1e-5) + np.log(1e-4 + 1e-5)) / 2
+    expected = (np.log(0.01 + 1e-5) + np.log(1e-4 + 1e-5)) / 2
     got = log_energy(error, alternation=0, phase_mean=0)
-    assert float(got) == pytest.approx(wanted)
+    assert float(got) == pytest.approx(expected)
 
 
 def test_a_zipper_weighs_more_than_a_smooth_error_of_the_same_energy():
@@ -69,8 +69,8 @@ def test_a_zipper_weighs_more_than_a_smooth_error_of_the_same_energy():
     weights = {"alternation": 0.5, "phase_mean": 0.0}
     assert log_energy(alternating(), **weights) > log_energy(smooth, **weights) + 0.5
     # Along each axis second differences of a pattern of height 1 are 4, with squares of 16.
-    wanted = np.log(1 + 0.5 / 16 * (16 + 16) + 1e-5)
-    assert float(log_energy(alternating(), **weights)) == pytest.approx(wanted)
+    expected = np.log(1 + 0.5 / 16 * (16 + 16) + 1e-5)
+    assert float(log_energy(alternating(), **weights)) == pytest.approx(expected)
 
 
 def test_a_grid_in_flat_areas_weighs_more_than_noise_of_the_same_energy():

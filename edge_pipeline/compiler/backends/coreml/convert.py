@@ -60,7 +60,7 @@ class Request:
 
     Attributes:
         program: Functional program of fixed sizes.
-        target: coremltools' name of the oldest system that can run the program, such as `iOS17`.
+        target: Name in coremltools of the oldest system that can run the program, as in `iOS17`.
         inputs: Shapes of the inputs, by name.
         outputs: Names of the outputs.
         precision: Precision of the ML Program. In int8, arithmetic around the quantised
@@ -83,7 +83,7 @@ def convert(request: Request) -> tuple[Any, tuple[str, ...]]:
     """Convert a program to an ML Program with float32 inputs and outputs.
 
     Returns:
-        coremltools' model, and the operators that were kept in single precision.
+        The coremltools model, and the operators that were kept in single precision.
     """
     import coremltools as ct
 
@@ -106,7 +106,7 @@ def convert(request: Request) -> tuple[Any, tuple[str, ...]]:
 
 
 def _is_delicate(operation: Any, kept: list[str]) -> bool:
-    """Whether half precision would round to zero a constant of the operator or of its producers.
+    """Return whether half precision would zero a constant of the operator or of its producers.
 
     In x / (s + 1e-12), the sum has the constant, and the quotient requires the sum's precision. A
     delicate operator is appended to `kept`.
@@ -136,7 +136,7 @@ def _producers(operation: Any) -> Iterator[Any]:
 
 
 def _has_vanishing(operation: Any) -> bool:
-    """Whether the operator has a constant that is not zero and rounds to zero in all its values."""
+    """Return whether all values of a nonzero constant of the operator round to zero."""
     for variable in _operands(operation):
         if variable.op is None or variable.op.op_type != "const":
             continue

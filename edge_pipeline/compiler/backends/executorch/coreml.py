@@ -47,7 +47,7 @@ def require() -> dict[str, str]:
 
 
 def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
-    """Lower `program` to Core ML, and check that the delegate took every operator.
+    """Lower `program` to Core ML, and check that the delegate accepts every operator.
 
     Inputs and outputs are float32 in both precisions; Core ML converts them.
 

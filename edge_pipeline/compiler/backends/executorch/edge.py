@@ -1,4 +1,4 @@
-"""Lowering of a program to an ExecuTorch delegate, and the check that the delegate took it."""
+"""Lowering of a program to an ExecuTorch delegate, and the check that it is delegated."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def lower(
     allowed: frozenset[str] = frozenset(),
     external: bool = False,
 ) -> Lowered:
-    """Lower `program` to `delegate`, and check that the delegate took every operator.
+    """Lower `program` to `delegate`, and check that the delegate accepts every operator.
 
     Args:
         program: Program of fixed sizes; it is not modified.

@@ -1,4 +1,4 @@
-"""Measurement of the share of a run's time that operators outside the delegate take.
+"""Measurement of the share of a run's time that is spent in operators outside the delegate.
 
 The Python wheel does not contain ExecuTorch's profiler, ETDump. So the share is measured by
 difference: the whole program is compared with its delegates alone. Each delegate is lowered again
@@ -36,7 +36,7 @@ def measured_share(manager: Any, files: Mapping[str, bytes], name: str) -> float
     Args:
         manager: ExecuTorch's `EdgeProgramManager` after lowering.
         files: Contents of the program's files by name, with external weights if it has any.
-        name: Name of the program, with which the names of its files begin.
+        name: Name of the program; the names of its files begin with it.
 
     Raises:
         RuntimeFailure: If the program or one of its delegates does not run on this machine.

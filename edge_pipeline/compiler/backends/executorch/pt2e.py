@@ -34,15 +34,15 @@ class _RangeError(CompileError):
     """Error if the range of an int8 value does not cover the samples' values.
 
     Args:
-        what: Clause that says how much is clipped, and where.
+        clipped: Clause that says how much is clipped, and where.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, clipped: str) -> None:
         super().__init__(
-            f"{what}, and at most {_CLIPPED:.0%} may be clipped; calibrate on samples that span "
+            f"{clipped}, and at most {_CLIPPED:.0%} may be clipped; calibrate on samples that span "
             "the values that the network will see"
         )
-        self.what = what
+        self.clipped = clipped
 
 
 def quantise(
@@ -53,7 +53,7 @@ def quantise(
     Activations have a scale per tensor and weights a scale per output channel, symmetric where
     XNNPACK requires it. The first attempt quantises all operators, with ranges from histograms. If
     a range does not cover the samples' values, as can happen for a division by a small number, the
-    second attempt quantises only convolutions and linear layers, and the third also takes ranges
+    second attempt quantises only convolutions and linear layers, and the third also uses ranges
     from minimum to maximum. If a product has two computed operands, such as filters computed at run
     time, the first attempt is skipped: XNNPACK could lower its result and then not load it.
 
@@ -77,8 +77,8 @@ def quantise(
     for attempt, following in itertools.pairwise(attempts):
         try:
             return _quantised(program, samples, attempt), notes
-        except _RangeError as lost:
-            notes = (*notes, f"{following.about}, since otherwise {lost.what}")
+        except _RangeError as error:
+            notes = (*notes, f"{following.about}, since otherwise {error.clipped}")
     return _quantised(program, samples, attempts[-1]), notes
 
 

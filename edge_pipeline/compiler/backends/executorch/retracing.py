@@ -144,7 +144,7 @@ def _decomposed_once(original: Callable[..., ExportedProgram]) -> Callable[..., 
 
 
 def _settled(program: ExportedProgram, table: Any) -> bool:
-    """Whether `table` decomposes no operator of `program`, and all operators are functional."""
+    """Return whether all operators are functional, and `table` decomposes none of them."""
     targets = {node.target for node in program.graph.nodes if node.op == "call_function"}
     kinds = {node.op for node in program.graph.nodes}
     return kinds <= {"placeholder", "call_function", "output"} and all(

@@ -1,10 +1,10 @@
 """ExecuTorch with the Vulkan delegate: `.pte` files for GPUs of Android phones.
 
-Vulkan's partitioner takes any convolution of batch 1 (`register_convolution_cpp_ops` in its
+Vulkan's partitioner accepts any convolution of batch 1 (`register_convolution_cpp_ops` in its
 `op_registry.py` checks only the input) and marks the weight as prepacked. Weights are packed once,
-when the program is loaded. So the partitioner also takes convolutions with weights computed at run
-time, for which Vulkan has no kernels. Our passes lower these to matrix products; this module raises
-an error for any that are left.
+when the program is loaded. So the partitioner also accepts convolutions with weights computed at
+run time, for which Vulkan has no kernels. Our passes lower these to matrix products; this module
+raises an error for any that are left.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def require() -> dict[str, str]:
 
 
 def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
-    """Lower `program` to Vulkan, and check that the delegate took every operator.
+    """Lower `program` to Vulkan, and check that the delegate accepts every operator.
 
     Args:
         program: Program of fixed sizes.

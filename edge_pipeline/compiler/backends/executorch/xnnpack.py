@@ -31,7 +31,7 @@ def checked() -> Checked:
 
 
 def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
-    """Lower `program` to XNNPACK, and check that the delegate took every operator.
+    """Lower `program` to XNNPACK, and check that the delegate accepts every operator.
 
     ExecuTorch identifies inputs and outputs by position, so their names are not written. Weights of
     two or more axes are stored in the `.ptd` as contiguous little-endian values, those of a

@@ -84,7 +84,7 @@ def checked() -> Checked:
 
 
 def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
-    """Write `program` as a `.tflite` file, and check that XNNPACK takes every operator.
+    """Write `program` as a `.tflite` file, and check that XNNPACK accepts every operator.
 
     Constants are stored uncompressed in little-endian byte order. The axes of a convolution's
     filter are in the order out, rows, columns, in (OHWI).

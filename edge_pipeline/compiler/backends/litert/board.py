@@ -28,6 +28,8 @@ __all__ = ["BoardCheck", "check_board", "make_environment", "unchecked_note"]
 
 # The last release, whose wheels are for CPython 3.8 to 3.11.
 _RELEASE = "2.14.0"
+_NEWEST_PYTHON = (3, 11)
+_COMMANDS = ("python3.11", "python3.10", "python3.9", "python3.8")
 _REQUIREMENTS = (f"tflite-runtime=={_RELEASE}", "numpy<2")
 _READY = "ready"
 _PIP_SECONDS = 600.0
@@ -61,12 +63,12 @@ class BoardCheck:
         """Return the sentence for the manifest's notes."""
         if self.complaint is None:
             return f"{self.program}: checked with {self.runtime}: relative error {self.max_rel:.2g}"
-        return f"{self.program}: needs LiteRT: with {self.runtime} {self.complaint}"
+        return f"{self.program}: requires LiteRT: with {self.runtime} {self.complaint}"
 
 
 def unchecked_note(program: str) -> str:
     """Return the sentence for the manifest's notes about a program that was not checked."""
-    return f"{program}: needs LiteRT: it was not checked with tflite-runtime {_RELEASE}"
+    return f"{program}: requires LiteRT: it was not checked with tflite-runtime {_RELEASE}"
 
 
 def check_board(
@@ -120,17 +122,19 @@ def make_environment(folder: Path) -> Path:
         Path of the environment's Python interpreter.
 
     Raises:
+        InputError: If this Python is too new for tflite-runtime and no older one is found.
         RuntimeFailure: If the environment cannot be created; the message contains the last line
             that Python or pip printed.
     """
-    place = folder / f"tflite-runtime-{_RELEASE}-py{sys.version_info[0]}{sys.version_info[1]}"
+    creator, digits = _creator()
+    place = folder / f"tflite-runtime-{_RELEASE}-py{digits}"
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if (place / _READY).exists():
         return python
     shutil.rmtree(place, ignore_errors=True)  # left by an interrupted installation
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        _call([sys.executable, "-m", "venv", str(place)])
+        _call([creator, "-m", "venv", str(place)])
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         _call([*pip, "--only-binary=:all:", *_REQUIREMENTS])
         (place / _READY).touch()
@@ -139,6 +143,28 @@ def make_environment(folder: Path) -> Path:
             f"the environment {place} cannot be created: {error.strerror}"
         ) from error
     return python
+
+
+def _creator() -> tuple[str, str]:
+    """Return a Python that has wheels of tflite-runtime, this one if possible, and its digits."""
+    if sys.version_info[:2] <= _NEWEST_PYTHON:
+        return sys.executable, f"{sys.version_info[0]}{sys.version_info[1]}"
+    for name in _COMMANDS:
+        found = shutil.which(name)
+        if found is not None and _runs(found):
+            return found, name.removeprefix("python").replace(".", "")
+    raise InputError(
+        f"tflite-runtime {_RELEASE} has wheels for Python 3.8 to 3.11, and this is Python "
+        f"{sys.version_info[0]}.{sys.version_info[1]}; install one of {', '.join(_COMMANDS)}, or "
+        f"give the interpreter of an environment with {' and '.join(_REQUIREMENTS)}"
+    )
+
+
+def _runs(python: str) -> bool:
+    """Return whether a command is a Python that can create environments, not a mere stub."""
+    check = [python, "-c", "import ensurepip"]
+    done = subprocess.run(check, capture_output=True, check=False)  # noqa: S603 - no shell
+    return done.returncode == 0
 
 
 def _call(command: list[str]) -> None:

@@ -31,14 +31,14 @@ def split_concatenations(data: bytes) -> bytes:
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
-    graph, wanted = model.subgraphs[0], schema.BuiltinOperator.CONCATENATION
+    graph, concatenation = model.subgraphs[0], schema.BuiltinOperator.CONCATENATION
     operators: list[Any] = []
     modified = False
     for operator in graph.operators:
         code = flatbuffer_utils.get_builtin_code_from_operator_code(
             model.operatorCodes[operator.opcodeIndex]
         )
-        if code == wanted and len(operator.inputs) > MOST:
+        if code == concatenation and len(operator.inputs) > MOST:
             operators += _split(graph, operator)
             modified = True
         operators.append(operator)

@@ -66,10 +66,10 @@ class Placement:
 
 
 def place(data: bytes) -> Placement:
-    """Apply the delegate to a file, and return the operators that it took and left.
+    """Apply the delegate to a file, and return the operators inside and outside of it.
 
     The interpreter lists the file's operators first, and then a DELEGATE node for each part that
-    the delegate took. An operator is delegated if it lies between such a node's inputs and outputs.
+    the delegate runs. An operator is delegated if it lies between such a node's inputs and outputs.
 
     Args:
         data: Content of a `.tflite` file.
@@ -130,7 +130,7 @@ def _interpreters(data: bytes) -> tuple[Any, Any]:
 
 
 def measured_share(data: bytes, outside: Sequence[Operator]) -> float:
-    """Measure the share of a run's time, 0 to 1, that operators outside the delegate take.
+    """Measure the share of a run's time, 0 to 1, that is spent in operators outside the delegate.
 
     These operators are copied into a separate file, which is timed in turns with the whole program
     on one thread. The share is the ratio of the two medians. Inputs are random, since the time of

@@ -23,7 +23,7 @@ from edge_pipeline.errors import CompileError
 
 __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]
 
-# These stay in float32: operators up to SOFTMAX, which XNNPACK does not take in integers; LOGISTIC,
+# These stay in float32: operators up to SOFTMAX, which XNNPACK does not run in integers; LOGISTIC,
 # which loses accuracy; BATCH_MATMUL, which LiteRT computes incorrectly (see the decision record);
 # and the program's inputs and outputs.
 _IN_FLOAT = (
@@ -39,7 +39,7 @@ _IN_FLOAT = (
 )
 # The schema's names of operators with weights whose first operand is the data.
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-# XNNPACK takes these operators with int8 weights and float32 maps, unlike depth-wise convolutions.
+# XNNPACK runs these operators with int8 weights and float32 maps, unlike depth-wise convolutions.
 _WEIGHTED = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 # tflite-runtime 2.14 uses the first channel's scale for all channels of a fully connected layer.
 _PER_TENSOR = ("FULLY_CONNECTED",)

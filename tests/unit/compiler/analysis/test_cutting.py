@@ -38,9 +38,9 @@ def node(program, name):
     return next(n for n in program.graph.nodes if n.name == name)
 
 
-def agree(found, wanted):
-    assert len(found) == len(wanted)
-    return all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, wanted, strict=True))
+def agree(found, expected):
+    assert len(found) == len(expected)
+    return all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.fixture
@@ -132,19 +132,19 @@ def test_free_sizes_survive(decomposed):
     h, w = Dim("h", min=2, max=64), Dim("w", min=2, max=64)
     free = ({2: 2 * h, 3: 2 * w}, None)
     whole = torch.export.export(Net().eval(), INPUTS, dynamic_shapes=free).run_decompositions({})
-    wanted = (1, 4, "2*h", "2*w"), (1, 1, "4*h", "4*w")
+    expected = (1, 4, "2*h", "2*w"), (1, 1, "4*h", "4*w")
     inputs = torch.randn(1, 4, 10, 4), INPUTS[1]
     values = run_program(whole, inputs)
     for name, new in (("view", "weight"), ("relu", "maps")):
         cut = cut_at(whole, given={node(whole, name): new})
         part = cut.run_decompositions({}) if decomposed else cut
         letters, (taken, returned) = Letters.of(part), tensors_of(part)
-        assert wanted[0] in map(letters.shape, taken)
-        assert tuple(map(letters.shape, returned)) == wanted
+        assert expected[0] in map(letters.shape, taken)
+        assert tuple(map(letters.shape, returned)) == expected
         first = run_program(cut_at(whole, [node(whole, name)], given={}), inputs)
         kept = part.graph_signature.user_inputs
         own = [x for x, n in zip(inputs, ("x", "signal"), strict=True) if n in kept]
         assert agree(run_program(part, (*own, *first)), values)
         assert part.range_constraints == whole.range_constraints
     # The program itself is as free as before.
-    assert Letters.of(whole).shape(tensors_of(whole)[0][0]) == wanted[0]
+    assert Letters.of(whole).shape(tensors_of(whole)[0][0]) == expected[0]

@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="compiling needs torch")
 import torch
 from torch import nn
 
-from edge_pipeline.compiler.analysis.exchange import Exchange, LostMark
+from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.program import constants_of, run_program
 from edge_pipeline.compiler.source.graph import graph_bytes
 from tests.programs import exported
@@ -41,10 +41,10 @@ def test_each_weight_has_a_mark_of_its_own(network):
     program = exported(network, x)
     exchange = Exchange.of(program, weights_of(network))
     values = [v.numpy() for v in constants_of(exchange.program).values()]
-    for name, mark in exchange.marks.items():
-        assert sum(v.shape == mark.shape and np.array_equal(v, mark) for v in values) == 1, name
-        assert mark.shape == exchange.weights[name].shape
-    flat = np.concatenate([mark.ravel() for mark in exchange.marks.values()])
+    for name, marker in exchange.markers.items():
+        assert sum(v.shape == marker.shape and np.array_equal(v, marker) for v in values) == 1, name
+        assert marker.shape == exchange.weights[name].shape
+    flat = np.concatenate([marker.ravel() for marker in exchange.markers.values()])
     assert len(np.unique(flat)) == flat.size
     # The program that was given is as it was.
     with torch.no_grad():
@@ -54,8 +54,10 @@ def test_each_weight_has_a_mark_of_its_own(network):
 def test_real_weights_come_where_marks_turn_up(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
     exchange = Exchange.of(program, weights_of(network))
-    turned = exchange.marks["first.weight"].transpose(0, 2, 3, 1).tobytes()
-    others = b"".join(exchange.marks[n].tobytes() for n in exchange.marks if n != "first.weight")
+    turned = exchange.markers["first.weight"].transpose(0, 2, 3, 1).tobytes()
+    others = b"".join(
+        exchange.markers[n].tobytes() for n in exchange.markers if n != "first.weight"
+    )
     files = {"model": b"head" + turned + others, "graph": graph_bytes(exchange.program)}
     written, constants = exchange.settle(files, "graph")
     real = weights_of(network)["first.weight"].numpy().transpose(0, 2, 3, 1).tobytes()
@@ -66,15 +68,15 @@ def test_real_weights_come_where_marks_turn_up(network):
     assert (first.axes, first.offsets) == ((0, 2, 3, 1), (4,))
 
 
-def test_a_twin_differs_in_the_marks_of_short_weights_alone():
+def test_a_twin_differs_only_in_the_markers_of_short_weights():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 1)).eval()
     program = exported(network, torch.rand(1, 3, 8, 8))
     exchange = Exchange.of(program, weights_of(network))
     twin = exchange.twin()
-    assert [name for name in twin.marks if np.any(twin.marks[name] != exchange.marks[name])] == [
-        "1.bias"
-    ]
-    assert np.all(twin.marks["1.bias"] != exchange.marks["1.bias"])
+    assert [
+        name for name in twin.markers if np.any(twin.markers[name] != exchange.markers[name])
+    ] == ["1.bias"]
+    assert np.all(twin.markers["1.bias"] != exchange.markers["1.bias"])
     held, others = constants_of(exchange.program), constants_of(twin.program)
     changed = [key for key in held if not torch.equal(held[key], others[key])]
     assert [held[key].shape for key in changed] == [(1,)]
@@ -88,14 +90,14 @@ def test_without_short_weights_there_is_no_twin(network):
 def test_a_mark_that_is_lost_is_told(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
     exchange = Exchange.of(program, weights_of(network))
-    with pytest.raises(LostMark, match=r"first\.weight"):
+    with pytest.raises(LostMarker, match=r"first\.weight"):
         exchange.settle({"model": b"", "graph": graph_bytes(exchange.program)}, "graph")
 
 
 def test_a_weight_that_the_program_does_not_hold_is_told(network):
     program = exported(network, torch.rand(1, 3, 8, 8))
     weights = weights_of(network) | {"third.weight": torch.rand(2, 2)}
-    with pytest.raises(LostMark, match=r"third\.weight is not a separate constant"):
+    with pytest.raises(LostMarker, match=r"third\.weight is not a separate constant"):
         Exchange.of(program, weights)
 
 
@@ -113,13 +115,13 @@ class Rooted(nn.Module):
 def test_a_weight_from_which_another_constant_follows_is_told():
     network = Rooted().eval()
     program = exported(network, torch.rand(1, 3, 8, 8))
-    with pytest.raises(LostMark, match="computes another constant from offset"):
+    with pytest.raises(LostMarker, match="computes another constant from offset"):
         Exchange.of(program, weights_of(network))
 
 
 def test_marks_of_biases_are_positive_so_that_roots_of_them_stay_finite(network):
     exchange = Exchange.of(exported(network, torch.rand(1, 3, 8, 8)), weights_of(network))
-    marks = [exchange.marks, exchange.twin().marks] if exchange.twin() else [exchange.marks]
-    for each in marks:
-        assert all(mark.min() > 0 for mark in each.values() if mark.ndim == 1)
-        assert all(mark.min() < 0 for mark in each.values() if mark.ndim == 4)
+    markers = [exchange.markers, exchange.twin().markers] if exchange.twin() else [exchange.markers]
+    for each in markers:
+        assert all(marker.min() > 0 for marker in each.values() if marker.ndim == 1)
+        assert all(marker.min() < 0 for marker in each.values() if marker.ndim == 4)

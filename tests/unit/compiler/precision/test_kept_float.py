@@ -75,10 +75,10 @@ def test_onnx_does_not_round_the_skip_to_eight_bits(tmp_path):
         model.last.weight.mul_(1e-3)
         model.last.bias.zero_()
         bright, dark = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16) / 500
-        wanted, skip = model(dark).numpy(), model.skip(dark)
+        expected, skip = model(dark).numpy(), model.skip(dark)
     samples = [(bright,), (dark,)]
     (found,) = outputs_of("onnx", model, (dark,), tmp_path, precision="int8", samples=samples)
-    assert np.abs(found - wanted).max() < 0.1 * float(skip.max() - skip.min())
+    assert np.abs(found - expected).max() < 0.1 * float(skip.max() - skip.min())
 
 
 def test_litert_keeps_them_too():

@@ -39,10 +39,10 @@ def test_between_its_ends_it_is_the_hypernetwork_and_the_maps_keep_their_sizes()
     assert 2 < len(curve.spec.knots) < 16
     for phi in np.random.default_rng(0).uniform(low, high, 20):
         with torch.no_grad():
-            wanted = model.hypernetwork(torch.tensor([float(phi)]))
+            expected = model.hypernetwork(torch.tensor([float(phi)]))
         found = curve.at(phi)
-        assert list(found) == list(wanted)
-        for name, value in wanted.items():
+        assert list(found) == list(expected)
+        for name, value in expected.items():
             largest = float(value.abs().max())
             assert np.abs(found[name] - value.numpy()).max() <= 4e-6 * largest, name
 
@@ -93,9 +93,9 @@ def test_a_smooth_curve_is_cut_to_the_range_that_a_few_lines_follow(monkeypatch)
     assert 2 < len(curve.spec.knots) <= 4
     base = network.module.base.detach()
     for angle in np.linspace(low, high, 30):
-        wanted = base * np.sin(0.3 * angle) + base.flip(0) * np.cos(0.3 * angle)
+        expected = base * np.sin(0.3 * angle) + base.flip(0) * np.cos(0.3 * angle)
         (found,) = curve.at(angle).values()
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=4e-6)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=4e-6)
 
 
 class Scaled(nn.Module):

@@ -14,8 +14,8 @@ from edge_pipeline.cli.main import main
 from edge_pipeline.compiler.source.description import Description, described, read_description
 from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.opening import open_source
-from edge_pipeline.compiler.source.probing import Probe
 from edge_pipeline.compiler.source.reference import synthetic_inputs
+from edge_pipeline.compiler.source.size_probe import SizeProbe
 from edge_pipeline.errors import InputError
 from edge_pipeline.proof.verify import verify_artifact
 from tests.fakes import own_networks as own
@@ -243,8 +243,8 @@ def test_a_wrong_file_is_refused(tmp_path, text, message):
 
 
 def test_a_probe_needs_a_map_of_one_picture():
-    assert Probe.fits(foreign_network(_Gated(), [torch.rand(1, 3, 8, 8)]))
-    assert not Probe.fits(foreign_network(own.classifier(), [torch.rand(1, 10)]))
+    assert SizeProbe.fits(foreign_network(_Gated(), [torch.rand(1, 3, 8, 8)]))
+    assert not SizeProbe.fits(foreign_network(own.classifier(), [torch.rand(1, 10)]))
 
 
 REGISTERED = {
@@ -260,7 +260,7 @@ def test_registered_networks_state_what_is_found(name):
     least = 2 * (geometry.halo + geometry.stride) + 1
     side = -(-least // geometry.stride) * geometry.stride
     network = network.sized(synthetic_inputs(geometry, side, side), free_sizes=False)
-    probe = Probe(network)
+    probe = SizeProbe(network)
     assert probe.scale == geometry.scale
     reach = probe.reach(least, geometry.stride)
     # Where the halves meet at a multiple of the stride, it is a little less than elsewhere.

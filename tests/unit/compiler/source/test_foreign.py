@@ -164,7 +164,7 @@ def test_a_factory_is_no_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"options": {"width": 3}}, "takes no option width"),
+        ({"options": {"width": 3}}, "has no option width"),
         ({"source": "hyperconv_isp", "inputs": {}, "fixed": {"phi": 0.5}}, "no parameter 'phi'"),
         (
             {"source": "hyperconv_isp", "weights": Path("w.pt")},

@@ -64,8 +64,8 @@ def test_a_path_is_given_whole_inputs_and_the_filters_of_their_windows(form):
 
 def test_a_split_network_is_run_with_the_filters_of_a_window(form):
     for (x,) in INPUTS:
-        wanted = x * x[:, :, :WINDOW, :WINDOW].amax((2, 3), keepdim=True)
-        assert torch.allclose(torch.from_numpy(form.run((x,))), wanted)
+        expected = x * x[:, :, :WINDOW, :WINDOW].amax((2, 3), keepdim=True)
+        assert torch.allclose(torch.from_numpy(form.run((x,))), expected)
 
 
 def test_each_program_takes_the_inputs_that_it_needs():
@@ -79,8 +79,8 @@ def test_each_program_takes_the_inputs_that_it_needs():
     image, weight = form.inputs_of(path, inputs)
     assert torch.equal(image, inputs[0])
     assert torch.equal(weight.flatten(), 2 * inputs[1].flatten())
-    (wanted,) = path.run((image, weight))
-    assert torch.equal(torch.from_numpy(form.run(inputs)), wanted)
+    (expected,) = path.run((image, weight))
+    assert torch.equal(torch.from_numpy(form.run(inputs)), expected)
 
 
 def test_a_program_that_is_the_network_takes_its_inputs():

@@ -63,9 +63,9 @@ def constant(block, name):
     """The value of the constant that the first operator takes as `name`."""
     for operation in block.operations:
         if name in operation.inputs:
-            wanted = operation.inputs[name].arguments[0].name
+            expected = operation.inputs[name].arguments[0].name
             break
-    (found,) = (o for o in block.operations if o.outputs and o.outputs[0].name == wanted)
+    (found,) = (o for o in block.operations if o.outputs and o.outputs[0].name == expected)
     return found.attributes["val"].immediateValue.tensor
 
 

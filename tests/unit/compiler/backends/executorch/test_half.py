@@ -39,10 +39,10 @@ class Net(nn.Module):
 def test_off_by_rounding(seed):
     torch.manual_seed(seed)
     program, x = exported(Net(), torch.rand(SIZE)), torch.rand(SIZE)
-    wanted = run_program(program, [x])[0]
+    expected = run_program(program, [x])[0]
     found = run_program(to_half(program), [x.half()])[0]
     assert found.dtype == torch.float16
-    error = (found.float() - wanted).norm() / wanted.norm()
+    error = (found.float() - expected).norm() / expected.norm()
     assert 1e-6 < error < 0.02
 
 

@@ -39,8 +39,8 @@ def scales_of(program):
 def test_close_to_float(source, samples):
     found, notes = quantise(source, samples)
     assert notes == ()
-    wanted = run_program(source, samples[0])[0]
-    error = (run_program(found, samples[0])[0] - wanted).norm() / wanted.norm()
+    expected = run_program(source, samples[0])[0]
+    error = (run_program(found, samples[0])[0] - expected).norm() / expected.norm()
     assert 1e-4 < error < 0.05
 
 
@@ -89,6 +89,6 @@ def test_operators_whose_ranges_are_lost_stay_float_and_a_note_says_so(samples):
     products = [n for n in found.graph.nodes if "conv2d" in str(n.target)]
     assert all("dequantize" in n.args[0].name for n in products)
     assert not any("div" in scale.args[0].name for scale in scales_of(found))
-    wanted = run_program(source, samples[0])[0]
-    error = (run_program(found, samples[0])[0] - wanted).norm() / wanted.norm()
+    expected = run_program(source, samples[0])[0]
+    error = (run_program(found, samples[0])[0] - expected).norm() / expected.norm()
     assert error < 0.1

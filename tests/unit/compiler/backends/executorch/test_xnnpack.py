@@ -96,10 +96,10 @@ def open_emitted(emitted, program, folder):
 
 
 def relative_error(emitted, program, folder, x):
-    wanted = run_program(program, [x])[0].numpy()
+    expected = run_program(program, [x])[0].numpy()
     with open_emitted(emitted, program, folder) as session:
         found = session.run({"x": x.numpy()})["y"]
-    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
 
 
 def test_after_the_passes_all_of_it_is_delegated(program, tmp_path):

@@ -89,21 +89,21 @@ def test_wrong_values_need_litert(tmp_path: Path, python: Path) -> None:
     found = check(tmp_path, python, "3", X * 4)
     assert not found.passed
     assert found.note() == (
-        "forward: needs LiteRT: with tflite-runtime 2.14.0 y is wrong: relative error 0.25 is not "
-        "below 0.0001"
+        "forward: requires LiteRT: with tflite-runtime 2.14.0 y is wrong: relative error 0.25 is "
+        "not below 0.0001"
     )
 
 
 def test_a_file_that_is_too_new_needs_litert(tmp_path: Path, python: Path) -> None:
     found = check(tmp_path, python, "newer", X)
     assert found.note() == (
-        "forward: needs LiteRT: with tflite-runtime 2.14.0 it cannot be run: "
+        "forward: requires LiteRT: with tflite-runtime 2.14.0 it cannot be run: "
         "Didn't find op for builtin opcode 'GELU' version '2'"
     )
 
 
 def test_values_that_are_no_numbers_need_litert(tmp_path: Path, python: Path) -> None:
-    assert "needs LiteRT" in check(tmp_path, python, "nan", X).note()
+    assert "requires LiteRT" in check(tmp_path, python, "nan", X).note()
 
 
 def test_an_output_of_another_name_needs_litert(tmp_path: Path, python: Path) -> None:
@@ -116,7 +116,7 @@ def test_an_output_of_another_name_needs_litert(tmp_path: Path, python: Path) ->
 
 
 def test_what_was_not_checked_needs_litert() -> None:
-    assert unchecked_note("forward").startswith("forward: needs LiteRT: ")
+    assert unchecked_note("forward").startswith("forward: requires LiteRT: ")
 
 
 def test_an_interpreter_without_the_runtime_is_refused(tmp_path: Path) -> None:
@@ -129,6 +129,7 @@ def test_an_interpreter_without_the_runtime_is_refused(tmp_path: Path) -> None:
 def test_an_environment_that_cannot_be_made_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 11, 0))
     monkeypatch.setattr(sys, "executable", "false")
     with pytest.raises(RuntimeFailure, match=r"Python 3\.8 to 3\.11: no message was printed"):
         make_environment(tmp_path)
@@ -139,6 +140,7 @@ def test_an_environment_that_cannot_be_made_is_one_sentence(
 
 def test_an_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[str]] = []
+    monkeypatch.setattr(sys, "version_info", (3, 11, 0))
 
     def call(command: list[str]) -> None:
         calls.append(command)
@@ -151,6 +153,26 @@ def test_an_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(calls) == 2
     assert calls[1][0] == str(python)
     assert "numpy<2" in calls[1]
+
+
+def test_a_newer_python_creates_it_with_an_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr(board, "_call", calls.append)
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"3\.8 to 3\.11, and this is Python 3\.13; install one of"
+    ):
+        make_environment(tmp_path / "cache")
+    for name, body in (("python3.11", "exit 127"), ("python3.10", "exit 0")):  # a stub, a Python
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    with pytest.raises(RuntimeFailure, match="cannot be created"):
+        make_environment(tmp_path / "cache")  # the doubles create no folder
+    assert calls[0][0] == str(tmp_path / "python3.10")
+    assert "py310" in calls[0][-1]
 
 
 @pytest.mark.slow

@@ -175,8 +175,8 @@ def test_an_input_may_be_an_output_and_an_output_be_used_again():
     emitted = backend.emit(exported(both, x), options)
     with tempfile.TemporaryDirectory() as folder:
         found = session_of(emitted, Path(folder)).run(None, {"x": x.numpy()})
-    for one, wanted in zip(found, both(x), strict=True):
-        np.testing.assert_allclose(one, wanted, rtol=2e-3)
+    for one, expected in zip(found, both(x), strict=True):
+        np.testing.assert_allclose(one, expected, rtol=2e-3)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

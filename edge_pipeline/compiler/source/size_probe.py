@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from edge_pipeline.compiler.source.held import Held, Size
+from edge_pipeline.compiler.source.fixed_weights import FixedWeightsNetwork, Size
 from edge_pipeline.compiler.source.network import SourceNetwork
 
-__all__ = ["Probe"]
+__all__ = ["SizeProbe"]
 
 # The smallest side to probe at and the largest stride to search for, in pixels.
 _LEAST_SIDE, _WIDEST_STRIDE = 64, 64
@@ -19,7 +19,7 @@ _LEAST_SIDE, _WIDEST_STRIDE = 64, 64
 _ROUNDING = 1e-4
 
 
-class Probe:
+class SizeProbe:
     """Runs a network at several sizes, on inputs that are made from its example.
 
     Args:
@@ -31,8 +31,8 @@ class Probe:
     """
 
     def __init__(self, network: SourceNetwork) -> None:
-        self._held = Held(network)
-        self.scale = _scale(self._held.run(network.example), self._held.size)
+        self._network = FixedWeightsNetwork(network)
+        self.scale = _scale(self._network.run(network.example), self._network.size)
 
     @staticmethod
     def fits(network: SourceNetwork) -> bool:
@@ -41,7 +41,7 @@ class Probe:
         return first.dim() == 4 and first.shape[0] == 1 and first.is_floating_point()
 
     def reach(self, least: int = 0, stride: int = 1) -> int | None:
-        """Return how far an output pixel sees, in pixels of the first input.
+        """Return how far away inputs affect an output pixel, in pixels of the first input.
 
         One half of the input is set to NaN. Outputs in the other half that are NaN depend on it.
 
@@ -73,13 +73,13 @@ class Probe:
         if self.scale is None:
             return float("inf")
         height, width = next(self._sizes(2 * (halo + stride) + 1))
-        if not self._held.takes((height - 2 * stride, width - 2 * stride)):
+        if not self._network.accepts((height - 2 * stride, width - 2 * stride)):
             return float("inf")
-        inputs = self._held.inputs((height, width))
-        tile = self._held.cut(inputs, ((stride, height - stride), (stride, width - stride)))
+        inputs = self._network.inputs((height, width))
+        tile = self._network.cut(inputs, ((stride, height - stride), (stride, width - stride)))
         inner, outer = halo * self.scale, (halo + stride) * self.scale
         worst = 0.0
-        for part, whole in zip(self._held.run(tile), self._held.run(inputs), strict=True):
+        for part, whole in zip(self._network.run(tile), self._network.run(inputs), strict=True):
             expected = _without_border(whole, outer)
             if _without_border(part, inner).shape != expected.shape:
                 return float("inf")
@@ -100,12 +100,12 @@ class Probe:
         Returns:
             The stride, at most 64; None if there is none.
         """
-        height, width = self._held.size
+        height, width = self._network.size
         for stride in range(1, _WIDEST_STRIDE + 1):
             if height % stride or width % stride:
                 continue
             if halo is None:
-                fits = self._held.takes((height + stride, width + stride))
+                fits = self._network.accepts((height + stride, width + stride))
             else:
                 fits = self.is_exact(stride, -(-halo // stride) * stride)
             if fits:
@@ -113,33 +113,35 @@ class Probe:
         return None
 
     def minimum(self, stride: int) -> int:
-        """Return the smallest multiple of `stride` that the network takes as height and width."""
-        most = min(self._held.size)
-        sides = (side for side in range(stride, most, stride) if self._held.takes((side, side)))
+        """Return the smallest multiple of `stride` that the network accepts as height and width."""
+        most = min(self._network.size)
+        sides = (
+            side for side in range(stride, most, stride) if self._network.accepts((side, side))
+        )
         return next(sides, most)
 
     def _sizes(self, least: int) -> Iterator[Size]:
         """Yield the smallest size to probe at, found by halving the example's, then its doubles."""
-        height, width = self._held.size
+        height, width = self._network.size
         while not (height % 2 or width % 2) and min(height, width) // 2 >= max(least, _LEAST_SIDE):
-            if not self._held.takes((height // 2, width // 2)):
+            if not self._network.accepts((height // 2, width // 2)):
                 break
             height, width = height // 2, width // 2
         while min(height, width) < least:
             height, width = 2 * height, 2 * width
         yield height, width
-        while 2 * height <= self._held.size[0]:
+        while 2 * height <= self._network.size[0]:
             height, width = 2 * height, 2 * width
             yield height, width
 
     def _reach_at(self, size: Size, scale: int, stride: int) -> int | None:
         """Return the largest reach to the four sides at one size; None if it exceeds the size."""
-        inputs, farthest = self._held.inputs(size), 0
+        inputs, farthest = self._network.inputs(size), 0
         for axis in (0, 1):
             half = size[axis] // 2 // stride * stride
             for span in ((0, half), (half, size[axis])):
                 part = ((0, size[0]), span) if axis else (span, (0, size[1]))
-                outputs = self._held.run(self._held.spoilt(inputs, part))
+                outputs = self._network.run(self._network.spoilt(inputs, part))
                 edges = (span[0] * scale, span[1] * scale)
                 reach = max(_spread(output, axis + 2, edges) for output in outputs)
                 if reach >= min(half, size[axis] - half) * scale:

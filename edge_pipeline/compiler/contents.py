@@ -14,7 +14,7 @@ from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.build import Built
 from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
-from edge_pipeline.compiler.proof import board_notes, compiled_run, doubts, prove
+from edge_pipeline.compiler.proof import board_notes, compiled_run, dead_output_warnings, prove
 from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.findings import is_worth_splitting
@@ -24,7 +24,7 @@ from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.record import COST_FILE
 from edge_pipeline.registry import BACKENDS, MODELS
 
-__all__ = ["Proof", "Work"]
+__all__ = ["ArtifactContents", "Proof"]
 
 _CURVE = "curve.safetensors"
 
@@ -44,7 +44,7 @@ class Proof(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Work:
+class ArtifactContents:
     """The request, the network and the built programs, from which the artifact is assembled."""
 
     request: CompileRequest
@@ -68,9 +68,9 @@ class Work:
         """Run the programs in `folder`, if this machine can, and compare them with eager.
 
         Raises:
-            CompileError: A program's outputs differ from eager's.
-            VerificationError: An output has another shape than eager's, or is not finite.
-            RuntimeFailure: A program does not run.
+            CompileError: If a program's outputs differ from eager's.
+            VerificationError: If an output has another shape than eager's, or is not finite.
+            RuntimeFailure: If a program does not run.
         """
         request, specs = self.request, self.specs
         backend = cast(Backend, BACKENDS.load(request.backend))
@@ -81,7 +81,7 @@ class Work:
             prove(folder, request.backend, specs, request.precision, space)
             ports = [port.name for port in self.network.geometry.inputs]
             after = compiled_run(folder, request.backend, specs, ports, self.form.window)
-        dead = doubts(folder, specs[-1], request.precision)
+        dead = dead_output_warnings(folder, specs[-1], request.precision)
         notes = []
         if request.backend == "litert":
             notes += board_notes(folder, specs, request.precision, request.tflite_runtime)
@@ -130,7 +130,7 @@ class Work:
     def _trial_size(self) -> tuple[int, int]:
         """Return the height and width at which losses are measured, for all backends alike.
 
-        The size of the reference would not do: it is smaller if sizes are free.
+        The size of the reference input is not used, since it is smaller if sizes are free.
         """
         return self.network.geometry.size(self.request.size, free=False)
 
@@ -172,6 +172,6 @@ def _advice(specs: Sequence[ProgramSpec]) -> list[str]:
     if is_worth_splitting(predictor, path):
         return []
     return [
-        f"the predictor takes {predictor / 1e6:.3g} MMAC and the path {path / 1e6:.3g}, since the "
+        f"the predictor costs {predictor / 1e6:.3g} MMAC and the path {path / 1e6:.3g}, since the "
         "weights depend on most of the network; --filters dynamic computes the common part once"
     ]

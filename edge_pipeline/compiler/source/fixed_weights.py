@@ -12,14 +12,14 @@ from edge_pipeline.compiler.analysis.cutting import cut_at, inputs_left
 from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source.network import SourceNetwork
 
-__all__ = ["Held", "Part", "Size", "ratio_to"]
+__all__ = ["FixedWeightsNetwork", "Part", "Size", "ratio_to"]
 
 Size = tuple[int, int]
 Part = tuple[tuple[int, int], tuple[int, int]]
 """The first and the end row, and the first and the end column, of a part of the first input."""
 
 
-class Held:
+class FixedWeightsNetwork:
     """A network whose computed weights are kept constant, as for all tiles of a capture.
 
     A map is an input [N, C, h, w] whose two sides have the same ratio to those of the first input.
@@ -66,7 +66,7 @@ class Held:
             result[i][_place(part, ratio)] = float("nan")
         return tuple(result)
 
-    def takes(self, size: Size) -> bool:
+    def accepts(self, size: Size) -> bool:
         """Return whether the network runs at a size."""
         try:
             self._network.run(self.inputs(size))
@@ -78,7 +78,7 @@ class Held:
         """Return the network's outputs.
 
         Raises:
-            CompileError: torch cannot trace the network at this size.
+            CompileError: If torch cannot trace the network at this size.
         """
         if not self._weights:
             return list(self._network.run(inputs))
@@ -93,7 +93,7 @@ class Held:
             whole = self._network.traced() if free else self._network.traced(inputs)
             # The operators have the same names at every size; keep the order of the weights.
             nodes = {node.name: node for node in whole.graph.nodes}
-            given = {nodes[name]: f"held_{i}" for i, name in enumerate(self._cut)}
+            given = {nodes[name]: f"fixed_{i}" for i, name in enumerate(self._cut)}
             path = cut_at(whole, given=given)
             self._paths[size] = path, inputs_left(whole, path)
         return self._paths[size]

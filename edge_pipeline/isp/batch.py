@@ -1,0 +1,181 @@
+"""Develop several captures at once; report each outcome when its job ends."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_pipeline.errors import EdgePipelineError, JobError, PictureExistsError, StoppedError
+from edge_pipeline.fault_log import bug_report
+from edge_pipeline.isp.develop import Developer
+from edge_pipeline.isp.folder import Job
+from edge_pipeline.isp.output import (
+    bits_of,
+    format_of,
+    refuse_existing,
+    sidecar_path,
+    write_picture,
+)
+from edge_pipeline.isp.settings import Settings
+from edge_pipeline.isp.sidecar import software
+
+__all__ = ["Outcome", "develop_all", "exit_code"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a job.
+
+    Attributes:
+        job: Job that ended.
+        error: Reason why no picture was written; None if it was written or existed.
+        existed: Whether the picture existed before and was kept.
+        notes: Assumptions that were made about the capture, a sentence each.
+    """
+
+    job: Job
+    error: EdgePipelineError | None = None
+    existed: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def develop_all(
+    jobs: Sequence[Job],
+    developers: Sequence[Developer],
+    settings: Settings,
+    *,
+    sidecar: bool,
+    force: bool,
+    stop: threading.Event | None = None,
+    on_tile: Callable[[int, int, int], None] | None = None,
+) -> Iterator[Outcome]:
+    """Develop captures, as many at once as there are developers; a failure stops no other capture.
+
+    If the caller stops early, for example because of an interrupt, no further capture is begun.
+    Captures in progress are abandoned, unless their pictures are already being written. No thread
+    and no temporary file remains.
+
+    Args:
+        jobs: Jobs from `plan`.
+        developers: Developers with open artifacts; each is used by one thread at a time.
+        settings: Settings for all captures; their bits are replaced by those of each format.
+        sidecar: Whether a JSON file is written beside each picture.
+        force: Whether existing files may be replaced.
+        stop: Event with which the developers were created; it is set if the caller stops early.
+        on_tile: Function called after each tile with the index of the job and the numbers of its
+            finished tiles and of all its tiles, from several threads.
+
+    Yields:
+        The outcome of each job when the job ends, in no particular order.
+    """
+    work = _Work(settings, sidecar, force, stop or threading.Event(), queue.SimpleQueue(), on_tile)
+    for developer in developers:
+        work.idle.put(developer)
+    pool = ThreadPoolExecutor(max_workers=len(developers), thread_name_prefix="develop")
+    try:
+        for done in as_completed([pool.submit(work.do, *numbered) for numbered in enumerate(jobs)]):
+            yield done.result()
+    except BaseException:
+        work.stop.set()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The work that the threads of a batch share."""
+
+    settings: Settings
+    sidecar: bool
+    force: bool
+    stop: threading.Event
+    idle: queue.SimpleQueue[Developer]
+    on_tile: Callable[[int, int, int], None] | None
+
+    def do(self, number: int, job: Job) -> Outcome:
+        """Run a job with an idle developer and return its outcome."""
+        developer = self.idle.get()
+        try:
+            return self._outcome(number, job, developer)
+        except PictureExistsError as error:
+            # Another command may have written it meanwhile.
+            existed = job.in_folder and job.picture.is_file()
+            return Outcome(job, None if existed else error, existed=existed)
+        except EdgePipelineError as error:
+            return Outcome(job, error)
+        except Exception as error:  # noqa: BLE001 - no error stops the other captures
+            details = "".join(traceback.format_exception(error))
+            failure = JobError(f"{job.capture}: unexpected error, {bug_report(details)}")
+            failure.__cause__ = error
+            return Outcome(job, failure)
+        finally:
+            self.idle.put(developer)
+
+    def _outcome(self, number: int, job: Job, developer: Developer) -> Outcome:
+        if job.in_folder and not self.force:
+            if _exists(job.picture):
+                return Outcome(job, existed=True)
+            if self.sidecar:
+                _remove_orphan(sidecar_path(job.picture))
+        refuse_existing(job.picture, force=self.force)
+        if self.sidecar:
+            refuse_existing(sidecar_path(job.picture), force=self.force)
+
+        def on_tile(done: int, total: int) -> None:
+            self._continue()
+            if self.on_tile is not None:
+                self.on_tile(number, done, total)
+
+        self._continue()
+        settings = replace(self.settings, bits=bits_of(format_of(job.picture)))
+        picture = developer.develop(job.capture, settings, on_tile=on_tile)
+        self._continue()
+        write_picture(
+            job.picture,
+            picture.rgb,
+            exif=picture.exif,
+            software=software(),
+            sidecar=picture.info if self.sidecar else None,
+            force=self.force,
+        )
+        return Outcome(job, notes=tuple(picture.info["notes"]))
+
+    def _continue(self) -> None:
+        if self.stop.is_set():
+            raise StoppedError("the batch was stopped")
+
+
+def _exists(picture: Path) -> bool:
+    """Return whether a picture exists; if the system refuses its path, it does not."""
+    try:
+        return picture.is_file()
+    except OSError:
+        return False
+
+
+def _remove_orphan(sidecar: Path) -> None:
+    """Remove a sidecar without its picture, which a batch leaves if it is killed between the two.
+
+    A file with other contents is kept; then the picture is not written.
+    """
+    try:
+        contents = json.loads(sidecar.read_text(encoding="utf-8"))
+        if isinstance(contents, dict) and {"sidecar", "capture", "picture"} <= contents.keys():
+            sidecar.unlink()
+    except (OSError, ValueError):
+        return
+
+
+def exit_code(errors: Sequence[EdgePipelineError]) -> int:
+    """Return 0 if there is no error, 1 if processing failed, 2 if only inputs were bad."""
+    codes = {error.exit_code for error in errors}
+    if not codes:
+        return 0
+    return 1 if 1 in codes else 2

@@ -1,0 +1,69 @@
+"""Settings of the user for developing a capture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from edge_pipeline.errors import InputError
+from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.raw.profile import CameraProfile
+
+__all__ = ["Settings"]
+
+_LARGEST_EXPOSURE_EV = 16.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the user for developing a capture.
+
+    Attributes:
+        exposure_ev: Stops of light to add, -16..16, relative to LibRaw's brightness: if the
+            brightest pixel is in the top quarter of the sensor's range, LibRaw makes it white.
+        white_balance: `as-shot`, `daylight` or multipliers `R,G,B`.
+        grain: Share of the sensor's noise that is kept, 0..1; without effect on a network that
+            outputs final sRGB.
+        size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
+        profile: Profile of a headerless capture; None for files that LibRaw opens.
+        bits: Bits per channel of the picture, 8 or 16.
+        hot_pixels: Whether hot and dead pixels are repaired.
+        fringes: `auto` to correct lateral colour fringes that are measured with certainty, or
+            `off`.
+    """
+
+    exposure_ev: float = 0.0
+    white_balance: str = "as-shot"
+    grain: float = DEFAULT_GRAIN
+    size: Literal["full", "half"] = "full"
+    profile: CameraProfile | None = None
+    bits: Literal[8, 16] = 8
+    hot_pixels: bool = True
+    fringes: Literal["auto", "off"] = "auto"
+
+    def __post_init__(self) -> None:
+        ev = self.exposure_ev
+        if not math.isfinite(ev) or abs(ev) > _LARGEST_EXPOSURE_EV:
+            raise InputError(f"the exposure is {ev} EV; give -16 to 16")
+        if not 0 <= self.grain <= 1:
+            raise InputError(f"the grain is {self.grain}; give 0, for none, to 1, for all of it")
+        if self.size not in ("full", "half"):
+            raise InputError(f"the size is {self.size!r}; give full or half")
+        if self.bits not in (8, 16):
+            raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
+        if self.fringes not in ("auto", "off"):
+            raise InputError(f"fringes is {self.fringes!r}; give auto or off")
+
+    def choices(self) -> dict[str, Any]:
+        """Return the settings as the sidecar contains them."""
+        return {
+            "white_balance": self.white_balance,
+            "exposure_ev": self.exposure_ev,
+            "grain": self.grain,
+            "size": self.size,
+            "bits": self.bits,
+            "hot_pixels": "on" if self.hot_pixels else "off",
+            "fringes": self.fringes,
+            "profile": None if self.profile is None else self.profile.name,
+        }
