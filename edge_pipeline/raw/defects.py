@@ -1,11 +1,13 @@
-"""The rule that decides which pixels of a mosaic are defective; `hot_pixels.find` describes it."""
+"""The rule that suspects pixels of a mosaic of being defective; `hot_pixels.find` describes it."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["REACH", "defects"]
+__all__ = ["LEAST_SCORE", "REACH", "Band", "Suspects", "suspects"]
 
 _WINDOW = 4  # rows and columns around a pixel in which other deviations are compared with its own
 REACH = _WINDOW + 2  # rows and columns around a pixel that the rule reads; an even number
@@ -14,21 +16,22 @@ REACH = _WINDOW + 2  # rows and columns around a pixel that the rule reads; an e
 # deviations of the noise: in a million pixels of Gaussian noise, fewer than one does.
 _NOISES = 4.5
 # Smaller deviations are not visible: about 5 codes of 255 on the sRGB curve.
-_VISIBLE_SLOPE, _VISIBLE_OFFSET = 1.6e-3, 1.5e-3
-# The deviation must exceed this share of the spread of the eight neighbours of the same colour.
+_VISIBLE = (1.6e-3, 2.4e-6)  # slope and offset of its square
+# The scores of a deviation: its ratio to this share of the spread of the eight neighbours of the
+# same colour, ...
 _SPREADS = 0.8
-# It must exceed this factor times the deviations in a window of 9 x 9 pixels, except this number
-# of the largest, which may be defective too.
+# ... and to this factor times the deviations in a window of 9 x 9 pixels, except this number of the
+# largest, which may be defective too.
 _USUAL = 2.0
 _OTHERS = 1
-# The factor for a pixel of a cluster of two, which is more easily confused with detail.
-_CLUSTER_USUAL = 4.0
+LEAST_SCORE = 0.5
 # A touching or same-coloured pixel with this share of the deviation is an accomplice; a defective
 # pixel has at most one, the other pixel of a cluster of two.
 _ACCOMPLICE = 0.45
 # The four adjacent pixels (without an accomplice) may have this sum of deviations, as a share.
 # A star blurred by a Gaussian of 0.42 pixels, the sharpest, has 0.6; a defect has 0.
 _HALO = 0.2
+_DARK_HALO = 0.3
 _HALO_NOISES = 1.0
 
 _SMALLEST_COST = 1e-3  # of a direction without any change
@@ -45,126 +48,186 @@ _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 # Directions in which a pixel is interpolated.
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
-Mosaic = NDArray[np.float32]
+Plane = NDArray[np.float32]
+Indices = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 Offsets = tuple[tuple[int, int], ...]
 
 
-def _moved(band: Mosaic, row: int, column: int, margin: int) -> Mosaic:
-    """Return the view of a band without a margin, moved by an offset."""
-    height, width = band.shape
-    return band[margin + row : height - margin + row, margin + column : width - margin + column]
+class Band(NamedTuple):
+    """Rows of a mosaic and what turns their values into signals.
 
-
-def defects(
-    band: Mosaic, noise: NDArray[np.float32], brightest: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
-    """Return rows, columns, values and whether hot of the defective pixels in a band.
-
-    Args:
-        band: [h + 12, w + 12] from `_band`.
-        noise: [2, 2, 2] from `_noise`.
-        brightest: highest signal.
+    Attributes:
+        values: [h + 12, w + 12], the camera's values; the first row and column are even ones.
+        black: [2, 2], black levels.
+        scale: [2, 2], factors after which white light is equal in all colours.
+        noise: [2, 2, 2], slope and offset of the signals' variance.
     """
+
+    values: NDArray[Any]
+    black: Plane
+    scale: Plane
+    noise: Plane
+
+    def signals(self, rows: Indices, columns: Indices, offsets: Offsets = ((0, 0),)) -> Plane:
+        """Return the signals [N, len(offsets)] around pixels."""
+        r, c = (axis[:, None] + o for axis, o in zip((rows, columns), _axes(offsets), strict=True))
+        values = self.values[r + REACH, c + REACH].astype(np.float32)
+        return (values - self.black[r % 2, c % 2]) * self.scale[r % 2, c % 2]
+
+    def variance(self, rows: Indices, columns: Indices, level: Plane) -> Plane:
+        """Return the variance of the noise of pixels at the signals [N]."""
+        slope, offset = self.noise[:, rows % 2, columns % 2]
+        return np.asarray(slope * np.maximum(level, 0) + offset)
+
+
+class Suspects(NamedTuple):
+    """Pixels that are suspected of being defective, each array [N].
+
+    Attributes:
+        rows, columns: Places.
+        values: Interpolated signals.
+        hot: Whether the pixel is too bright; otherwise, it is too dark.
+        cluster: Whether another pixel close by deviates too.
+        scores: How far the deviation exceeds those of the texture around, at least `LEAST_SCORE`.
+    """
+
+    rows: Indices
+    columns: Indices
+    values: Plane
+    hot: Flags
+    cluster: Flags
+    scores: Plane
+
+    def chosen(self, which: Flags | Indices) -> Suspects:
+        """Return some of the pixels."""
+        return Suspects(*(part[which] for part in self))
+
+
+def _axes(offsets: Offsets) -> tuple[Indices, Indices]:
+    rows, columns = np.array(offsets, np.intp).T
+    return rows, columns
+
+
+def _moved(values: NDArray[Any], row: int, column: int, margin: int) -> NDArray[Any]:
+    """Return the view of an array without a margin, moved by an offset."""
+    height, width = values.shape
+    return values[margin + row : height - margin + row, margin + column : width - margin + column]
+
+
+def suspects(band: Band) -> Suspects:
+    """Return the suspected pixels of a band, with places relative to its inner [h, w] pixels."""
     # Distances from the range between the second lowest and the second highest neighbour.
-    up, down, left, right = (_moved(band, 2 * r, 2 * c, 2) for r, c in _ADJACENT)
+    up, down, left, right = (_moved(band.values, 2 * r, 2 * c, 2) for r, c in _ADJACENT)
     one = np.maximum(np.minimum(up, down), np.minimum(left, right))
     other = np.minimum(np.maximum(up, down), np.maximum(left, right))
     low, high = np.minimum(one, other), np.maximum(one, other, out=one)
-    inner = _moved(band, 0, 0, 2)
-    excess = np.maximum(np.subtract(inner, high, out=high), low - inner)  # [h + 8, w + 8]
-    # A fast test rejects nearly all pixels. The least deviation is a concave function of the
-    # signal, so it lies above its chord; that of the colour with the least noise is used.
-    ends = np.sqrt(_least(np.array([0, brightest], np.float32), noise.min(axis=(1, 2))[:, None]))
-    low *= np.float32((ends[1] - ends[0]) / brightest)
-    low += np.float32(ends[0])
-    rows, columns = np.nonzero(_moved(excess, 0, 0, _WINDOW) > _moved(low, 0, 0, _WINDOW))
-    return _examined(band, excess, rows, columns, noise)
+    inner = _moved(band.values, 0, 0, 2)
+    nearest = np.minimum(np.maximum(inner, low), high, out=other)
+    excess = np.maximum(inner, nearest, out=high)
+    excess -= np.minimum(inner, nearest, out=nearest)  # [h + 8, w + 8]
+    rows, columns = np.nonzero(_clear(band, excess, low))
+    return _examined(band, excess, rows, columns)
 
 
-def _least(level: Mosaic, noise: NDArray[np.float32]) -> Mosaic:
+def _clear(band: Band, excess: NDArray[Any], low: NDArray[Any]) -> Flags:
+    """Return which pixels [h, w] exceed the least deviation at the lowest signal around them.
+
+    This fast test rejects nearly all pixels. The square of the least deviation is the larger of
+    two linear functions of the signal, which are evaluated in the camera's values.
+    """
+    deviations, levels = _moved(excess, 0, 0, _WINDOW), _moved(low, 0, 0, _WINDOW)
+    height, width = deviations.shape
+    clear = np.empty((height, width), np.bool_)
+    lines = (_VISIBLE, (_NOISES**2 * band.noise[0], _NOISES**2 * band.noise[1]))
+    for row in (0, 1):
+        squares = np.square(deviations[row::2], dtype=np.float32)
+        clear[row::2] = True
+        for slope, offset in lines:
+            gains = slope / band.scale
+            limits = offset / np.square(band.scale) - gains * band.black
+            gain, limit = (
+                np.tile(np.asarray(part[row], np.float32), -(-width // 2))[:width]
+                for part in (gains, limits)
+            )
+            line = levels[row::2] * gain
+            line += limit
+            clear[row::2] &= squares > line
+    return clear
+
+
+def _least(level: Plane, noise: NDArray[np.float32]) -> Plane:
     """Return the square of the least deviation of a defective pixel, at a signal of 0 or more.
 
     Args:
         level: [...], signal.
         noise: slope and offset, [2] or [2, ...].
     """
-    visible = np.float32(_VISIBLE_SLOPE) * (level + np.float32(_VISIBLE_OFFSET))
+    slope, offset = _VISIBLE
     return np.asarray(
-        np.maximum(visible, np.float32(_NOISES**2) * (noise[0] * level + noise[1])), np.float32
+        np.maximum(slope * level + offset, _NOISES**2 * (noise[0] * level + noise[1])), np.float32
     )
 
 
-def _examined(
-    band: Mosaic,
-    excess: Mosaic,
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    noise: NDArray[np.float32],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
-    """Return rows, columns, values and whether hot of those candidates that are defective."""
-    deviation = excess[rows + _WINDOW, columns + _WINDOW]
-    around = _samples(excess, rows, columns, _AROUND, _WINDOW)
-    # [N]; the others of the window are at most this extreme, except a few that may be defective
-    usual = np.partition(around, -1 - _OTHERS, axis=1)[:, -1 - _OTHERS]
-    kept = deviation > _USUAL * usual
-    clear = (deviation > _CLUSTER_USUAL * usual)[kept]
-    rows, columns = rows[kept], columns[kept]
-    same = np.sort(_samples(band, rows, columns, _SAME), axis=1)
+def _examined(band: Band, excess: NDArray[Any], rows: Indices, columns: Indices) -> Suspects:
+    """Return those candidates that are suspected."""
+    same = np.sort(band.signals(rows, columns, _SAME), axis=1)
     base = np.asarray((same[:, 3] + same[:, 4]) / 2, np.float32)
-    centre = _samples(band, rows, columns, ((0, 0),))[:, 0]
+    centre = band.signals(rows, columns)[:, 0]
     hot = centre > base
     outer = np.where(hot, centre - same[:, -2], same[:, 1] - centre)
-    least = np.sqrt(_least(np.maximum(base, 0), noise[:, rows % 2, columns % 2]))
-    kept = (outer > least) & (outer > _SPREADS * (same[:, -2] - same[:, 1]))
-    kept[kept] = _is_alone(band, rows[kept], columns[kept], base[kept], noise, clear[kept])
-    rows, columns, base, hot = rows[kept], columns[kept], base[kept], hot[kept]
-    return rows, columns, _interpolated(band, rows, columns, base), hot
+    least = np.sqrt(_least(np.maximum(base, 0), band.noise[:, rows % 2, columns % 2]))
+    spread = _SPREADS * (same[:, -2] - same[:, 1])
+    kept = np.flatnonzero((outer > least) & (outer > LEAST_SCORE * spread))
+    rows, columns, base, hot, outer = (a[kept] for a in (rows, columns, base, hot, outer))
+    usual = _USUAL * _usual(excess, rows, columns, band.scale)
+    deviation = (
+        excess[rows + _WINDOW, columns + _WINDOW] * band.scale[rows % 2, columns % 2]
+    ).astype(np.float32)
+    with np.errstate(divide="ignore"):
+        scores = np.minimum(outer / spread[kept], deviation / usual)
+    kept = np.flatnonzero(scores > LEAST_SCORE)
+    rows, columns, base, hot, scores = (a[kept] for a in (rows, columns, base, hot, scores))
+    alone, cluster = _company(band, rows, columns, base)
+    kept = np.flatnonzero(alone)
+    rows, columns, base, hot, scores, cluster = (
+        a[kept] for a in (rows, columns, base, hot, scores, cluster)
+    )
+    return Suspects(rows, columns, _interpolated(band, rows, columns, base), hot, cluster, scores)
 
 
-def _samples(
-    band: Mosaic,
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    offsets: Offsets,
-    margin: int = REACH,
-) -> Mosaic:
-    """Return the values [N, len(offsets)] of a band around pixels."""
-    r, c = np.array(offsets, np.intp).T + margin
-    return np.asarray(band[rows[:, None] + r, columns[:, None] + c])
+def _usual(excess: NDArray[Any], rows: Indices, columns: Indices, scale: Plane) -> Plane:
+    """Return the largest scaled deviation in the windows of pixels, except a few of the largest."""
+    r, c = (axis[:, None] + o for axis, o in zip((rows, columns), _axes(_AROUND), strict=True))
+    around = excess[r + _WINDOW, c + _WINDOW] * scale[r % 2, c % 2]
+    return np.asarray(np.partition(around, -1 - _OTHERS, axis=1)[:, -1 - _OTHERS], np.float32)
 
 
-def _is_alone(
-    band: Mosaic,
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    base: Mosaic,
-    noise: NDArray[np.float32],
-    clear: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
-    """Return which candidates have at most one accomplice and no halo; `base` is their median."""
-    deviation = _samples(band, rows, columns, ((0, 0),))[:, 0] - base
+def _company(band: Band, rows: Indices, columns: Indices, base: Plane) -> tuple[Flags, Flags]:
+    """Return which candidates have no halo and at most one accomplice, and which have one."""
+    deviation = band.signals(rows, columns)[:, 0] - base
     sign, height = np.sign(deviation), np.abs(deviation)
     share = _ACCOMPLICE * height
-    near = sign[:, None] * (_samples(band, rows, columns, _SAME) - base[:, None])
+    near = sign[:, None] * (band.signals(rows, columns, _SAME) - base[:, None])
     accomplices = (near > share[:, None]).sum(axis=1)
     halo, variance = np.zeros_like(height), np.zeros_like(height)
+    own_scale = band.scale[rows % 2, columns % 2]
     for row, column in _ADJACENT + _DIAGONAL:
         own = tuple((row + r, column + c) for r, c in _SAME)
-        around = np.median(_samples(band, rows, columns, own), axis=1)
-        touching = sign * (_samples(band, rows, columns, ((row, column),))[:, 0] - around)
-        accomplice = touching > share
+        around = np.median(band.signals(rows, columns, own), axis=1)
+        touching = sign * (band.signals(rows, columns, ((row, column),))[:, 0] - around)
+        # Light is in proportion after the white balance, a defect's charge is before.
+        other_scale = band.scale[(rows + row) % 2, (columns + column) % 2]
+        accomplice = touching > share * np.minimum(other_scale / own_scale, 1)
         accomplices += accomplice
         if (row, column) in _ADJACENT:
             halo += np.where(accomplice, 0, touching)
-            slope, offset = noise[:, (rows + row) % 2, (columns + column) % 2]
-            variance += slope * np.maximum(base, 0) + offset
-    limit = _HALO * height + _HALO_NOISES * np.sqrt(variance)
-    return np.asarray((accomplices <= clear) & (halo < limit))
+            variance += band.variance(rows + row, columns + column, base)
+    limit = np.where(sign > 0, _HALO, _DARK_HALO) * height + _HALO_NOISES * np.sqrt(variance)
+    return np.asarray((halo < limit) & (accomplices <= 1)), accomplices > 0
 
 
-def _interpolated(
-    band: Mosaic, rows: NDArray[np.intp], columns: NDArray[np.intp], base: Mosaic
-) -> Mosaic:
+def _interpolated(band: Band, rows: Indices, columns: Indices, base: Plane) -> Plane:
     """Return interpolated values of defective pixels.
 
     Along a direction, the value is the mean of the pair of the same colour, plus the curvature of
@@ -172,12 +235,12 @@ def _interpolated(
 
     Source: J. Hamilton and J. Adams, US patent 5,629,734, 1997, for the curvature.
     """
-    deviation = _samples(band, rows, columns, ((0, 0),))[:, 0] - base
+    deviation = band.signals(rows, columns)[:, 0] - base
     sign, limit = np.sign(deviation)[:, None], _ACCOMPLICE * np.abs(deviation)[:, None]
     total, weights = np.zeros_like(base), np.zeros_like(base)
     for row, column in _DIRECTIONS:
         inner, pair, outer = (
-            _samples(band, rows, columns, ((n * row, n * column), (-n * row, -n * column)))
+            band.signals(rows, columns, ((n * row, n * column), (-n * row, -n * column)))
             for n in (1, 2, 3)
         )
         curvature = (inner.sum(axis=1) - outer.sum(axis=1)) / 4

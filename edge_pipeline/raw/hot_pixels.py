@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_pipeline.raw.cfa import per_pixel
 from edge_pipeline.raw.colour import unit_gains
-from edge_pipeline.raw.defects import REACH, defects
+from edge_pipeline.raw.defects import REACH, Band, Suspects, suspects
 from edge_pipeline.raw.image import Capture
 from edge_pipeline.raw.noise_level import measure_noise
 
@@ -24,7 +24,16 @@ __all__ = ["MANY_SHARE", "HotPixels", "find", "repaired"]
 # More than this share of repaired pixels is unusual and is worth a note.
 MANY_SHARE = 1e-3
 
-_BAND_ROWS = 32
+_BAND_ROWS = 64
+# In photographs without defects, the clusters with a score from 0.5 to 1 measure the texture: the
+# number of suspects with a score above t is at most about this share of them, divided by the
+# square of t. (For single pixels, then for pixels in clusters.)
+_TAILS = (0.2, 0.7)
+# This number is added to them, because stars on a dark sky form clusters and are no texture.
+_STARS = (0, 10)
+_LEAST = (0.85, 1.0)
+# Suspects are defective if at most this share of them is expected to be texture.
+_FALSE_SHARE = 0.2
 _SMALLEST = 2 * REACH  # a smaller mosaic has too few neighbours
 
 Mosaic = NDArray[np.float32]
@@ -127,35 +136,44 @@ def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
         variation is that of RawTherapee's findHotDeadPixels, after E. Martinec. The conditions on
         noise and on touching pixels are our own.
     """
-    none = np.zeros(0, np.intp)
     if min(mosaic.shape) < _SMALLEST:
+        none = np.zeros(0, np.intp)
         return HotPixels(none, none, np.zeros(0, np.float32), 0)
     noise = _noise(mosaic, black, scale)
-    brightest = float(scale.max() / scale.min())
     parts = []
     for top in range(0, len(mosaic), _BAND_ROWS):
-        band = _band(mosaic, top, min(top + _BAND_ROWS, len(mosaic)), black, scale)
-        rows, *rest = defects(band, noise, brightest)
-        parts.append((rows + top, *rest))
-    found, columns, values, hot = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return HotPixels(found, columns, values, int(hot.sum()))
+        values = _extended(mosaic, top, min(top + _BAND_ROWS, len(mosaic)))
+        own = suspects(Band(values, black, scale, noise))
+        parts.append(own._replace(rows=own.rows + top))
+    every = Suspects(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    bad = every.chosen(_defective(every))
+    return HotPixels(bad.rows, bad.columns, bad.values, int(bad.hot.sum()))
 
 
-def _band(mosaic: NDArray[Any], top: int, bottom: int, black: Mosaic, scale: Mosaic) -> Mosaic:
-    """Return the scaled rows [top, bottom) with 6 more pixels on each side; `top` is even."""
+def _defective(every: Suspects) -> NDArray[np.bool_]:
+    """Return which suspects are defective: those of a score that texture seldom has."""
+    defective = np.zeros(len(every.scores), np.bool_)
+    texture = np.count_nonzero(every.cluster & (every.scores < 1))
+    kinds = (~every.cluster, every.cluster)
+    for kind, tail, stars, least in zip(kinds, _TAILS, _STARS, _LEAST, strict=True):
+        scores = np.sort(every.scores[kind & (every.scores >= least)])[::-1]
+        expected = tail * (texture + stars) / np.square(scores)
+        sure = scores[expected <= _FALSE_SHARE * np.arange(1, len(scores) + 1)]
+        if len(sure):
+            defective |= kind & (every.scores >= sure[-1])
+    return defective
+
+
+def _extended(mosaic: NDArray[Any], top: int, bottom: int) -> NDArray[Any]:
+    """Return the rows [top, bottom) with 6 more pixels on each side; `top` is even."""
     height, width = mosaic.shape
-    rows = _mirrored(top - REACH, bottom + REACH, height)
     columns = _mirrored(-REACH, width + REACH, width)
-    band = np.empty((len(rows) + len(rows) % 2, len(columns)), np.float32)
-    band[: len(rows), REACH:-REACH] = mosaic[rows]
-    band[: len(rows), :REACH] = mosaic[np.ix_(rows, columns[:REACH])]
-    band[: len(rows), -REACH:] = mosaic[np.ix_(rows, columns[-REACH:])]
-    band[len(rows) :] = 0
-    repeats = (1, -(-len(columns) // 2))
-    pairs = band.reshape(-1, 2, len(columns))  # the reach is even, so pairs begin with even rows
-    pairs -= np.tile(black, repeats)[:, : len(columns)]
-    pairs *= np.tile(scale, repeats)[:, : len(columns)]
-    return band[: len(rows)]
+    rows = mosaic[_mirrored(top - REACH, bottom + REACH, height)]
+    band = np.empty((len(rows), len(columns)), mosaic.dtype)
+    band[:, REACH:-REACH] = rows
+    band[:, :REACH] = rows[:, columns[:REACH]]
+    band[:, -REACH:] = rows[:, columns[-REACH:]]
+    return band
 
 
 def _mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:
