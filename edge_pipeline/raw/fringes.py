@@ -12,18 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.raw.displacement import Blocks, Displacement, chosen, fitted
-from edge_pipeline.raw.resample import sample
+from edge_pipeline.raw.edge_blocks import BLOCK, EdgeBlocks, centre, smooth, unsaturated
+from edge_pipeline.raw.resample import keys_weights
 
 __all__ = ["Measured", "measure"]
 
 Plane = NDArray[np.float32]
 Vector = NDArray[np.float64]
 
-_BLOCK = 32  # rows and columns of a block, in pixels of a colour plane
-_MARGIN = 10  # rows around a row of blocks that are read
-_LARGEST_ROWS = 32  # rows of blocks that are read
 _ROUNDS = 4  # each round measures what the previous ones left
-_SATURATED = 0.95
 # A block counts if shifted green explains this share of its gradients, ...
 _LEAST_EXPLAINED = 0.6
 # ... if its edges have this contrast between colours, and if this share of it is not saturated.
@@ -65,7 +62,7 @@ class Measured:
     certain: bool
 
 
-def measure(colour: Plane, green: Plane, offset: int, size: tuple[int, int]) -> Measured:
+def measure(blocks: EdgeBlocks, index: int, size: tuple[int, int]) -> Measured:
     """Measure the displacement of red or blue against green.
 
     In each block of 32 x 32 plane pixels, the gradient of the colour is explained by that of green
@@ -74,28 +71,30 @@ def measure(colour: Plane, green: Plane, offset: int, size: tuple[int, int]) -> 
     by robust least squares, the colour is displaced back, and the rest is measured again.
 
     Args:
-        colour: [h, w], red or blue plane, 0 = black, 1 = white.
-        green: [h, w], green at the same pixels, from its four neighbours.
-        offset: row and column of the plane's first pixel in the mosaic.
-        size: height and width of the mosaic.
+        blocks: Blocks with the strongest edges of green.
+        index: Number of the plane, 0 for red or 3 for blue.
+        size: Height and width of the mosaic.
 
     Source: the estimate by blocks and a robust polynomial follows E. Martinec's CA_correct in
         RawTherapee; the estimate in a block is that of B. Lucas and T. Kanade, An iterative image
         registration technique, IJCAI 1981, on gradients.
     """
     total = Displacement()
+    if len(blocks.corners) < _LEAST_BLOCKS:
+        return Measured(total, 0, 1.0, certain=False)
+    system = _System(blocks, index)
     for _ in range(_ROUNDS):
         removed = total
-        blocks = _blocks(colour, green, offset, size, removed)
-        count = len(blocks.values)
+        solved = system.solved(removed, size)
+        count = len(solved.values)
         if count < _LEAST_BLOCKS:
             return Measured(Displacement(), count, 1.0, certain=False)
-        total = total.plus(fitted(blocks, size))
+        total = total.plus(fitted(solved, size))
         if total.rms(size) > _LARGEST:
             return Measured(Displacement(), count, 1.0, certain=False)
     # The whole displacement of each block, not only what the last round left.
-    down, right = removed.at(blocks.centres[:, 0], blocks.centres[:, 1], size)
-    whole = blocks._replace(values=blocks.values + np.stack([down, right], axis=1))
+    down, right = removed.at(solved.centres[:, 0], solved.centres[:, 1], size)
+    whole = solved._replace(values=solved.values + np.stack([down, right], axis=1))
     prediction, used = chosen(whole, size)
     total = fitted(whole, size, used)
     needed = min(_PREDICTION, 1 - _DEVIATIONS / count**0.5)
@@ -103,91 +102,77 @@ def measure(colour: Plane, green: Plane, offset: int, size: tuple[int, int]) -> 
     return Measured(total, count, prediction, certain)
 
 
-def _blocks(
-    colour: Plane, green: Plane, offset: int, size: tuple[int, int], removed: Displacement
-) -> Blocks:
-    """Return the displacements of the blocks with clear edges, after one was removed."""
-    height, width = colour.shape
-    columns = (width - 2 * _MARGIN) // _BLOCK
-    starts = np.arange(_MARGIN, height - _MARGIN - _BLOCK + 1, _BLOCK)
-    if columns < 1 or not len(starts):
-        return Blocks(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2, 2)))
-    keep = np.linspace(0, len(starts) - 1, min(len(starts), _LARGEST_ROWS)).round().astype(int)
-    parts = []
-    for start in starts[np.unique(keep)]:
-        rows = slice(start - _MARGIN, start + _BLOCK + _MARGIN)
-        first = offset + 2 * int(rows.start)
-        strip = _displaced(_smooth(colour[rows]), first + 4, offset + 4, size, removed)
-        still = _smooth(green[rows])
-        usable = _unsaturated(colour[rows], green[rows])
-        parts.append(_solved(strip, still, usable, columns, first, offset))
-    return Blocks(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+class _System:
+    """The normal equations of the blocks of one colour, of which only the colour changes."""
+
+    def __init__(self, blocks: EdgeBlocks, index: int) -> None:
+        colour, green = blocks.colours[index // 3], blocks.greens[index // 3]
+        self._colour = smooth(colour)
+        usable = unsaturated(np.maximum(colour, green), BLOCK)
+        self._share = usable.mean(axis=(1, 2), dtype=np.float64)
+        self._usable = usable
+        still = centre(smooth(green), BLOCK + 4)
+        slopes = _slopes(still)
+        self._terms = []
+        for slope in slopes:
+            curves = _slopes(slope)
+            self._terms.append([usable * t for t in (slope[:, 1:-1, 1:-1], *curves)])
+        self._normal = np.zeros((len(green), 3, 3))
+        for terms in self._terms:
+            for i, j in np.ndindex(3, 3):
+                self._normal[:, i, j] += _sums(terms[i], terms[j])
+        self._centres = blocks.centres(index // 3)
+
+    def solved(self, removed: Displacement, size: tuple[int, int]) -> Blocks:
+        """Return the displacements of the blocks with clear edges, after one was removed."""
+        down, right = removed.at(self._centres[:, 0], self._centres[:, 1], size)
+        half = np.float32(-0.5)
+        seen = _slopes(_displaced(self._colour, half * down, half * right))
+        right_side, energy = np.zeros((len(seen[0]), 3)), np.zeros(len(seen[0]))
+        for slope, terms in zip(seen, self._terms, strict=True):
+            energy += _sums(self._usable * slope, slope)
+            for i, term in enumerate(terms):
+                right_side[:, i] += _sums(term, slope)
+        clear = (self._share > _LEAST_SHARE) & (
+            energy > self._share * (_LEAST_GRADIENT * BLOCK) ** 2
+        )
+        curved = self._normal[:, 1, 1] + self._normal[:, 2, 2]
+        clear &= curved > _LEAST_CURVATURE**2 * self._normal[:, 0, 0]
+        kept, values, weights = _displacements(
+            self._normal[clear], right_side[clear], energy[clear]
+        )
+        return Blocks(self._centres[clear][kept], values, weights)
 
 
-def _smooth(plane: Plane) -> Plane:
-    """Smooth with a binomial filter of five taps; two pixels are lost on each side."""
-    for axis in (0, 1):
-        n = plane.shape[axis]
-        a, b, c, d, e = (np.take(plane, np.arange(i, n - 4 + i), axis) for i in range(5))
-        plane = (a + e + 4 * (b + d) + 6 * c) / np.float32(16)
-    return plane
+def _sums(first: Plane, second: Plane) -> Vector:
+    """Return the sums of the products in blocks, [N]."""
+    return np.einsum("nij,nij->n", first, second).astype(np.float64)
 
 
-def _unsaturated(colour: Plane, green: Plane) -> Plane:
-    """Return 1 for pixels whose smoothed gradients contain no saturated value, otherwise 0."""
-    saturated = (np.maximum(colour, green) > _SATURATED).astype(np.float32)
-    spread = _smooth(np.pad(saturated, 4))  # 0 as far as the filter and a derivative reach
-    spread = _smooth(spread)
-    return np.asarray(spread == 0, np.float32)[2:-2, 2:-2]
-
-
-def _displaced(
-    strip: Plane, top: int, left: int, size: tuple[int, int], removed: Displacement
-) -> Plane:
-    """Return a strip with a displacement removed; (top, left) is its corner in the mosaic."""
-    rows, columns = np.arange(strip.shape[0])[:, None], np.arange(strip.shape[1])[None]
-    down, right = removed.at(top + 2 * rows, left + 2 * columns, size)
-    half = np.float32(-0.5)
-    return sample(strip, rows, columns, half * down, half * right)
-
-
-def _solved(
-    colour: Plane, green: Plane, usable: Plane, columns: int, top: int, left: int
-) -> tuple[Vector, Vector, Vector]:
-    """Solve the blocks of a strip; return centres, displacements and weights as in `Blocks`."""
-    rows, side = _MARGIN - 2, columns * _BLOCK  # 2 were lost to smoothing
-    inner = (slice(rows, rows + _BLOCK), slice(rows, rows + side))
-
-    def block_sums(product: Plane) -> Vector:
-        cut = product[inner].astype(np.float64)
-        return np.asarray(cut.reshape(_BLOCK, columns, _BLOCK).sum(axis=(0, 2)))
-
-    slopes = np.gradient(green)
-    seen = np.gradient(colour)
-    curves = [np.gradient(slope) for slope in slopes]
-    normal = np.zeros((columns, 3, 3))
-    right_side, energy = np.zeros((columns, 3)), np.zeros(columns)
-    for axis in (0, 1):
-        terms = [usable * t for t in (slopes[axis], curves[axis][0], curves[axis][1])]
-        energy += block_sums(usable * seen[axis] ** 2)
-        for i in range(3):
-            right_side[:, i] += block_sums(terms[i] * seen[axis])
-            for j in range(i, 3):
-                normal[:, i, j] += block_sums(terms[i] * terms[j])
-                normal[:, j, i] = normal[:, i, j]
-    share = block_sums(usable) / _BLOCK**2
-    clear = (share > _LEAST_SHARE) & (energy > share * (_LEAST_GRADIENT * _BLOCK) ** 2)
-    curved = normal[:, 1, 1] + normal[:, 2, 2]
-    clear &= curved > _LEAST_CURVATURE**2 * normal[:, 0, 0]
-    centres = np.stack(
-        [
-            np.full(columns, top + 2 * (_MARGIN + _BLOCK / 2)),
-            left + 2 * (_MARGIN + (np.arange(columns) + 0.5) * _BLOCK),
-        ],
-        axis=1,
+def _slopes(stack: Plane) -> tuple[Plane, Plane]:
+    """Return the derivatives down and right of blocks, without a pixel on each side."""
+    half = np.float32(0.5)
+    return (
+        half * (stack[:, 2:, 1:-1] - stack[:, :-2, 1:-1]),
+        half * (stack[:, 1:-1, 2:] - stack[:, 1:-1, :-2]),
     )
-    kept, values, weights = _displacements(normal[clear], right_side[clear], energy[clear])
-    return centres[clear][kept], values, weights
+
+
+def _displaced(stack: Plane, down: Plane, right: Plane) -> Plane:
+    """Return the middle [N, 34, 34] of blocks, each displaced by its own number of plane pixels."""
+    side = BLOCK + 2
+    reach = (stack.shape[1] - side) // 2
+    whole = np.clip(np.floor([down, right]).astype(np.intp), 1 - reach, reach - 2)
+    windows = np.lib.stride_tricks.sliding_window_view(stack, (side + 3, side + 3), axis=(1, 2))
+    rows, columns = whole + reach - 1
+    near = windows[np.arange(len(stack)), rows, columns]
+    for axis, displacement, step in ((1, down, whole[0]), (2, right, whole[1])):
+        weights = keys_weights(np.clip(displacement - step, 0, 1).astype(np.float32))
+        near = sum(
+            weight[:, None, None] * np.take(near, range(i, i + side), axis=axis)
+            for i, weight in enumerate(weights)
+        )
+    return near
 
 
 def _displacements(
@@ -202,7 +187,7 @@ def _displacements(
     kept = (left < (1 - _LEAST_EXPLAINED) * energy) & (gain > _LEAST_GAIN) & (gain < _LARGEST_GAIN)
     kept &= np.abs(solution[:, 1:]).max(axis=1) < np.abs(gain) * _LARGEST / 2
     gain = gain[kept]
-    variance = left[kept] * _CORRELATED / (2 * _BLOCK**2) / gain**2
+    variance = left[kept] * _CORRELATED / (2 * BLOCK**2) / gain**2
     covariance = inverse[kept][:, 1:, 1:] * variance[:, None, None] + _COLOURED**2 * np.eye(2)
     # From plane pixels to mosaic pixels, which are half as large.
     return kept, 2 * solution[kept, 1:] / gain[:, None], np.linalg.inv(4 * covariance)
