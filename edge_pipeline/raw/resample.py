@@ -52,18 +52,19 @@ def sample(phases: Phases, first: int, down: Plane, right: Plane, margin: int) -
         Values [h, w] at the positions plus displacements; exact at pixels.
     """
     limit = np.float32(len(phases) * margin - 3)
+    down, right = (np.clip(d, -limit, limit) for d in (down, right))
     height, width = down.shape
     total = np.empty((height, width), np.float32)
     for top in range(0, height, STRIP_ROWS):
         bottom = min(top + STRIP_ROWS, height)
         middle = (top + bottom) // 2
-        steps = np.stack([np.clip(np.floor(d[middle]), -limit, limit) for d in (down, right)])
+        steps = np.floor([down[middle], right[middle]])
         changes = np.flatnonzero(np.diff(steps, axis=1).any(axis=0)) + 1
         for left, end in pairwise((0, *changes.tolist(), width)):
             piece = (slice(top, bottom), slice(left, end))
             whole = steps[:, left]
             vertical, horizontal = (
-                keys_weights(np.clip(d[piece], -limit, limit) - step)
+                keys_weights(d[piece] - np.float32(step))
                 for d, step in zip((down, right), whole, strict=True)
             )
             corner = [first + int(step) for step in whole]
@@ -82,14 +83,16 @@ def _piece(
     """Return the sum of 4 x 4 pixels, of which the second of each axis is displaced by `corner`."""
     count = len(phases)
     shape = vertical[0].shape
-    total, line, product = (np.zeros(shape, np.float32) for _ in range(3))
+    total = np.zeros(shape, np.float32)
+    line, product = np.empty_like(total), np.empty_like(total)
     for j, across in zip(range(-1, 3), horizontal, strict=True):
         shift, phase = divmod(corner[1] + j, count)
         columns = slice(piece[1].start + margin + shift, piece[1].stop + margin + shift)
-        line[:] = 0
         for i, weight in zip(range(-1, 3), vertical, strict=True):
             shift, other = divmod(corner[0] + i, count)
             rows = slice(piece[0].start + margin + shift, piece[0].stop + margin + shift)
-            line += np.multiply(weight, phases[other][phase][rows, columns], out=product)
+            np.multiply(weight, phases[other][phase][rows, columns], out=product if i >= 0 else line)
+            if i >= 0:
+                line += product
         total += np.multiply(across, line, out=line)
     return total
