@@ -73,12 +73,9 @@ class Band(NamedTuple):
         """Return the signals [N, len(offsets)] around pixels."""
         r, c = (axis[:, None] + o for axis, o in zip((rows, columns), _axes(offsets), strict=True))
         values = self.values[r + REACH, c + REACH].astype(np.float32)
-        return (values - self.black[r % 2, c % 2]) * self.scale[r % 2, c % 2]
-
-    def variance(self, rows: Indices, columns: Indices, level: Plane) -> Plane:
-        """Return the variance of the noise of pixels at the signals [N]."""
-        slope, offset = self.noise[:, rows % 2, columns % 2]
-        return np.asarray(slope * np.maximum(level, 0) + offset)
+        values -= self.black[r % 2, c % 2]
+        values *= self.scale[r % 2, c % 2]
+        return np.asarray(values)
 
 
 class Suspects(NamedTuple):
@@ -98,10 +95,6 @@ class Suspects(NamedTuple):
     hot: Flags
     cluster: Flags
     scores: Plane
-
-    def chosen(self, which: Flags | Indices) -> Suspects:
-        """Return some of the pixels."""
-        return Suspects(*(part[which] for part in self))
 
 
 def _axes(offsets: Offsets) -> tuple[Indices, Indices]:
@@ -169,42 +162,65 @@ def _least(level: Plane, noise: NDArray[np.float32]) -> Plane:
     )
 
 
+class _Pixels(NamedTuple):
+    """Pixels [N]: places, the median of the same colour around, and whether they are brighter."""
+
+    rows: Indices
+    columns: Indices
+    base: Plane
+    hot: Flags
+
+    def chosen(self, which: Indices) -> _Pixels:
+        rows, columns, base, hot = self
+        return _Pixels(rows[which], columns[which], base[which], hot[which])
+
+
 def _examined(band: Band, excess: NDArray[Any], rows: Indices, columns: Indices) -> Suspects:
-    """Return those candidates that are suspected."""
+    """Return those pixels that are suspected."""
+    pixels, scores = _extreme(band, rows, columns)
+    scores = np.minimum(scores, _unusual(band, excess, pixels))
+    kept = np.flatnonzero(scores > LEAST_SCORE)
+    pixels, scores = pixels.chosen(kept), scores[kept]
+    alone, cluster = _company(band, pixels)
+    kept = np.flatnonzero(alone)
+    pixels = pixels.chosen(kept)
+    values = _interpolated(band, pixels)
+    rows, columns, _, hot = pixels
+    return Suspects(rows, columns, values, hot, cluster[kept], scores[kept])
+
+
+def _extreme(band: Band, rows: Indices, columns: Indices) -> tuple[_Pixels, Plane]:
+    """Return pixels beyond the noise, and their scores against the spread of their neighbours."""
     same = np.sort(band.signals(rows, columns, _SAME), axis=1)
     base = np.asarray((same[:, 3] + same[:, 4]) / 2, np.float32)
-    centre = band.signals(rows, columns)[:, 0]
-    hot = centre > base
-    outer = np.where(hot, centre - same[:, -2], same[:, 1] - centre)
+    middle = band.signals(rows, columns)[:, 0]
+    hot = middle > base
+    outer = np.where(hot, middle - same[:, -2], same[:, 1] - middle)
     least = np.sqrt(_least(np.maximum(base, 0), band.noise[:, rows % 2, columns % 2]))
     spread = _SPREADS * (same[:, -2] - same[:, 1])
     kept = np.flatnonzero((outer > least) & (outer > LEAST_SCORE * spread))
-    rows, columns, base, hot, outer = (a[kept] for a in (rows, columns, base, hot, outer))
-    usual = _USUAL * _usual(excess, rows, columns, band.scale)
-    deviation = (
-        excess[rows + _WINDOW, columns + _WINDOW] * band.scale[rows % 2, columns % 2]
-    ).astype(np.float32)
-    with np.errstate(divide="ignore"):
-        scores = np.minimum(outer / spread[kept], deviation / usual)
-    kept = np.flatnonzero(scores > LEAST_SCORE)
-    rows, columns, base, hot, scores = (a[kept] for a in (rows, columns, base, hot, scores))
-    alone, cluster = _company(band, rows, columns, base)
-    kept = np.flatnonzero(alone)
-    rows, columns, base, hot, scores, cluster = (
-        a[kept] for a in (rows, columns, base, hot, scores, cluster)
-    )
-    return Suspects(rows, columns, _interpolated(band, rows, columns, base), hot, cluster, scores)
+    pixels = _Pixels(rows, columns, base, hot).chosen(kept)
+    return pixels, _ratio(outer[kept], spread[kept])
 
 
-def _usual(excess: NDArray[Any], rows: Indices, columns: Indices, scale: Plane) -> Plane:
-    """Return the largest scaled deviation in the windows of pixels, except a few of the largest."""
+def _unusual(band: Band, excess: NDArray[Any], pixels: _Pixels) -> Plane:
+    """Return scores against the largest deviations in windows, except a few of the largest."""
+    rows, columns, _, _ = pixels
+    own = excess[rows + _WINDOW, columns + _WINDOW] * band.scale[rows % 2, columns % 2]
     r, c = (axis[:, None] + o for axis, o in zip((rows, columns), _axes(_AROUND), strict=True))
-    around = excess[r + _WINDOW, c + _WINDOW] * scale[r % 2, c % 2]
-    return np.asarray(np.partition(around, -1 - _OTHERS, axis=1)[:, -1 - _OTHERS], np.float32)
+    around = excess[r + _WINDOW, c + _WINDOW] * band.scale[r % 2, c % 2]
+    usual = np.partition(around, -1 - _OTHERS, axis=1)[:, -1 - _OTHERS]
+    return _ratio(own, np.float32(_USUAL) * usual)
 
 
-def _company(band: Band, rows: Indices, columns: Indices, base: Plane) -> tuple[Flags, Flags]:
-    """Return which candidates have no halo and at most one accomplice, and which have one."""
+def _ratio(first: NDArray[Any], second: NDArray[Any]) -> Plane:
+    """Return first / second; a large number if the second is 0."""
+    return np.asarray(first / np.maximum(second, np.float32(1e-9)), np.float32)
+
+
+def _company(band: Band, pixels: _Pixels) -> tuple[Flags, Flags]:
+    """Return which pixels have no halo and at most one accomplice, and which have one or more."""
+    rows, columns, base, _ = pixels
     deviation = band.signals(rows, columns)[:, 0] - base
     sign, height = np.sign(deviation), np.abs(deviation)
     share = _ACCOMPLICE * height
@@ -222,12 +238,13 @@ def _company(band: Band, rows: Indices, columns: Indices, base: Plane) -> tuple[
         accomplices += accomplice
         if (row, column) in _ADJACENT:
             halo += np.where(accomplice, 0, touching)
-            variance += band.variance(rows + row, columns + column, base)
+            slope, offset = band.noise[:, (rows + row) % 2, (columns + column) % 2]
+            variance += slope * np.maximum(base, 0) + offset
     limit = np.where(sign > 0, _HALO, _DARK_HALO) * height + _HALO_NOISES * np.sqrt(variance)
     return np.asarray((halo < limit) & (accomplices <= 1)), accomplices > 0
 
 
-def _interpolated(band: Band, rows: Indices, columns: Indices, base: Plane) -> Plane:
+def _interpolated(band: Band, pixels: _Pixels) -> Plane:
     """Return interpolated values of defective pixels.
 
     Along a direction, the value is the mean of the pair of the same colour, plus the curvature of
@@ -235,6 +252,7 @@ def _interpolated(band: Band, rows: Indices, columns: Indices, base: Plane) -> P
 
     Source: J. Hamilton and J. Adams, US patent 5,629,734, 1997, for the curvature.
     """
+    rows, columns, base, _ = pixels
     deviation = band.signals(rows, columns)[:, 0] - base
     sign, limit = np.sign(deviation)[:, None], _ACCOMPLICE * np.abs(deviation)[:, None]
     total, weights = np.zeros_like(base), np.zeros_like(base)

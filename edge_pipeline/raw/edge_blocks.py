@@ -37,7 +37,7 @@ class EdgeBlocks:
 
     def centres(self, offset: int) -> NDArray[np.float64]:
         """Return the centres [N, 2] in mosaic pixels of a plane that begins at this offset."""
-        return offset + 2 * (self.corners + (BLOCK - 1) / 2)
+        return np.asarray(offset + 2 * (self.corners + (BLOCK - 1) / 2), np.float64)
 
 
 def edge_blocks(scaled: Scaled) -> EdgeBlocks:

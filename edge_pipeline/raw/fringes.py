@@ -146,7 +146,7 @@ class _System:
 
 def _sums(first: Plane, second: Plane) -> Vector:
     """Return the sums of the products in blocks, [N]."""
-    return np.einsum("nij,nij->n", first, second).astype(np.float64)
+    return np.asarray(np.einsum("nij,nij->n", first, second), np.float64)
 
 
 def _slopes(stack: Plane) -> tuple[Plane, Plane]:
@@ -168,11 +168,9 @@ def _displaced(stack: Plane, down: Plane, right: Plane) -> Plane:
     near = windows[np.arange(len(stack)), rows, columns]
     for axis, displacement, step in ((1, down, whole[0]), (2, right, whole[1])):
         weights = keys_weights(np.clip(displacement - step, 0, 1).astype(np.float32))
-        near = sum(
-            weight[:, None, None] * np.take(near, range(i, i + side), axis=axis)
-            for i, weight in enumerate(weights)
-        )
-    return near
+        parts = (np.take(near, range(i, i + side), axis=axis) for i in range(4))
+        near = sum(w[:, None, None] * part for w, part in zip(weights, parts, strict=True))
+    return np.asarray(near)
 
 
 def _displacements(

@@ -146,8 +146,9 @@ def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
         own = suspects(Band(values, black, scale, noise))
         parts.append(own._replace(rows=own.rows + top))
     every = Suspects(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-    bad = every.chosen(_defective(every))
-    return HotPixels(bad.rows, bad.columns, bad.values, int(bad.hot.sum()))
+    bad = _defective(every)
+    hot = int(every.hot[bad].sum())
+    return HotPixels(every.rows[bad], every.columns[bad], every.values[bad], hot)
 
 
 def _defective(every: Suspects) -> NDArray[np.bool_]:

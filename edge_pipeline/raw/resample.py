@@ -35,9 +35,10 @@ def keys_weights(t: Plane) -> list[Plane]:
 def sample(phases: Phases, first: int, down: Plane, right: Plane, margin: int) -> Plane:
     """Interpolate a plane at displaced pixels, by cubic convolution.
 
-    The whole parts of the displacements are those of the middle row of `STRIP_ROWS` rows. In the others,
-    a position may lie beyond the four pixels of `keys_weights` by as much as the displacement
-    changes in four rows; the interpolation is smooth there, so the error is of second order.
+    The whole parts of the displacements are those of the middle row of `STRIP_ROWS` rows. In the
+    others, a position may lie beyond the four pixels of `keys_weights` by as much as the
+    displacement changes in four rows; the interpolation is smooth there, so the error is of second
+    order.
 
     Args:
         phases: [P][P] planes, each [h + 2 * margin, w + 2 * margin], which together are a plane of
@@ -91,7 +92,9 @@ def _piece(
         for i, weight in zip(range(-1, 3), vertical, strict=True):
             shift, other = divmod(corner[0] + i, count)
             rows = slice(piece[0].start + margin + shift, piece[0].stop + margin + shift)
-            np.multiply(weight, phases[other][phase][rows, columns], out=product if i >= 0 else line)
+            np.multiply(
+                weight, phases[other][phase][rows, columns], out=product if i >= 0 else line
+            )
             if i >= 0:
                 line += product
         total += np.multiply(across, line, out=line)

@@ -40,17 +40,16 @@ class Scaled:
         Cells outside the mosaic repeat those of its edge.
         """
         mosaic = self.aligned.mosaic
-        inside, beyond = zip(
-            *(_inside(*span, size // 2) for span, size in zip((rows, columns), mosaic.shape)),
-            strict=True,
-        )
+        height, width = mosaic.shape[0] // 2, mosaic.shape[1] // 2
+        down, above_below = _inside(*rows, height)
+        across, left_right = _inside(*columns, width)
         planes = []
         for index, (black, scale) in enumerate(zip(self.black, self.scale, strict=True)):
             row, column = divmod(index, 2)
-            part = mosaic[row::2, column::2][inside].astype(np.float32)
+            part = mosaic[row::2, column::2][down, across].astype(np.float32)
             part -= np.float32(black)
             part *= np.float32(scale)
-            planes.append(np.pad(part, beyond, mode="edge") if np.any(beyond) else part)
+            planes.append(np.pad(part, (above_below, left_right), mode="edge"))
         return planes
 
 
