@@ -246,7 +246,7 @@ def _on(name: str, choice: str) -> bool:
     """Return whether a choice of on or off is on.
 
     Raises:
-        InputError: if it is neither.
+        InputError: If it is neither.
     """
     if choice not in ("on", "off"):
         raise InputError(f"{name} is {choice!r}; give on or off")

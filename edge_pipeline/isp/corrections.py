@@ -18,9 +18,9 @@ def corrected(
     """Return a corrected capture, and the corrections for its sidecar.
 
     Args:
-        capture: capture that was read; it is not changed.
-        hot_pixels: whether hot and dead pixels are repaired.
-        fringes: whether lateral colour fringes are corrected if they are measured with certainty.
+        capture: Capture that was read; it is not changed.
+        hot_pixels: Whether hot and dead pixels are repaired.
+        fringes: Whether lateral colour fringes are corrected if they are measured with certainty.
 
     Returns:
         The capture, and its corrections as JSON values: the number of hot and of dead pixels, and

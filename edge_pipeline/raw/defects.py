@@ -154,7 +154,7 @@ def _least(level: Plane, noise: NDArray[np.float32]) -> Plane:
 
     Args:
         level: [...], signal.
-        noise: slope and offset, [2] or [2, ...].
+        noise: Slope and offset, [2] or [2, ...].
     """
     slope, offset = _VISIBLE
     return np.asarray(

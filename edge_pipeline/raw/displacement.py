@@ -29,10 +29,10 @@ class Displacement(NamedTuple):
     half the diagonal.
 
     Attributes:
-        down: constant shift along columns.
-        right: constant shift along rows.
-        linear: difference of magnification, as displacement at the corner.
-        cubic: its growth with the distance from the centre, as displacement at the corner.
+        down: Constant shift along columns.
+        right: Constant shift along rows.
+        linear: Difference of magnification, as displacement at the corner.
+        cubic: Its growth with the distance from the centre, as displacement at the corner.
 
     Source: J. Mallon and P. Whelan, Calibration and removal of lateral chromatic aberration in
         images, Pattern Recognition Letters 28(1), 2007, whose model this restricts to radial terms

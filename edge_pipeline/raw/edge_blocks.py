@@ -26,7 +26,7 @@ class EdgeBlocks:
     """Blocks of the colour planes with a margin of 10, as signals.
 
     Attributes:
-        corners: int [N, 2], rows and columns of the blocks without margin in a plane.
+        corners: Int [N, 2], rows and columns of the blocks without margin in a plane.
         colours: Red and blue, each [N, 52, 52].
         greens: Green at the pixels of red and of blue, from its four neighbours, likewise.
     """

@@ -49,11 +49,11 @@ class Measured:
     """Measurement of one colour.
 
     Attributes:
-        displacement: displacement against green.
-        blocks: number of blocks with edges that were used.
-        prediction: how well each half of the blocks predicts the other: the remaining share of
+        displacement: Displacement against green.
+        blocks: Number of blocks with edges that were used.
+        prediction: How well each half of the blocks predicts the other: the remaining share of
             their displacements, 0 to about 1; 1 if there were too few blocks.
-        certain: whether the displacement is certain enough, and large enough, to be corrected.
+        certain: Whether the displacement is certain enough, and large enough, to be corrected.
     """
 
     displacement: Displacement

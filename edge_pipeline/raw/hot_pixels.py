@@ -44,10 +44,10 @@ class HotPixels:
     """The defective pixels of a mosaic and the values that replace them.
 
     Attributes:
-        rows: int [N], their rows, in ascending order.
-        columns: int [N], their columns.
-        values: float32 [N], interpolated values, in the mosaic's unit.
-        hot: number of them that are too bright; the others are too dark.
+        rows: Int [N], their rows, in ascending order.
+        columns: Int [N], their columns.
+        values: Float32 [N], interpolated values, in the mosaic's unit.
+        hot: Number of them that are too bright; the others are too dark.
     """
 
     rows: NDArray[np.intp]
@@ -68,7 +68,7 @@ def repaired(capture: Capture) -> tuple[Capture, HotPixels]:
     in which the light of a star has equal values in all colours.
 
     Args:
-        capture: capture to repair; it is not changed.
+        capture: Capture to repair; it is not changed.
 
     Returns:
         The repaired capture, with a note if many pixels were repaired (or the same capture if none
@@ -104,19 +104,22 @@ def repaired(capture: Capture) -> tuple[Capture, HotPixels]:
 def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
     """Find the hot and dead pixels of a Bayer mosaic of any order.
 
-    A pixel is defective if all of the following hold for its deviation, the distance to the second
+    A pixel is suspected if all of the following hold for its deviation, the distance to the second
     most extreme of its eight nearest neighbours of the same colour (distance 2):
 
     - It exceeds 4.5 standard deviations of the noise that was measured at this signal, and about 5
       codes on the sRGB curve.
-    - It exceeds 0.8 times the spread of these neighbours (without the most extreme on each side).
-    - It exceeds twice the second largest deviation, likewise measured but from four neighbours, of
-      the 80 pixels around, so that texture is kept. In a cluster of two, it is four times.
     - At most one of the 16 neighbours (the same colour, and the eight touching pixels) deviates by
       more than 0.45 times as much from its own surroundings in the same direction. This keeps
       lines, text and stars, and permits clusters of two.
     - The four adjacent pixels, without that one, deviate by less than 0.2 times as much in sum (a
-      star of the sharpest lens: 0.6), beyond the noise of the sum.
+      star of the sharpest lens: 0.6), or 0.3 times if they are dark, beyond the noise of the sum.
+
+    Its score is the smaller ratio of the deviation to 0.8 times the spread of the eight neighbours
+    (without the most extreme on each side), and to twice the second largest deviation, likewise
+    measured but from four neighbours, of the 80 pixels around. It is defective if the score is so
+    high that at most a fifth of the suspects with such scores can be texture. The number of
+    clusters with scores from 0.5 to 1 tells how much texture the capture has.
 
     A defective pixel gets a mean of its neighbours of the same colour, in which directions with
     less change count more, plus the curvature of the other colours.
@@ -133,8 +136,9 @@ def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
 
     Source: the comparison with neighbours of the same colour is that of darktable's module
         hotpixels (four neighbours, a factor, one exception for pairs); the comparison with local
-        variation is that of RawTherapee's findHotDeadPixels, after E. Martinec. The conditions on
-        noise and on touching pixels are our own.
+        variation is that of RawTherapee's findHotDeadPixels, after E. Martinec. The limit on false
+        discoveries is that of Y. Benjamini and Y. Hochberg, Controlling the false discovery rate,
+        JRSS B 57(1), 1995. The conditions on noise and on touching pixels are our own.
     """
     if min(mosaic.shape) < _SMALLEST:
         none = np.zeros(0, np.intp)

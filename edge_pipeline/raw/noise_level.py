@@ -24,8 +24,8 @@ class Noise(NamedTuple):
     """Noise of variance slope * x + offset at a signal of x, for one colour.
 
     Attributes:
-        slope: variance per unit of signal, at least 0.
-        offset: variance without signal, at least 0.
+        slope: Variance per unit of signal, at least 0.
+        offset: Variance without signal, at least 0.
     """
 
     slope: float
@@ -44,8 +44,8 @@ def measure_noise(plane: NDArray[Any], *, black: float = 0.0, scale: float = 1.0
     Args:
         plane: [h, w], pixels of one colour. At most a quarter of a million of them are read, in
             evenly spread rows of blocks.
-        black: value of the plane that is a signal of 0.
-        scale: factor from the plane's values above black to signals, of which 1 is white.
+        black: Value of the plane that is a signal of 0.
+        scale: Factor from the plane's values above black to signals, of which 1 is white.
 
     Returns:
         The noise of the signal; zero if the plane has no whole block, or every block is clipped.

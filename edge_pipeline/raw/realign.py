@@ -53,8 +53,8 @@ def realigned(capture: Capture, fringes: Fringes) -> Capture:
     the same point of the scene, which is smooth; green is then added at the new position.
 
     Args:
-        capture: capture to correct; it is not changed.
-        fringes: its displacements, from `measure_fringes`; only certain ones are corrected.
+        capture: Capture to correct; it is not changed.
+        fringes: Its displacements, from `measure_fringes`; only certain ones are corrected.
 
     Returns:
         A capture with the same green pixels, or the same capture if no displacement is certain.

@@ -1,5 +1,6 @@
 """Hot and dead pixels: planted ones are repaired; stars, lines, noise and texture are kept."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +92,41 @@ def test_clusters_of_two_are_repaired(offset):
     rows, columns = grid(196, 196, start=4)
     pairs = np.concatenate([rows, rows + offset[0]]), np.concatenate([columns, columns + offset[1]])
     places = set(zip(*(part.tolist() for part in pairs), strict=True))
-    assert len(places & found(planted(clean, *pairs, 0.4))) >= 0.97 * len(places)
+    for strength, share in ((0.4, 0.97), (0, 0.95)):
+        assert len(places & found(planted(clean, *pairs, strength))) >= share * len(places)
+
+
+def specks(size=400, seed=0):
+    """A grey scene with specks nearly as small as a pixel, of which few are strong (a scan)."""
+    rng = np.random.default_rng(seed)
+    points = rng.standard_t(2, (size, size)) * (rng.random((size, size)) < 0.2)
+    for axis in (0, 1):
+        points = 0.15 * (np.roll(points, 1, axis) + np.roll(points, -1, axis)) + 0.7 * points
+    y, x = np.indices(points.shape)
+    gain = np.where(y % 2 == x % 2, np.where(y % 2, GAINS[2], GAINS[0]), 1.0)
+    return np.clip(0.25 + 0.02 * points, 0.01, 0.8) / gain
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_specks_like_many_others_in_the_capture_are_kept_and_defects_among_them_are_not(seed):
+    clean = capture_of(specks(seed=seed))
+    assert repaired(clean)[1].count <= 2
+    rows, columns = grid(400, 400, step=40, start=3)
+    places = set(zip(rows.tolist(), columns.tolist(), strict=True))
+    assert len(places & found(planted(clean, rows, columns, 1.0))) >= 0.9 * len(places)
+
+
+def test_no_more_than_the_result_and_a_few_bands_are_in_memory():
+    rng = np.random.default_rng(0)
+    mosaic = rng.normal(4000, 60, (1600, 2400)).astype(np.uint16)
+    capture = replace(capture_of(np.full((2, 2), 0.3)), mosaic=mosaic)
+    bad = planted(capture, *grid(1600, 2400, step=60), 1.0)
+    tracemalloc.start()
+    try:
+        assert repaired(bad)[1].count > 500
+        assert tracemalloc.get_traced_memory()[1] < mosaic.nbytes + 8e6
+    finally:
+        tracemalloc.stop()
 
 
 @settings(deadline=None, max_examples=20)
