@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.fringes import Measured
 from edge_pipeline.raw.hot_pixels import repaired
 from edge_pipeline.raw.image import Capture
@@ -12,15 +13,12 @@ from edge_pipeline.raw.realign import measure_fringes, realigned
 __all__ = ["corrected"]
 
 
-def corrected(
-    capture: Capture, *, hot_pixels: bool, fringes: bool
-) -> tuple[Capture, dict[str, Any]]:
+def corrected(capture: Capture, settings: Settings) -> tuple[Capture, dict[str, Any]]:
     """Return a corrected capture, and the corrections for its sidecar.
 
     Args:
         capture: Capture that was read; it is not changed.
-        hot_pixels: Whether hot and dead pixels are repaired.
-        fringes: Whether lateral colour fringes are corrected if they are measured with certainty.
+        settings: Options of the user, of which `hot_pixels` and `fringes` are used.
 
     Returns:
         The capture, and its corrections as JSON values: the number of hot and of dead pixels, and
@@ -28,10 +26,10 @@ def corrected(
         that is off has the value null.
     """
     corrections: dict[str, Any] = {"hot_pixels": None, "dead_pixels": None, "fringes": None}
-    if hot_pixels:
+    if settings.hot_pixels:
         capture, pixels = repaired(capture)
         corrections |= {"hot_pixels": pixels.hot, "dead_pixels": pixels.count - pixels.hot}
-    if fringes:
+    if settings.fringes == "auto":
         measured = measure_fringes(capture)
         capture = realigned(capture, measured)
         corrections["fringes"] = {"red": _told(measured.red), "blue": _told(measured.blue)}

@@ -142,9 +142,7 @@ class Developer(Closing):
             capture = self._read(source, settings.profile)
             digest = _hash(source)
         with clock.phase("correct"):
-            capture, corrections = corrected(
-                capture, hot_pixels=settings.hot_pixels, fringes=settings.fringes == "auto"
-            )
+            capture, corrections = corrected(capture, settings)
         with clock.phase("normalise"):
             gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
             mosaic = normalise(capture, gains)

@@ -32,11 +32,6 @@ class Fringes:
     red: Measured
     blue: Measured
 
-    @property
-    def certain(self) -> bool:
-        """Whether any colour is to be corrected."""
-        return self.red.certain or self.blue.certain
-
 
 def measure_fringes(capture: Capture) -> Fringes:
     """Measure the displacements of red and blue against green; see `fringes.measure`."""
@@ -61,27 +56,25 @@ def realigned(capture: Capture, fringes: Fringes) -> Capture:
 
     Source: the use of differences follows E. Martinec's CA_correct in RawTherapee.
     """
-    if not fringes.certain:
+    pairs = ((0, fringes.red), (3, fringes.blue))
+    certain = [(index, each.displacement) for index, each in pairs if each.certain]
+    if not certain:
         return capture
     scaled = Scaled(capture)
     mosaic = scaled.aligned.mosaic.copy()
     whole = np.issubdtype(mosaic.dtype, np.integer)
-    height = len(mosaic) // 2
+    highest = max(capture.white, float(mosaic.max()))
+    height, width = mosaic.shape[0] // 2, mosaic.shape[1] // 2
     for top in range(0, height, _BAND_ROWS):
         bottom = min(top + _BAND_ROWS, height)
-        planes = scaled.planes(
-            (top - _REACH, bottom + _REACH), (-_REACH, mosaic.shape[1] // 2 + _REACH)
-        )
+        planes = scaled.planes((top - _REACH, bottom + _REACH), (-_REACH, width + _REACH))
         green = _green(planes)
-        for index, measured in ((0, fringes.red), (3, fringes.blue)):
-            if not measured.certain:
-                continue
-            target = mosaic[index // 3 :: 2, index // 3 :: 2][top:bottom]
-            values = _moved(planes[index], green, index, top, measured.displacement, scaled.size)
+        for index, displacement in certain:
+            values = _moved(planes[index], green, index, top, displacement, scaled.size)
             values /= np.float32(scaled.scale[index])
             values += np.float32(scaled.black[index])
-            # The sensor's range; a saturated value stays saturated.
-            np.clip(values, 0, max(capture.white, float(target.max())), out=values)
+            np.clip(values, 0, highest, out=values)
+            target = mosaic[index // 3 :: 2, index // 3 :: 2][top:bottom]
             target[...] = np.rint(values, out=values) if whole else values
     return replace(capture, mosaic=mosaic[scaled.aligned.window])
 
