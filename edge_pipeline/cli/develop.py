@@ -70,6 +70,21 @@ def command(
     grain: Annotated[
         float, typer.Option(metavar="0..1", help="Share of the sensor's noise that is kept.")
     ] = DEFAULT_GRAIN,
+    filters: Annotated[
+        str,
+        typer.Option(
+            metavar="preview|exact",
+            help="Predict the network's filters from windows of the capture, or from all of it.",
+        ),
+    ] = "preview",
+    filters_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CAPTURE",
+            help="Use this capture's filters for all, as for a burst.",
+            readable=False,  # reading it reports what is wrong
+        ),
+    ] = None,
     size: Annotated[
         str,
         typer.Option(
@@ -164,6 +179,8 @@ def command(
         white_balance=wb,
         grain=grain,
         size=cast(Literal["full", "half"], size),
+        filters=cast(Literal["preview", "exact"], filters),
+        filters_from=filters_from,
         profile=_profile(profile, given, wb),
         hot_pixels=_on("hot pixels", hot_pixels),
         fringes=cast(Literal["auto", "off"], fringes),

@@ -30,7 +30,7 @@ from edge_pipeline.raw.capture import (
     read_headerless,
 )
 from edge_pipeline.raw.cfa import Aligned, align
-from edge_pipeline.raw.colour import camera_to_srgb_matrix, wb_gains
+from edge_pipeline.raw.colour import RGBGains, camera_to_srgb_matrix, wb_gains
 from edge_pipeline.raw.limits import PixelLimits
 from edge_pipeline.raw.profile import CameraProfile
 
@@ -41,6 +41,7 @@ DEFAULT_MODEL = "pretrained/isp_default/artifact"
 _LONGEST_TIMEOUT_S = 86400.0
 
 Progress = Callable[[int, int], None]
+Arrays = dict[str, NDArray[np.float32]]
 
 
 class Picture(NamedTuple):
@@ -108,6 +109,7 @@ class Developer(Closing):
         folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)
         self.artifact = Artifact.open(folder)
         self._network = IspSession(self.artifact, threads=self.threads)
+        self._borrowed: tuple[tuple[Path, Settings], Arrays] | None = None
 
     def close(self) -> None:
         """Close the artifact's programs."""
@@ -145,13 +147,10 @@ class Developer(Closing):
             capture, corrections = corrected(capture, settings)
         with clock.phase("normalise"):
             gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
-            mosaic = normalise(capture, gains)
             colour = self._colour(capture, settings)
-            _push(mosaic, colour.push_ev)
-            aligned = align(mosaic, capture.pattern, self._network.multiple)
-            del mosaic  # frees a quarter of the memory for a large capture
+            aligned = self._aligned(capture, gains, colour)
         with clock.phase("filters"):
-            filters = self._network.filters(aligned.mosaic)
+            filters = self._filters(aligned, settings)
         canvas = _canvas(capture, aligned, settings, colour)
         with clock.phase("network"):
             grain = 0.0 if colour.encoded else settings.grain
@@ -174,6 +173,26 @@ class Developer(Closing):
             timings_ms=clock.timings_ms,
         )
         return Picture(rgb, capture.exif, info)
+
+    def _aligned(self, capture: Capture, gains: RGBGains, colour: _Colour) -> Aligned:
+        """Return the capture as the network's input, at most white."""
+        mosaic = normalise(capture, gains)
+        _push(mosaic, colour.push_ev)
+        return align(mosaic, capture.pattern, self._network.multiple)
+
+    def _filters(self, own: Aligned, settings: Settings) -> Arrays:
+        """Return the filters of a mosaic, or those of the capture to take them from."""
+        exact = settings.filters == "exact"
+        other = settings.filters_from
+        if other is None:
+            return self._network.filters(own.mosaic, exact=exact)
+        if self._borrowed is None or self._borrowed[0] != (other, settings):
+            capture, _ = corrected(self._read(other, settings.profile), settings)
+            gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
+            aligned = self._aligned(capture, gains, self._colour(capture, settings))
+            filters = self._network.filters(aligned.mosaic, exact=exact)
+            self._borrowed = ((other, settings), filters)
+        return self._borrowed[1]
 
     def _colour(self, capture: Capture, settings: Settings) -> _Colour:
         """Return the capture's conversion to linear sRGB.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from edge_pipeline.errors import InputError
@@ -31,6 +32,9 @@ class Settings:
         hot_pixels: Whether hot and dead pixels are repaired.
         fringes: `auto` to correct lateral colour fringes that are measured with certainty, or
             `off`.
+        filters: `preview` to predict the filters from windows of the capture, `exact` to predict
+            them from all of it.
+        filters_from: Capture whose filters are used instead of each capture's own.
     """
 
     exposure_ev: float = 0.0
@@ -41,6 +45,8 @@ class Settings:
     bits: Literal[8, 16] = 8
     hot_pixels: bool = True
     fringes: Literal["auto", "off"] = "auto"
+    filters: Literal["preview", "exact"] = "preview"
+    filters_from: Path | None = None
 
     def __post_init__(self) -> None:
         ev = self.exposure_ev
@@ -50,6 +56,8 @@ class Settings:
             raise InputError(f"the grain is {self.grain}; give 0, for none, to 1, for all of it")
         if self.size not in ("full", "half"):
             raise InputError(f"the size is {self.size!r}; give full or half")
+        if self.filters not in ("preview", "exact"):
+            raise InputError(f"the filters are {self.filters!r}; give preview or exact")
         if self.bits not in (8, 16):
             raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
         if self.fringes not in ("auto", "off"):
@@ -65,5 +73,7 @@ class Settings:
             "bits": self.bits,
             "hot_pixels": "on" if self.hot_pixels else "off",
             "fringes": self.fringes,
+            "filters": self.filters,
+            "filters_from": None if self.filters_from is None else self.filters_from.name,
             "profile": None if self.profile is None else self.profile.name,
         }

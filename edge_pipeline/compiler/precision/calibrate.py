@@ -80,7 +80,10 @@ def _of_example(
 
 
 class _Predictor:
-    """The filter predictor of a network, traced once for free sizes or once for each size."""
+    """The filter predictor of a network, traced once for free sizes or once for each size.
+
+    Tracing a fixed size takes a third of the time, and nearly all captures have the same view.
+    """
 
     def __init__(self, network: SourceNetwork) -> None:
         self._network = network
@@ -88,7 +91,7 @@ class _Predictor:
 
     def __call__(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Return the filters for one set of inputs."""
-        free = self._network.geometry.free_sizes
+        free = self._network.free_sizes
         key = () if free else tuple(inputs[0].shape)
         if key not in self._entries:
             self._entries[key] = predictor(self._network.sized(inputs, free_sizes=free))

@@ -22,7 +22,8 @@ __all__ = ["SourceNetwork"]
 # The widest side that a free size allows, in pixels of the first input.
 _WIDEST = 1 << 16
 
-_Shapes = tuple[tuple[int, ...], ...]
+# The shapes of the inputs, or the geometry of a network whose sizes stay free.
+_Sizes = tuple[tuple[int, ...], ...] | Geometry
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class SourceNetwork:
     names: tuple[str, ...] = ()
     fixed: Mapping[str, object] = field(default_factory=dict)
     steps: tuple[Pass, ...] = ()
-    _programs: dict[_Shapes, ExportedProgram] = field(default_factory=dict, repr=False)
+    _exports: dict[_Sizes, ExportedProgram] = field(default_factory=dict, repr=False)
+    _programs: dict[_Sizes, ExportedProgram] = field(default_factory=dict, repr=False)
 
     def sized(self, example: tuple[Tensor, ...], *, free_sizes: bool) -> SourceNetwork:
         """Return the network with another example."""
@@ -61,9 +63,10 @@ class SourceNetwork:
         return replace(self, steps=(*self.steps, *steps), _programs={})
 
     def traced(self, example: tuple[Tensor, ...] | None = None) -> ExportedProgram:
-        """Trace the network, once for each set of input shapes.
+        """Trace the network, once for each set of input shapes, or once for free sizes.
 
-        Values that depend only on the fixed values become constants of the program.
+        Values that depend only on the fixed values become constants of the program. Networks from
+        `sized` and `after` share what torch exported, which takes most of the time.
 
         Args:
             example: Inputs of other sizes than the network's example.
@@ -73,15 +76,18 @@ class SourceNetwork:
         """
         inputs = self.example if example is None else example
         shapes = tuple(tuple(value.shape) for value in inputs)
-        if shapes not in self._programs:
+        sizes = self.geometry if self.free_sizes else shapes
+        if sizes not in self._programs:
+            if sizes not in self._exports:
+                self._exports[sizes] = self.exported(inputs)
+            whole = self._exports[sizes]
             steps = ((Specialise(),) if self.fixed else ()) + self.steps
-            whole = self.exported(inputs)
-            self._programs[shapes] = run_passes(whole, steps, inputs) if steps else whole
-        return self._programs[shapes]
+            self._programs[sizes] = run_passes(whole, steps, inputs) if steps else whole
+        return self._programs[sizes]
 
     def with_fixed(self, fixed: Mapping[str, object]) -> SourceNetwork:
         """Return the network with other fixed values."""
-        return replace(self, fixed=fixed, _programs={})
+        return replace(self, fixed=fixed, _exports={}, _programs={})
 
     def run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Run the network eagerly, with its fixed values."""

@@ -1,7 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.testing import assert_close
 
+from edge_pipeline.compiler.passes.fold_batch_norm import FoldBatchNorm
+from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.entries import Role
 from edge_pipeline.compiler.source.geometry import Geometry
@@ -149,12 +152,28 @@ def test_weights_that_grow_with_the_input_are_refused_for_split():
     assert entries.split(network)
 
 
-def test_one_trace_serves_all_programs_of_a_network(model, packed, monkeypatch):
-    count, traced = [], torch.export.export
+@pytest.fixture
+def exports(monkeypatch):
+    """The list of calls of `torch.export.export`, one entry each."""
+    calls, export = [], torch.export.export
     monkeypatch.setattr(
-        torch.export, "export", lambda *a, **k: [count.append(1), traced(*a, **k)][1]
+        torch.export, "export", lambda *a, **k: [calls.append(1), export(*a, **k)][1]
     )
+    return calls
+
+
+def test_one_trace_serves_all_programs_of_a_network(model, packed, exports):
     network = network_of(model, (packed,))
     entries.dynamic(network)
-    entries.split(network)
-    assert len(count) == 1
+    entries.split(network.after(FoldBatchNorm()))
+    assert len(exports) == 1
+
+
+@pytest.mark.parametrize(("free_sizes", "count"), [(True, 1), (False, 2)])
+def test_a_free_size_is_exported_once(model, packed, exports, free_sizes, count):
+    network = network_of(model, (packed,), free_sizes=free_sizes)
+    larger = torch.rand(1, 4, packed.shape[2] + 32, packed.shape[3])
+    program = network.sized((larger,), free_sizes=free_sizes).traced()
+    assert_close(run_program(program, (larger,))[0], model(larger))
+    network.traced()
+    assert len(exports) == count
