@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from edge_pipeline.cli.main import main
+from edge_pipeline.files import packaged
+from edge_pipeline.isp.develop import DEFAULT_MODEL
 from tests.fakes.artifacts import make_artifact
 
 SIDE = 96
@@ -93,3 +95,11 @@ def test_a_hot_pixel_does_not_change_the_exposure(run):
     assert clean["base_exposure_ev"] > 0.2
     assert bad["base_exposure_ev"] == clean["base_exposure_ev"]
     assert kept["base_exposure_ev"] == 0
+
+
+def test_filters_from_the_capture_itself_are_those_of_the_corrected_capture(run, tmp_path):
+    many = [(row, column) for row in range(4, 96, 12) for column in range(5, 96, 13)]
+    shipped = ("--model", str(packaged("calibration") / DEFAULT_MODEL))
+    own = run(*shipped, hot=many)[2]
+    same = run(*shipped, "--filters-from", str(tmp_path / "a.raw"), hot=many)[2]
+    assert np.array_equal(same, own)
