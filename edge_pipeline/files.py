@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_outside_artifacts",
     "disk_failed",
     "packaged",
+    "remove_unfinished",
     "sha256_of",
 ]
 
@@ -30,9 +31,15 @@ __all__ = [
 MANIFEST_FILE = "manifest.json"
 SEAL_FILE = "manifest.sha256"
 
+# A temporary name has this many characters of the stem, since file systems limit its length.
+_STEM = 40
+
 # Suffix of the names of folders that are being written. The names begin with a dot; see `_beside`.
 _UNFINISHED = ".unfinished"
 _UNFINISHED_NAME = re.compile(rf"\..*-[0-9a-f]{{16}}{re.escape(_UNFINISHED)}", re.DOTALL)
+
+# The stem of the names of files that are being written; see `_beside`.
+_TEMPORARY_NAME = re.compile(r"\.(?P<stem>.+)-[0-9a-f]{16}", re.DOTALL)
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -115,7 +122,7 @@ def _make_parent(path: Path) -> None:
 
 def _beside(path: Path, suffix: str = "") -> Path:
     """Return a new hidden path in the folder of `path`, with a name that file systems allow."""
-    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{suffix}")
+    return path.with_name(f".{path.stem[:_STEM]}-{secrets.token_hex(8)}{suffix}")
 
 
 @contextmanager
@@ -153,6 +160,27 @@ def atomic_file(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     _sync_parent(path)
+
+
+def remove_unfinished(paths: Iterable[Path]) -> None:
+    """Remove the temporary files that `atomic_file` left for `paths` in processes that were killed.
+
+    Temporary files of names with more than 40 characters before the suffix are kept, because they
+    could be those of other files.
+
+    Args:
+        paths: Files that no process is writing.
+    """
+    names: dict[Path, set[tuple[str, str]]] = {}
+    for path in paths:
+        if len(path.stem) <= _STEM:
+            names.setdefault(path.parent, set()).add((path.stem, path.suffix))
+    for folder, expected in names.items():
+        with suppress(OSError):
+            for entry in folder.iterdir():
+                match = _TEMPORARY_NAME.fullmatch(entry.stem)
+                if match is not None and (match["stem"], entry.suffix) in expected:
+                    entry.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
 
-from edge_pipeline.errors import EdgePipelineError, InputError
-from edge_pipeline.isp.batch import develop_all, exit_code
+from edge_pipeline.errors import EdgePipelineError, OutputError
+from edge_pipeline.isp.batch import Outcome, develop_all, exit_code
+from edge_pipeline.isp.cluster import ClusterOptions, develop_on_cluster
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job, folder_of, plan
 from edge_pipeline.isp.gather import Gathered, gather
@@ -120,6 +121,12 @@ def command(
         int | None,
         typer.Option(help="Compute threads for each capture; by default an equal share of cores."),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Dask scheduler whose workers develop: tcp://HOST:PORT."
+        ),
+    ] = None,
     max_pixels: Annotated[
         int, typer.Option(metavar="PIXELS", help="Refuse larger captures.")
     ] = DEFAULT_MAX_PIXELS,
@@ -182,13 +189,15 @@ def command(
         filters=cast(Literal["preview", "exact"], filters),
         filters_from=filters_from,
         profile=_profile(profile, given, wb),
-        hot_pixels=_on("hot pixels", hot_pixels),
+        hot_pixels=cast(Literal["on", "off"], hot_pixels),
         fringes=cast(Literal["auto", "off"], fringes),
     )
     folder = None if output == STANDARD_OUTPUT else folder_of(output)
     gathered = gather(captures, folder, headerless=settings.profile is not None)
-    options = _Options(model, jobs, threads, timeout, max_pixels, sidecar, force)
+    options = _Options(model, jobs, threads, timeout, max_pixels, sidecar, force, scheduler)
     if output == STANDARD_OUTPUT:
+        if scheduler is not None:
+            raise OutputError("--scheduler cannot write standard output; give -o FILE or FOLDER")
         with temporary_jobs(gathered, format_name, sidecar=sidecar) as planned:
             code = _run(planned, gathered, settings, options, picture_name=STANDARD_OUTPUT)
             if code == 0:
@@ -211,6 +220,7 @@ class _Options:
     max_pixels: int
     sidecar: bool
     force: bool
+    scheduler: str | None
 
 
 def _run(
@@ -222,52 +232,75 @@ def _run(
     picture_name: str | None = None,
 ) -> int:
     """Develop the captures, print the outcomes, and return the exit code."""
-    share = share_cores([j.capture for j in jobs], jobs=options.jobs, threads=options.threads)
-    limits = PixelLimits(options.max_pixels, share.jobs)
-    stop = threading.Event()
     several = len(jobs) > 1 or gathered.from_folder
+    reporter = BatchReporter(jobs, picture_name=picture_name, summary=several)
     with ExitStack() as stack:
-        developers = [
-            stack.enter_context(
-                Developer(
-                    options.model,
-                    threads=share.threads,
-                    timeout_s=options.timeout_s,
-                    limits=limits,
-                    stop=stop,
-                )
-            )
-            for _ in range(share.jobs)
-        ]
-        reporter = BatchReporter(jobs, picture_name=picture_name, summary=several)
+        start = _here if options.scheduler is None else _elsewhere
+        outcomes = start(stack, jobs, settings, options, reporter)
         stack.enter_context(reporter)
         for unreadable in gathered.unreadable:
             reporter.fail(unreadable)
         errors: list[EdgePipelineError] = [*gathered.unreadable]
-        for outcome in develop_all(
-            jobs,
-            developers,
-            settings,
-            sidecar=options.sidecar,
-            force=options.force,
-            stop=stop,
-            on_tile=reporter.on_tile,
-        ):
+        for outcome in outcomes:
             reporter.report(outcome)
             errors += [outcome.error] if outcome.error else []
     reporter.summarize()
     return exit_code(errors)
 
 
-def _on(name: str, choice: str) -> bool:
-    """Return whether a choice of on or off is on.
+def _here(
+    stack: ExitStack,
+    jobs: Sequence[Job],
+    settings: Settings,
+    options: _Options,
+    reporter: BatchReporter,
+) -> Iterator[Outcome]:
+    """Open the model for this machine, until `stack` is closed; return the outcomes to come."""
+    share = share_cores([j.capture for j in jobs], jobs=options.jobs, threads=options.threads)
+    limits = PixelLimits(options.max_pixels, share.jobs)
+    stop = threading.Event()
+    developers = [
+        stack.enter_context(
+            Developer(
+                options.model,
+                threads=share.threads,
+                timeout_s=options.timeout_s,
+                limits=limits,
+                stop=stop,
+            )
+        )
+        for _ in range(share.jobs)
+    ]
+    return develop_all(
+        jobs,
+        developers,
+        settings,
+        sidecar=options.sidecar,
+        force=options.force,
+        stop=stop,
+        on_tile=reporter.on_tile,
+    )
 
-    Raises:
-        InputError: If it is neither.
-    """
-    if choice not in ("on", "off"):
-        raise InputError(f"{name} is {choice!r}; give on or off")
-    return choice == "on"
+
+def _elsewhere(
+    stack: ExitStack,
+    jobs: Sequence[Job],
+    settings: Settings,
+    options: _Options,
+    _reporter: BatchReporter,
+) -> Iterator[Outcome]:
+    """Return the outcomes to come of workers on a cluster, whose rest ends when `stack` does."""
+    cluster = ClusterOptions(
+        address=options.scheduler or "",
+        model=options.model,
+        jobs=options.jobs,
+        threads=options.threads,
+        timeout_s=options.timeout_s,
+        max_pixels=options.max_pixels,
+        sidecar=options.sidecar,
+        force=options.force,
+    )
+    return stack.enter_context(closing(develop_on_cluster(jobs, settings, cluster)))
 
 
 def _profile(name: str | None, given: Mapping[str, object], wb: str) -> CameraProfile | None:

@@ -160,7 +160,10 @@ def _spec(
         flops=2 * macs,
         delegation=emitted.delegation,
         reference=f"{entry.name}.reference.safetensors",
-        extra=tuple(f for f in emitted.files if f != model and not f.startswith(f"{model}/")),
+        extra=(
+            *(f for f in emitted.files if f != model and not f.startswith(f"{model}/")),
+            *emitted.shared,
+        ),
         graph=_graph_file(entry),
         passes=changes,
     )

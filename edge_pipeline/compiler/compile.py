@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -162,12 +163,14 @@ def compile_network(
     ready = prepared(network, request, backend, on_step=on_step)
     target = Target(request.backend, backend, request.device, on_step)
 
-    def built_of(entry: Entry) -> Built:
-        return build(entry, target, ready.options_of(entry))
-
-    built = [built_of(entry) for entry in ready.form.entries]
+    built = [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
     check_constants(request, built)
-    stages = [BuiltStage.of(one, built_of) for one in ready.form.stages]
+    stored = {name: built[0].files[name] for name in built[0].spec.extra}
+
+    def built_part(entry: Entry) -> Built:
+        return build(entry, target, replace(ready.options_of(entry), stored=stored))
+
+    stages = [BuiltStage.of(one, built_part) for one in ready.form.stages]
     contents = ArtifactContents(
         request, ready.network, ready.form, tuple(built), tuple(stages), ready.observed, tools
     )

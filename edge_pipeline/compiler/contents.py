@@ -54,7 +54,7 @@ class BuiltStage(NamedTuple):
 
     @classmethod
     def of(cls, entries: StageEntries, build: Callable[[Entry], Built]) -> BuiltStage:
-        """Build the stage's programs, without graphs, whose weights `predict_filters` has too."""
+        """Build the stage's programs, without graphs, which `predict_filters` has too."""
         return cls(entries, build(entries.maps).compact(), build(entries.filters).compact())
 
     @property

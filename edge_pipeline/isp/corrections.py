@@ -26,7 +26,7 @@ def corrected(capture: Capture, settings: Settings) -> tuple[Capture, dict[str, 
         that is off has the value null.
     """
     corrections: dict[str, Any] = {"hot_pixels": None, "dead_pixels": None, "fringes": None}
-    if settings.hot_pixels:
+    if settings.hot_pixels == "on":
         capture, pixels = repaired(capture)
         corrections |= {"hot_pixels": pixels.hot, "dead_pixels": pixels.count - pixels.hot}
     if settings.fringes == "auto":

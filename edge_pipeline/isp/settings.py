@@ -29,7 +29,7 @@ class Settings:
         size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
         profile: Profile of a headerless capture; None for files that LibRaw opens.
         bits: Bits per channel of the picture, 8 or 16.
-        hot_pixels: Whether hot and dead pixels are repaired.
+        hot_pixels: `on` to repair hot and dead pixels, or `off`.
         fringes: `auto` to correct lateral colour fringes that are measured with certainty, or
             `off`.
         filters: `preview` to predict the filters from windows of the capture, `exact` to predict
@@ -43,7 +43,7 @@ class Settings:
     size: Literal["full", "half"] = "full"
     profile: CameraProfile | None = None
     bits: Literal[8, 16] = 8
-    hot_pixels: bool = True
+    hot_pixels: Literal["on", "off"] = "on"
     fringes: Literal["auto", "off"] = "auto"
     filters: Literal["preview", "exact"] = "preview"
     filters_from: Path | None = None
@@ -60,6 +60,8 @@ class Settings:
             raise InputError(f"the filters are {self.filters!r}; give preview or exact")
         if self.bits not in (8, 16):
             raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
+        if self.hot_pixels not in ("on", "off"):
+            raise InputError(f"hot pixels is {self.hot_pixels!r}; give on or off")
         if self.fringes not in ("auto", "off"):
             raise InputError(f"fringes is {self.fringes!r}; give auto or off")
 
@@ -71,7 +73,7 @@ class Settings:
             "grain": self.grain,
             "size": self.size,
             "bits": self.bits,
-            "hot_pixels": "on" if self.hot_pixels else "off",
+            "hot_pixels": self.hot_pixels,
             "fringes": self.fringes,
             "filters": self.filters,
             "filters_from": None if self.filters_from is None else self.filters_from.name,

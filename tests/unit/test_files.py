@@ -22,6 +22,7 @@ from edge_pipeline.files import (
     atomic_file,
     atomic_folder,
     packaged,
+    remove_unfinished,
     sha256_of,
 )
 from tests.fakes.folders import snapshot, write_folder
@@ -308,3 +309,27 @@ def test_a_writer_that_makes_a_private_file_leaves_one_that_others_can_read(tmp_
         temporary.write_bytes(b"x")
         temporary.chmod(0o600)
     assert private.stat().st_mode == plain.stat().st_mode
+
+
+def test_only_the_temporary_files_of_the_given_files_are_removed(tmp_path: Path) -> None:
+    """Those of a process that was killed; other files stay, also those with similar names."""
+    kept = [
+        ".b-0123456789abcdef.jpg",
+        ".a-0123456789abcdef.png",
+        ".a-0123456789abcde.jpg",
+        ".aa-0123456789abcdef.jpg",
+        "a-0123456789abcdef.jpg",
+        f".{'x' * 40}-0123456789abcdef.jpg",
+        "a.jpg",
+    ]
+    made = []
+    for name in ("a.jpg", "a.jpg.json", "a-0123456789abcdef.jpg"):
+        with atomic_file(tmp_path / name) as temporary:
+            made.append(temporary)
+        made[-1].touch()
+        (tmp_path / name).unlink()
+    for name in kept:
+        (tmp_path / name).touch()
+    names = ["a.jpg", "a.jpg.json", "a-0123456789abcdef.jpg", "x" * 50 + ".jpg", "absent/a.jpg"]
+    remove_unfinished(tmp_path / name for name in names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
