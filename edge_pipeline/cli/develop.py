@@ -124,6 +124,15 @@ def command(
             rich_help_panel=_PICTURE,
         ),
     ] = True,
+    hot_pixels: Annotated[
+        str, typer.Option(metavar="on|off", help="Repair hot and dead pixels of the sensor.")
+    ] = "on",
+    fringes: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off", help="Correct colour fringes of the lens if they are certain."
+        ),
+    ] = "auto",
     model: Annotated[
         Path | None,
         typer.Option(
@@ -232,6 +241,8 @@ def command(
         square_pixels=square_pixels,
         quality=quality,
         profile=_profile(profile, given, wb),
+        hot_pixels=cast(Literal["on", "off"], hot_pixels),
+        fringes=cast(Literal["auto", "off"], fringes),
     )
     folder = None if output == STANDARD_OUTPUT else folder_of(output)
     gathered = gather(captures, folder, headerless=settings.profile is not None)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +21,8 @@ from edge_pipeline.isp.canvas import (
     HalfCanvas,
     upright_size,
 )
+from edge_pipeline.isp.clock import Clock
+from edge_pipeline.isp.corrections import corrected
 from edge_pipeline.isp.network import IspSession
 from edge_pipeline.isp.resize import resampled, square_size
 from edge_pipeline.isp.settings import Settings
@@ -64,19 +63,6 @@ class Picture(NamedTuple):
     rgb: NDArray[np.unsignedinteger[Any]]
     exif: CaptureExif
     info: dict[str, Any]
-
-
-@dataclass
-class _Clock:
-    """Measures phases and stores their milliseconds by name."""
-
-    timings_ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        begun = perf_counter_ns()
-        yield
-        self.timings_ms[name] = round((perf_counter_ns() - begun) / 1e6, 3)
 
 
 class _Colour(NamedTuple):
@@ -160,10 +146,12 @@ class Developer(Closing):
             ) from error
 
     def _develop(self, source: Path, settings: Settings, on_tile: Progress | None) -> Picture:
-        clock = _Clock()
+        clock = Clock()
         with clock.phase("read"):
             capture = self._read(source, settings.profile)
             digest = _hash(source)
+        with clock.phase("correct"):
+            capture, corrections = corrected(capture, settings)
         with clock.phase("normalise"):
             gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
             colour = self._colour(capture, settings)
@@ -190,6 +178,7 @@ class Developer(Closing):
             gains=gains,
             matrix=colour.matrix,
             base_exposure_ev=colour.base_ev,
+            corrections=corrections,
             choices={**settings.choices(), "threads": self.threads},
             picture_size=(rgb.shape[1], rgb.shape[0]),
             timings_ms=clock.timings_ms,
@@ -209,7 +198,7 @@ class Developer(Closing):
         if other is None:
             return self._network.filters(own.mosaic, exact=exact)
         if self._borrowed is None or self._borrowed[0] != (other, settings):
-            capture = self._read(other, settings.profile)
+            capture, _ = corrected(self._read(other, settings.profile), settings)
             gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
             aligned = self._aligned(capture, gains, self._colour(capture, settings))
             filters = self._network.filters(aligned.mosaic, exact=exact)

@@ -30,6 +30,9 @@ class Settings:
         size: `full`, or `half` for the mean of each 2 x 2 pixels in linear light.
         profile: Profile of a headerless capture; None for files that LibRaw opens.
         bits: Bits per channel of the picture, 8 or 16.
+        hot_pixels: `on` to repair hot and dead pixels, or `off`.
+        fringes: `auto` to correct lateral colour fringes that are measured with certainty, or
+            `off`.
         filters: `preview` to predict the filters from windows of the capture, `exact` to predict
             them from all of it.
         filters_from: Capture whose filters are used instead of each capture's own.
@@ -44,6 +47,8 @@ class Settings:
     size: Literal["full", "half"] = "full"
     profile: CameraProfile | None = None
     bits: Literal[8, 16] = 8
+    hot_pixels: Literal["on", "off"] = "on"
+    fringes: Literal["auto", "off"] = "auto"
     filters: Literal["preview", "exact"] = "preview"
     filters_from: Path | None = None
     resize: Resize | None = None
@@ -64,6 +69,10 @@ class Settings:
             raise InputError(f"the picture has {self.bits} bits per channel; give 8 or 16")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise InputError(f"the JPEG quality is {self.quality}; give 1 to 100")
+        if self.hot_pixels not in ("on", "off"):
+            raise InputError(f"hot pixels is {self.hot_pixels!r}; give on or off")
+        if self.fringes not in ("auto", "off"):
+            raise InputError(f"fringes is {self.fringes!r}; give auto or off")
 
     def choices(self) -> dict[str, Any]:
         """Return the settings as the sidecar contains them."""
@@ -73,6 +82,8 @@ class Settings:
             "grain": self.grain,
             "size": self.size,
             "bits": self.bits,
+            "hot_pixels": self.hot_pixels,
+            "fringes": self.fringes,
             "filters": self.filters,
             "filters_from": None if self.filters_from is None else self.filters_from.name,
             "resize": None if self.resize is None else self.resize.text,

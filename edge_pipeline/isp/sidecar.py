@@ -45,6 +45,7 @@ def describe(
     gains: tuple[float, float, float],
     matrix: NDArray[np.float64],
     base_exposure_ev: float,
+    corrections: Mapping[str, Any],
     choices: Mapping[str, Any],
     picture_size: tuple[int, int],
     timings_ms: Mapping[str, float],
@@ -58,6 +59,7 @@ def describe(
         gains: White balance multipliers that were used, R, G, B with G = 1.
         matrix: [3, 3], from the network's colours to linear sRGB.
         base_exposure_ev: Stops of light added to the user's exposure.
+        corrections: Faults of the sensor and of the lens that were corrected.
         choices: The user's settings, by name.
         picture_size: Width and height of the picture.
         timings_ms: Duration of each phase in milliseconds.
@@ -94,6 +96,7 @@ def describe(
         },
         "colour_matrix": [[float(value) for value in row] for row in matrix],
         "base_exposure_ev": base_exposure_ev,
+        "corrections": dict(corrections),
         "notes": list(capture.notes),
         "settings": dict(choices),
         "picture": {"width": picture_size[0], "height": picture_size[1]},
