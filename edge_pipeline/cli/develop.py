@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -13,15 +13,20 @@ import typer
 
 from edge_pipeline.errors import EdgePipelineError
 from edge_pipeline.isp.batch import develop_all, exit_code
+from edge_pipeline.isp.colour_spaces import SRGB
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job, folder_of, plan
 from edge_pipeline.isp.gather import Gathered, gather
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.isp.output import bits_of, format_of
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import share_cores
 from edge_pipeline.isp.standard_output import STANDARD_OUTPUT, send, temporary_jobs
+from edge_pipeline.raw.highlights import HighlightsName
+from edge_pipeline.raw.levels import parse_levels
 from edge_pipeline.raw.limits import DEFAULT_MAX_PIXELS, PixelLimits
 from edge_pipeline.raw.profile import CameraProfile, load_profile, parse_profile
+from edge_pipeline.raw.tone import DEFAULT_TONE, ToneName
 from edge_pipeline.report.development import BatchReporter
 
 __all__ = ["command"]
@@ -64,9 +69,50 @@ def command(
     wb: Annotated[
         str,
         typer.Option(
-            "--wb", metavar="as-shot|daylight|R,G,B", help="White balance, by name or multipliers."
+            "--wb",
+            metavar="as-shot|daylight|auto|KELVIN|R,G,B",
+            help="White balance: by name, by kelvin as in 5500K, or by multipliers.",
         ),
     ] = "as-shot",
+    tint: Annotated[
+        float,
+        typer.Option(
+            "--tint",
+            metavar="-150..150",
+            help="With --wb in kelvin: more magenta (+) or green (-).",
+        ),
+    ] = 0.0,
+    tone: Annotated[
+        str,
+        typer.Option(
+            metavar="standard|linear",
+            help="standard: the brightness and contrast of a camera's picture; linear: no curve.",
+        ),
+    ] = DEFAULT_TONE,
+    highlights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="reconstruct|clip",
+            help="Colours of saturated areas; clip by default with --tone linear.",
+            show_default="reconstruct",
+        ),
+    ] = None,
+    colour_space: Annotated[
+        str,
+        typer.Option(
+            "--colour-space",
+            "--color-space",
+            metavar="NAME",
+            help="srgb, display-p3, adobe-rgb or linear-rec2020 (.tiff only).",
+        ),
+    ] = SRGB.name,
+    black: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL|R,G,G,B", help="Black level, instead of the file's."),
+    ] = None,
+    white: Annotated[
+        float | None, typer.Option(metavar="LEVEL", help="White level, instead of the file's.")
+    ] = None,
     grain: Annotated[
         float, typer.Option(metavar="0..1", help="Share of the sensor's noise that is kept.")
     ] = DEFAULT_GRAIN,
@@ -125,13 +171,6 @@ def command(
         str | None,
         typer.Option(help="rggb, bggr, grbg or gbrg.", rich_help_panel=_HEADERLESS),
     ] = None,
-    black: Annotated[
-        str | None,
-        typer.Option(metavar="LEVEL|R,G,G,B", help="Black level.", rich_help_panel=_HEADERLESS),
-    ] = None,
-    white: Annotated[
-        float | None, typer.Option(help="White level.", rich_help_panel=_HEADERLESS)
-    ] = None,
 ) -> None:
     """Develop RAW captures into pictures.
 
@@ -147,15 +186,19 @@ def command(
         "bits": bits,
         "packing": packing,
         "cfa": cfa,
-        "black": black,
-        "white": white,
     }
+    headerless = _profile(profile, given, {"black": black, "white": white}, wb)
     settings = Settings(
         exposure_ev=exposure,
         white_balance=wb,
         grain=grain,
         size=cast(Literal["full", "half"], size),
-        profile=_profile(profile, given, wb),
+        profile=headerless,
+        tint=tint,
+        tone=cast(ToneName, tone),
+        highlights=cast(HighlightsName | None, highlights),
+        colour_space=colour_space,
+        levels=parse_levels(black, white) if headerless is None else None,
     )
     folder = None if output == STANDARD_OUTPUT else folder_of(output)
     gathered = gather(captures, folder, headerless=settings.profile is not None)
@@ -194,6 +237,8 @@ def _run(
     picture_name: str | None = None,
 ) -> int:
     """Develop the captures, print the outcomes, and return the exit code."""
+    for job in jobs:  # before the first capture, rather than once for each
+        replace(settings, bits=bits_of(format_of(job.picture))).check_bits()
     share = share_cores([j.capture for j in jobs], jobs=options.jobs, threads=options.threads)
     limits = PixelLimits(options.max_pixels, share.jobs)
     stop = threading.Event()
@@ -231,11 +276,17 @@ def _run(
     return exit_code(errors)
 
 
-def _profile(name: str | None, given: Mapping[str, object], wb: str) -> CameraProfile | None:
-    """Return the profile of headerless captures; None if no option describes such captures."""
+def _profile(
+    name: str | None, given: Mapping[str, object], levels: Mapping[str, object], wb: str
+) -> CameraProfile | None:
+    """Return the profile of headerless captures; None if no option describes such captures.
+
+    Levels and white balance alone do not, because they also apply to files with a header.
+    """
     changed = {field: value for field, value in given.items() if value is not None}
     if name is None and not changed:
         return None
+    changed |= {field: value for field, value in levels.items() if value is not None}
     if "," in wb:
         changed["wb"] = wb
     if name is None:

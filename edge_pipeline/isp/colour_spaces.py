@@ -71,7 +71,7 @@ class ColourSpace:
         """Encode linear light of any shape; values outside 0..1 are clipped."""
         if self.curve == "srgb":
             return srgb_encode(linear)
-        light = np.clip(linear, 0, 1)
+        light: NDArray[np.floating[Any]] = np.clip(linear, 0, 1)
         return light if self.curve == "linear" else np.power(light, 1 / ADOBE_GAMMA)
 
     def check_bits(self, bits: int) -> None:

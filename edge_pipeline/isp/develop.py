@@ -18,6 +18,7 @@ from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.canvas import Canvas, ColourConversion, FullCanvas, HalfCanvas
+from edge_pipeline.isp.colour_spaces import COLOUR_SPACES
 from edge_pipeline.isp.network import IspSession
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import usable_cores
@@ -31,9 +32,11 @@ from edge_pipeline.raw.capture import (
     read_headerless,
 )
 from edge_pipeline.raw.cfa import Aligned, align
-from edge_pipeline.raw.colour import camera_to_srgb_matrix, wb_gains
+from edge_pipeline.raw.colour import RGBGains, camera_to_srgb_matrix
+from edge_pipeline.raw.highlights import headroom, reconstruct_highlights
 from edge_pipeline.raw.limits import PixelLimits
-from edge_pipeline.raw.profile import CameraProfile
+from edge_pipeline.raw.tone import ToneCurve
+from edge_pipeline.raw.white_balance import balance
 
 __all__ = ["DEFAULT_MODEL", "Developer", "Picture", "develop"]
 
@@ -48,7 +51,7 @@ class Picture(NamedTuple):
     """A developed capture.
 
     Attributes:
-        rgb: Uint8 or uint16 [H, W, 3], encoded sRGB, upright.
+        rgb: Uint8 or uint16 [H, W, 3], encoded in the colour space of the settings, upright.
         exif: EXIF data of the capture.
         info: Contents of the sidecar, as JSON values.
     """
@@ -80,6 +83,8 @@ class _Colour(NamedTuple):
         push_ev: Stops to add before the network.
         after_ev: Stops to add after the network.
         encoded: Whether the network outputs encoded sRGB.
+        keeps_highlights: Whether light over white is kept up to `white`.
+        white: Light that becomes white, 1 or more.
     """
 
     matrix: NDArray[np.float64]
@@ -87,6 +92,8 @@ class _Colour(NamedTuple):
     push_ev: float
     after_ev: float
     encoded: bool
+    keeps_highlights: bool = False
+    white: float = 1.0
 
 
 class Developer(Closing):
@@ -143,6 +150,7 @@ class Developer(Closing):
             JobError: If the runtime fails, or memory is exhausted.
         """
         source = Path(source)
+        settings.check_bits()
         try:
             return self._develop(source, settings, on_tile)
         except MemoryError as error:
@@ -153,13 +161,12 @@ class Developer(Closing):
     def _develop(self, source: Path, settings: Settings, on_tile: Progress | None) -> Picture:
         clock = _Clock()
         with clock.phase("read"):
-            capture = self._read(source, settings.profile)
+            capture = self._read(source, settings)
             digest = _hash(source)
         with clock.phase("normalise"):
-            gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
-            mosaic = normalise(capture, gains)
+            chosen = balance(settings.white_balance, capture, settings.tint)
             colour = self._colour(capture, settings)
-            _push(mosaic, colour.push_ev)
+            mosaic, colour = _exposed(capture, chosen.gains, colour)
             aligned = align(mosaic, capture.pattern, self._network.multiple)
             del mosaic  # frees a quarter of the memory for a large capture
         with clock.phase("filters"):
@@ -177,9 +184,10 @@ class Developer(Closing):
             capture,
             artifact=self.artifact,
             sha256=digest,
-            gains=gains,
+            balance=chosen,
             matrix=colour.matrix,
             base_exposure_ev=colour.base_ev,
+            highlights=_highlights(colour),
             choices={**settings.choices(), "threads": self.threads},
             picture_size=(rgb.shape[1], rgb.shape[0]),
             timings_ms=clock.timings_ms,
@@ -198,25 +206,60 @@ class Developer(Closing):
         matrix = camera_to_srgb_matrix(capture.xyz_to_camera)
         base = libraw_exposure_ev(capture)
         push = max(base + asked, 0.0)
-        return _Colour(matrix, base, push, base + asked - push, encoded=False)
+        keeps = settings.highlights_used == "reconstruct"
+        return _Colour(matrix, base, push, base + asked - push, False, keeps)
 
-    def _read(self, source: Path, profile: CameraProfile | None) -> Capture:
+    def _read(self, source: Path, settings: Settings) -> Capture:
+        profile = settings.profile
         if profile is not None:
             self.limits.check(source, profile.width, profile.height)
             return read_headerless(source, profile)
-        return read_capture(source, timeout_s=self.timeout_s, limits=self.limits, stop=self.stop)
+        return read_capture(
+            source,
+            timeout_s=self.timeout_s,
+            limits=self.limits,
+            stop=self.stop,
+            levels=settings.levels,
+        )
 
 
-def _push(mosaic: NDArray[np.float32], ev: float) -> None:
-    """Add stops of light to a normalised mosaic in place; values above white are clipped."""
-    if ev > 0:
-        mosaic *= np.float32(2.0**ev)
-        np.minimum(mosaic, 1, out=mosaic)
+def _exposed(
+    capture: Capture, gains: RGBGains, colour: _Colour
+) -> tuple[NDArray[np.float32], _Colour]:
+    """Return the mosaic that the network is given, at most 1, and the conversion of its output.
+
+    If highlights are kept, the mosaic is darkened so that the light that becomes white is 1, and
+    the conversion multiplies by this light after the network.
+    """
+    mosaic = normalise(capture, gains, clip=not colour.keeps_highlights)
+    if colour.keeps_highlights:
+        reconstruct_highlights(mosaic, capture.pattern, gains)
+    if colour.push_ev > 0:
+        mosaic *= np.float32(2.0**colour.push_ev)
+    if colour.keeps_highlights:
+        white = headroom(mosaic)
+        mosaic *= np.float32(1 / white)
+        colour = colour._replace(after_ev=colour.after_ev + float(np.log2(white)), white=white)
+    return np.minimum(mosaic, 1, out=mosaic), colour
+
+
+def _highlights(colour: _Colour) -> str:
+    return "reconstruct" if colour.keeps_highlights else "clip"
 
 
 def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour) -> Canvas:
     kind = FullCanvas if settings.size == "full" else HalfCanvas
-    conversion = ColourConversion(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
+    toned = settings.tone == "standard" and not colour.encoded
+    white = max(1.0, 2.0**colour.after_ev)  # the brightest light of the network is 1
+    conversion = ColourConversion(
+        colour.matrix,
+        colour.after_ev,
+        colour.encoded,
+        settings.bits,
+        tone=ToneCurve(white) if toned else None,
+        keeps_hue=colour.keeps_highlights,
+        space=COLOUR_SPACES[settings.colour_space],
+    )
     return kind((aligned.height, aligned.width), conversion, capture.orientation)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
+from edge_pipeline.isp.colour_spaces import SRGB, ColourSpace
 from edge_pipeline.raw.capture import CaptureExif
 
 __all__ = [
@@ -25,7 +26,8 @@ __all__ = [
 # this unassigned tag, which sorts to the same place; add_tiff_exif then renames it.
 TIFF_EXIF_PLACEHOLDER = ExifTags.IFD.Exif + 1
 
-_SRGB = 1
+# Source: EXIF 2.32, section 4.6.5, ColorSpace: other spaces than sRGB are "uncalibrated".
+_IS_SRGB, _IS_OTHER = 1, 0xFFFF
 _RECOMMENDED_EXPOSURE_INDEX = 2
 _LARGEST_SHORT = 0xFFFF
 _ENTRY_BYTES = 12
@@ -70,12 +72,12 @@ def _time(time: datetime | None) -> str:
     return "" if time is None else time.strftime("%Y:%m:%d %H:%M:%S")
 
 
-def _photo_tags(exif: CaptureExif) -> dict[int, Any]:
+def _photo_tags(exif: CaptureExif, space: ColourSpace) -> dict[int, Any]:
     """Return the tags of the EXIF directory."""
     tags: dict[int, Any] = {
         ExifTags.Base.ExifVersion: b"0232",
         ExifTags.Base.FlashPixVersion: b"0100",
-        ExifTags.Base.ColorSpace: _SRGB,
+        ExifTags.Base.ColorSpace: _IS_SRGB if space == SRGB else _IS_OTHER,
     }
     for tag, number in (
         (ExifTags.Base.ExposureTime, exif.exposure_s),
@@ -98,7 +100,9 @@ def _photo_tags(exif: CaptureExif) -> dict[int, Any]:
     return tags
 
 
-def picture_exif(exif: CaptureExif, *, width: int, height: int, software: str) -> Image.Exif:
+def picture_exif(
+    exif: CaptureExif, *, width: int, height: int, software: str, space: ColourSpace = SRGB
+) -> Image.Exif:
     """Return the EXIF block for a JPEG or PNG.
 
     Args:
@@ -106,22 +110,25 @@ def picture_exif(exif: CaptureExif, *, width: int, height: int, software: str) -
         width: Width of the upright picture.
         height: Height of the upright picture.
         software: Name and version of the program.
+        space: Colour space of the picture.
     """
     block = Image.Exif()
     block.update(base_tags(exif, software))
     photo = block.get_ifd(ExifTags.IFD.Exif)
-    photo.update(_photo_tags(exif))
+    photo.update(_photo_tags(exif, space))
     photo[ExifTags.Base.ExifImageWidth] = width
     photo[ExifTags.Base.ExifImageHeight] = height
     return block
 
 
-def jpeg_exif(exif: CaptureExif, *, width: int, height: int, software: str) -> Image.Exif:
+def jpeg_exif(
+    exif: CaptureExif, *, width: int, height: int, software: str, space: ColourSpace = SRGB
+) -> Image.Exif:
     """Return the EXIF block for a JPEG: `picture_exif` with the tags that only JPEG requires.
 
     Source: EXIF 2.32, table 15, support levels for compressed pictures.
     """
-    block = picture_exif(exif, width=width, height=height, software=software)
+    block = picture_exif(exif, width=width, height=height, software=software, space=space)
     block[ExifTags.Base.XResolution] = block[ExifTags.Base.YResolution] = 72.0
     block[ExifTags.Base.ResolutionUnit] = _INCH
     block[ExifTags.Base.YCbCrPositioning] = _CENTRED
@@ -129,18 +136,19 @@ def jpeg_exif(exif: CaptureExif, *, width: int, height: int, software: str) -> I
     return block
 
 
-def add_tiff_exif(path: Path, exif: CaptureExif) -> None:
+def add_tiff_exif(path: Path, exif: CaptureExif, *, space: ColourSpace = SRGB) -> None:
     """Append an EXIF directory to a little-endian TIFF that has the placeholder tag.
 
     Args:
         path: Path of the file, which is changed in place.
         exif: EXIF data of the capture.
+        space: Colour space of the picture.
 
     Raises:
         ValueError: If the file has no placeholder tag.
     """
     directory = TiffImagePlugin.ImageFileDirectory_v2(b"II\x2a\x00\x08\x00\x00\x00")
-    directory.update(_photo_tags(exif))
+    directory.update(_photo_tags(exif, space))
     with path.open("r+b") as file:
         file.seek(4)
         (start,) = struct.unpack("<I", file.read(4))

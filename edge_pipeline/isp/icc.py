@@ -16,7 +16,7 @@ from PIL import ImageCms
 
 from edge_pipeline.isp.colour_spaces import ADOBE_GAMMA, D65, SRGB, ColourSpace, Curve
 
-__all__ = ["icc_profile"]
+__all__ = ["icc_profile", "srgb_profile"]
 
 # Source: ICC.1:2022, section 7.2.16, the illuminant of the profile connection space.
 _D50 = (0.9642, 1.0, 0.8249)
@@ -40,10 +40,11 @@ _PARAMETRIC: dict[Curve, tuple[int, tuple[float, ...]]] = {
 @functools.cache
 def icc_profile(space: ColourSpace) -> bytes:
     """Return the ICC profile of a colour space, version 4."""
-    return _little_cms_srgb() if space == SRGB else _matrix_profile(space)
+    return srgb_profile() if space == SRGB else _matrix_profile(space)
 
 
-def _little_cms_srgb() -> bytes:
+@functools.cache
+def srgb_profile() -> bytes:
     """Return Little CMS's sRGB profile with a fixed creation time."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     struct.pack_into(">6H", profile, _CREATED_AT, *_CREATED)

@@ -1,8 +1,7 @@
-"""Write pictures as JPEG, PNG or 16-bit TIFF with an sRGB profile and EXIF, and their sidecars."""
+"""Write pictures as JPEG, PNG or 16-bit TIFF with an ICC profile and EXIF, and their sidecars."""
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image
 
 from edge_pipeline.errors import OutputError, PictureExistsError
 from edge_pipeline.files import atomic_file
+from edge_pipeline.isp.colour_spaces import SRGB, ColourSpace
 from edge_pipeline.isp.exif import (
     TIFF_EXIF_PLACEHOLDER,
     add_tiff_exif,
@@ -23,6 +23,7 @@ from edge_pipeline.isp.exif import (
     jpeg_exif,
     picture_exif,
 )
+from edge_pipeline.isp.icc import icc_profile
 from edge_pipeline.raw.capture import CaptureExif
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
     "format_of",
     "refuse_existing",
     "sidecar_path",
-    "srgb_profile",
     "write_picture",
 ]
 
@@ -67,18 +67,6 @@ def sidecar_path(picture: Path) -> Path:
     return picture.with_name(picture.name + ".json")
 
 
-@functools.cache
-def srgb_profile() -> bytes:
-    """Return the ICC profile to embed: Little CMS's sRGB with a fixed creation time.
-
-    The fixed time makes the files of equal pictures equal.
-    """
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    # Source: ICC.1:2022, table 17: six 16-bit numbers, year to second, at byte 24.
-    profile[24:36] = np.array([2000, 1, 1, 0, 0, 0], ">u2").tobytes()
-    return bytes(profile)
-
-
 def write_picture(
     path: Path,
     rgb: NDArray[np.unsignedinteger[Any]],
@@ -87,16 +75,18 @@ def write_picture(
     software: str,
     sidecar: Mapping[str, Any] | None,
     force: bool,
+    space: ColourSpace = SRGB,
 ) -> None:
     """Write a picture and its sidecar, if any; both are complete before either gets its name.
 
     Args:
         path: Path of the picture; its extension determines the format.
-        rgb: [H, W, 3], encoded sRGB, upright; uint16 for TIFF, uint8 for the others.
+        rgb: [H, W, 3], encoded in `space`, upright; uint16 for TIFF, uint8 for the others.
         exif: EXIF data of the capture.
         software: Name and version of the program.
         sidecar: Contents of the JSON file beside the picture; None to write no such file.
         force: Whether existing files may be replaced.
+        space: Colour space of the picture.
 
     Raises:
         JobError: If the disk is full or fails.
@@ -109,7 +99,7 @@ def write_picture(
     write = {"jpg": _write_jpeg, "png": _write_png, "tiff": _write_tiff}[format_of(path)]
     with ExitStack() as stack:
         temporary = [stack.enter_context(atomic_file(file)) for file in files]
-        write(temporary[0], rgb, exif, software)
+        write(temporary[0], rgb, exif, software, space)
         if sidecar is not None:
             # Surrogates of a name that is not UTF-8 are written as JSON escapes.
             text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
@@ -142,7 +132,9 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise PictureExistsError(f"{path} exists; give --force to replace it, or another name")
 
 
-def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
+def _write_jpeg(
+    path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str, space: ColourSpace
+) -> None:
     height, width, _ = rgb.shape
     if max(height, width) > _JPEG_LONGEST_SIDE:
         raise OutputError(
@@ -153,22 +145,26 @@ def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str)
         format="JPEG",
         quality=_JPEG_QUALITY,
         subsampling="4:4:4",
-        icc_profile=srgb_profile(),
-        exif=jpeg_exif(exif, width=width, height=height, software=software),
+        icc_profile=icc_profile(space),
+        exif=jpeg_exif(exif, width=width, height=height, software=software, space=space),
     )
 
 
-def _write_png(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
+def _write_png(
+    path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str, space: ColourSpace
+) -> None:
     height, width, _ = rgb.shape
     Image.fromarray(rgb).save(
         path,
         format="PNG",
-        icc_profile=srgb_profile(),
-        exif=picture_exif(exif, width=width, height=height, software=software),
+        icc_profile=icc_profile(space),
+        exif=picture_exif(exif, width=width, height=height, software=software, space=space),
     )
 
 
-def _write_tiff(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
+def _write_tiff(
+    path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str, space: ColourSpace
+) -> None:
     tags = base_tags(exif, software)
     extra: list[tuple[int, str, int, str | int, bool]] = [
         (tag, "s", 0, tags[tag], True)
@@ -190,7 +186,7 @@ def _write_tiff(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str)
         rowsperstrip=_ROWS_PER_STRIP,
         metadata=None,
         software=tags[ExifTags.Base.Software],
-        iccprofile=srgb_profile(),
+        iccprofile=icc_profile(space),
         extratags=extra,
     )
-    add_tiff_exif(path, exif)
+    add_tiff_exif(path, exif, space=space)

@@ -55,7 +55,7 @@ class ToneCurve:
     def _half(self) -> float:
         """The k of the formula, such that middle grey has its value."""
         grey = _GREY_IN**_EXPONENT
-        return grey * (1 - _GREY_OUT) / (_GREY_OUT - grey / self.white**_EXPONENT)
+        return float(grey * (1 - _GREY_OUT) / (_GREY_OUT - grey / self.white**_EXPONENT))
 
     def __call__(self, light: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Return picture light, 0..1, for scene light of any shape, in its floating dtype."""
@@ -63,7 +63,7 @@ class ToneCurve:
         k, most = self._half, self.white**_EXPONENT
         power = np.clip(light, 0, self.white) ** light.dtype.type(_EXPONENT)
         curve = power * light.dtype.type(1 + k / most) / (power + light.dtype.type(k))
-        return np.minimum(curve, light.dtype.type(1))
+        return np.asarray(np.minimum(curve, 1), light.dtype)
 
     def inverse(self, light: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Return scene light, 0..`white`, for picture light of any shape; 0..1, or clipped."""
