@@ -90,18 +90,28 @@ def _xyz(x: float, y: float) -> NDArray[np.float64]:
 
 # Source: IEC 61966-2-1.
 SRGB = ColourSpace("srgb", "sRGB", (0.64, 0.33), (0.30, 0.60), (0.15, 0.06), "srgb")
-COLOUR_SPACES: dict[str, ColourSpace] = {
-    space.name: space
-    for space in (
-        SRGB,
-        # Source: SMPTE EG 432-1 with the transfer function of sRGB, as registered by Apple.
-        ColourSpace("display-p3", "Display P3", (0.680, 0.320), (0.265, 0.690), (0.15, 0.06), "srgb"),
-        # Source: Adobe RGB (1998) Color Image Encoding, 2005, section 4.3.1.
-        ColourSpace("adobe-rgb", "Compatible with Adobe RGB (1998)", (0.64, 0.33), (0.21, 0.71), (0.15, 0.06), "gamma"),
-        # Source: ITU-R BT.2020-2, table 3.
-        ColourSpace("linear-rec2020", "Linear Rec. 2020", (0.708, 0.292), (0.170, 0.797), (0.131, 0.046), "linear", 16),
-    )
-}  # fmt: skip
+# Source: SMPTE EG 432-1, with the transfer function of sRGB, as Apple defined it.
+_P3 = ColourSpace("display-p3", "Display P3", (0.680, 0.320), (0.265, 0.690), (0.15, 0.06), "srgb")
+# Source: Adobe RGB (1998) Color Image Encoding, 2005, section 4.3.1.
+_ADOBE = ColourSpace(
+    "adobe-rgb",
+    "Compatible with Adobe RGB (1998)",
+    (0.64, 0.33),
+    (0.21, 0.71),
+    (0.15, 0.06),
+    "gamma",
+)
+# Source: ITU-R BT.2020-2, table 3.
+_REC2020 = ColourSpace(
+    "linear-rec2020",
+    "Linear Rec. 2020",
+    (0.708, 0.292),
+    (0.170, 0.797),
+    (0.131, 0.046),
+    "linear",
+    bits=16,
+)
+COLOUR_SPACES: dict[str, ColourSpace] = {s.name: s for s in (SRGB, _P3, _ADOBE, _REC2020)}
 
 
 def colour_space(name: str) -> ColourSpace:

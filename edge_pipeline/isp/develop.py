@@ -207,7 +207,8 @@ class Developer(Closing):
         base = libraw_exposure_ev(capture)
         push = max(base + asked, 0.0)
         keeps = settings.highlights_used == "reconstruct"
-        return _Colour(matrix, base, push, base + asked - push, False, keeps)
+        after = base + asked - push
+        return _Colour(matrix, base, push, after, encoded=False, keeps_highlights=keeps)
 
     def _read(self, source: Path, settings: Settings) -> Capture:
         profile = settings.profile
@@ -237,7 +238,7 @@ def _exposed(
     if colour.push_ev > 0:
         mosaic *= np.float32(2.0**colour.push_ev)
     if colour.keeps_highlights:
-        white = headroom(mosaic)
+        white = headroom(mosaic, colour.after_ev)
         mosaic *= np.float32(1 / white)
         colour = colour._replace(after_ev=colour.after_ev + float(np.log2(white)), white=white)
     return np.minimum(mosaic, 1, out=mosaic), colour
