@@ -3,8 +3,8 @@
 After white balance the channels saturate at different light. Where only some are saturated, their
 ratios are wrong: cut at one level, a blue sky becomes cyan and a yellow flower pale. The estimate
 follows darktable's "inpaint opposed": a saturated pixel has the brightness of the other two
-channels around it, times the ratio that the channels have nearby, beside the saturated area. Green
-is at least as bright as the mean of the others, since a lower estimate would be magenta. Where all
+channels around it, plus the mean difference that the channels have beside saturated areas. Green is
+at least as bright as the others on average, since a lower estimate would be magenta. Where all
 channels are saturated, the light is unknown and becomes neutral.
 
 Everything is computed on the mosaic of the whole capture, so the result does not depend on tiles.
@@ -15,7 +15,6 @@ Source: darktable 4.8 user manual, "highlight reconstruction", for the idea.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -30,15 +29,8 @@ HIGHLIGHTS: tuple[HighlightsName, ...] = ("clip", "reconstruct")
 
 # Share of the range from which a pixel counts as saturated; noise spreads saturated values.
 _SATURATED = 0.985
-# Distance from saturated areas in which ratios are measured, in pixels of one phase.
+# Distance from saturated areas in which the difference is measured, in pixels of one phase.
 _BESIDE = 4
-# Ratios are averaged in blocks, in pixels of one phase, and then over Gaussians; the standard
-# deviations are in blocks, and each wider one counts less.
-_BLOCK = 8
-_SCALES = ((0.75, 1.0), (3.0, 1e-3), (12.0, 1e-6))
-# Weight of the mean of the whole capture, in pixels.
-_FAR = 1e-9
-_DARK = 0.02
 _PASSES = 2
 # Share of pixels that may stay above white: small reflections.
 _SPECULAR = 1e-3
@@ -69,14 +61,14 @@ def reconstruct_highlights(signal: Plane, pattern: str, wb: RGBGains) -> None:
     white = _all_around(flags, pattern)
     # The channel that saturates first is estimated first; the next ones use its estimate.
     order = sorted("RGB", key=gains.__getitem__)
-    ratios = {colour: _ratios_beside(signal, flags, pattern, colour) for colour in order}
+    offsets = {colour: _difference_beside(signal, flags, pattern, colour) for colour in order}
     for colour in order * _PASSES:
         for row, column in _phases(pattern, colour):
             mine = (slice(row, None, 2), slice(column, None, 2))
             if not flags[mine].any():
                 continue
             estimate = _opposed(signal, row, column, is_green=colour == "G")
-            estimate *= ratios[colour].at(estimate.shape)
+            estimate += np.float32(offsets[colour])
             np.minimum(estimate, top, out=estimate)
             np.maximum(estimate, signal[mine], out=estimate)
             signal[mine] = np.where(flags[mine], estimate, signal[mine])
@@ -166,68 +158,24 @@ def _opposed(signal: Plane, row: int, column: int, *, is_green: bool) -> Plane:
     return np.asarray(root**3, np.float32)
 
 
-@dataclass(frozen=True)
-class _Ratios:
-    """Ratios of a colour to the others beside saturated areas, in natural logarithms by blocks.
+def _difference_beside(signal: Plane, flags: Flags, pattern: str, colour: str) -> float:
+    """Return the mean difference of a colour and the others beside areas where it is saturated.
 
-    Attributes:
-        total: [rows, columns] of blocks, sums of logarithms.
-        count: [rows, columns], numbers of pixels.
-        least: Smallest logarithm that is used.
+    For green, the result is 0 or more.
     """
-
-    total: NDArray[np.float64]
-    count: NDArray[np.float64]
-    least: float
-
-    def at(self, shape: tuple[int, ...]) -> Plane:
-        """Return the ratios for the pixels of a phase of this shape.
-
-        Near pixels decide; far from all of them, pixels of ever wider surroundings do.
-        """
-        mean = self.total.sum() / max(self.count.sum(), 1.0)
-        total, count = self.total * 0 + _FAR * mean, self.count * 0 + _FAR
-        for blur, weight in _SCALES:
-            rows, columns = (_blurring(length, blur) for length in self.total.shape)
-            total += weight * (rows @ self.total @ columns)
-            count += weight * (rows @ self.count @ columns)
-        ratios = np.exp(np.maximum(total / count, self.least)).astype(np.float32)
-        return _enlarged(_enlarged(ratios, shape[0], 0), shape[1], 1)
-
-
-def _blurring(length: int, blur: float) -> NDArray[np.float64]:
-    """Return the symmetric matrix, [length, length], that blurs by a Gaussian."""
-    distance = np.subtract.outer(np.arange(length), np.arange(length)) / blur
-    return np.asarray(np.exp(-0.5 * distance**2), np.float64)
-
-
-def _enlarged(blocks: Plane, length: int, axis: int) -> Plane:
-    """Interpolate linearly between the centres of blocks along an axis, to `length` pixels."""
-    last = blocks.shape[axis] - 1
-    places = np.clip((np.arange(length, dtype=np.float32) + 0.5) / _BLOCK - 0.5, 0, last)
-    before = places.astype(np.intp)
-    share = np.expand_dims(places - before, 1 - axis).astype(np.float32)
-    low, high = blocks.take(before, axis), blocks.take(np.minimum(before + 1, last), axis)
-    return np.asarray(low + share * (high - low), np.float32)
-
-
-def _ratios_beside(signal: Plane, flags: Flags, pattern: str, colour: str) -> _Ratios:
-    """Measure the ratios of a colour to the others beside areas where it is saturated."""
-    shape = [-(-length // (2 * _BLOCK)) for length in signal.shape]
-    total, count = np.zeros(shape), np.zeros(shape)
+    total, count = 0.0, 0
     for row, column in _phases(pattern, colour):
         mine = flags[row::2, column::2]
         if not mine.any():
             continue
         one, other = _neighbours(flags.astype(np.float32), row, column, is_green=colour == "G")
-        value = signal[row::2, column::2]
-        opposed = _opposed(signal, row, column, is_green=colour == "G")
         usable = _grown(mine, _BESIDE) & ~mine & (one == 0) & (other == 0)
-        rows, columns = np.nonzero(usable & (opposed > _DARK) & (value > _DARK))
-        blocks = (rows // _BLOCK, columns // _BLOCK)
-        np.add.at(total, blocks, np.log(value[rows, columns] / opposed[rows, columns]))
-        np.add.at(count, blocks, 1.0)
-    return _Ratios(total, count, 0.0 if colour == "G" else -np.inf)
+        opposed = _opposed(signal, row, column, is_green=colour == "G")
+        difference = signal[row::2, column::2] - opposed
+        total += float(difference.sum(where=usable, dtype=np.float64))
+        count += int(usable.sum())
+    mean = total / count if count else 0.0
+    return max(mean, 0.0) if colour == "G" else mean
 
 
 def _grown(flags: Flags, distance: int) -> Flags:
