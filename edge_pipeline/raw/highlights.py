@@ -31,7 +31,6 @@ HIGHLIGHTS: tuple[HighlightsName, ...] = ("clip", "reconstruct")
 _SATURATED = 0.985
 # Distance from saturated areas in which the difference is measured, in pixels of one phase.
 _BESIDE = 4
-_PASSES = 2
 # Share of pixels that may stay above white: small reflections.
 _SPECULAR = 1e-3
 _MOST_HEADROOM = 1.5
@@ -62,7 +61,8 @@ def reconstruct_highlights(signal: Plane, pattern: str, wb: RGBGains) -> None:
     # The channel that saturates first is estimated first; the next ones use its estimate.
     order = sorted("RGB", key=gains.__getitem__)
     offsets = {colour: _difference_beside(signal, flags, pattern, colour) for colour in order}
-    for colour in order * _PASSES:
+    # Green comes last again, so that it is not below both others.
+    for colour in (*order, *order, "G"):
         for row, column in _phases(pattern, colour):
             mine = (slice(row, None, 2), slice(column, None, 2))
             if not flags[mine].any():
