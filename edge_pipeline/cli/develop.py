@@ -108,10 +108,10 @@ def command(
     ] = SRGB.name,
     black: Annotated[
         str | None,
-        typer.Option(metavar="LEVEL|R,G,G,B", help="Black level, instead of the file's."),
+        typer.Option(metavar="LEVEL|R,G,G,B", help="Black level; replaces a file's own."),
     ] = None,
     white: Annotated[
-        float | None, typer.Option(metavar="LEVEL", help="White level, instead of the file's.")
+        float | None, typer.Option(metavar="LEVEL", help="White level; replaces a file's own.")
     ] = None,
     grain: Annotated[
         float, typer.Option(metavar="0..1", help="Share of the sensor's noise that is kept.")
