@@ -57,7 +57,6 @@ def reconstruct_highlights(signal: Plane, pattern: str, wb: RGBGains) -> None:
         return
     flags = np.concatenate([_saturated(signal, pattern, gains, rows) for rows in _bands(signal)])
     _clip_at(signal, pattern, gains)
-    white = _all_around(flags, pattern)
     # The channel that saturates first is estimated first; the next ones use its estimate.
     order = sorted("RGB", key=gains.__getitem__)
     offsets = {colour: _difference_beside(signal, flags, pattern, colour) for colour in order}
@@ -72,7 +71,7 @@ def reconstruct_highlights(signal: Plane, pattern: str, wb: RGBGains) -> None:
             np.minimum(estimate, top, out=estimate)
             np.maximum(estimate, signal[mine], out=estimate)
             signal[mine] = np.where(flags[mine], estimate, signal[mine])
-    signal += white * (top - signal)
+    _whiten(signal, flags, pattern, top)
 
 
 def headroom(signal: Plane, exposure_ev: float = 0.0) -> float:
@@ -168,7 +167,7 @@ def _difference_beside(signal: Plane, flags: Flags, pattern: str, colour: str) -
         mine = flags[row::2, column::2]
         if not mine.any():
             continue
-        one, other = _neighbours(flags.astype(np.float32), row, column, is_green=colour == "G")
+        one, other = _neighbours(flags.view(np.uint8), row, column, is_green=colour == "G")
         usable = _grown(mine, _BESIDE) & ~mine & (one == 0) & (other == 0)
         opposed = _opposed(signal, row, column, is_green=colour == "G")
         difference = signal[row::2, column::2] - opposed
@@ -193,13 +192,14 @@ def _grown(flags: Flags, distance: int) -> Flags:
     return grown
 
 
-def _all_around(flags: Flags, pattern: str) -> Plane:
-    """Return, for each pixel, the least share of saturated pixels among the colours around it."""
-    plane = flags.astype(np.float32)
-    least = np.empty_like(plane)
+def _whiten(signal: Plane, flags: Flags, pattern: str, top: np.float32) -> None:
+    """Move pixels to `top` in place, by the share of saturated pixels around them.
+
+    The share is that of the colour with the least saturated pixels in 3 x 3 pixels.
+    """
     for colour in "RGB":
         for row, column in _phases(pattern, colour):
-            one, other = _neighbours(plane, row, column, is_green=colour == "G")
-            mine = plane[row::2, column::2]
-            least[row::2, column::2] = np.minimum(mine, np.minimum(one, other))
-    return least
+            mine = signal[row::2, column::2]
+            shares = _neighbours(flags.view(np.uint8), row, column, is_green=colour == "G")
+            share = np.minimum(*shares) * flags[row::2, column::2]
+            mine += share.astype(np.float32) * (top - mine)
