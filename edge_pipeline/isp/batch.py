@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edge_pipeline.errors import EdgePipelineError, JobError, PictureExistsError, StoppedError
 from edge_pipeline.fault_log import bug_report
+from edge_pipeline.isp.colour_spaces import colour_space
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job
 from edge_pipeline.isp.output import (
@@ -146,6 +147,7 @@ class _Work:
             sidecar=picture.info if self.sidecar else None,
             force=self.force,
             quality=settings.quality,
+            space=colour_space(settings.colour_space),
         )
         return Outcome(job, notes=tuple(picture.info["notes"]))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import ExifTags
 
+from edge_pipeline.isp.colour_spaces import SRGB, ColourSpace
 from edge_pipeline.raw.capture import CaptureExif
 from edge_pipeline.raw.exif_fields import (
     EXIF_POINTER,
@@ -26,7 +27,8 @@ __all__ = ["add_to_tiff", "ascii_text", "jpeg_fields", "picture_fields"]
 
 _TAGS = ExifTags.Base
 _ASCII, _SHORT, _LONG, _FRACTION, _BYTES, _UTF8 = 2, 3, 4, 5, 7, 129
-_SRGB = 1
+# Source: EXIF 2.32, section 4.6.5, ColorSpace: other spaces than sRGB are "uncalibrated".
+_IS_SRGB, _IS_OTHER = 1, 0xFFFF
 _RECOMMENDED_EXPOSURE_INDEX = 2
 _LARGEST_SHORT = 0xFFFF
 _LONGEST_TEXT = 500  # a damaged file may state a name that a JPEG cannot hold
@@ -113,7 +115,7 @@ def _completed(fields: Mapping[int, Field], known: Mapping[int, Field]) -> dict[
 
 
 def picture_fields(
-    exif: CaptureExif, *, width: int, height: int, software: str, colour_space: int = _SRGB
+    exif: CaptureExif, *, width: int, height: int, software: str, space: ColourSpace = SRGB
 ) -> ExifFields:
     """Return the EXIF fields of a picture.
 
@@ -122,7 +124,7 @@ def picture_fields(
         width: Width of the upright picture.
         height: Height of the upright picture.
         software: Name and version of the program.
-        colour_space: 1 for sRGB, 65535 for the space of another ICC profile.
+        space: Colour space of the picture.
     """
     camera = {_TAGS.Make: exif.make, _TAGS.Model: exif.model}
     known = {
@@ -136,7 +138,7 @@ def picture_fields(
     photo |= {
         _TAGS.ExifVersion: _bytes(version),
         _TAGS.FlashPixVersion: _bytes(b"0100"),
-        _TAGS.ColorSpace: _short(colour_space),
+        _TAGS.ColorSpace: _short(_IS_SRGB if space == SRGB else _IS_OTHER),
         _TAGS.ExifImageWidth: _long(width),
         _TAGS.ExifImageHeight: _long(height),
     }

@@ -130,7 +130,9 @@ def test_grey_is_grey_and_as_bright_as_the_light_says(developer, folder):
     profile = profile_of(mosaic, wb=tuple(gains), xyz_to_camera=((1, 0, 0), (0, 1, 0), (0, 0, 1)))
     path = headerless(folder, np.round(mosaic))
     for ev in (-1, 0, 1):
-        rgb = developer.develop(path, Settings(profile=profile, exposure_ev=ev, bits=16)).rgb
+        rgb = developer.develop(
+            path, Settings(profile=profile, exposure_ev=ev, bits=16, tone="linear")
+        ).rgb
         linear = srgb_decode(rgb.astype(float) / 65535)
         assert np.abs(linear - 0.25 * 2.0**ev).max() < 5e-4
 
@@ -159,7 +161,7 @@ def test_light_is_added_before_a_network_that_gives_linear_light(
     pictures = []
     with Developer(models[model], threads=1) as opened:
         for ev in (-2, 0, 2):
-            chosen = Settings(profile=profile_of(mosaic), exposure_ev=ev, bits=16)
+            chosen = Settings(profile=profile_of(mosaic), exposure_ev=ev, bits=16, tone="linear")
             pictures.append(opened.develop(path, chosen).rgb.astype(float) / 65535)
     highest = [high for _, high in seen]
     if seen_at is None:
@@ -204,7 +206,7 @@ def test_clipped_highlights_stay_neutral(developer, folder):
     )
     path = headerless(folder, mosaic)
     assert (developer.develop(path, Settings(profile=profile)).rgb == 255).all()
-    dark = developer.develop(path, Settings(profile=profile, exposure_ev=-2)).rgb
+    dark = developer.develop(path, Settings(profile=profile, exposure_ev=-2, tone="linear")).rgb
     assert np.ptp(dark) <= 1
     assert dark.max() < 200
 
@@ -214,7 +216,12 @@ def test_multipliers_replace_the_white_balance(developer, folder):
     path = headerless(folder, mosaic)
     red = developer.develop(path, Settings(profile=profile_of(mosaic), white_balance="2,1,1"))
     assert red.rgb[..., 0].min() > red.rgb[..., 1].max()
-    assert red.info["white_balance"] == {"used": [2.0, 1.0, 1.0], "as_shot": [1.0, 1.0, 1.0]}
+    assert red.info["white_balance"] == {
+        "used": [2.0, 1.0, 1.0],
+        "as_shot": [1.0, 1.0, 1.0],
+        "kelvin": None,
+        "tint": None,
+    }
 
 
 def test_unknown_daylight_is_one_sentence(developer, folder):
@@ -311,7 +318,7 @@ def test_captures_under_a_bayer_cell_are_refused(developer, monkeypatch, shape):
 
 
 def test_running_out_of_memory_is_a_failed_job(developer, folder, monkeypatch):
-    def exhausted(*_args):
+    def exhausted(*_args, **_options):
         raise MemoryError
 
     monkeypatch.setattr(develop_module, "normalise", exhausted)
