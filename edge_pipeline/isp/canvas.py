@@ -23,6 +23,7 @@ _FLIPS_ROWS = frozenset({3, 4, 6, 7})
 _FLIPS_COLS = frozenset({2, 3, 7, 8})
 _TRANSPOSES = frozenset({5, 6, 7, 8})
 _BAND_ROWS = 256
+_BAND_PIXELS = 1 << 15
 
 Integers = NDArray[np.unsignedinteger[Any]]
 
@@ -95,11 +96,16 @@ class ColourConversion:
 
     def quantised(self, linear: NDArray[np.float32]) -> Integers:
         """Convert linear light, [3, h, w], to integers, [h, w, 3]."""
-        encoded = self._encoded(linear)
-        encoded *= float(np.iinfo(self.dtype).max)
-        encoded += 0.5
-        integers: Integers = encoded.astype(self.dtype)
-        return integers.transpose(1, 2, 0)
+        _, height, width = linear.shape
+        result = np.empty((height, width, 3), self.dtype)
+        # A band of a few rows stays in the processor's cache from step to step.
+        rows = max(1, _BAND_PIXELS // width)
+        for row in range(0, height, rows):
+            encoded = self._encoded(linear[:, row : row + rows])
+            encoded *= float(np.iinfo(self.dtype).max)
+            encoded += 0.5
+            result[row : row + rows] = encoded.astype(self.dtype).transpose(1, 2, 0)
+        return result
 
     def _encoded(self, linear: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convert linear light, [3, h, w], to encoded values, 0..1."""

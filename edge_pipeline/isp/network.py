@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from edge_pipeline.closing import Closing
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp.filters import exact_filters, fixed_size, predicted_filters
 from edge_pipeline.isp.grain import keep_grain
+from edge_pipeline.isp.parallel import in_order
 from edge_pipeline.isp.tiles import (
     Span,
     Tile,
@@ -30,13 +32,19 @@ from edge_pipeline.runtime.base import Session, open_session
 __all__ = ["LARGEST_WINDOW", "Core", "IspSession"]
 
 # Packed pixels along an axis: larger windows take more memory, smaller ones compute more halos.
-LARGEST_WINDOW = 1024
+LARGEST_WINDOW = 384
+# Tiles that are computed at a time; further threads compute operators together.
+MOST_TILES = 4
 
 _COLOURS = 3
 _SCALE = 2
 
 Arrays = dict[str, NDArray[np.float32]]
 _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def _rgb(session: Session, filters: Arrays, packed: NDArray[np.float32]) -> NDArray[np.float32]:
+    return session.run({"packed": packed, **filters})["rgb"]
 
 
 class Core(NamedTuple):
@@ -85,13 +93,11 @@ class IspSession(Closing):
         self._threads = threads
         self._path = artifact.manifest.programs[-1]
         self._fixed = fixed_size(self._path)
-        self._run: Session | None = None
+        self._paths: list[Session] = []
         self._predict: Session | None = None
         with ExitStack() as stack:
             if artifact.manifest.filters != "refolded":  # its path is opened for each capture
-                self._run = stack.enter_context(
-                    open_session(artifact, self._path.name, threads=threads)
-                )
+                self._paths = self._open_paths(stack, None)
             if len(artifact.manifest.programs) > 1:
                 self._predict = stack.enter_context(
                     open_session(artifact, "predict_filters", threads=threads)
@@ -161,23 +167,42 @@ class IspSession(Closing):
             RuntimeFailure: If the runtime fails, or its output is not finite.
         """
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
-        total = len(rows) * len(cols)
-        with self._with_filters(filters) as run:
-            for i, tile in enumerate(tiles(rows, cols)):
-                rgb = self._run_tile(mosaic, run, tile, grain)
-                yield Core(2 * tile.rows.core_start, 2 * tile.cols.core_start, rgb, i + 1, total)
+        every = list(tiles(rows, cols))
+
+        def core(run: _Run, tile: Tile) -> NDArray[np.float32]:
+            return self._run_tile(mosaic, run, tile, grain)
+
+        with self._with_filters(filters) as runs:
+            results = zip(every, in_order(core, runs, every), strict=True)
+            for i, (tile, rgb) in enumerate(results):
+                top, left = 2 * tile.rows.core_start, 2 * tile.cols.core_start
+                yield Core(top, left, rgb, i + 1, len(every))
+
+    def _open_paths(self, stack: ExitStack, constants: Arrays | None) -> list[Session]:
+        """Open the path once for each tile that is computed at a time.
+
+        Several tiles at once use the cores better than one tile with several threads, which wait
+        for each other after every operator.
+        """
+        at_once = max(1, min(self._threads, MOST_TILES))
+        threads = self._threads // at_once
+        return [
+            stack.enter_context(
+                open_session(self.artifact, self._path.name, threads=threads, constants=constants)
+            )
+            for _ in range(at_once)
+        ]
 
     @contextmanager
-    def _with_filters(self, filters: Arrays) -> Iterator[_Run]:
-        """Yield the path with these filters; it maps packed [1, 4, h, w] to rgb [1, C, 2h, 2w]."""
-        if self._run is not None:
-            session = self._run
-            yield lambda packed: session.run({"packed": packed, **filters})["rgb"]
-        else:
-            with open_session(
-                self.artifact, self._path.name, threads=self._threads, constants=filters
-            ) as own:
-                yield lambda packed: own.run({"packed": packed})["rgb"]
+    def _with_filters(self, filters: Arrays) -> Iterator[list[_Run]]:
+        """Yield the paths with these filters.
+
+        Each maps packed [1, 4, h, w] to rgb [1, C, 2h, 2w]; one thread may use it at a time.
+        """
+        with ExitStack() as stack:
+            given = {} if not self._paths else filters
+            sessions = self._paths or self._open_paths(stack, filters)
+            yield [partial(_rgb, session, given) for session in sessions]
 
     def _run_tile(
         self, mosaic: NDArray[np.float32], run: _Run, tile: Tile, grain: float
@@ -189,12 +214,12 @@ class IspSession(Closing):
         rgb = keep_grain(rgb, packed, grain)
         top, left = rows.core_start - rows.start, cols.core_start - cols.start
         high, wide = rows.core_stop - rows.core_start, cols.core_stop - cols.core_start
-        core = rgb[:, 2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
-        if not np.isfinite(core).all():
+        kept = rgb[:, 2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
+        if not np.isfinite(kept).all():
             raise RuntimeFailure(
                 f"{self.artifact.folder} returned values that are not finite; verify the artifact"
             )
-        return core
+        return kept
 
     def _least(self) -> tuple[int, int]:
         """Return the smallest packed height and width that the network accepts."""

@@ -71,7 +71,8 @@ def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
         multiple: Number that divides the aligned sizes, which are also even.
 
     Returns:
-        The aligned mosaic, in the dtype of `mosaic`, and the position of the picture in it.
+        The aligned mosaic, in the dtype of `mosaic`, and the position of the picture in it. If
+        nothing is padded, it is `mosaic` itself.
 
     Raises:
         InputError: If the pattern is not known, or the mosaic has fewer than 2 rows or columns.
@@ -88,9 +89,10 @@ def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
     height, width = mosaic.shape
     bottom = -(top + height) % step
     right = -(left + width) % step
-    # [H, W] -> [top + H + bottom, left + W + right]
-    padded = np.pad(mosaic, ((top, bottom), (left, right)), mode="reflect")
-    return Aligned(padded, top, left, height, width)
+    if top or left or bottom or right:
+        # [H, W] -> [top + H + bottom, left + W + right]
+        mosaic = np.pad(mosaic, ((top, bottom), (left, right)), mode="reflect")
+    return Aligned(mosaic, top, left, height, width)
 
 
 def pack(mosaic: NDArray[Any]) -> NDArray[Any]:

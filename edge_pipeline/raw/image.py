@@ -141,11 +141,12 @@ def normalise(capture: Capture, wb: RGBGains, *, clip: bool = True) -> NDArray[n
         green / (capture.white - third),
         blue / (capture.white - fourth),
     )
-    height, width = capture.mosaic.shape
-    shape = (height, width)
+    black, factor = (per_pixel(v, capture.pattern, (2, 2)) for v in (capture.black, scale))
     signal = capture.mosaic.astype(np.float32)
-    signal -= per_pixel(capture.black, capture.pattern, shape)
-    signal *= per_pixel(scale, capture.pattern, shape)
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        phase = signal[row::2, column::2]
+        phase -= black[row, column]
+        phase *= factor[row, column]
     return np.minimum(signal, np.float32(1), out=signal) if clip else signal
 
 
@@ -187,9 +188,10 @@ def libraw_exposure_ev(capture: Capture) -> float:
 
     Source: LibRaw, `adjust_maximum` with its default threshold of 0.75.
     """
-    height, width = capture.mosaic.shape
-    black = per_pixel(capture.black, capture.pattern, (height, width))
-    brightest = float((capture.mosaic - black).max())
+    # [2, 2]: the black levels of the first cell, each for the pixels of its phase
+    black = per_pixel(capture.black, capture.pattern, (2, 2))
+    phases = [(row, column) for row in (0, 1) for column in (0, 1)]
+    brightest = max(float(capture.mosaic[r::2, c::2].max()) - float(black[r, c]) for r, c in phases)
     span = capture.white - min(capture.black)
     if not _LIBRAW_THRESHOLD * span < brightest < span:
         return 0.0

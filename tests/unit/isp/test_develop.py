@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from edge_pipeline.errors import ArtifactError, InputError, JobError
 from edge_pipeline.isp import develop as develop_module
 from edge_pipeline.isp import network as network_module
+from edge_pipeline.isp import rendering
 from edge_pipeline.isp.develop import Developer, develop
 from edge_pipeline.isp.resize import parse_resize
 from edge_pipeline.isp.settings import Settings
@@ -321,7 +322,7 @@ def test_running_out_of_memory_is_a_failed_job(developer, folder, monkeypatch):
     def exhausted(*_args, **_options):
         raise MemoryError
 
-    monkeypatch.setattr(develop_module, "normalise", exhausted)
+    monkeypatch.setattr(rendering, "normalise", exhausted)
     mosaic = noise(8, 8)
     with pytest.raises(JobError, match="not enough memory to develop"):
         developer.develop(headerless(folder, mosaic), Settings(profile=profile_of(mosaic)))

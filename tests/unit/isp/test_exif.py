@@ -11,6 +11,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from PIL import ExifTags, Image
 
+from edge_pipeline.isp.colour_spaces import COLOUR_SPACES
 from edge_pipeline.isp.exif import picture_fields
 from edge_pipeline.isp.output import bits_of, format_of, write_picture
 from edge_pipeline.raw.capture import CaptureExif
@@ -196,7 +197,9 @@ def test_values_of_the_file_count_before_libraws():
 
 def test_sizes_orientation_and_space_are_the_pictures_own():
     exif = CaptureExif(fields=ExifFields({274: short(6)}, {40961: short(2), 40962: short(9)}))
-    fields = picture_fields(exif, width=4, height=3, software="x", colour_space=65535)
+    fields = picture_fields(
+        exif, width=4, height=3, software="x", space=COLOUR_SPACES["display-p3"]
+    )
     assert fields.main[274] == short(1)
     assert fields.photo[40961] == short(65535)
     assert struct.unpack("<I", fields.photo[40962].data) == (4,)
