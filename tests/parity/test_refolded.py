@@ -26,21 +26,43 @@ from edge_pipeline.raw.colour import wb_gains
 from edge_pipeline.runtime.base import open_session
 from tests.compiled import PACKAGES
 from tests.fakes import own_networks as own
+from tests.selection import fast_or_slow
 
 CHART = packaged("calibration") / "captures" / "colorchart.dng"
 ISP = {"width": 16, "coarse": 16, "n_basis": 2}
 UNET = {"n_fwd": 16, "n_embed": 4, "n_hid": 8, "head": "shuffle"}
-CASES = [
-    ("hyperconv_isp", ISP, "onnx", "fp32"),
-    ("hyperconv_isp", ISP, "executorch", "fp32"),
-    ("hyperconv_isp", ISP, "litert", "fp32"),
+SMALL = {"width": 16}
+FAST = [
+    ("small_isp", SMALL, "onnx", "fp16"),
+    ("small_isp", SMALL, "executorch", "fp32"),
+    ("small_isp", SMALL, "litert", "fp32"),
     ("hyperconv_unet", UNET, "onnx", "fp32"),
-    pytest.param("hyperconv_unet", UNET, "executorch", "fp32", marks=pytest.mark.slow),
-    pytest.param("hyperconv_unet", UNET, "litert", "fp32", marks=pytest.mark.slow),
-    ("hyperconv_isp", ISP, "onnx", "fp16"),
     ("hyperconv_isp", ISP, "executorch", "fp16"),
 ]
+CASES = fast_or_slow(
+    [
+        *FAST,
+        ("hyperconv_isp", ISP, "onnx", "fp32"),
+        ("hyperconv_isp", ISP, "executorch", "fp32"),
+        ("hyperconv_isp", ISP, "litert", "fp32"),
+        ("hyperconv_unet", UNET, "executorch", "fp32"),
+        ("hyperconv_unet", UNET, "litert", "fp32"),
+        ("hyperconv_isp", ISP, "onnx", "fp16"),
+    ],
+    FAST,
+)
+# Networks and backends of comparisons of two forms; the small one takes a third of the time.
+PAIRS = fast_or_slow(
+    [
+        (network, options, backend)
+        for network, options in (("small_isp", SMALL), ("hyperconv_isp", ISP))
+        for backend in ("onnx", "executorch", "litert")
+    ],
+    [("small_isp", SMALL, backend) for backend in ("onnx", "executorch", "litert")],
+    uncovered=("hyperconv_isp", ISP),
+)
 SIZE = (32, 48)
+pytestmark = pytest.mark.usefixtures("small_isp")
 
 
 def request(folder, network, options, backend, **changes) -> CompileRequest:
@@ -100,17 +122,14 @@ def test_each_capture_is_developed_with_its_own_filters(
     assert verify_artifact(artifact).passed
 
 
-@pytest.mark.parametrize(
-    "backend",
-    ["onnx", *(pytest.param(name, marks=pytest.mark.slow) for name in ("executorch", "litert"))],
-)
-def test_the_program_in_the_file_is_the_folded_one(tmp_path, backend):
+@pytest.mark.parametrize(("network", "options", "backend"), PAIRS)
+def test_the_program_in_the_file_is_the_folded_one(tmp_path, network, options, backend):
     first, second = (
         compile_model(
             request(
                 tmp_path / form,
-                "hyperconv_isp",
-                ISP,
+                network,
+                options,
                 backend,
                 filters=form,
                 size=SIZE,
@@ -129,7 +148,7 @@ def test_the_program_in_the_file_is_the_folded_one(tmp_path, backend):
 def test_develop_gives_what_a_split_artifact_gives(tmp_path):
     split, own_filters = (
         compile_model(
-            request(tmp_path / form, "hyperconv_isp", ISP, "onnx", filters=form, size=SIZE)
+            request(tmp_path / form, "small_isp", SMALL, "onnx", filters=form, size=SIZE)
         ).folder
         for form in ("split", "refolded")
     )

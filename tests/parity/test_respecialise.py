@@ -14,24 +14,35 @@ from edge_pipeline.proof.respecialise import respecialise
 from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.registry import BACKENDS
 from tests.fakes.dng import write_dng
+from tests.selection import fast_or_slow
 
 SMALL_PHI = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 20}
 # XNNPACK's constants are keyed by their hash, but in a narrower network none of them is its own.
-UNET = ("hyperconv_unet", {"n_fwd": 4, "n_embed": 4, "n_hid": 8})
-WIDE_UNET = ("hyperconv_unet", {"n_fwd": 16, "n_embed": 4, "n_hid": 8})
+UNET = ("hyperconv_unet", {"n_fwd": 16, "n_embed": 4, "n_hid": 8})
 ISP = ("hyperconv_isp", {"width": 16, "coarse": 16, "n_basis": 2})
-SLOW = pytest.mark.slow
-CASES = [
-    (UNET, "onnx", "fp32"),
-    pytest.param(UNET, "onnx", "fp16", marks=SLOW),
-    (UNET, "litert", "fp32"),
-    pytest.param(UNET, "coreml", "fp32", marks=SLOW),
-    (WIDE_UNET, "executorch", "fp32"),
-    pytest.param(ISP, "onnx", "fp32", marks=SLOW),
-    pytest.param(ISP, "litert", "fp32", marks=SLOW),
+SMALL = ("small_isp", {"width": 16})
+FAST = [
+    (SMALL, "onnx", "fp32"),
+    (SMALL, "onnx", "fp16"),
+    (SMALL, "litert", "fp32"),
+    (SMALL, "executorch", "fp32"),
+    (UNET, "coreml", "fp32"),
     (ISP, "coreml", "fp32"),
-    (ISP, "executorch", "fp32"),
 ]
+CASES = fast_or_slow(
+    [
+        *FAST,
+        (UNET, "onnx", "fp32"),
+        (UNET, "onnx", "fp16"),
+        (UNET, "litert", "fp32"),
+        (UNET, "executorch", "fp32"),
+        (ISP, "onnx", "fp32"),
+        (ISP, "litert", "fp32"),
+        (ISP, "executorch", "fp32"),
+    ],
+    FAST,
+)
+pytestmark = pytest.mark.usefixtures("small_isp")
 
 
 CHART = packaged("calibration") / "captures" / "colorchart.dng"
@@ -41,12 +52,12 @@ def compiled(folder, network, backend, precision, number) -> Artifact:
     """One of two artifacts of a network, which differ in the filters that are folded alone.
 
     All convolutions of the UNet have computed filters, so another seed gives other ones. Others of
-    the ISP's are constant, so its filters are predicted from another capture.
+    the other networks are constant, so their filters are predicted from another capture.
     """
     if backend not in BACKENDS:
         pytest.skip(f"{backend} is not a backend here")
     capture = CHART
-    if network is ISP and number:
+    if network is not UNET and number:
         noise = np.random.default_rng(0).integers(64, 4096, (256, 256), dtype=np.uint16)
         capture = write_dng(folder / "noise.dng", noise)
     request = CompileRequest(
@@ -56,7 +67,7 @@ def compiled(folder, network, backend, precision, number) -> Artifact:
         options=network[1],
         filters="folded",
         size=(32, 48),
-        seed=number if network is not ISP else 0,
+        seed=number if network is UNET else 0,
         precision=precision,
         calibration=(capture,),
     )
