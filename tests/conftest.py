@@ -1,6 +1,7 @@
 """Settings for every test: the same examples each time, no time limits on them."""
 
 import gc
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -8,6 +9,7 @@ import pytest
 
 from edge_pipeline.registry import MODELS
 from tests.selection import PROFILES
+from tests.shared import SharedArtifacts
 
 for _name, _count in PROFILES.items():
     hypothesis.settings.register_profile(
@@ -25,3 +27,12 @@ def small_isp() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS._modules, "small_isp", "tests.fakes.small_isp")
         yield "small_isp"
+
+
+@pytest.fixture(scope="session")
+def shared_artifacts(tmp_path_factory: pytest.TempPathFactory) -> SharedArtifacts:
+    """Compiles what several tests read once for all workers; see `tests.shared`."""
+    folder = tmp_path_factory.getbasetemp()
+    # Each worker's folder lies in the one of the run.
+    run = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return SharedArtifacts(run / "artifacts")

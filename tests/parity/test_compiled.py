@@ -75,6 +75,7 @@ def networks(tmp_path_factory, small_isp):
     folder = tmp_path_factory.mktemp("checkpoints")
     paths = {}
     for name, (model, options) in NETWORKS.items():
+        torch.manual_seed(0)
         state = lively(build_model(model, options)).state_dict()
         paths[name] = folder / f"{name}.safetensors"
         save_checkpoint(paths[name], model=model, options=options, state=state, card=CARD)
@@ -82,25 +83,15 @@ def networks(tmp_path_factory, small_isp):
 
 
 @pytest.fixture(scope="module")
-def compiled(networks, tmp_path_factory):
+def compiled(networks, shared_artifacts):
     """Artifacts by (backend, form, network), each compiled once."""
-    kept = {}
 
     def get(backend, form, network):
         pytest.importorskip(PACKAGES[backend], reason=f"the extra {backend} is not installed")
-        key = (backend, form, network)
-        if key not in kept:
-            output = tmp_path_factory.mktemp("artifacts") / "-".join(key)
-            kept[key] = compile_model(
-                CompileRequest(
-                    source=networks[network],
-                    output=output,
-                    backend=backend,
-                    filters=form,
-                    size=SIZE,
-                )
-            )
-        return kept[key], load_checkpoint(networks[network]).build()
+        artifact = shared_artifacts(
+            source=networks[network], backend=backend, filters=form, size=SIZE
+        )
+        return artifact, load_checkpoint(networks[network]).build()
 
     return get
 

@@ -17,16 +17,16 @@ from edge_pipeline.models.base import build_model
 from tests.compiled import PACKAGES, outputs_of
 from tests.phi import loud
 from tests.programs import lively
+from tests.selection import examples
 from tests.strategies import sizes, small_networks
 
 BACKENDS = sorted(PACKAGES)
 TOLERANCE = 2e-5
 # Nothing is explained: each attempt is a compilation, and explaining takes a hundred.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-few = settings(
-    max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES
-)
-many = settings(few, max_examples=40)
+COMMON = {"suppress_health_check": list(HealthCheck), "phases": PHASES}
+few = examples(6, 3, **COMMON)
+many = settings(max_examples=40, **COMMON)
 
 
 def agree(backend, module, inputs):

@@ -65,10 +65,25 @@ SIZE = (32, 48)
 pytestmark = pytest.mark.usefixtures("small_isp")
 
 
-def request(folder, network, options, backend, **changes) -> CompileRequest:
-    if importlib.util.find_spec(PACKAGES[backend].partition(".")[0]) is None:
-        pytest.skip(f"{PACKAGES[backend]} is not installed")
-    return CompileRequest(network, folder, backend, options=options, seed=0, **changes)
+@pytest.fixture
+def compiled(shared_artifacts):
+    """Artifacts with filters of the chart."""
+
+    def get(network, options, backend, form, precision="fp32") -> Artifact:
+        if importlib.util.find_spec(PACKAGES[backend].partition(".")[0]) is None:
+            pytest.skip(f"{PACKAGES[backend]} is not installed")
+        return shared_artifacts(
+            source=network,
+            backend=backend,
+            options=options,
+            seed=0,
+            filters=form,
+            size=SIZE,
+            precision=precision,
+            calibration=() if form == "split" else (CHART,),
+        )
+
+    return get
 
 
 def captures() -> list[np.ndarray]:
@@ -95,19 +110,9 @@ def refolded(artifact: Artifact, inputs: dict[str, np.ndarray]) -> dict[str, np.
 
 @pytest.mark.parametrize(("network", "options", "backend", "precision"), CASES)
 def test_each_capture_is_developed_with_its_own_filters(
-    tmp_path, network, options, backend, precision
+    compiled, network, options, backend, precision
 ):
-    asked = request(
-        tmp_path / "a",
-        network,
-        options,
-        backend,
-        filters="refolded",
-        size=SIZE,
-        precision=precision,
-        calibration=(CHART,),
-    )
-    artifact = compile_model(asked)
+    artifact = compiled(network, options, backend, "refolded", precision)
     module = build_model(network, options, seed=0).eval()
     with open_session(artifact, "forward", threads=1) as calibrated:
         for packed in captures():
@@ -123,21 +128,8 @@ def test_each_capture_is_developed_with_its_own_filters(
 
 
 @pytest.mark.parametrize(("network", "options", "backend"), PAIRS)
-def test_the_program_in_the_file_is_the_folded_one(tmp_path, network, options, backend):
-    first, second = (
-        compile_model(
-            request(
-                tmp_path / form,
-                network,
-                options,
-                backend,
-                filters=form,
-                size=SIZE,
-                calibration=(CHART,),
-            )
-        )
-        for form in ("folded", "refolded")
-    )
+def test_the_program_in_the_file_is_the_folded_one(compiled, network, options, backend):
+    first, second = (compiled(network, options, backend, form) for form in ("folded", "refolded"))
     for name, digest in first.manifest.files.items():
         if name.startswith("forward"):
             assert second.manifest.files[name] == digest
@@ -145,12 +137,9 @@ def test_the_program_in_the_file_is_the_folded_one(tmp_path, network, options, b
     assert folded == path
 
 
-def test_develop_gives_what_a_split_artifact_gives(tmp_path):
+def test_develop_gives_what_a_split_artifact_gives(compiled):
     split, own_filters = (
-        compile_model(
-            request(tmp_path / form, "small_isp", SMALL, "onnx", filters=form, size=SIZE)
-        ).folder
-        for form in ("split", "refolded")
+        compiled("small_isp", SMALL, "onnx", form).folder for form in ("split", "refolded")
     )
     expected, found = (develop(CHART, model=model).rgb for model in (split, own_filters))
     assert np.abs(expected.astype(int) - found.astype(int)).max() <= 1
