@@ -13,6 +13,7 @@ from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.network import Port
 from tests.programs import lively, network_of
+from tests.selection import fast_or_slow
 
 UNET = {"n_fwd": 4, "n_embed": 2, "n_hid": 4, "head": "shuffle"}
 
@@ -54,8 +55,13 @@ def filters(network):
     return named_outputs(entries.predictor(network))
 
 
-@pytest.mark.parametrize("name", ["small_isp", "hyperconv_unet"])
-@pytest.mark.parametrize("free_sizes", [False, True])
+@pytest.mark.parametrize(
+    ("name", "free_sizes"),
+    fast_or_slow(
+        [(name, free) for name in ("small_isp", "hyperconv_unet") for free in (False, True)],
+        [("small_isp", True), ("hyperconv_unet", False)],
+    ),
+)
 def test_split_programs_put_together_are_the_network(small_isp, name, free_sizes, packed):
     model = lively(build_model(name, {} if name == small_isp else UNET))
     predictor, path = entries.split(network_of(model, (packed,), free_sizes=free_sizes))

@@ -83,7 +83,7 @@ class TestHyperConv:
 
     @pytest.mark.parametrize(
         ("head", "precision"),
-        fast_or_slow(CASES, [("published", "fp32"), ("published", "fp16"), ("shuffle", "int8")]),
+        fast_or_slow(CASES, [("published", "fp32"), ("shuffle", "int8")], uncovered=("fp16",)),
     )
     def test_dynamic(self, head, precision, tmp_path):
         files = self.compare(
@@ -103,7 +103,7 @@ class TestHyperConv:
 
     @pytest.mark.parametrize(
         ("head", "precision"),
-        fast_or_slow(CASES, [("shuffle", "fp32"), ("shuffle", "fp16"), ("published", "int8")]),
+        fast_or_slow(CASES, [("shuffle", "fp16"), ("published", "int8")], uncovered=("fp32",)),
     )
     def test_folded(self, head, precision, tmp_path):
         x = torch.rand(1, 4, 32, 48)
