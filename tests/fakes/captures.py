@@ -1,6 +1,7 @@
 """Captures with known values, sentences that refuse, and stand-ins for the reader's process."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def scene(pattern: str, shape: tuple[int, int]) -> NDArray[np.uint16]:
     return (1000 + per_pixel(LEVELS, pattern, shape)).astype(np.uint16)
 
 
-def refusal(path: Path, **options: float) -> str:
+def refusal(path: Path, **options: Any) -> str:
     """The sentence that refuses `path`; it names the file and is one line."""
     with pytest.raises(CaptureError) as caught:
         read_capture(path, **options)

@@ -40,7 +40,7 @@ class SmallISP(nn.Module):
 
     stride = 16
     min_size = 32
-    halo = 4
+    halo = 16
     scale = 2
     default_size = (32, 48)
     free_sizes = True
