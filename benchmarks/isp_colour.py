@@ -53,7 +53,7 @@ def libraw(path: Path) -> Rgb:
 
 def ours(developer: Developer, path: Path, grain: float) -> Rgb:
     """Return the picture that `edge-pipeline develop --grain GRAIN` makes of a capture."""
-    rgb = developer.develop(path, Settings(grain=grain, bits=16)).rgb
+    rgb = developer.develop(path, Settings(grain=grain, bits=16, tone="linear")).rgb
     return rgb / 65535
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,12 +24,16 @@ __all__ = [
     "check_outside_artifacts",
     "disk_failed",
     "packaged",
+    "remove_unfinished",
     "sha256_of",
 ]
 
 # Files that every artifact's folder contains; see `artifact.store`.
 MANIFEST_FILE = "manifest.json"
 SEAL_FILE = "manifest.sha256"
+
+# A temporary name has this many characters of the stem, since file systems limit its length.
+_STEM = 40
 
 # Suffix of the names of folders that are being written. The names begin with a dot; see `_beside`.
 _UNFINISHED = ".unfinished"
@@ -115,15 +120,17 @@ def _make_parent(path: Path) -> None:
 
 def _beside(path: Path, suffix: str = "") -> Path:
     """Return a new hidden path in the folder of `path`, with a name that file systems allow."""
-    return path.with_name(f".{path.stem[:40]}-{secrets.token_hex(8)}{suffix}")
+    return path.with_name(f".{path.stem[:_STEM]}-{secrets.token_hex(8)}{suffix}")
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
+    """Yield a temporary path near `path`, and rename it to `path` if the block succeeds.
 
-    The temporary name keeps the suffix of `path`, because many writers choose a format by it. If
-    the block raises, the temporary file is removed and `path` stays unchanged.
+    The temporary file is in a hidden folder beside `path` and has the same name, because many
+    writers choose a format by the suffix. If the block raises, the folder is removed and `path`
+    stays unchanged. If the process is killed, the folder remains; the next process that writes a
+    file into the same folder removes it.
 
     Args:
         path: File to write; its folder is created.
@@ -135,11 +142,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     path = _absolute(path)
     _make_parent(path)
-    temporary = _beside(path, path.suffix)
     try:
         if path.exists() and not path.is_file():
             # A rename would replace a device such as /dev/null with a file.
             raise OutputError(f"{path} is not a file; give another name")
+    except OSError as error:
+        raise _failure(path, path, error) from error
+    _collect_once(path.parent)
+    folder, lock = _locked_folder(path)
+    temporary = folder / path.name
+    try:
         # Created now, so that a folder that cannot be written is detected before the work is done.
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
@@ -148,11 +160,21 @@ def atomic_file(path: Path) -> Iterator[Path]:
         _sync(temporary)
         temporary.replace(path)
     except OSError as error:
-        raise _failure(path, temporary, error) from error
+        raise _failure(path, folder, error) from error
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
     _sync_parent(path)
+
+
+def remove_unfinished(folders: Iterable[Path]) -> None:
+    """Remove what `atomic_file` and `atomic_folder` left in folders in processes that were killed.
+
+    Args:
+        folders: Folders; the unfinished files of running processes in them are kept.
+    """
+    for folder in folders:
+        _collect(folder)
 
 
 @contextmanager
@@ -206,6 +228,12 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
             os.close(lock)
     except OSError as error:
         raise _failure(path, temporary, error) from error
+
+
+@functools.cache
+def _collect_once(parent: Path) -> None:
+    """Call `_collect`, once for each folder, because a batch writes many files into one folder."""
+    _collect(parent)
 
 
 def _collect(parent: Path) -> None:

@@ -55,7 +55,11 @@ def ship(checkpoint: Path, folder: Path = FOLDER, *, largest_bytes: int = LARGES
         shutil.copyfile(checkpoint, shipped)
         compile_model(
             CompileRequest(
-                source=shipped, output=new / "artifact", backend="onnx", filters="refolded"
+                source=shipped,
+                output=new / "artifact",
+                backend="onnx",
+                filters="refolded",
+                streamed=True,
             )
         )
         size = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())

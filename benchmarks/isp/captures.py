@@ -17,7 +17,7 @@ from edge_pipeline.data.raw_synthesis import Shot, SyntheticCapture, mosaic_of, 
 from edge_pipeline.data.validation import neutral_shot
 from edge_pipeline.raw.capture import libraw_exposure_ev, normalise, read_capture
 from edge_pipeline.raw.cfa import pack
-from edge_pipeline.raw.colour import camera_to_srgb_matrix, to_srgb, wb_gains
+from edge_pipeline.raw.colour import camera_to_srgb_matrix, to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS, NoiseModel
 
 __all__ = [
@@ -185,9 +185,8 @@ def real_take(path: Path, side: int = 1024) -> Take:
         CaptureError: If the file is not such a capture.
     """
     capture = read_capture(path)
-    gains = wb_gains("as-shot", capture.wb, capture.daylight_wb)
     top, left = divmod(capture.pattern.index("R"), 2)
-    mosaic = normalise(capture, gains)[top:, left:]
+    mosaic = normalise(capture, capture.wb)[top:, left:]
     height, width = (min(side, n) // SIZE_MULTIPLE * SIZE_MULTIPLE for n in mosaic.shape)
     # An even number of rows and columns is cropped, so that red stays in the corner.
     top, left = ((n - kept) // 4 * 2 for n, kept in zip(mosaic.shape, (height, width), strict=True))

@@ -31,6 +31,8 @@ __all__ = [
     "Manifest",
     "ProgramName",
     "ProgramSpec",
+    "Reduction",
+    "Stage",
     "Tile",
     "WeightsForm",
 ]
@@ -38,7 +40,10 @@ __all__ = [
 FORMAT: Literal["edge_pipeline.artifact"] = "edge_pipeline.artifact"
 SCHEMA_VERSION: Literal[1] = 1
 
-ProgramName = Literal["forward", "predict_filters", "apply_filters"]
+# `maps_1`, `filters_1`, ... are the programs of the stages of a streamed predictor.
+ProgramName = Annotated[
+    str, Field(pattern=r"^(forward|predict_filters|apply_filters|(maps|filters)_[1-9])$")
+]
 WeightsForm = Literal["dynamic", "folded", "split", "refolded", "specialised"]
 Checked = Literal["verified", "translation", "not_run"]
 
@@ -145,6 +150,40 @@ class Tile(Schema):
     minimum: PositiveInt = 1
 
 
+class Reduction(Schema):
+    """A reduction of a map to one value per channel.
+
+    `value` is the input of the stage's `filters` program, `map` the output of its `maps` program.
+    """
+
+    value: str
+    map: str
+    kind: Literal["max", "min", "mean"]
+
+
+class Stage(Schema):
+    """A stage of a streamed filter predictor, which sees a picture of any size tile by tile.
+
+    The program `maps` computes maps from the input and the filters of earlier stages; the caller
+    reduces each map over the whole picture; the program `filters` computes filters from the values
+    of this stage and of earlier ones. An element of the map `m` belongs to `strides[m]` input
+    pixels along each axis, and depends on inputs at most `halo` away from these.
+    """
+
+    maps: ProgramSpec
+    filters: ProgramSpec
+    reductions: tuple[Reduction, ...]
+    strides: dict[str, PositiveInt]
+    halo: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        maps = {tensor.name for tensor in self.maps.outputs}
+        if {one.map for one in self.reductions} != maps or self.strides.keys() != maps:
+            raise ValueError("each map of a stage must have a reduction and a stride")
+        return self
+
+
 class Manifest(Schema):
     """Content of an artifact's `manifest.json`. `files` maps each other file to its SHA-256.
 
@@ -154,8 +193,9 @@ class Manifest(Schema):
     `forward`. `split` has `predict_filters` (input to filters) and `apply_filters` (input and
     filters to output). `refolded` has `predict_filters` and the folded `forward`, whose `constants`
     are these filters: the caller predicts the filters of a capture and writes them over the
-    constants in memory before the runtime loads the program. `curve` is the file of the weights at
-    other values of a fixed input.
+    constants in memory before the runtime loads the program. `stages`, if there are any, compute
+    the same filters as `predict_filters`, from a picture of any size. `curve` is the file of the
+    weights at other values of a fixed input.
 
     `checked` is `verified` if each program ran in its own runtime and agreed with eager on its
     reference input before the artifact was written; `translation` if another program evaluated the
@@ -177,6 +217,7 @@ class Manifest(Schema):
     fixed: dict[str, Value] = Field(default_factory=dict)
     checked: Checked = "verified"
     programs: tuple[ProgramSpec, ...]
+    stages: tuple[Stage, ...] = ()
     tile: Tile
     calibration: Calibration | None = None
     precision_calibration: Calibration | None = None
@@ -209,6 +250,8 @@ class Manifest(Schema):
             made = {(t.name, t.shape) for t in predictor.outputs}
             if made != {(c.name, c.shape) for c in path.constants}:
                 raise ValueError("the outputs of predict_filters must be the constants of forward")
+        if self.stages:
+            self._check_stages()
         if self.filters in ("folded", "refolded") and self.calibration is None:
             raise ValueError(f"filters={self.filters} requires a calibration")
         if self.filters == "specialised" and not self.fixed:
@@ -217,9 +260,26 @@ class Manifest(Schema):
             raise ValueError(f"a curve requires filters=specialised, got filters={self.filters}")
         return self
 
+    def _check_stages(self) -> None:
+        if len(self.programs) < 2:
+            raise ValueError(f"stages require a filter predictor, got filters={self.filters}")
+        filters = {t.name: t.shape for stage in self.stages for t in stage.filters.outputs}
+        if filters != {t.name: t.shape for t in self.programs[0].outputs}:
+            raise ValueError("the stages must return the same filters as predict_filters")
+        values = {reduction.value for stage in self.stages for reduction in stage.reductions}
+        if any(t.name not in values for stage in self.stages for t in stage.filters.inputs):
+            raise ValueError("each input of a stage's filters must be a reduced map")
+
+    def every_program(self) -> Iterator[ProgramSpec]:
+        """Yield all programs: those of the deployment form, then those of the stages."""
+        yield from self.programs
+        for stage in self.stages:
+            yield stage.maps
+            yield stage.filters
+
     def named_files(self) -> Iterator[str]:
         """Yield the names of the files, or folders of files, that the manifest refers to."""
-        for program in self.programs:
+        for program in self.every_program():
             yield program.file
             yield program.reference
             yield from program.extra

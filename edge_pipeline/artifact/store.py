@@ -74,10 +74,10 @@ class Artifact:
         Raises:
             ArtifactError: If the artifact has no program of that name.
         """
-        for program in self.manifest.programs:
+        for program in self.manifest.every_program():
             if program.name == name:
                 return program
-        names = ", ".join(program.name for program in self.manifest.programs)
+        names = ", ".join(program.name for program in self.manifest.every_program())
         raise ArtifactError(f"{self.folder} has no program {name!r}; it has {names}")
 
     def path(self, file: str) -> Path:
@@ -203,7 +203,7 @@ class Draft:
         (self.folder / SEAL_FILE).write_bytes(_seal(text))
         # Opened here, so that an artifact that cannot be opened is never moved to its final folder.
         written = Artifact.open(self.folder)
-        for program in written.manifest.programs:
+        for program in written.manifest.every_program():
             written.reference(program.name)
         self.is_sealed = True
         return Artifact(self._output, written.manifest, written.digest)

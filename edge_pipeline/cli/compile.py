@@ -95,6 +95,14 @@ def command(
             help="Also store the weights for other values of the fixed number, for respecialise.",
         ),
     ] = False,
+    streamed: Annotated[
+        bool,
+        typer.Option(
+            "--streamed",
+            help="Also write a predictor that sees a capture tile by tile, for develop --filters "
+            "exact.",
+        ),
+    ] = False,
     precision: Annotated[
         Precisions,
         typer.Option(help="Precision of weights and arithmetic; inputs and outputs stay fp32."),
@@ -190,6 +198,7 @@ def command(
         options=parse_settings(settings or []),
         filters=filters.value,
         respecialisable=respecialisable,
+        streamed=streamed,
         precision=precision.value,
         validation=tuple(validation or ()),
         allowed=frozenset(allow_outside or ()),

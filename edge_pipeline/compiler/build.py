@@ -53,6 +53,11 @@ class Built:
     files: dict[str, bytes]
     notes: tuple[str, ...]
 
+    def compact(self) -> Built:
+        """Return the program without its graph, so that eager cannot run it."""
+        files = {name: data for name, data in self.files.items() if name != self.spec.graph}
+        return replace(self, files=files, spec=self.spec.model_copy(update={"graph": None}))
+
 
 def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
     """Build one program.
@@ -155,7 +160,10 @@ def _spec(
         flops=2 * macs,
         delegation=emitted.delegation,
         reference=f"{entry.name}.reference.safetensors",
-        extra=tuple(f for f in emitted.files if f != model and not f.startswith(f"{model}/")),
+        extra=(
+            *(f for f in emitted.files if f != model and not f.startswith(f"{model}/")),
+            *emitted.shared,
+        ),
         graph=_graph_file(entry),
         passes=changes,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact, drafted_artifact
 from edge_pipeline.compiler.backends.base import Backend, open_backend
-from edge_pipeline.compiler.build import Target, build
-from edge_pipeline.compiler.contents import ArtifactContents
+from edge_pipeline.compiler.build import Built, Target, build
+from edge_pipeline.compiler.contents import ArtifactContents, BuiltStage
 from edge_pipeline.compiler.preparing import open_network, prepared, with_listed_files
 from edge_pipeline.compiler.refolding import check_constants, check_request
 from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source.description import Description
+from edge_pipeline.compiler.source.entries import Entry
 from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import SourceNetwork
@@ -131,6 +133,8 @@ def _backend_of(request: CompileRequest) -> Backend:
             "--respecialisable cannot be combined with int8, whose scales belong to the weights of "
             "one value; leave out one of them"
         )
+    if request.streamed and request.precision == "int8":
+        raise InputError("--streamed cannot be combined with int8; leave out one of them")
     if request.free_sizes and not backend.FREE_SIZES:
         raise InputError(f"{request.backend} is compiled for fixed sizes; leave out --free-sizes")
     check_request(request)
@@ -158,10 +162,17 @@ def compile_network(
     tools = _tools() | backend.require()
     ready = prepared(network, request, backend, on_step=on_step)
     target = Target(request.backend, backend, request.device, on_step)
+
     built = [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
     check_constants(request, built)
+    stored = {name: built[0].files[name] for name in built[0].spec.extra}
+
+    def built_part(entry: Entry) -> Built:
+        return build(entry, target, replace(ready.options_of(entry), stored=stored))
+
+    stages = [BuiltStage.of(one, built_part) for one in ready.form.stages]
     contents = ArtifactContents(
-        request, ready.network, ready.form, tuple(built), ready.observed, tools
+        request, ready.network, ready.form, tuple(built), tuple(stages), ready.observed, tools
     )
     on_step("checking the programs")
     with drafted_artifact(request.output, force=request.force) as draft:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from edge_pipeline.artifact.manifest import Checked, Manifest, ProgramSpec
+from edge_pipeline.artifact.manifest import Checked, Manifest, ProgramSpec, Stage
 from edge_pipeline.artifact.provenance import Calibration, Loss
 from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.backends.base import Backend
@@ -17,14 +17,16 @@ from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
 from edge_pipeline.compiler.proof import board_notes, compiled_run, dead_output_warnings, prove
 from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source import entries
+from edge_pipeline.compiler.source.entries import Entry
 from edge_pipeline.compiler.source.findings import is_worth_splitting
 from edge_pipeline.compiler.source.forms import Form
 from edge_pipeline.compiler.source.network import SourceNetwork
+from edge_pipeline.compiler.source.streaming import StageEntries
 from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.record import COST_FILE
 from edge_pipeline.registry import BACKENDS, MODELS
 
-__all__ = ["ArtifactContents", "Proof"]
+__all__ = ["ArtifactContents", "BuiltStage", "Proof"]
 
 _CURVE = "curve.safetensors"
 
@@ -43,6 +45,24 @@ class Proof(NamedTuple):
     notes: tuple[str, ...]
 
 
+class BuiltStage(NamedTuple):
+    """A stage of a streamed predictor, and its built programs."""
+
+    entries: StageEntries
+    maps: Built
+    filters: Built
+
+    @classmethod
+    def of(cls, entries: StageEntries, build: Callable[[Entry], Built]) -> BuiltStage:
+        """Build the stage's programs, without graphs, which `predict_filters` has too."""
+        return cls(entries, build(entries.maps).compact(), build(entries.filters).compact())
+
+    @property
+    def stage(self) -> Stage:
+        """The manifest's entry."""
+        return self.entries.stage(self.maps.spec, self.filters.spec)
+
+
 @dataclass(frozen=True)
 class ArtifactContents:
     """The request, the network and the built programs, from which the artifact is assembled."""
@@ -51,6 +71,7 @@ class ArtifactContents:
     network: SourceNetwork
     form: Form
     built: tuple[Built, ...]
+    stages: tuple[BuiltStage, ...]
     observed: Calibration | None
     tools: dict[str, str]
 
@@ -59,7 +80,7 @@ class ArtifactContents:
         files: dict[str, bytes | Path] = {}
         if self.network.source.model in MODELS:
             files[COST_FILE] = self._cost()
-        for one in self.built:
+        for one in self._every_built():
             files |= one.files
         curve = self.form.curve
         return files if curve is None else files | {_CURVE: curve.content()}
@@ -78,7 +99,8 @@ class ArtifactContents:
         after: Run | None = None
         if checked != "not_run":
             space = self.network.card.output_space
-            prove(folder, request.backend, specs, request.precision, space)
+            every = [one.spec for one in self._every_built()]
+            prove(folder, request.backend, every, request.precision, space)
             ports = [port.name for port in self.network.geometry.inputs]
             after = compiled_run(folder, request.backend, specs, ports, self.form.window)
         dead = dead_output_warnings(folder, specs[-1], request.precision)
@@ -92,7 +114,7 @@ class ArtifactContents:
     def manifest(self, proof: Proof) -> Manifest:
         """Return the manifest without the files' hashes."""
         request, form = self.request, self.form
-        notes = [note for one in self.built for note in one.notes] + _advice(self.specs)
+        notes = [note for one in self._every_built() for note in one.notes] + _advice(self.specs)
         return Manifest(
             source=self.network.source,
             backend=request.backend,
@@ -101,6 +123,7 @@ class ArtifactContents:
             fixed=_recorded(self.network.fixed),
             checked=proof.checked,
             programs=tuple(self.specs),
+            stages=tuple(one.stage for one in self.stages),
             tile=self.network.geometry.tile(),
             calibration=form.calibration,
             precision_calibration=self.observed,
@@ -116,6 +139,10 @@ class ArtifactContents:
     def specs(self) -> list[ProgramSpec]:
         """The programs' descriptions, in order."""
         return [one.spec for one in self.built]
+
+    def _every_built(self) -> list[Built]:
+        """Return the programs of the stages, then those of the deployment form."""
+        return [*(program for one in self.stages for program in one[1:]), *self.built]
 
     def _cost(self) -> bytes:
         """Return the network's cost at the reference input, for devices without torch."""

@@ -117,6 +117,7 @@ def prepared(
         request.calibration,
         request.window,
         respecialisable=request.respecialisable,
+        streamed=request.streamed,
     )
     samples, observed = _samples(request, network.geometry, size, given)
     arch = load_device(request.device).identity.arch

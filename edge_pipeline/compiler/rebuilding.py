@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-from torch import fx
+from torch import SymInt, Tensor, fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature
 
@@ -41,7 +41,7 @@ def rebuilt(program: ExportedProgram, parts: Parts) -> ExportedProgram:
         parts: Parts to replace.
     """
     module = program.graph_module if parts.module is None else parts.module
-    return ExportedProgram(
+    made = ExportedProgram(
         root=module,
         graph=module.graph,
         graph_signature=parts.signature or copy.deepcopy(program.graph_signature),
@@ -52,3 +52,16 @@ def rebuilt(program: ExportedProgram, parts: Parts) -> ExportedProgram:
         constants=dict(program.constants if parts.constants is None else parts.constants),
         verifiers=list(program.verifiers),
     )
+    if not _has_free_size(made):
+        # torch derives guards from all symbols that were ever traced; without a free size, they
+        # name inputs that were cut off, and torch's check of inputs fails.
+        made._guards_code = []
+    return made
+
+
+def _has_free_size(program: ExportedProgram) -> bool:
+    """Return whether a size of an input is free."""
+    own = set(program.graph_signature.user_inputs)
+    values = [node.meta.get("val") for node in program.graph.nodes if node.name in own]
+    tensors = (value for value in values if isinstance(value, Tensor))
+    return any(isinstance(size, SymInt) for value in tensors for size in value.shape)

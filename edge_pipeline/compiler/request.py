@@ -48,6 +48,8 @@ class CompileRequest:
             number, for `respecialise`.
         description: Author's description of such a network; missing fields are inferred.
         free_sizes: Whether height and width of such a network stay free, if the backend can.
+        streamed: Whether the artifact also contains a filter predictor that sees a picture tile by
+            tile.
     """
 
     source: str | Path
@@ -71,3 +73,4 @@ class CompileRequest:
     description: Description | None = None
     free_sizes: bool = False
     respecialisable: bool = False
+    streamed: bool = False

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from edge_pipeline.errors import EdgePipelineError, JobError, PictureExistsError, StoppedError
 from edge_pipeline.fault_log import bug_report
+from edge_pipeline.isp.colour_spaces import colour_space
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job
 from edge_pipeline.isp.output import (
+    DEFAULT_QUALITY,
     bits_of,
     format_of,
     refuse_existing,
@@ -64,7 +66,7 @@ def develop_all(
     Args:
         jobs: Jobs from `plan`.
         developers: Developers with open artifacts; each is used by one thread at a time.
-        settings: Settings for all captures; their bits are replaced by those of each format.
+        settings: Settings for all captures; their bits and quality are adapted to each format.
         sidecar: Whether a JSON file is written beside each picture.
         force: Whether existing files may be replaced.
         stop: Event with which the developers were created; it is set if the caller stops early.
@@ -134,7 +136,7 @@ class _Work:
                 self.on_tile(number, done, total)
 
         self._continue()
-        settings = replace(self.settings, bits=bits_of(format_of(job.picture)))
+        settings = _settings_of(self.settings, format_of(job.picture))
         picture = developer.develop(job.capture, settings, on_tile=on_tile)
         self._continue()
         write_picture(
@@ -144,12 +146,22 @@ class _Work:
             software=software(),
             sidecar=picture.info if self.sidecar else None,
             force=self.force,
+            quality=settings.quality,
+            space=colour_space(settings.colour_space),
         )
         return Outcome(job, notes=tuple(picture.info["notes"]))
 
     def _continue(self) -> None:
         if self.stop.is_set():
             raise StoppedError("the batch was stopped")
+
+
+def _settings_of(settings: Settings, format_name: str) -> Settings:
+    """Return the settings with the bits and the quality of a format."""
+    quality = None
+    if format_name == "jpg":
+        quality = DEFAULT_QUALITY if settings.quality is None else settings.quality
+    return replace(settings, bits=bits_of(format_name), quality=quality)
 
 
 def _exists(picture: Path) -> bool:

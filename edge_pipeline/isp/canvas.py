@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.isp.colour_spaces import SRGB, ColourSpace
 from edge_pipeline.raw.colour import srgb_decode, to_srgb
+from edge_pipeline.raw.tone import ToneCurve, apply_tone, clip_keeping_hue
 
-__all__ = ["Canvas", "ColourConversion", "FullCanvas", "HalfCanvas", "sensor_view"]
+__all__ = ["Canvas", "ColourConversion", "FullCanvas", "HalfCanvas", "sensor_view", "upright_size"]
 
 _FLIPS_ROWS = frozenset({3, 4, 6, 7})
 _FLIPS_COLS = frozenset({2, 3, 7, 8})
@@ -62,19 +64,25 @@ class Canvas(Protocol):
 
 @dataclass(frozen=True)
 class ColourConversion:
-    """The conversion from the network's output to quantised sRGB.
+    """The conversion from the network's output to quantised values of a colour space.
 
     Attributes:
         matrix: [3, 3], from the network's colours to linear sRGB.
         exposure_ev: Stops of light to add.
         encoded: Whether the network outputs encoded sRGB rather than linear light.
         bits: Bits per channel, 8 or 16.
+        tone: Curve to apply in the linear light of `space`; None for none.
+        keeps_hue: Whether colours over white keep their hue, rather than being clipped by channel.
+        space: Colour space of the picture.
     """
 
     matrix: NDArray[np.float64]
     exposure_ev: float
     encoded: bool
     bits: int
+    tone: ToneCurve | None = None
+    keeps_hue: bool = False
+    space: ColourSpace = SRGB
 
     @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -87,15 +95,39 @@ class ColourConversion:
 
     def quantised(self, linear: NDArray[np.float32]) -> Integers:
         """Convert linear light, [3, h, w], to integers, [h, w, 3]."""
-        encoded = to_srgb(linear, self.matrix, self.exposure_ev)
+        encoded = self._encoded(linear)
         encoded *= float(np.iinfo(self.dtype).max)
         encoded += 0.5
         integers: Integers = encoded.astype(self.dtype)
         return integers.transpose(1, 2, 0)
 
+    def _encoded(self, linear: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Convert linear light, [3, h, w], to encoded values, 0..1."""
+        if self.tone is None and not self.keeps_hue and self.space == SRGB:
+            return to_srgb(linear, self.matrix, self.exposure_ev)
+        matrix = self.space.from_srgb() @ self.matrix * 2.0**self.exposure_ev
+        # [3, 3] x [3, h, w] -> [3, h, w]
+        rgb = np.einsum("oc,chw->ohw", matrix.astype(np.float32), linear)
+        if self.tone is not None:
+            rgb = apply_tone(rgb, self.tone)
+        elif self.keeps_hue:
+            rgb = clip_keeping_hue(rgb)
+        return np.asarray(self.space.encode(rgb), np.float32)
+
+
+def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
+    """Return the width and height of an upright picture.
+
+    Args:
+        width: Width in the sensor's orientation.
+        height: Height in the sensor's orientation.
+        orientation: EXIF orientation, 1..8.
+    """
+    return (height, width) if orientation in _TRANSPOSES else (width, height)
+
 
 def _upright_shape(size: tuple[int, int], orientation: int) -> tuple[int, int, int]:
-    height, width = size[::-1] if orientation in _TRANSPOSES else size
+    width, height = upright_size(size[1], size[0], orientation)
     return height, width, 3
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,23 +14,18 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
-from edge_pipeline.isp.canvas import Canvas, ColourConversion, FullCanvas, HalfCanvas
+from edge_pipeline.isp.clock import Clock
+from edge_pipeline.isp.colour_spaces import colour_space
+from edge_pipeline.isp.corrections import corrected
 from edge_pipeline.isp.network import IspSession
+from edge_pipeline.isp.rendering import Rendering, canvas_of, prepared, resampled_size
+from edge_pipeline.isp.resize import resampled
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import usable_cores
 from edge_pipeline.isp.sidecar import describe
-from edge_pipeline.raw.capture import (
-    Capture,
-    CaptureExif,
-    libraw_exposure_ev,
-    normalise,
-    read_capture,
-    read_headerless,
-)
-from edge_pipeline.raw.cfa import Aligned, align
-from edge_pipeline.raw.colour import camera_to_srgb_matrix, wb_gains
+from edge_pipeline.raw.capture import Capture, CaptureExif, read_capture, read_headerless
+from edge_pipeline.raw.cfa import Aligned
 from edge_pipeline.raw.limits import PixelLimits
-from edge_pipeline.raw.profile import CameraProfile
 
 __all__ = ["DEFAULT_MODEL", "Developer", "Picture", "develop"]
 
@@ -42,13 +34,14 @@ DEFAULT_MODEL = "pretrained/isp_default/artifact"
 _LONGEST_TIMEOUT_S = 86400.0
 
 Progress = Callable[[int, int], None]
+Arrays = dict[str, NDArray[np.float32]]
 
 
 class Picture(NamedTuple):
     """A developed capture.
 
     Attributes:
-        rgb: Uint8 or uint16 [H, W, 3], encoded sRGB, upright.
+        rgb: Uint8 or uint16 [H, W, 3], encoded in the colour space of the settings, upright.
         exif: EXIF data of the capture.
         info: Contents of the sidecar, as JSON values.
     """
@@ -56,37 +49,6 @@ class Picture(NamedTuple):
     rgb: NDArray[np.unsignedinteger[Any]]
     exif: CaptureExif
     info: dict[str, Any]
-
-
-@dataclass
-class _Clock:
-    """Measures phases and stores their milliseconds by name."""
-
-    timings_ms: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        begun = perf_counter_ns()
-        yield
-        self.timings_ms[name] = round((perf_counter_ns() - begun) / 1e6, 3)
-
-
-class _Colour(NamedTuple):
-    """The conversion from a normalised capture to linear sRGB.
-
-    Attributes:
-        matrix: [3, 3], from the network's colours to linear sRGB.
-        base_ev: Stops that are added in any case, as LibRaw does.
-        push_ev: Stops to add before the network.
-        after_ev: Stops to add after the network.
-        encoded: Whether the network outputs encoded sRGB.
-    """
-
-    matrix: NDArray[np.float64]
-    base_ev: float
-    push_ev: float
-    after_ev: float
-    encoded: bool
 
 
 class Developer(Closing):
@@ -122,6 +84,7 @@ class Developer(Closing):
         folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)
         self.artifact = Artifact.open(folder)
         self._network = IspSession(self.artifact, threads=self.threads)
+        self._borrowed: tuple[tuple[Path, Settings], Arrays] | None = None
 
     def close(self) -> None:
         """Close the artifact's programs."""
@@ -143,6 +106,7 @@ class Developer(Closing):
             JobError: If the runtime fails, or memory is exhausted.
         """
         source = Path(source)
+        settings.check_bits()
         try:
             return self._develop(source, settings, on_tile)
         except MemoryError as error:
@@ -151,73 +115,76 @@ class Developer(Closing):
             ) from error
 
     def _develop(self, source: Path, settings: Settings, on_tile: Progress | None) -> Picture:
-        clock = _Clock()
+        clock = Clock()
         with clock.phase("read"):
-            capture = self._read(source, settings.profile)
+            capture = self._read(source, settings)
             digest = _hash(source)
+        with clock.phase("correct"):
+            capture, corrections = corrected(capture, settings)
         with clock.phase("normalise"):
-            gains = wb_gains(settings.white_balance, capture.wb, capture.daylight_wb)
-            mosaic = normalise(capture, gains)
-            colour = self._colour(capture, settings)
-            _push(mosaic, colour.push_ev)
-            aligned = align(mosaic, capture.pattern, self._network.multiple)
-            del mosaic  # frees a quarter of the memory for a large capture
+            aligned, rendering = self._prepared(capture, settings)
         with clock.phase("filters"):
-            filters = self._network.filters(aligned.mosaic)
-        canvas = _canvas(capture, aligned, settings, colour)
+            filters = self._filters(aligned, settings)
+        size = resampled_size(capture, aligned, settings)
+        bits = 16 if size else settings.bits
+        canvas = canvas_of(capture, aligned, settings, rendering, bits=bits)
         with clock.phase("network"):
-            grain = 0.0 if colour.encoded else settings.grain
+            grain = 0.0 if rendering.encoded else settings.grain
             for core in self._network.cores(aligned.mosaic, filters, grain=grain):
                 canvas.put(core.top - aligned.top, core.left - aligned.left, core.rgb)
                 if on_tile is not None:
                     on_tile(core.done, core.total)
         with clock.phase("finish"):
+            del aligned, filters
             rgb = canvas.finish()
+            if size is not None:
+                space = colour_space(settings.colour_space)
+                rgb = resampled(rgb, size, settings.bits, decode=space.decode, encode=space.encode)
         info = describe(
             capture,
             artifact=self.artifact,
             sha256=digest,
-            gains=gains,
-            matrix=colour.matrix,
-            base_exposure_ev=colour.base_ev,
+            balance=rendering.balance,
+            matrix=rendering.matrix,
+            base_exposure_ev=rendering.base_ev,
+            highlights=rendering.highlights,
+            corrections=corrections,
             choices={**settings.choices(), "threads": self.threads},
             picture_size=(rgb.shape[1], rgb.shape[0]),
             timings_ms=clock.timings_ms,
         )
         return Picture(rgb, capture.exif, info)
 
-    def _colour(self, capture: Capture, settings: Settings) -> _Colour:
-        """Return the capture's conversion to linear sRGB.
+    def _prepared(self, capture: Capture, settings: Settings) -> tuple[Aligned, Rendering]:
+        output_space = self.artifact.manifest.card.output_space
+        multiple = self._network.multiple
+        return prepared(capture, settings, output_space=output_space, multiple=multiple)
 
-        A positive exposure is added before a network with linear output; after the network, it
-        would also multiply the network's errors.
-        """
-        asked = settings.exposure_ev
-        if self.artifact.manifest.card.output_space == "srgb":
-            return _Colour(np.eye(3), 0.0, 0.0, asked, encoded=True)
-        matrix = camera_to_srgb_matrix(capture.xyz_to_camera)
-        base = libraw_exposure_ev(capture)
-        push = max(base + asked, 0.0)
-        return _Colour(matrix, base, push, base + asked - push, encoded=False)
+    def _filters(self, own: Aligned, settings: Settings) -> Arrays:
+        """Return the filters of a mosaic, or those of the capture to take them from."""
+        exact = settings.filters == "exact"
+        other = settings.filters_from
+        if other is None:
+            return self._network.filters(own.mosaic, exact=exact)
+        if self._borrowed is None or self._borrowed[0] != (other, settings):
+            capture, _ = corrected(self._read(other, settings), settings)
+            aligned, _ = self._prepared(capture, settings)
+            filters = self._network.filters(aligned.mosaic, exact=exact)
+            self._borrowed = ((other, settings), filters)
+        return self._borrowed[1]
 
-    def _read(self, source: Path, profile: CameraProfile | None) -> Capture:
+    def _read(self, source: Path, settings: Settings) -> Capture:
+        profile = settings.profile
         if profile is not None:
             self.limits.check(source, profile.width, profile.height)
             return read_headerless(source, profile)
-        return read_capture(source, timeout_s=self.timeout_s, limits=self.limits, stop=self.stop)
-
-
-def _push(mosaic: NDArray[np.float32], ev: float) -> None:
-    """Add stops of light to a normalised mosaic in place; values above white are clipped."""
-    if ev > 0:
-        mosaic *= np.float32(2.0**ev)
-        np.minimum(mosaic, 1, out=mosaic)
-
-
-def _canvas(capture: Capture, aligned: Aligned, settings: Settings, colour: _Colour) -> Canvas:
-    kind = FullCanvas if settings.size == "full" else HalfCanvas
-    conversion = ColourConversion(colour.matrix, colour.after_ev, colour.encoded, settings.bits)
-    return kind((aligned.height, aligned.width), conversion, capture.orientation)
+        return read_capture(
+            source,
+            timeout_s=self.timeout_s,
+            limits=self.limits,
+            stop=self.stop,
+            levels=settings.levels,
+        )
 
 
 def _hash(source: Path) -> str:

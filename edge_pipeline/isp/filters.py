@@ -1,20 +1,27 @@
-"""Predict the filters of a capture from one view of it.
+"""Predict the filters of a capture, from one view of it or from all of it.
 
 All tiles of the capture use these filters, so there are no seams between tiles.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.isp.tiles import grow
+from edge_pipeline.raw.cfa import pack
 from edge_pipeline.raw.windows import view
-from edge_pipeline.runtime.base import Session
+from edge_pipeline.runtime.base import Session, open_session
+from edge_pipeline.runtime.streaming import Picture, streamed_filters
 
-__all__ = ["fixed_size", "predicted_filters"]
+__all__ = ["exact_filters", "fixed_size", "predicted_filters"]
+
+Arrays = dict[str, NDArray[np.float32]]
 
 
 def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
@@ -26,9 +33,7 @@ def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
     return None
 
 
-def predicted_filters(
-    session: Session, spec: ProgramSpec, mosaic: NDArray[np.float32]
-) -> dict[str, NDArray[np.float32]]:
+def predicted_filters(session: Session, spec: ProgramSpec, mosaic: NDArray[np.float32]) -> Arrays:
     """Return the predicted filters of a capture, by tensor name.
 
     Args:
@@ -42,7 +47,52 @@ def predicted_filters(
     size = fixed_size(spec)
     if size is not None:
         mosaic = grow(mosaic, 2 * size[0], 2 * size[1])
-    filters = session.run({"packed": view(mosaic, size)})
+    return _finite(session.run({"packed": view(mosaic, size)}))
+
+
+def exact_filters(
+    artifact: Artifact,
+    mosaic: NDArray[np.float32],
+    *,
+    threads: int,
+    minimum: int,
+    largest: int,
+) -> Arrays:
+    """Return the filters that a predictor which sees the whole capture computes, by tensor name.
+
+    Args:
+        artifact: Artifact with the stages of a streamed predictor.
+        mosaic: [H, W], normalised, aligned to RGGB and to the stride.
+        threads: Number of threads that compute.
+        minimum: Smallest side of a tile, in packed pixels.
+        largest: Largest side of a tile, in packed pixels.
+
+    Raises:
+        RuntimeFailure: If the runtime fails, or a predicted filter is not finite.
+    """
+    manifest = artifact.manifest
+    names = {tensor.name for tensor in manifest.programs[0].outputs}
+
+    def cut(rows: slice, columns: slice) -> NDArray[np.float32]:
+        top, left = 2 * rows.start, 2 * columns.start
+        return np.stack([pack(mosaic[top : 2 * rows.stop, left : 2 * columns.stop])])
+
+    size = (mosaic.shape[0] // 2, mosaic.shape[1] // 2)
+    picture = Picture("packed", size, cut, manifest.tile.stride, minimum, largest)
+    with ExitStack() as stack:
+        sessions: dict[str, Session] = {}
+
+        def run(spec: ProgramSpec, inputs: Arrays) -> Arrays:
+            if spec.name not in sessions:
+                session = open_session(artifact, spec.name, threads=threads)
+                sessions[spec.name] = stack.enter_context(session)
+            return sessions[spec.name].run(inputs)
+
+        filters = streamed_filters(manifest.stages, run, picture)
+    return _finite({name: value for name, value in filters.items() if name in names})
+
+
+def _finite(filters: Arrays) -> Arrays:
     for name, value in filters.items():
         if not np.isfinite(value).all():
             raise RuntimeFailure(f"the predicted filter {name} is not finite; verify the artifact")

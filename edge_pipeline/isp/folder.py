@@ -11,7 +11,7 @@ from edge_pipeline.errors import InputError, OutputError
 from edge_pipeline.isp.gather import Found
 from edge_pipeline.isp.output import FORMATS, format_of, sidecar_path
 
-__all__ = ["Job", "folder_of", "plan", "suffix_of"]
+__all__ = ["Job", "check_quality", "folder_of", "plan", "suffix_of"]
 
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
@@ -85,6 +85,16 @@ def plan(captures: Sequence[Found], output: str, *, format_name: str | None = No
         jobs = [_into_file(captures, Path(output), None if format_name is None else suffix)]
     _refuse_to_replace_captures(jobs)
     return jobs
+
+
+def check_quality(jobs: Sequence[Job], quality: int | None) -> None:
+    """Raise an InputError if a JPEG quality is given for a picture of another format."""
+    formats = {format_of(job.picture) for job in jobs} - {"jpg"}
+    if quality is not None and formats:
+        raise InputError(
+            f"--quality {quality} applies to JPEG, but the format is {formats.pop()}; leave out "
+            "--quality, or write .jpg"
+        )
 
 
 def _is_folder(path: Path) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
-from edge_pipeline.isp.filters import fixed_size, predicted_filters
+from edge_pipeline.isp.filters import exact_filters, fixed_size, predicted_filters
 from edge_pipeline.isp.grain import keep_grain
 from edge_pipeline.isp.tiles import (
     Span,
@@ -107,19 +107,34 @@ class IspSession(Closing):
         """Number that must divide the sizes of a mosaic, in mosaic pixels."""
         return 2 * self._tile.stride
 
-    def filters(self, mosaic: NDArray[np.float32]) -> Arrays:
+    def filters(self, mosaic: NDArray[np.float32], *, exact: bool = False) -> Arrays:
         """Return the filters for a mosaic; empty if the artifact has no separate predictor.
 
         Args:
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
+            exact: Whether the predictor sees all of the mosaic, tile by tile, rather than windows.
 
         Raises:
+            InputError: If `exact` and the artifact has no predictor that sees tiles.
             RuntimeFailure: If the runtime fails.
         """
+        if exact and not self.artifact.manifest.stages:
+            raise InputError(
+                f"{self.artifact.folder} has no predictor for --filters exact; compile the network "
+                "with --filters split or refolded and --streamed"
+            )
         if self._predict is None:
             return {}
         height, width = self._least()
         mosaic = grow(mosaic, 2 * height, 2 * width)
+        if exact:
+            return exact_filters(
+                self.artifact,
+                mosaic,
+                threads=self._threads,
+                minimum=height,
+                largest=self._largest,
+            )
         spec = self.artifact.program("predict_filters")
         return predicted_filters(self._predict, spec, mosaic)
 

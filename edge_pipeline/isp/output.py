@@ -1,8 +1,7 @@
-"""Write pictures as JPEG, PNG or 16-bit TIFF with an sRGB profile and EXIF, and their sidecars."""
+"""Write pictures as JPEG, PNG or 16-bit TIFF with an ICC profile and EXIF, and their sidecars."""
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,34 +11,34 @@ from typing import Any, Literal
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image
 
 from edge_pipeline.errors import OutputError, PictureExistsError
 from edge_pipeline.files import atomic_file
-from edge_pipeline.isp.exif import (
-    TIFF_EXIF_PLACEHOLDER,
-    add_tiff_exif,
-    base_tags,
-    jpeg_exif,
-    picture_exif,
-)
+from edge_pipeline.isp.colour_spaces import SRGB, ColourSpace
+from edge_pipeline.isp.exif import add_to_tiff, jpeg_fields, picture_fields
+from edge_pipeline.isp.icc import icc_profile
 from edge_pipeline.raw.capture import CaptureExif
+from edge_pipeline.raw.exif_fields import ExifFields, pack_exif
 
 __all__ = [
+    "DEFAULT_QUALITY",
     "FORMATS",
+    "FULL_COLOUR_QUALITY",
     "bits_of",
     "format_of",
     "refuse_existing",
     "sidecar_path",
-    "srgb_profile",
     "write_picture",
 ]
 
 # Format by extension; pictures in a folder get the first extension of their format.
 FORMATS = {".jpg": "jpg", ".png": "png", ".tiff": "tiff", ".jpeg": "jpg", ".tif": "tiff"}
 
-_JPEG_QUALITY = 95
+DEFAULT_QUALITY = 95
+FULL_COLOUR_QUALITY = 90
 _JPEG_LONGEST_SIDE = 65535
+_TIFF_MOST_BYTES = 2**32 - 2**25  # offsets have 32 bits; noise hardly compresses
 _ROWS_PER_STRIP = 256
 _TIFF_LEVEL = 1  # noise hardly compresses at any level, and higher levels take five times as long
 
@@ -67,18 +66,6 @@ def sidecar_path(picture: Path) -> Path:
     return picture.with_name(picture.name + ".json")
 
 
-@functools.cache
-def srgb_profile() -> bytes:
-    """Return the ICC profile to embed: Little CMS's sRGB with a fixed creation time.
-
-    The fixed time makes the files of equal pictures equal.
-    """
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    # Source: ICC.1:2022, table 17: six 16-bit numbers, year to second, at byte 24.
-    profile[24:36] = np.array([2000, 1, 1, 0, 0, 0], ">u2").tobytes()
-    return bytes(profile)
-
-
 def write_picture(
     path: Path,
     rgb: NDArray[np.unsignedinteger[Any]],
@@ -87,16 +74,21 @@ def write_picture(
     software: str,
     sidecar: Mapping[str, Any] | None,
     force: bool,
+    quality: int | None = None,
+    space: ColourSpace = SRGB,
 ) -> None:
     """Write a picture and its sidecar, if any; both are complete before either gets its name.
 
     Args:
         path: Path of the picture; its extension determines the format.
-        rgb: [H, W, 3], encoded sRGB, upright; uint16 for TIFF, uint8 for the others.
+        rgb: [H, W, 3], encoded in `space`, upright; uint16 for TIFF, uint8 for the others.
         exif: EXIF data of the capture.
         software: Name and version of the program.
         sidecar: Contents of the JSON file beside the picture; None to write no such file.
         force: Whether existing files may be replaced.
+        quality: Quality of a JPEG, 1..100; None for `DEFAULT_QUALITY`. From `FULL_COLOUR_QUALITY`
+            on, colours have the full resolution; below, half of it. Other formats ignore it.
+        space: Colour space of the picture.
 
     Raises:
         JobError: If the disk is full or fails.
@@ -106,10 +98,17 @@ def write_picture(
     files = [path] if sidecar is None else [path, sidecar_path(path)]
     for file in files:
         refuse_existing(file, force=force)
-    write = {"jpg": _write_jpeg, "png": _write_png, "tiff": _write_tiff}[format_of(path)]
+    height, width, _ = rgb.shape
+    fields = picture_fields(exif, width=width, height=height, software=software, space=space)
+    format_name = format_of(path)
     with ExitStack() as stack:
         temporary = [stack.enter_context(atomic_file(file)) for file in files]
-        write(temporary[0], rgb, exif, software)
+        if format_name == "jpg":
+            _write_jpeg(temporary[0], rgb, fields, space, quality or DEFAULT_QUALITY)
+        elif format_name == "png":
+            _write_png(temporary[0], rgb, fields, space)
+        else:
+            _write_tiff(temporary[0], rgb, fields, space)
         if sidecar is not None:
             # Surrogates of a name that is not UTF-8 are written as JSON escapes.
             text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
@@ -142,55 +141,48 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise PictureExistsError(f"{path} exists; give --force to replace it, or another name")
 
 
-def _write_jpeg(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
+def _write_jpeg(
+    path: Path, rgb: NDArray[Any], fields: ExifFields, space: ColourSpace, quality: int
+) -> None:
     height, width, _ = rgb.shape
     if max(height, width) > _JPEG_LONGEST_SIDE:
         raise OutputError(
-            f"a JPEG cannot hold {width} x {height} pixels; write PNG or TIFF, or half size"
+            f"a JPEG cannot hold {width} x {height} pixels; write PNG or TIFF, or a smaller size"
         )
     Image.fromarray(rgb).save(
         path,
         format="JPEG",
-        quality=_JPEG_QUALITY,
-        subsampling="4:4:4",
-        icc_profile=srgb_profile(),
-        exif=jpeg_exif(exif, width=width, height=height, software=software),
+        quality=quality,
+        subsampling="4:4:4" if quality >= FULL_COLOUR_QUALITY else "4:2:0",
+        icc_profile=icc_profile(space),
+        exif=b"Exif\0\0" + pack_exif(jpeg_fields(fields)),
     )
 
 
-def _write_png(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
-    height, width, _ = rgb.shape
+def _write_png(path: Path, rgb: NDArray[Any], fields: ExifFields, space: ColourSpace) -> None:
     Image.fromarray(rgb).save(
-        path,
-        format="PNG",
-        icc_profile=srgb_profile(),
-        exif=picture_exif(exif, width=width, height=height, software=software),
+        path, format="PNG", icc_profile=icc_profile(space), exif=pack_exif(fields)
     )
 
 
-def _write_tiff(path: Path, rgb: NDArray[Any], exif: CaptureExif, software: str) -> None:
-    tags = base_tags(exif, software)
-    extra: list[tuple[int, str, int, str | int, bool]] = [
-        (tag, "s", 0, tags[tag], True)
-        for tag in (ExifTags.Base.Make, ExifTags.Base.Model)
-        if tag in tags
-    ]
-    extra += [
-        (ExifTags.Base.Orientation, "H", 1, tags[ExifTags.Base.Orientation], True),
-        (TIFF_EXIF_PLACEHOLDER, "I", 1, 0, True),
-    ]
+def _write_tiff(path: Path, rgb: NDArray[Any], fields: ExifFields, space: ColourSpace) -> None:
+    if rgb.nbytes > _TIFF_MOST_BYTES:
+        raise OutputError(
+            f"a TIFF cannot hold {rgb.shape[1]} x {rgb.shape[0]} pixels; write PNG, or a smaller "
+            "size"
+        )
     tifffile.imwrite(
         path,
         rgb,
         byteorder="<",
+        bigtiff=False,
         photometric="rgb",
         compression="zlib",
         predictor=True,
         compressionargs={"level": _TIFF_LEVEL},
         rowsperstrip=_ROWS_PER_STRIP,
         metadata=None,
-        software=tags[ExifTags.Base.Software],
-        iccprofile=srgb_profile(),
-        extratags=extra,
+        software=False,
+        iccprofile=icc_profile(space),
     )
-    add_tiff_exif(path, exif)
+    add_to_tiff(path, fields)

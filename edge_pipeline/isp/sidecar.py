@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_pipeline import __version__
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.raw.capture import Capture
+from edge_pipeline.raw.white_balance import Balance
 
 __all__ = ["SIDECAR_VERSION", "describe", "software"]
 
@@ -42,9 +43,11 @@ def describe(
     *,
     artifact: Artifact,
     sha256: str,
-    gains: tuple[float, float, float],
+    balance: Balance,
     matrix: NDArray[np.float64],
     base_exposure_ev: float,
+    corrections: Mapping[str, Any],
+    highlights: str,
     choices: Mapping[str, Any],
     picture_size: tuple[int, int],
     timings_ms: Mapping[str, float],
@@ -55,9 +58,11 @@ def describe(
         capture: Capture that was developed.
         artifact: Artifact that was used.
         sha256: Hash of the capture's file.
-        gains: White balance multipliers that were used, R, G, B with G = 1.
+        balance: White balance that was used.
         matrix: [3, 3], from the network's colours to linear sRGB.
         base_exposure_ev: Stops of light added to the user's exposure.
+        corrections: Faults of the sensor and of the lens that were corrected.
+        highlights: `clip` or `reconstruct`, as was used.
         choices: The user's settings, by name.
         picture_size: Width and height of the picture.
         timings_ms: Duration of each phase in milliseconds.
@@ -76,6 +81,7 @@ def describe(
             "height": height,
             "cfa": capture.pattern,
             "orientation": capture.orientation,
+            "pixel_aspect": capture.pixel_aspect,
         },
         "model": {
             "name": manifest.card.name,
@@ -88,12 +94,17 @@ def describe(
         },
         "levels": {"black": [float(b) for b in capture.black], "white": float(capture.white)},
         "white_balance": {
-            "used": [float(g) for g in gains],
+            "used": [float(g) for g in balance.gains],
             "as_shot": [float(g) for g in capture.wb],
+            # The light that these multipliers make neutral, if the camera's colours are known.
+            "kelvin": None if balance.light is None else round(balance.light.kelvin, 1),
+            "tint": None if balance.light is None else round(balance.light.tint, 2),
         },
         "colour_matrix": [[float(value) for value in row] for row in matrix],
         "base_exposure_ev": base_exposure_ev,
-        "notes": list(capture.notes),
+        "corrections": dict(corrections),
+        "highlights": highlights,
+        "notes": [*capture.notes, *balance.notes],
         "settings": dict(choices),
         "picture": {"width": picture_size[0], "height": picture_size[1]},
         "timings_ms": dict(timings_ms),

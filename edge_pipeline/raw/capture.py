@@ -21,7 +21,12 @@ from numpy.typing import NDArray
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.fault_log import bug_report
 from edge_pipeline.raw.child import run_child
-from edge_pipeline.raw.colour import RGBGains, camera_to_srgb_matrix, xyz_to_camera_from_srgb
+from edge_pipeline.raw.colour import (
+    RGBGains,
+    camera_to_srgb_matrix,
+    d65_gains,
+    xyz_to_camera_from_srgb,
+)
 from edge_pipeline.raw.exif import exif_from_json
 from edge_pipeline.raw.headerless import read_headerless
 from edge_pipeline.raw.image import (
@@ -32,6 +37,7 @@ from edge_pipeline.raw.image import (
     libraw_exposure_ev,
     normalise,
 )
+from edge_pipeline.raw.levels import Levels
 from edge_pipeline.raw.limits import PixelLimits
 
 __all__ = [
@@ -55,6 +61,7 @@ def read_capture(
     timeout_s: float = 60,
     limits: PixelLimits | None = None,
     stop: threading.Event | None = None,
+    levels: Levels | None = None,
 ) -> Capture:
     """Read a Bayer RAW file that LibRaw supports, in a process of its own.
 
@@ -63,6 +70,7 @@ def read_capture(
         timeout_s: Seconds after which LibRaw is considered to hang.
         limits: Limits on the size, checked before the pixels are decoded; None for the defaults.
         stop: Event that stops reading.
+        levels: Levels to use instead of the file's; None for those of the file.
 
     Returns:
         The active area, with the data that developing it requires. If the file has no as-shot
@@ -87,7 +95,7 @@ def read_capture(
         if "refused" in facts:
             raise CaptureError(f"{path} {facts['refused']}")
         mosaic: NDArray[np.uint16] = np.load(folder / "mosaic.npy", allow_pickle=False)
-    return _capture(path, mosaic, facts)
+    return _capture(path, mosaic, {**facts, **(levels or Levels()).changed()})
 
 
 @contextmanager
@@ -175,6 +183,8 @@ def _capture(path: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> C
         notes.append(f"{error}, so it is ignored")
     if matrix is None:
         notes.append("the camera's colours are not known; they are assumed to be those of sRGB")
+    # LibRaw's daylight balance is for D65; a matrix to sRGB says nothing about the balance.
+    scaled = facts["matrix_kind"] == "xyz_to_camera"
     return Capture(
         mosaic=mosaic,
         pattern=facts["pattern"],
@@ -187,6 +197,8 @@ def _capture(path: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> C
         exif=exif_from_json(facts["exif"]),
         source=path,
         notes=tuple(notes),
+        pixel_aspect=facts["pixel_aspect"],
+        d65_wb=d65_gains(matrix) if matrix is not None and scaled else daylight,
     )
 
 

@@ -14,12 +14,12 @@ __all__ = [
     "SRGB_TO_XYZ",
     "RGBGains",
     "camera_to_srgb_matrix",
+    "d65_gains",
     "parse_gains",
     "srgb_decode",
     "srgb_encode",
     "to_srgb",
     "unit_gains",
-    "wb_gains",
     "xyz_to_camera_from_srgb",
 ]
 
@@ -73,6 +73,20 @@ def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.floa
     if abs(np.linalg.det(srgb_to_camera)) < _SMALLEST_DETERMINANT:
         raise InputError(f"the colour matrix {matrix.tolist()} cannot be inverted")
     return np.linalg.inv(srgb_to_camera)
+
+
+def d65_gains(xyz_to_camera: NDArray[Any]) -> RGBGains:
+    """Return the multipliers (r, 1, b) that balance CIE D65.
+
+    Args:
+        xyz_to_camera: [3, 3], CIE XYZ to camera RGB with its true scale, as DNG's ColorMatrix has.
+
+    Raises:
+        InputError: As for `camera_to_srgb_matrix`.
+    """
+    camera_to_srgb_matrix(xyz_to_camera)
+    red, green, blue = np.asarray(xyz_to_camera, np.float64) @ SRGB_TO_XYZ.sum(axis=1)
+    return float(green / red), 1.0, float(green / blue)
 
 
 def xyz_to_camera_from_srgb(camera_to_srgb: NDArray[Any]) -> NDArray[np.float64]:
@@ -168,37 +182,6 @@ def parse_gains(text: str) -> RGBGains:
             "give R,G,B as in 2.1,1,1.6"
         )
     return red / green, 1.0, blue / green
-
-
-def wb_gains(choice: str, as_shot: RGBGains, daylight: RGBGains | None) -> RGBGains:
-    """Return the multipliers that a white balance option selects.
-
-    Args:
-        choice: "as-shot", "daylight", or multipliers "R,G,B".
-        as_shot: Multipliers of the capture, G = 1.
-        daylight: Multipliers of the camera for daylight, G = 1; None if they are not known.
-
-    Returns:
-        (r, g, b) with g = 1. The signal is multiplied by these after `unit_gains` has scaled them.
-
-    Raises:
-        InputError: If the choice is none of these, or the camera's daylight balance is not known.
-    """
-    name = choice.strip().lower().replace("_", "-").replace(" ", "-")
-    if name == "as-shot":
-        return as_shot
-    if name == "daylight":
-        if daylight is None:
-            raise InputError(
-                "the daylight white balance of this camera is not known; "
-                "give as-shot or multipliers R,G,B"
-            )
-        return daylight
-    if "," not in choice:
-        raise InputError(
-            f"white balance {choice!r} is not known; give as-shot, daylight or multipliers R,G,B"
-        )
-    return parse_gains(choice)
 
 
 def unit_gains(wb: RGBGains) -> RGBGains:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from edge_pipeline.raw.exif_fields import ExifFields, fields_from_json, fields_to_json
 from edge_pipeline.raw.image import CaptureExif
 from edge_pipeline.raw.tiff import Directory
 
@@ -19,6 +19,7 @@ _RECOMMENDED_INDEX, _LENS_MODEL = 34866, 42036
 _ISO_IN_ANOTHER_TAG = 65535
 # EXIF stores these numbers in 32 bits.
 _LARGEST = 2**32 - 1
+_SIMPLE = ("make", "model", "lens", "exposure_s", "f_number", "focal_mm", "iso")
 _DATE_FORMAT = "%Y:%m:%d %H:%M:%S"
 
 
@@ -45,12 +46,15 @@ def _time(text: str | None, fallback: datetime | None) -> datetime | None:
         return fallback
 
 
-def read_exif(directories: list[Directory], fallback: CaptureExif) -> CaptureExif:
+def read_exif(
+    directories: list[Directory], fallback: CaptureExif, fields: ExifFields | None = None
+) -> CaptureExif:
     """Return the EXIF fields of a file's tags; a tag with the value zero counts as not known.
 
     Args:
         directories: Directories of the file, from `tiff.read_directories`.
         fallback: Values from LibRaw, for the fields that have no tag.
+        fields: The EXIF fields of the file, from `exif_fields.read_fields`.
     """
     ordered = sorted(directories, key=lambda directory: not directory.is_exif)
     iso = _number(ordered, _ISO, fallback.iso)
@@ -65,16 +69,24 @@ def read_exif(directories: list[Directory], fallback: CaptureExif) -> CaptureExi
         focal_mm=_number(ordered, _FOCAL, fallback.focal_mm),
         iso=round(iso) if iso else None,
         time=_time(_text(ordered, _DATE_ORIGINAL) or _text(ordered, _DATE), fallback.time),
+        fields=fields or ExifFields(),
     )
 
 
 def exif_to_json(exif: CaptureExif) -> dict[str, Any]:
     """Return the fields as JSON values, with the time as ISO 8601 text."""
-    return {**asdict(exif), "time": exif.time.isoformat() if exif.time else None}
+    return {
+        **{name: getattr(exif, name) for name in _SIMPLE},
+        "time": exif.time.isoformat() if exif.time else None,
+        "fields": fields_to_json(exif.fields),
+    }
 
 
 def exif_from_json(fields: Mapping[str, Any]) -> CaptureExif:
     """Return the fields from their JSON values; the inverse of `exif_to_json`."""
     time = fields["time"]
-    known = {name: value for name, value in fields.items() if name != "time"}
-    return CaptureExif(**known, time=datetime.fromisoformat(time) if time else None)
+    return CaptureExif(
+        **{name: fields[name] for name in _SIMPLE},
+        time=datetime.fromisoformat(time) if time else None,
+        fields=fields_from_json(fields["fields"]),
+    )

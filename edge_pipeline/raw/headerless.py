@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.errors import CaptureError
+from edge_pipeline.raw.colour import d65_gains
 from edge_pipeline.raw.image import Capture, CaptureExif, check_file, grey_world
 from edge_pipeline.raw.profile import CameraProfile
 
@@ -137,6 +138,7 @@ def read_headerless(path: Path, profile: CameraProfile) -> Capture:
         exif=CaptureExif(),
         source=path,
         notes=tuple(notes),
+        d65_wb=None if matrix is None else d65_gains(matrix),
     )
 
 

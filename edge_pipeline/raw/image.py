@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge_pipeline.errors import CaptureError
 from edge_pipeline.raw.cfa import align, pack, per_pixel
 from edge_pipeline.raw.colour import RGBGains, unit_gains
+from edge_pipeline.raw.exif_fields import ExifFields
 
 __all__ = ["Capture", "CaptureExif", "check_file", "grey_world", "libraw_exposure_ev", "normalise"]
 
@@ -34,6 +35,7 @@ class CaptureExif:
         focal_mm: Focal length in millimetres.
         iso: ISO sensitivity.
         time: Time of the exposure by the camera's clock, without a time zone.
+        fields: All EXIF fields of the file, as it stores them.
     """
 
     make: str | None = None
@@ -44,6 +46,7 @@ class CaptureExif:
     focal_mm: float | None = None
     iso: int | None = None
     time: datetime | None = None
+    fields: ExifFields = field(default_factory=ExifFields)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,9 @@ class Capture:
         exif: The camera and the exposure.
         source: Path of the file.
         notes: Assumptions that were made about the capture, a sentence each.
+        pixel_aspect: Width of a pixel divided by its height, in the sensor's orientation.
+        d65_wb: Multipliers under CIE D65, g = 1, which give the scale of the matrix; None if they
+            are not known.
 
     Raises:
         CaptureError: If the white level is not above every black level.
@@ -78,6 +84,8 @@ class Capture:
     exif: CaptureExif
     source: Path
     notes: tuple[str, ...] = field(default=())
+    pixel_aspect: float = 1.0
+    d65_wb: RGBGains | None = None
 
     def __post_init__(self) -> None:
         if not max(self.black) < self.white:
@@ -107,7 +115,7 @@ def check_file(path: Path) -> None:
         raise CaptureError(f"{path} is empty; copy the capture from the camera again")
 
 
-def normalise(capture: Capture, wb: RGBGains) -> NDArray[np.float32]:
+def normalise(capture: Capture, wb: RGBGains, *, clip: bool = True) -> NDArray[np.float32]:
     """Subtract the black level, scale the white level to 1, and apply white balance.
 
     Values below the black level stay negative, so that noise about black keeps its mean. Values
@@ -115,10 +123,12 @@ def normalise(capture: Capture, wb: RGBGains) -> NDArray[np.float32]:
 
     Args:
         capture: Capture to normalise.
-        wb: Multipliers (r, g, b), from `colour.wb_gains`; scaled here so that the smallest is 1.
+        wb: Multipliers (r, g, b) with which to balance; scaled here so that the smallest is 1.
+        clip: Whether values above 1 are clipped.
 
     Returns:
-        Float32 [H, W], in the order of `capture.pattern`, at most 1.
+        Float32 [H, W], in the order of `capture.pattern`; at most 1 if `clip`, otherwise a
+        saturated pixel is the scaled multiplier of its channel.
 
     Raises:
         InputError: If a multiplier is not a positive finite number.
@@ -136,7 +146,7 @@ def normalise(capture: Capture, wb: RGBGains) -> NDArray[np.float32]:
     signal = capture.mosaic.astype(np.float32)
     signal -= per_pixel(capture.black, capture.pattern, shape)
     signal *= per_pixel(scale, capture.pattern, shape)
-    return np.minimum(signal, np.float32(1), out=signal)
+    return np.minimum(signal, np.float32(1), out=signal) if clip else signal
 
 
 def grey_world(

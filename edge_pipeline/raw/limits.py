@@ -14,8 +14,8 @@ __all__ = ["DEFAULT_MAX_PIXELS", "PixelLimits", "available_bytes", "memory_for",
 # Twice the largest Bayer sensor of a camera: 151 million pixels, Phase One IQ4.
 DEFAULT_MAX_PIXELS = 300_000_000
 
-# Measured: developing 24 million pixels requires 0.94 to 1.07 GB, see decision 20.
-_BYTES_PER_PIXEL = 24
+# Measured: developing 24 million pixels requires 0.94 to 1.13 GB, see decisions 20 and 23.
+_BYTES_PER_PIXEL = 27
 _BASE_BYTES = 500_000_000
 _CGROUP = Path("/sys/fs/cgroup")
 

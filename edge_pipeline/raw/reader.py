@@ -20,7 +20,9 @@ import rawpy
 from numpy.typing import NDArray
 
 from edge_pipeline.raw.child import confine
+from edge_pipeline.raw.ciff import read_ciff
 from edge_pipeline.raw.exif import exif_to_json, read_exif
+from edge_pipeline.raw.exif_fields import pack_exif, read_fields
 from edge_pipeline.raw.image import CaptureExif
 from edge_pipeline.raw.limits import DEFAULT_MAX_PIXELS
 from edge_pipeline.raw.sensor import (
@@ -55,7 +57,8 @@ _UNKNOWN = (
     "is truncated or damaged, or of a camera that LibRaw does not know; "
     "copy it from the camera again, or convert it to DNG"
 )
-_LARGEST_ASPECT_ERROR = 0.01
+# The Kodak DC120 has 1.53. A damaged file may state anything.
+_LARGEST_ASPECT = 4.0
 _WIDTH, _HEIGHT = 256, 257
 # Source: LibRaw, identify.cpp: files of fewer rows or columns are "no RAW".
 _LEAST_SIDE = 22
@@ -99,6 +102,24 @@ def _empty_tail(mosaic: NDArray[np.uint16], black: list[float]) -> bool:
     return min(black) > 0 and not mosaic[-rows:].any()
 
 
+def _exif(raw: Any, data: mmap.mmap, directories: list[Directory]) -> tuple[CaptureExif, list[int]]:
+    """Return the capture's EXIF, and the tags that are too long for a picture."""
+    if is_ciff(data):
+        fields = read_ciff(data)
+        return read_exif(read_directories(pack_exif(fields)), _exif_of_libraw(raw), fields), []
+    fields, omitted = read_fields(data)
+    return read_exif(directories, _exif_of_libraw(raw), fields), omitted
+
+
+def _pixel_aspect(stated: float) -> tuple[float, list[str]]:
+    """Return the width of a pixel divided by its height, and notes about it."""
+    if 1 / _LARGEST_ASPECT <= stated <= _LARGEST_ASPECT:
+        return float(stated), []
+    return 1.0, [
+        f"the file states pixels {stated:g} times as wide as high; they are assumed to be square"
+    ]
+
+
 def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]]:
     directories = read_directories(data)
     is_dng = any(_DNG_VERSION in directory.tags for directory in directories)
@@ -108,12 +129,11 @@ def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]
         raise RefusedError(_TRUNCATED)
     if _empty_tail(mosaic, layout.black):
         raise RefusedError(_TRUNCATED)
-    exif = exif_to_json(read_exif(directories, _exif_of_libraw(raw)))
+    exif, omitted = _exif(raw, data, directories)
     kind, matrix = read_matrix(raw, is_dng=is_dng)
     daylight = read_gains(list(raw.daylight_whitebalance))
-    notes = []
-    if abs(raw.sizes.pixel_aspect - 1) > _LARGEST_ASPECT_ERROR:
-        notes.append(f"pixels are {raw.sizes.pixel_aspect:g} times as wide as high, left as is")
+    aspect, notes = _pixel_aspect(raw.sizes.pixel_aspect)
+    notes += [f"the EXIF tag {tag} is too long for a picture and is omitted" for tag in omitted]
     facts = {
         "pattern": layout.pattern,
         "black": layout.black,
@@ -124,7 +144,8 @@ def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]
         "matrix_kind": kind,
         "matrix": matrix,
         "orientation": _FLIP_TO_ORIENTATION.get(raw.sizes.flip, 1),
-        "exif": exif,
+        "exif": exif_to_json(exif),
+        "pixel_aspect": aspect,
         "notes": notes,
     }
     return mosaic, facts

@@ -1,7 +1,8 @@
 """Read the tags of TIFF files and of RAW formats built like them; damaged parts are skipped.
 
 DNG, NEF, CR2, ARW, PEF, SRW, 3FR are TIFF files. RW2 and ORF differ in the header's second word.
-CR3 contains small TIFF files in its boxes, RAF one in the EXIF segment of its JPEG preview.
+CR3 contains small TIFF files in its boxes, RAF one in the EXIF segment of its JPEG preview, MRW
+one in a block.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Directory", "Value", "read_directories"]
+__all__ = ["Directory", "Value", "read_directories", "tiff_starts"]
 
 Value = tuple[float, ...] | str
 _SUB_DIRECTORIES = (330, 34665)  # SubIFDs, Exif
 _MOST_DIRECTORIES = 64
 _MOST_VALUES = 1 << 16
+_MOST_VALUES_OF_ALL = 1 << 22
 _SEARCHED = 1 << 20
 # TIFF field type -> struct format of one value.
 _FORMATS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
@@ -46,13 +48,19 @@ class Directory:
         return () if isinstance(value, str) else value
 
 
-def _tiff_starts(data: bytes | mmap.mmap) -> list[int]:
-    """Return the offsets at which TIFF structures begin in a camera's file."""
+def tiff_starts(data: bytes | mmap.mmap) -> list[int]:
+    """Return the offsets at which TIFF structures begin in a camera's file.
+
+    The second structure of a CR3 has the exposure, the third the position; other files have one.
+    """
     if data[:2] in (b"II", b"MM"):
         return [0]
-    if data[4:8] == b"ftyp":  # CR3: box CMT1 has the camera, CMT2 the exposure
-        found = (data.find(name, 0, _SEARCHED) for name in (b"CMT1", b"CMT2"))
+    if data[4:8] == b"ftyp":  # CR3: box CMT1 has the camera, CMT2 the exposure, CMT4 the position
+        found = (data.find(name, 0, _SEARCHED) for name in (b"CMT1", b"CMT2", b"CMT4"))
         return [at + 4 for at in found if at >= 0]
+    if data[:4] == b"\0MRM":
+        at = data.find(b"\0TTW", 8, _SEARCHED)
+        return [at + 8] if at >= 0 else []
     if data[:15] == b"FUJIFILMCCD-RAW":
         at = data.find(b"Exif\0\0", 0, _SEARCHED)
         return [at + 6] if at >= 0 else []
@@ -66,7 +74,7 @@ def read_directories(data: bytes | mmap.mmap) -> list[Directory]:
         data: Bytes of the file.
     """
     found: list[Directory] = []
-    for number, start in enumerate(_tiff_starts(data)):
+    for number, start in enumerate(tiff_starts(data)):
         reader = _Reader(data, start)
         found += reader.walk(first_is_exif=number > 0)
     return found
@@ -79,6 +87,7 @@ class _Reader:
         self.data = data
         self.start = start
         self.order = ">" if data[start : start + 2] == b"MM" else "<"
+        self.values_left = _MOST_VALUES_OF_ALL
 
     def unpack(self, form: str, offset: int) -> tuple[float, ...]:
         """Return the values at an offset; an empty tuple if they lie outside the file."""
@@ -121,8 +130,9 @@ class _Reader:
         """Return an entry's value, stored in the entry or where it points; None if unreadable."""
         rational = kind in (_RATIONAL, _SIGNED_RATIONAL)
         form = {_ASCII: "s", _RATIONAL: "I", _SIGNED_RATIONAL: "i"}.get(kind) or _FORMATS.get(kind)
-        if form is None or not 0 < length <= _MOST_VALUES:
+        if form is None or not 0 < length <= min(_MOST_VALUES, self.values_left):
             return None
+        self.values_left -= length
         form = f"{2 * length if rational else length}{form}"
         if struct.calcsize("<" + form) > 4:
             pointer = self.unpack("I", at)

@@ -247,6 +247,24 @@ def test_the_reader_ends_if_its_parent_is_killed(
     assert any(out.glob("n*.jpg"))
 
 
+def test_the_next_run_removes_what_a_killed_one_left(model: str, tmp_path: Path) -> None:
+    command, out, environment = chart_batch(model, tmp_path)
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running:
+        wait_for(lambda: out.exists() and any(out.glob(".*.unfinished/n*.jpg")))
+        running.kill()
+    (tmp_path / "out/.mine.jpg").write_bytes(b"precious")
+    if not any(out.glob(".*.unfinished")):
+        pytest.skip("the picture was finished before the signal")
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".mine.jpg",
+        *(f"n{i}.jpg" for i in range(6)),
+    ]
+
+
 def test_lines_come_one_by_one_without_a_terminal(model: str, tmp_path: Path) -> None:
     command, out, environment = chart_batch(model, tmp_path)
     with subprocess.Popen(

@@ -38,6 +38,8 @@ class Dng:
         active: top, left, bottom, right of the active area.
         strip_rows: rows of a strip; 0 for one strip.
         make: the camera's maker; empty for no tag.
+        extra: types and values of further tags of the main directory.
+        exif, gps: types and values of the tags of the Exif and of the GPS directory.
     """
 
     filters: str = "RGGB"
@@ -51,7 +53,9 @@ class Dng:
     strip_rows: int = 0
     make: str = "Fake"
     is_dng: bool = True
+    extra: Mapping[int, tuple[int, bytes | Sequence[float]]] = field(default_factory=dict)
     exif: Mapping[int, tuple[int, bytes | Sequence[float]]] = field(default_factory=dict)
+    gps: Mapping[int, tuple[int, bytes | Sequence[float]]] = field(default_factory=dict)
 
 
 def _payload(kind: int, values: bytes | Sequence[int] | Sequence[float]) -> tuple[int, bytes]:
@@ -98,6 +102,7 @@ def _entries(mosaic: NDArray[np.uint16], dng: Dng, height: int) -> list[Entry]:
     ]
     if dng.make:
         entries.append((271, _ASCII, dng.make.encode() + b"\0"))
+    entries += [(tag, kind, values) for tag, (kind, values) in dng.extra.items()]
     if not dng.is_dng:
         return entries
     entries += [
@@ -143,17 +148,23 @@ def write_dng(
     high = dng.strip_rows or height
     strips = [mosaic[top : top + high].astype("<u2").tobytes() for top in range(0, height, high)]
     exif: list[Entry] = [(tag, kind, values) for tag, (kind, values) in dng.exif.items()]
+    gps: list[Entry] = [(tag, kind, values) for tag, (kind, values) in dng.gps.items()]
     counts = [len(strip) * (rows or height) // height for strip in strips]
     # Two passes: the first finds how long the directories are, the second fills in offsets.
-    offsets, exif_at = [0] * len(strips), 0
+    offsets, exif_at, gps_at = [0] * len(strips), 0, 0
     for _ in range(2):
         links: list[Entry] = [(273, _LONG, offsets), (279, _LONG, counts)]
         if exif:
             links.append((34665, _LONG, [exif_at]))
+        if gps:
+            links.append((34853, _LONG, [gps_at]))
         first = _directory(entries + links, 8)
         exif_at = 8 + len(first)
         second = _directory(exif, exif_at) if exif else b""
-        start = exif_at + len(second)
+        gps_at = exif_at + len(second)
+        third = _directory(gps, gps_at) if gps else b""
+        start = gps_at + len(third)
         offsets = [start + sum(counts[:i]) for i in range(len(strips))]
-    path.write_bytes(struct.pack("<2sHI", b"II", 42, 8) + first + second + b"".join(strips))
+    head = struct.pack("<2sHI", b"II", 42, 8) + first + second + third
+    path.write_bytes(head + b"".join(strips))
     return path

@@ -22,7 +22,6 @@ from edge_pipeline.models.base import build_model
 from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.raw.capture import normalise, read_capture
 from edge_pipeline.raw.cfa import align, pack
-from edge_pipeline.raw.colour import wb_gains
 from edge_pipeline.runtime.base import open_session
 from tests.compiled import PACKAGES
 from tests.fakes import own_networks as own
@@ -91,7 +90,7 @@ def compiled(shared_artifacts):
 def captures() -> list[np.ndarray]:
     """Packed windows of a real capture, of one with four stops less light, and of noise."""
     capture = read_capture(CHART, timeout_s=60)
-    mosaic = normalise(capture, wb_gains("as-shot", capture.wb, capture.daylight_wb))
+    mosaic = normalise(capture, capture.wb)
     aligned = align(mosaic, capture.pattern, 32).mosaic
     height, width = (2 * side for side in SIZE)
     window = pack(aligned[256 : 256 + height, 512 : 512 + width])[None]

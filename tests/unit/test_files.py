@@ -22,6 +22,7 @@ from edge_pipeline.files import (
     atomic_file,
     atomic_folder,
     packaged,
+    remove_unfinished,
     sha256_of,
 )
 from tests.fakes.folders import snapshot, write_folder
@@ -66,11 +67,13 @@ class TestAtomicFile:
         _write_file(path)
         assert snapshot(tmp_path) == {"out.json": b"new"}
 
-    def test_keeps_the_suffix_and_stays_beside(self, tmp_path: Path) -> None:
+    def test_keeps_the_suffix_and_stays_on_the_file_system(self, tmp_path: Path) -> None:
         with atomic_file(tmp_path / "out.tiff") as temporary:
             assert temporary.suffix == ".tiff"
-            assert temporary.parent == tmp_path
+            assert temporary.parent.parent == tmp_path
+            assert temporary.parent.name.startswith(".")
             temporary.write_bytes(b"x")
+        assert snapshot(tmp_path) == {"out.tiff": b"x"}
 
     @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
     def test_mode_follows_umask(self, tmp_path: Path, umask: int) -> None:
@@ -308,3 +311,17 @@ def test_a_writer_that_makes_a_private_file_leaves_one_that_others_can_read(tmp_
         temporary.write_bytes(b"x")
         temporary.chmod(0o600)
     assert private.stat().st_mode == plain.stat().st_mode
+
+
+def test_unfinished_files_are_removed_except_those_that_a_process_writes(tmp_path: Path) -> None:
+    left = tmp_path / ".a-0123456789abcdef.unfinished"
+    left.mkdir()
+    (left / "a.jpg").touch()
+    others = [".a-0123456789abcdef.jpg", "a-0123456789abcdef.unfinished"]
+    for name in others:
+        (tmp_path / name).touch()
+    with atomic_file(tmp_path / "b.jpg") as temporary:
+        remove_unfinished([tmp_path, tmp_path / "absent"])
+        assert temporary.exists()
+        assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "b.jpg"])

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_pipeline.files import (
-    atomic_folder,
-)
+from edge_pipeline.files import atomic_file, atomic_folder
 from tests.fakes.folders import snapshot, write_folder
 
 _PROC = pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
@@ -31,10 +29,21 @@ with atomic_folder(Path(sys.argv[1]), replace=False) as temporary:
 """
 
 
+_FILE_WRITER = """
+import sys, time
+from pathlib import Path
+from edge_pipeline.files import atomic_file
+with atomic_file(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    print("writing", flush=True)
+    time.sleep(600)
+"""
+
+
 @contextmanager
-def _other_process(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is in the middle of writing the folder `path`."""
-    command = [sys.executable, "-c", _WRITER, str(path)]
+def _other_process(path: Path, program: str = _WRITER) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is in the middle of writing the folder or the file `path`."""
+    command = [sys.executable, "-c", program, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -42,6 +51,46 @@ def _other_process(path: Path) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
+
+
+def _write_file(path: Path) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(b"new")
+
+
+class TestFiles:
+    def test_the_file_of_a_killed_process_is_collected_at_the_next_write(
+        self, tmp_path: Path
+    ) -> None:
+        with _other_process(tmp_path / "killed.jpg", _FILE_WRITER):
+            pass
+        (left,) = tmp_path.iterdir()
+        assert left.name.startswith(".")
+        assert (left / "killed.jpg").read_bytes() == b"half"
+        _write_file(tmp_path / "out.jpg")
+        assert snapshot(tmp_path) == {"out.jpg": b"new"}
+
+    def test_the_file_of_a_live_process_is_not(self, tmp_path: Path) -> None:
+        with _other_process(tmp_path / "live.jpg", _FILE_WRITER):
+            _write_file(tmp_path / "out.jpg")
+            assert [part.read_bytes() for part in tmp_path.glob(".*/live.jpg")] == [b"half"]
+
+    def test_files_that_this_process_writes_are_not(self, tmp_path: Path) -> None:
+        with atomic_file(tmp_path / "a") as outer:
+            _write_file(tmp_path / "b")
+            write_folder(tmp_path / "c")
+            outer.write_bytes(b"x")
+        assert {entry.name for entry in tmp_path.iterdir()} == {"a", "b", "c"}
+
+    def test_a_batch_searches_its_folder_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        searched = []
+        true = Path.iterdir
+        monkeypatch.setattr(Path, "iterdir", lambda path: searched.append(path) or true(path))
+        for name in "abc":
+            _write_file(tmp_path / name)
+        assert searched.count(tmp_path) == 1
 
 
 class TestCollection:

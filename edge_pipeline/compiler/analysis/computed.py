@@ -15,7 +15,15 @@ from torch.export import ExportedProgram
 from edge_pipeline.compiler.analysis.origin import layer_of, nearest_layer
 from edge_pipeline.compiler.program import constants_of
 
-__all__ = ["ComputedWeight", "Extent", "Operand", "computed_weights", "extents", "frontier"]
+__all__ = [
+    "ComputedWeight",
+    "Extent",
+    "Operand",
+    "ancestors",
+    "computed_weights",
+    "extents",
+    "frontier",
+]
 
 _ATEN = torch.ops.aten
 _CONVOLUTIONS = (
@@ -213,7 +221,7 @@ def _weight(
     if known[weight] is Extent.MAP:
         kind: Kind = "patch"
     else:
-        inputs = (n for n in _ancestors([weight], stop=set()) if known[n] is not Extent.CONSTANT)
+        inputs = (n for n in ancestors([weight], stop=set()) if known[n] is not Extent.CONSTANT)
         kind = "sample" if _samples(inputs) > 1 else "capture"
     return ComputedWeight(node, weight, layer_of(node), operand, kind)
 
@@ -248,10 +256,10 @@ def frontier(program: ExportedProgram) -> dict[fx.Node, str]:
         and any(known.get(user) is Extent.MAP for user in node.users)
     }
     (end,) = [node for node in program.graph.nodes if node.op == "output"]
-    path = _ancestors([end], stop=cut | candidates)
+    path = ancestors([end], stop=cut | candidates)
     # Each candidate is compared with the cut at the weights and biases only: if one candidate
     # depends on another, both are cut, and the path computes neither of them.
-    reasons = {node: _ancestors([node], stop=cut) - path for node in candidates - cut}
+    reasons = {node: ancestors([node], stop=cut) - path for node in candidates - cut}
     cut |= {
         node
         for node, needed in reasons.items()
@@ -267,7 +275,7 @@ def _biases(weights: Iterable[ComputedWeight], known: dict[fx.Node, Extent]) -> 
     return {node for node in nodes if known[node] is Extent.GLOBAL and node.op == "call_function"}
 
 
-def _ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node]) -> set[fx.Node]:
+def ancestors(nodes: Iterable[fx.Node], stop: set[fx.Node]) -> set[fx.Node]:
     """Return `nodes` and every node that they depend on, up to and without those in `stop`."""
     queue, seen = list(nodes), set(nodes)
     while queue:

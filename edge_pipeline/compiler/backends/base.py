@@ -31,6 +31,8 @@ class EmitOptions:
         samples: For int8, inputs of the program on which value ranges are observed.
         allowed: Names of operators that may stay outside the delegate, such as `grid_sampler_2d`.
         arch: Processor architecture of the target, as `uname -m` prints it.
+        stored: Files of the artifact's other programs, by name; if the format allows it, equal
+            weights are not stored again.
     """
 
     name: str
@@ -40,6 +42,7 @@ class EmitOptions:
     samples: Sequence[tuple[Tensor, ...]] = ()
     allowed: frozenset[str] = frozenset()
     arch: str = "aarch64"
+    stored: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class Emitted:
         files: Contents by file name; the names begin with the program's name.
         delegation: Operators that the delegate runs, and operators that stay outside it.
         notes: Notes for a user of the file, one sentence each.
+        shared: Names of other programs' files that the program also requires.
     """
 
     file: str
     files: Mapping[str, bytes]
     delegation: Delegation
     notes: tuple[str, ...] = field(default=())
+    shared: tuple[str, ...] = ()
 
 
 class Backend(Protocol):

@@ -19,6 +19,7 @@ from edge_pipeline.compiler.source import entries
 from edge_pipeline.compiler.source.curve import curve_of
 from edge_pipeline.compiler.source.entries import Entry, windowed
 from edge_pipeline.compiler.source.network import SourceNetwork
+from edge_pipeline.compiler.source.streaming import StageEntries, stage_entries
 from edge_pipeline.errors import InputError
 from edge_pipeline.raw.windows import VIEW
 
@@ -38,6 +39,7 @@ class Form:
         path: For a refolded network, the path with filters as inputs. It is not built, but computes
             the output of the folded program with each input's own filters.
         curve: Weights for other values of the fixed input, if they are to be exchanged.
+        stages: Programs of a predictor that sees a picture tile by tile, if requested.
     """
 
     filters: WeightsForm
@@ -47,6 +49,7 @@ class Form:
     window: int = VIEW
     curve: WeightCurve | None = None
     path: Entry | None = None
+    stages: tuple[StageEntries, ...] = ()
 
     def run(self, inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
         """Return the network's first output, eagerly and in fp32."""
@@ -79,6 +82,7 @@ def form_of(
     window: int = VIEW,
     *,
     respecialisable: bool = False,
+    streamed: bool = False,
 ) -> Form:
     """Trace the programs of a deployment form.
 
@@ -89,6 +93,7 @@ def form_of(
         calibration: Captures for `folded` and `refolded`; the project's own set if empty.
         window: Largest side of the part of each map that a separate predictor sees.
         respecialisable: Whether the weights for other values of the fixed input are computed too.
+        streamed: Whether a predictor that sees a picture tile by tile is built too.
 
     Raises:
         InputError: If the network cannot be compiled in that form.
@@ -99,6 +104,10 @@ def form_of(
         raise InputError(
             f"--respecialisable cannot be combined with --filters {filters}; leave out one of them"
         )
+    if streamed and filters not in ("split", "refolded"):
+        raise InputError(
+            f"--streamed cannot be combined with --filters {filters}; give split or refolded"
+        )
     if filters == "dynamic":
         curve = curve_of(network) if respecialisable else None
         entry = entries.dynamic(network, curve)
@@ -106,11 +115,12 @@ def form_of(
     # Before the cut: so the predictor scales its weights, and no later pass changes a filter.
     network = network.after(FoldBatchNorm())
     ports = tuple(port.name for port in network.geometry.inputs)
+    stages = stage_entries(network) if streamed else ()
     if filters == "split":
-        return Form("split", entries.split(network, window), ports, window=window)
+        return Form("split", entries.split(network, window), ports, window=window, stages=stages)
     constants, record = calibrated_filters(network, calibration)
     folded = entries.folded(network, constants)
     if filters == "folded":
         return Form("folded", (folded,), calibration=record)
     predictor, path = entries.split(network, window)
-    return Form("refolded", (predictor, folded), ports, record, window, path=path)
+    return Form("refolded", (predictor, folded), ports, record, window, path=path, stages=stages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,7 @@ DTYPES: dict[torch.dtype, Dtype] = {
 """The types that inputs and outputs may have, and their names in the manifest."""
 
 _LETTERS = {2: "h", 3: "w"}
+_MULTIPLE = re.compile(r"([0-9]+\*)?[hw]")
 
 
 def tensors_of(program: ExportedProgram) -> tuple[list[Tensor], list[Tensor]]:
@@ -71,7 +73,10 @@ class Letters:
         return cls(found)
 
     def shape(self, value: Tensor) -> tuple[int | str, ...]:
-        """Return the shape of a tensor, with each free size as a multiple of one letter."""
+        """Return the shape of a tensor, with each free size as a multiple of one letter.
+
+        A size that is not a multiple gets a name of its own, such as `size_floor_h_4`.
+        """
         return tuple(self._dimension(size) for size in value.shape)
 
     def _dimension(self, size: int | torch.SymInt) -> int | str:
@@ -82,4 +87,8 @@ class Letters:
         text = str(expression)
         for symbol in expression.free_symbols:
             text = text.replace(str(symbol), self.by_symbol[str(symbol)])
-        return text if expression.free_symbols else int(expression)
+        if not expression.free_symbols:
+            return int(expression)
+        # Any other expression, such as that of a map after strided convolutions, gets a name.
+        named = "size_" + re.sub("[^a-z0-9]+", "_", text).strip("_")
+        return text if _MULTIPLE.fullmatch(text) else named

@@ -11,7 +11,9 @@ from PIL import Image, ImageOps
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.isp.canvas import ColourConversion, FullCanvas, HalfCanvas, sensor_view
+from edge_pipeline.isp.colour_spaces import COLOUR_SPACES, colour_space
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode, to_srgb
+from edge_pipeline.raw.tone import ToneCurve, apply_tone
 
 PLAIN = ColourConversion(np.eye(3), 0.0, encoded=False, bits=16)
 MATRIX = np.array([[1.6, -0.5, -0.1], [-0.2, 1.5, -0.3], [0.05, -0.55, 1.5]])
@@ -102,3 +104,37 @@ def test_white_is_white_at_8_bits_and_overshoot_does_not_wrap():
 def test_half_size_of_one_row_is_refused():
     with pytest.raises(InputError, match="no half size"):
         HalfCanvas((1, 9), PLAIN, 1)
+
+
+def test_wide_spaces_keep_colours_that_srgb_clips():
+    """A green outside sRGB has other values in Display P3, and the same colour."""
+    green = np.array([-0.15, 0.8, 0.05], np.float32)[:, None, None]  # linear sRGB
+    space = colour_space("display-p3")
+    wide = replace(PLAIN, space=space).quantised(green)[0, 0] / 65535
+    linear = np.linalg.inv(space.from_srgb()) @ srgb_decode(wide)
+    assert linear == pytest.approx(green[:, 0, 0], abs=1e-3)
+    assert PLAIN.quantised(green)[0, 0, 0] == 0
+
+
+def test_tone_is_applied_in_the_linear_light_of_the_picture():
+    rgb = np.random.default_rng(2).uniform(0, 1.2, (3, 5, 6)).astype(np.float32)
+    curve = ToneCurve(1.2)
+    for space in COLOUR_SPACES.values():
+        got = replace(PLAIN, matrix=MATRIX, exposure_ev=-0.5, tone=curve, space=space)
+        linear = np.einsum("oc,chw->ohw", space.from_srgb() @ MATRIX * 2**-0.5, rgb)
+        expected = space.encode(apply_tone(linear.astype(np.float32), curve)).transpose(1, 2, 0)
+        assert np.abs(got.quantised(rgb) / 65535 - expected).max() < 1e-4
+
+
+def test_no_tone_is_the_conversion_of_to_srgb_to_the_last_bit():
+    rgb = np.random.default_rng(2).uniform(-0.1, 1.2, (3, 40, 50)).astype(np.float32)
+    got = replace(PLAIN, matrix=MATRIX, exposure_ev=0.3).quantised(rgb)
+    expected = (to_srgb(rgb, MATRIX, 0.3) * 65535 + 0.5).astype(np.uint16)
+    np.testing.assert_array_equal(got, expected.transpose(1, 2, 0))
+
+
+def test_hue_over_white_is_kept_only_if_asked_for():
+    sky = np.array([0.9, 1.15, 1.4], np.float32)[:, None, None]
+    assert PLAIN.quantised(sky)[0, 0].tolist()[1:] == [65535, 65535]
+    red, green, blue = replace(PLAIN, keeps_hue=True).quantised(sky)[0, 0]
+    assert red < green < blue == 65535

@@ -14,12 +14,12 @@ from PIL import ExifTags, Image, ImageCms
 from edge_pipeline.errors import JobError, OutputError
 from edge_pipeline.isp import output
 from edge_pipeline.isp.exif import ascii_text
+from edge_pipeline.isp.icc import srgb_profile
 from edge_pipeline.isp.output import (
     bits_of,
     format_of,
     refuse_existing,
     sidecar_path,
-    srgb_profile,
     write_picture,
 )
 from edge_pipeline.raw.capture import CaptureExif

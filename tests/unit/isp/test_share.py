@@ -34,7 +34,7 @@ def test_large_captures_get_fewer_jobs(tmp_path: Path) -> None:
     with capture.open("wb") as file:
         file.truncate(100_000_000)
     captures = [capture] * 8
-    share = share_cores(captures, jobs=None, threads=None, cores=8, memory_bytes=6 * GB)
+    share = share_cores(captures, jobs=None, threads=None, cores=8, memory_bytes=7 * GB)
     assert share == Share(2, 4)
     assert share_cores(captures, jobs=None, threads=None, cores=8, memory_bytes=99 * GB).jobs == 8
 

@@ -20,7 +20,6 @@ from edge_pipeline.raw.colour import (
     srgb_encode,
     to_srgb,
     unit_gains,
-    wb_gains,
     xyz_to_camera_from_srgb,
 )
 from tests.data_files import CHART, data_file
@@ -145,30 +144,18 @@ def test_gains_keep_ratios_and_the_least_is_one(wb: tuple[float, float, float]) 
     np.testing.assert_allclose(parse_gains(text), np.array(wb) / wb[1], rtol=1e-9)
 
 
-def test_white_balance_options() -> None:
-    as_shot, daylight = (2.0, 1.0, 1.5), (1.8, 1.0, 1.4)
-    assert wb_gains("as-shot", as_shot, daylight) == as_shot
-    assert wb_gains("As Shot", as_shot, daylight) == as_shot
-    assert wb_gains("daylight", as_shot, daylight) == daylight
-    assert wb_gains("4,2,3", as_shot, daylight) == (2.0, 1.0, 1.5)
-    with pytest.raises(InputError, match="daylight white balance of this camera is not known"):
-        wb_gains("daylight", as_shot, None)
-    with pytest.raises(InputError, match="'tungsten' is not known; give as-shot"):
-        wb_gains("tungsten", as_shot, daylight)
-
-
 @pytest.mark.parametrize(
     "text", ["1,2", "1,2,3,4", "0,1,1", "-1,1,1", "nan,1,1", "inf,1,1", "a,b,c"]
 )
 def test_wrong_multipliers_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="three positive multipliers"):
-        wb_gains(text, (1, 1, 1), None)
+        parse_gains(text)
 
 
 @pytest.mark.parametrize("text", ["1e39,1,1", "1,1,1e-39", "1e200,1e-200,1"])
 def test_multipliers_that_no_light_asks_for_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="over 1000 times apart"):
-        wb_gains(text, (1, 1, 1), None)
+        parse_gains(text)
 
 
 def test_useless_gains_are_refused() -> None:

@@ -92,6 +92,14 @@ def test_a_chain_that_bites_its_tail_ends() -> None:
     assert len(read_directories(data)) == 1
 
 
+def test_overlapping_values_are_read_only_so_far() -> None:
+    """Reading all values of this directory would take minutes and gigabytes."""
+    entries = b"".join(struct.pack("<HHII", tag, 1, 65_000, 0) for tag in range(65_535))
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + entries
+    (directory,) = read_directories(data)
+    assert 0 < sum(len(directory.numbers(tag)) for tag in directory.tags) <= 1 << 22
+
+
 def test_json() -> None:
     for exif in (CaptureExif(), read_exif(read_directories(_SAMPLE), CaptureExif(iso=100))):
         assert exif_from_json(exif_to_json(exif)) == exif

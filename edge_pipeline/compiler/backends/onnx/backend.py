@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -109,13 +110,12 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
         delegate=_DELEGATE, delegated=dict(sorted(operators.items())), outside={}
     )
     file = f"{options.name}.onnx"
-    weights = _move_weights(model, f"{file}.data")
+    weights, shared = _move_weights(model, f"{file}.data", options.stored)
     files = {file: model.SerializeToString(deterministic=True)}
     if weights:
         files[f"{file}.data"] = weights
-    return Emitted(
-        file, files, delegation, (*_NOTES[options.precision], *half_notes(options, _HALF))
-    )
+    notes = (*_NOTES[options.precision], *half_notes(options, _HALF))
+    return Emitted(file, files, delegation, notes, shared)
 
 
 def _export(program: ExportedProgram, options: EmitOptions) -> Any:
@@ -175,8 +175,13 @@ def _clamp_in_blocks(model: Any) -> None:
     model.graph.initializer.extend(copies)
 
 
-def _move_weights(model: Any, file: str) -> bytes:
-    """Move the weights of `model` to the external data file `file`, and return its content.
+def _move_weights(
+    model: Any, file: str, stored: Mapping[str, bytes]
+) -> tuple[bytes, tuple[str, ...]]:
+    """Move the weights of `model` to the external data file `file`.
+
+    Weights that a stored file contains are read from there. Returns the content of `file`, and the
+    names of the stored files that the model refers to.
 
     Integers (shapes, axes), the scales of a Resize, and scalars stay in the model: they belong to
     the program, and shape inference reads some of them before the file is opened.
@@ -185,6 +190,7 @@ def _move_weights(model: Any, file: str) -> bytes:
     whole = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
     kept = {name for n in model.graph.node if n.op_type == "Resize" for name in n.input[1:]}
     content = bytearray()
+    shared: list[str] = []
     for tensor in model.graph.initializer:
         if not tensor.dims or tensor.data_type in whole or tensor.name in kept:
             continue
@@ -192,13 +198,26 @@ def _move_weights(model: Any, file: str) -> bytes:
             onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name)
         )
         data = tensor.raw_data
-        content += bytes(-len(content) % _ALIGNMENT)
-        onnx.external_data_helper.set_external_data(
-            tensor, file, offset=len(content), length=len(data)
-        )
+        place = _place_of(data, stored)
+        if place is None:
+            content += bytes(-len(content) % _ALIGNMENT)
+            place = (file, len(content))
+            content += data
+        else:
+            shared.append(place[0])
+        name, offset = place
+        onnx.external_data_helper.set_external_data(tensor, name, offset=offset, length=len(data))
         tensor.ClearField("raw_data")
-        content += data
-    return bytes(content)
+    return bytes(content), tuple(dict.fromkeys(shared))
+
+
+def _place_of(data: bytes, stored: Mapping[str, bytes]) -> tuple[str, int] | None:
+    """Return the file and the aligned offset at which equal bytes are stored."""
+    for name, content in stored.items():
+        offset = content.find(data)
+        if offset >= 0 and not offset % _ALIGNMENT:
+            return name, offset
+    return None
 
 
 def _simplify(model: Any) -> None:
