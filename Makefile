@@ -11,30 +11,41 @@ NAMES := python3.13 python3.12 python3.11 python3 python
 PYTHON ?= $(shell for name in $(NAMES); do "$$name" $(IS_SUPPORTED) && command -v "$$name" && break; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 PYTEST := $(BIN)/python -m pytest -q
-# Two workers; a file's tests run on one of them, since its fixtures are slow; one torch thread each.
-PAIR := OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile
-FREE := not slow and not docs and not gpu and not device
+# Two workers with one torch thread each; one that runs out of tests takes over half of the other's.
+PAIR := OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist worksteal
+PLAIN := not gpu and not device
+FAST := not slow and $(PLAIN)
+# The pages first: they are the longest tests.
+PAGES := tests/test_docs_commands.py
+UNIT := tests/end_to_end tests/papers tests/unit
+API := $(BIN)/python tools/api_page.py
 BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py %/interleaved.py %/plain.py,$(wildcard benchmarks/*.py)))
 
+# One target after another, but for the two checks that `test` starts together on one core each.
+ifndef TOGETHER
 .NOTPARALLEL:
+endif
 .PHONY: help demo test lint unit parity bare docs slow bench clean
 
 help:
 	@echo 'make demo    develop a capture; compile, verify and measure the model; write a report page'
-	@echo 'make test    run all checks that CI runs, in this order: lint unit parity bare docs'
+	@echo 'make test    run all checks that CI runs: lint, bare, and unit, parity and docs in one run'
 	@echo 'make lint    run ruff, mypy and import-linter'
 	@echo 'make unit    run the tests that require no GPU and no phone'
 	@echo 'make parity  compare the networks with compiled programs and independent restatements'
 	@echo 'make bare    test the base install without extras: imports, --help, develop'
 	@echo 'make docs    run the commands of the documentation unchanged; write the API pages to docs/_build/api'
-	@echo 'make slow    run the tests that take more than half a minute each'
+	@echo 'make slow    run the slow tests, and the random searches with all of their examples'
 	@echo 'make bench   run the scripts in benchmarks/; each prints a table of docs/'
 	@echo "make clean   remove .venv, and the tools' caches and output"
 
 demo: $(VENV)/demo
 	$(BIN)/python tools/demo.py
 
-test: lint unit parity bare docs
+test: $(VENV)/dev
+	$(MAKE) --jobs 2 TOGETHER=yes lint bare
+	$(API)
+	$(PAIR) -m '$(FAST)' $(PAGES) tests/parity $(UNIT)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check
@@ -43,20 +54,21 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/dev
-	$(PAIR) -m '$(FREE)' --ignore=tests/parity
+	$(PAIR) -m '$(FAST) and not docs' $(PAGES) $(UNIT)
 
 parity: $(VENV)/dev
-	$(PAIR) -m 'not slow and not gpu and not device' tests/parity
+	$(PAIR) -m '$(FAST)' tests/parity
 
 bare: $(VENV)/dev
 	$(BIN)/python tests/bare_install.py
 
 docs: $(VENV)/dev
-	$(BIN)/python tools/api_page.py
-	$(PYTEST) -m docs tests/test_docs_commands.py
+	$(API)
+	$(PAIR) -m docs $(PAGES)
 
 slow: $(VENV)/dev
-	$(PYTEST) -m 'slow and not gpu and not device'
+	$(PYTEST) -m 'slow and $(PLAIN)'
+	$(PAIR) -m 'hypothesis and $(FAST)' --hypothesis-profile=thorough
 
 bench: $(VENV)/dev
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m "$$name"; done

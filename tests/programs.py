@@ -10,6 +10,9 @@ from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.program import Pass, Result, run_program
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.network import SourceNetwork
+from tests.quick_export import make_exports_quick
+
+make_exports_quick()
 
 __all__ = ["exported", "lively", "network_of", "run_checked", "targets"]
 

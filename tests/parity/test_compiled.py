@@ -20,6 +20,7 @@ from edge_pipeline.raw.windows import VIEW, view
 from edge_pipeline.runtime.base import open_session
 from tests.compiled import PACKAGES
 from tests.programs import lively
+from tests.selection import fast_or_slow
 
 TINY = {"n_fwd": 4, "n_embed": 4, "n_hid": 8}
 SIZE = (32, 48)
@@ -32,41 +33,36 @@ NETWORKS = {
     "published": ("hyperconv_unet", TINY | {"head": "published"}),
     "shuffle": ("hyperconv_unet", TINY | {"head": "shuffle"}),
     "isp": ("hyperconv_isp", TINY_ISP),
+    "small": ("small_isp", {}),
 }
 
-CASES = [
+FORMS = ("dynamic", "folded", "split")
+REGISTERED = [
     ("onnx", "dynamic", "shuffle"),
     ("onnx", "dynamic", "published"),
     ("onnx", "folded", "published"),
     ("onnx", "split", "shuffle"),
+    ("executorch", "dynamic", "published"),
     ("executorch", "folded", "published"),
     ("executorch", "folded", "shuffle"),
+    ("executorch", "split", "shuffle"),
+    ("litert", "dynamic", "published"),
+    ("litert", "folded", "shuffle"),
     ("litert", "split", "published"),
     ("coreml", "dynamic", "shuffle"),
     ("coreml", "folded", "published"),
-    ("onnx", "dynamic", "isp"),
-    ("onnx", "folded", "isp"),
+    *((backend, form, "isp") for backend in PACKAGES for form in FORMS),
+]
+# The small network in every form on every backend; the registered networks, each compiled for ten
+# to thirty seconds, in a few.
+SMALL = [(backend, form, "small") for backend in PACKAGES for form in FORMS]
+FAST = [
+    ("onnx", "dynamic", "shuffle"),
+    ("onnx", "folded", "published"),
     ("executorch", "dynamic", "isp"),
-    ("executorch", "folded", "isp"),
-    ("executorch", "split", "isp"),
-    ("litert", "dynamic", "isp"),
-    ("litert", "folded", "isp"),
-    ("coreml", "dynamic", "isp"),
     ("coreml", "folded", "isp"),
-    ("coreml", "split", "isp"),
 ]
-# Each compiles for a minute or longer on a busy machine, and differs from one above in one respect.
-CASES += [
-    pytest.param(*case, marks=pytest.mark.slow)
-    for case in (
-        ("litert", "dynamic", "published"),
-        ("litert", "folded", "shuffle"),
-        ("executorch", "split", "shuffle"),
-        ("onnx", "split", "isp"),
-        ("litert", "split", "isp"),
-        ("executorch", "dynamic", "published"),
-    )
-]
+CASES = fast_or_slow(REGISTERED + SMALL, FAST + SMALL)
 
 
 def srgb(values):
@@ -74,11 +70,12 @@ def srgb(values):
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory):
+def networks(tmp_path_factory, small_isp):
     """Checkpoints whose filters follow the capture."""
     folder = tmp_path_factory.mktemp("checkpoints")
     paths = {}
     for name, (model, options) in NETWORKS.items():
+        torch.manual_seed(0)
         state = lively(build_model(model, options)).state_dict()
         paths[name] = folder / f"{name}.safetensors"
         save_checkpoint(paths[name], model=model, options=options, state=state, card=CARD)
@@ -86,25 +83,15 @@ def networks(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def compiled(networks, tmp_path_factory):
+def compiled(networks, shared_artifacts):
     """Artifacts by (backend, form, network), each compiled once."""
-    kept = {}
 
     def get(backend, form, network):
         pytest.importorskip(PACKAGES[backend], reason=f"the extra {backend} is not installed")
-        key = (backend, form, network)
-        if key not in kept:
-            output = tmp_path_factory.mktemp("artifacts") / "-".join(key)
-            kept[key] = compile_model(
-                CompileRequest(
-                    source=networks[network],
-                    output=output,
-                    backend=backend,
-                    filters=form,
-                    size=SIZE,
-                )
-            )
-        return kept[key], load_checkpoint(networks[network]).build()
+        artifact = shared_artifacts(
+            source=networks[network], backend=backend, filters=form, size=SIZE
+        )
+        return artifact, load_checkpoint(networks[network]).build()
 
     return get
 
@@ -182,7 +169,7 @@ def _turned(value):
     return value.transpose(1, 2) if value.shape[1] == value.shape[2] else value
 
 
-@pytest.mark.parametrize("network", ["shuffle", "isp"])
+@pytest.mark.parametrize("network", ["shuffle", "isp", "small"])
 def test_faults_the_tolerance_has_to_catch(networks, network):
     model = load_checkpoint(networks[network]).build()
     packed = synthetic_capture(4, *SIZE)

@@ -13,10 +13,19 @@ from edge_pipeline.runtime.base import open_session
 from tests.compiled import PACKAGES
 from tests.networks.table import NETWORKS
 from tests.networks.weights import drawn
+from tests.selection import fast_or_slow
 
 RUN_HERE = ("onnx", "executorch", "litert")
-# Those that compile in a second or two each, one of a kind.
-FAST = ("dynamic", "involution", "lora", "weight_norm", "perceptron")
+# Those that compile in a few seconds, one of a kind; each backend has one at least.
+FAST = [
+    ("dynamic", "onnx"),
+    ("dynamic", "executorch"),
+    ("dynamic", "litert"),
+    ("involution", "onnx"),
+    ("lora", "executorch"),
+    ("weight_norm", "executorch"),
+    ("perceptron", "litert"),
+]
 
 
 def example(known, seed=0):
@@ -47,13 +56,11 @@ def agrees(artifact, network, inputs, precision="fp32"):
     assert complaints == [None] * len(complaints)
 
 
-CASES = [
-    pytest.param(
-        name, backend, id=f"{name}-{backend}", marks=() if name in FAST else pytest.mark.slow
-    )
-    for name in NETWORKS
-    for backend in RUN_HERE
-]
+CASES = fast_or_slow(
+    [(name, backend) for name in NETWORKS for backend in RUN_HERE],
+    FAST,
+    uncovered=set(NETWORKS) - {name for name, _ in FAST},
+)
 
 
 @pytest.mark.parametrize(("name", "backend"), CASES)

@@ -17,16 +17,16 @@ from edge_pipeline.models.base import build_model
 from tests.compiled import PACKAGES, outputs_of
 from tests.phi import loud
 from tests.programs import lively
+from tests.selection import examples, fast_or_slow
 from tests.strategies import sizes, small_networks
 
 BACKENDS = sorted(PACKAGES)
 TOLERANCE = 2e-5
 # Nothing is explained: each attempt is a compilation, and explaining takes a hundred.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-few = settings(
-    max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES
-)
-many = settings(few, max_examples=40)
+COMMON = {"suppress_health_check": list(HealthCheck), "phases": PHASES}
+few = examples(6, 3, **COMMON)
+many = settings(max_examples=40, **COMMON)
 
 
 def agree(backend, module, inputs):
@@ -44,22 +44,34 @@ def random_input(channels, size, seed):
     return torch.rand(1, channels, *size, generator=generator)
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture
 def backend(request):
     pytest.importorskip(PACKAGES[request.param], reason="its extra is not installed")
     return request.param
+
+
+def fast_on(*names):
+    """All backends; those that are not named are slow."""
+    cases = fast_or_slow(
+        [(name,) for name in BACKENDS],
+        [(name,) for name in names],
+        uncovered=set(BACKENDS) - set(names),
+    )
+    return pytest.mark.parametrize("backend", cases, indirect=True)
 
 
 def check_small(backend, network, size, seed):
     agree(backend, network, [random_input(network.in_channels, size, seed)])
 
 
+@fast_on(*BACKENDS)
 @few
 @given(network=small_networks(), size=sizes(), seed=st.integers(0, 99))
 def test_a_small_network_computes_the_same(backend, network, size, seed):
     check_small(backend, network, size, seed)
 
 
+@fast_on(*BACKENDS)
 @pytest.mark.slow
 @many
 @given(network=small_networks(), size=sizes(), seed=st.integers(0, 99))
@@ -67,6 +79,7 @@ def test_many_small_networks_compute_the_same(backend, network, size, seed):
     check_small(backend, network, size, seed)
 
 
+@fast_on("executorch")
 @few
 @given(network=small_networks(computed_groups=True), size=sizes(), seed=st.integers(0, 99))
 def test_what_cannot_be_lowered_is_told_by_its_layer(backend, network, size, seed):
@@ -92,6 +105,7 @@ class AtPhi(torch.nn.Module):
         return self.network(x, self.at)
 
 
+@fast_on("onnx", "coreml")
 @few
 @given(
     phi=st.floats(0.05, 0.6),
@@ -110,6 +124,7 @@ def test_a_specialised_phi_network_computes_the_same(backend, phi, widths, size,
     agree(backend, AtPhi(network, phi).eval(), [random_input(3, size, 1)])
 
 
+@fast_on("executorch", "litert")
 @few
 @given(
     grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),

@@ -8,59 +8,68 @@ import numpy as np
 import safetensors.numpy
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.compiler.compile import CompileRequest, compile_model
 from edge_pipeline.files import packaged
 from edge_pipeline.proof.respecialise import respecialise
 from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.registry import BACKENDS
 from tests.fakes.dng import write_dng
+from tests.selection import fast_or_slow
 
 SMALL_PHI = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 20}
 # XNNPACK's constants are keyed by their hash, but in a narrower network none of them is its own.
-UNET = ("hyperconv_unet", {"n_fwd": 4, "n_embed": 4, "n_hid": 8})
-WIDE_UNET = ("hyperconv_unet", {"n_fwd": 16, "n_embed": 4, "n_hid": 8})
+UNET = ("hyperconv_unet", {"n_fwd": 16, "n_embed": 4, "n_hid": 8})
 ISP = ("hyperconv_isp", {"width": 16, "coarse": 16, "n_basis": 2})
-SLOW = pytest.mark.slow
-CASES = [
-    (UNET, "onnx", "fp32"),
-    pytest.param(UNET, "onnx", "fp16", marks=SLOW),
-    (UNET, "litert", "fp32"),
-    pytest.param(UNET, "coreml", "fp32", marks=SLOW),
-    (WIDE_UNET, "executorch", "fp32"),
-    pytest.param(ISP, "onnx", "fp32", marks=SLOW),
-    pytest.param(ISP, "litert", "fp32", marks=SLOW),
+SMALL = ("small_isp", {"width": 16})
+FAST = [
+    (SMALL, "onnx", "fp32"),
+    (SMALL, "onnx", "fp16"),
+    (SMALL, "litert", "fp32"),
+    (SMALL, "executorch", "fp32"),
     (ISP, "coreml", "fp32"),
-    (ISP, "executorch", "fp32"),
 ]
+CASES = fast_or_slow(
+    [
+        *FAST,
+        (UNET, "coreml", "fp32"),
+        (UNET, "onnx", "fp32"),
+        (UNET, "onnx", "fp16"),
+        (UNET, "litert", "fp32"),
+        (UNET, "executorch", "fp32"),
+        (ISP, "onnx", "fp32"),
+        (ISP, "litert", "fp32"),
+        (ISP, "executorch", "fp32"),
+    ],
+    FAST,
+    uncovered=(UNET,),
+)
+pytestmark = pytest.mark.usefixtures("small_isp")
 
 
 CHART = packaged("calibration") / "captures" / "colorchart.dng"
 
 
-def compiled(folder, network, backend, precision, number) -> Artifact:
+def compiled(shared_artifacts, folder, network, backend, precision, number) -> Artifact:
     """One of two artifacts of a network, which differ in the filters that are folded alone.
 
     All convolutions of the UNet have computed filters, so another seed gives other ones. Others of
-    the ISP's are constant, so its filters are predicted from another capture.
+    the other networks are constant, so their filters are predicted from another capture.
     """
     if backend not in BACKENDS:
         pytest.skip(f"{backend} is not a backend here")
     capture = CHART
-    if network is ISP and number:
+    if network is not UNET and number:
         noise = np.random.default_rng(0).integers(64, 4096, (256, 256), dtype=np.uint16)
         capture = write_dng(folder / "noise.dng", noise)
-    request = CompileRequest(
-        network[0],
-        folder / f"number{number}",
-        backend,
+    return shared_artifacts(
+        source=network[0],
+        backend=backend,
         options=network[1],
         filters="folded",
         size=(32, 48),
-        seed=number if network is not ISP else 0,
+        seed=number if network is UNET else 0,
         precision=precision,
         calibration=(capture,),
     )
-    return compile_model(request)
 
 
 def weights_of(artifact: Artifact) -> dict[str, np.ndarray]:
@@ -75,8 +84,11 @@ def weights_of(artifact: Artifact) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("network", "backend", "precision"), CASES)
-def test_files_are_those_of_compiling_anew(tmp_path, network, backend, precision):
-    first, second = (compiled(tmp_path, network, backend, precision, number) for number in (0, 1))
+def test_files_are_those_of_compiling_anew(shared_artifacts, tmp_path, network, backend, precision):
+    first, second = (
+        compiled(shared_artifacts, tmp_path, network, backend, precision, number)
+        for number in (0, 1)
+    )
     weights = weights_of(second)
     copy = respecialise(first, tmp_path / "copy", filters=weights, reference="eager")
     differing = {
@@ -91,31 +103,38 @@ def test_files_are_those_of_compiling_anew(tmp_path, network, backend, precision
     assert first.manifest.files != second.manifest.files
 
 
-def at_phi(folder, phi, backend, precision="fp32", **further) -> Artifact:
-    """A phi network at one phi."""
-    request = CompileRequest(
-        "phi_unet_pets",
-        folder,
-        backend,
-        options=SMALL_PHI,
-        fixed={"phi": phi},
-        size=(32, 48),
-        precision=precision,
-        **further,
-    )
-    return compile_model(request)
+@pytest.fixture
+def at_phi(shared_artifacts):
+    """Artifacts of a phi network at one phi."""
+
+    def get(phi, backend, precision="fp32", **further) -> Artifact:
+        return shared_artifacts(
+            source="phi_unet_pets",
+            backend=backend,
+            options=SMALL_PHI,
+            fixed={"phi": phi},
+            size=(32, 48),
+            precision=precision,
+            **further,
+        )
+
+    return get
 
 
 @pytest.mark.parametrize(
     ("backend", "precision", "bound"),
     # In half precision the single class's bias is two bytes.
-    [("onnx", "fp32", 1e-5), ("litert", "fp32", 1e-5), ("executorch", "fp16", 2e-3)],
+    [
+        ("onnx", "fp32", 1e-5),
+        pytest.param("litert", "fp32", 1e-5, marks=pytest.mark.slow),
+        ("executorch", "fp16", 2e-3),
+    ],
 )
-def test_another_phi_is_what_the_network_gives_there(tmp_path, backend, precision, bound):
+def test_another_phi_is_what_the_network_gives_there(at_phi, tmp_path, backend, precision, bound):
     if backend not in BACKENDS:
         pytest.skip(f"{backend} is not a backend here")
-    first = at_phi(tmp_path / "first", 0.35, backend, precision, respecialisable=True)
-    second = at_phi(tmp_path / "second", 0.351, backend, precision)
+    first = at_phi(0.35, backend, precision, respecialisable=True)
+    second = at_phi(0.351, backend, precision)
     copy = respecialise(first, tmp_path / "copy", fixed={"phi": 0.351}, reference="eager")
     assert verify_artifact(copy).passed
     mine, theirs = (one.reference("forward")[1]["logits"] for one in (copy, second))
@@ -130,10 +149,8 @@ def test_another_phi_is_what_the_network_gives_there(tmp_path, backend, precisio
     assert any(not np.array_equal(new[name], old[name]) for name in new)
 
 
-def test_a_copy_is_what_compiling_anew_with_the_curve_gives(tmp_path):
-    first, second = (
-        at_phi(tmp_path / str(phi), phi, "onnx", respecialisable=True) for phi in (0.35, 0.351)
-    )
+def test_a_copy_is_what_compiling_anew_with_the_curve_gives(at_phi, tmp_path):
+    first, second = (at_phi(phi, "onnx", respecialisable=True) for phi in (0.35, 0.351))
     copy = respecialise(first, tmp_path / "copy", fixed={"phi": 0.351}, reference="eager")
     differing = {n for n, h in second.manifest.files.items() if copy.manifest.files[n] != h}
     assert differing == set()
@@ -141,10 +158,10 @@ def test_a_copy_is_what_compiling_anew_with_the_curve_gives(tmp_path):
     assert same.manifest.files == first.manifest.files
 
 
-def test_the_hypernetwork_travels_in_no_artifact(tmp_path):
+def test_the_hypernetwork_travels_in_no_artifact(at_phi):
     """It is a hundred times the network, which is in the program and in the graph."""
-    small = at_phi(tmp_path / "small", 0.35, "onnx")
-    large = at_phi(tmp_path / "large", 0.35, "onnx", respecialisable=True)
+    small = at_phi(0.35, "onnx")
+    large = at_phi(0.35, "onnx", respecialisable=True)
     sizes = [sum(a.path(n).stat().st_size for n in a.manifest.files) for a in (small, large)]
     (program,) = small.manifest.programs
     weights = 4 * sum(np.prod(c.shape) for c in program.constants if c.file == program.graph)

@@ -13,11 +13,11 @@ from edge_pipeline.registry import BACKENDS
 
 app = typer.Typer()
 app.command()(command)
-TINY = ["-s", "n_fwd=4", "-s", "n_embed=2", "-s", "n_hid=4", "--input", "32x48"]
+TINY = ["-s", "width=6", "--input", "32x48"]
 
 
 @pytest.fixture(autouse=True)
-def _fake_backend(monkeypatch):
+def _fake_backend(monkeypatch, small_isp):
     monkeypatch.setitem(BACKENDS._modules, "fake", "tests.fakes.backend")
     monkeypatch.setitem(pipeline.PIPELINES, "fake", ())
 
@@ -28,14 +28,14 @@ def run(*words):
 
 def test_it_writes_an_artifact_and_a_table(tmp_path):
     folder = tmp_path / "a"
-    words = ["hyperconv_unet", *TINY, "--backend", "fake", "--filters", "split", "-o", folder]
+    words = ["small_isp", *TINY, "--backend", "fake", "--filters", "split", "-o", folder]
     result = run(*words)
     assert result.exit_code == 0, result.output
     assert "predict_filters" in result.stdout
     assert "apply_filters" in result.stdout
     assert f"wrote {folder}" in result.stdout
     manifest = Artifact.open(folder).manifest
-    assert (manifest.filters, manifest.source.options["n_embed"]) == ("split", 2)
+    assert (manifest.filters, manifest.source.options["width"]) == ("split", 6)
     assert manifest.programs[0].inputs[0].shape == (1, 4, 32, 48)
 
 

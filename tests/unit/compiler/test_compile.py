@@ -20,7 +20,7 @@ from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import save_checkpoint
 from edge_pipeline.registry import BACKENDS
 
-SMALL = {"n_fwd": 4, "n_embed": 2, "n_hid": 4, "head": "shuffle"}
+SMALL = {"width": 4}
 CHART = packaged("calibration") / "captures" / "colorchart.dng"
 CARD = {
     "name": "small",
@@ -31,8 +31,8 @@ CARD = {
 
 
 @pytest.fixture(autouse=True)
-def fake_backend(monkeypatch):
-    """The registry with a backend that takes no time, without passes."""
+def fake_backend(monkeypatch, small_isp):
+    """The registry with a small network, and a backend that takes no time, without passes."""
     monkeypatch.setitem(BACKENDS._modules, "fake", "tests.fakes.backend")
     monkeypatch.setitem(pipeline.PIPELINES, "fake", ())
     return importlib.import_module("tests.fakes.backend")
@@ -40,7 +40,7 @@ def fake_backend(monkeypatch):
 
 def request(output, **changes):
     given = {
-        "source": "hyperconv_unet",
+        "source": "small_isp",
         "output": output,
         "backend": "fake",
         "options": SMALL,
@@ -53,8 +53,8 @@ def request(output, **changes):
 def checkpoint(tmp_path):
     def save(card=CARD):
         path = tmp_path / "small.safetensors"
-        state = build_model("hyperconv_unet", SMALL, seed=7).state_dict()
-        save_checkpoint(path, model="hyperconv_unet", options=SMALL, state=state, card=card)
+        state = build_model("small_isp", SMALL, seed=7).state_dict()
+        save_checkpoint(path, model="small_isp", options=SMALL, state=state, card=card)
         return path
 
     return save
@@ -71,7 +71,7 @@ def test_fresh_weights_make_an_artifact_that_says_so(tmp_path):
     assert manifest.tools["fake"] == "1"
     assert before <= manifest.created <= datetime.now(UTC)
     assert (manifest.tile.stride, manifest.tile.scale, manifest.tile.minimum) == (16, 2, 32)
-    assert manifest.tile.halo == build_model("hyperconv_unet", SMALL).halo
+    assert manifest.tile.halo == build_model("small_isp", SMALL).halo
     (program,) = manifest.programs
     assert program.inputs[0].shape == (1, 4, 32, 48)
     assert program.outputs[0].shape == (1, 3, 64, 96)
@@ -84,7 +84,7 @@ def test_fresh_weights_make_an_artifact_that_says_so(tmp_path):
 def build_options():
     from edge_pipeline.models.base import options_of
 
-    return options_of("hyperconv_unet", SMALL)
+    return options_of("small_isp", SMALL)
 
 
 def test_the_reference_is_what_eager_gives(tmp_path):
@@ -92,7 +92,7 @@ def test_the_reference_is_what_eager_gives(tmp_path):
 
     artifact = compile_model(request(tmp_path / "a", seed=3))
     inputs, outputs = artifact.reference("forward")
-    model = build_model("hyperconv_unet", SMALL, seed=3)
+    model = build_model("small_isp", SMALL, seed=3)
     with torch.no_grad():
         expected = model(torch.from_numpy(inputs["packed"]))
     assert np.array_equal(outputs["rgb"], expected.numpy())
@@ -161,7 +161,7 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
     artifact = compile_model(request(tmp_path / "a", source=path, options={}))
     source = artifact.manifest.source
     assert (source.checkpoint_sha256, source.seed) == (sha256_of(path), None)
-    assert source.options["n_fwd"] == 4
+    assert source.options["width"] == 4
     assert artifact.manifest.card.licence == "CC0-1.0"
 
 
@@ -171,8 +171,8 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"backend": "tpu"}, UnknownNameError, "'tpu'.*executorch"),
         ({"source": "resnet"}, InputError, "'resnet' is neither .* hyperconv_unet"),
         ({"source": "gone.safetensors"}, CheckpointError, r"gone\.safetensors"),
-        ({"options": {"n_fed": 4}}, InputError, "no option 'n_fed'"),
-        ({"options": {"n_fwd": "three"}}, InputError, "n_fwd=three"),
+        ({"options": {"wide": 4}}, InputError, "no option 'wide'"),
+        ({"options": {"width": "three"}}, InputError, "width=three"),
         (
             {"size": (100, 96)},
             InputError,
@@ -182,8 +182,8 @@ def test_a_checkpoint_keeps_its_options_card_and_hash(tmp_path, checkpoint):
         ({"calibration": (Path("x.dng"),)}, InputError, r"x\.dng does not exist"),
         ({"calibration": (CHART,)}, InputError, "needs no calibration"),
         ({"precision": "fp16"}, InputError, "fake does not support fp16; it supports fp32, int8"),
-        ({"fixed": {"phi": 0.5}}, InputError, "HyperConvUNet.forward has no parameter 'phi'"),
-        ({"fixed": {"x": 0.5}}, InputError, "an input of HyperConvUNet cannot be fixed"),
+        ({"fixed": {"phi": 0.5}}, InputError, "SmallISP.forward has no parameter 'phi'"),
+        ({"fixed": {"x": 0.5}}, InputError, "an input of SmallISP cannot be fixed"),
         ({"source": "phi_unet_pets", "options": {}}, InputError, "give --fix phi=VALUE"),
         (
             {"respecialisable": True, "precision": "int8"},
@@ -222,7 +222,7 @@ def test_a_calibration_capture_that_cannot_be_read_is_named(tmp_path):
 
 def test_a_checkpoint_takes_no_options_and_no_seed(tmp_path, checkpoint):
     path = checkpoint()
-    for changes, words in [({"options": SMALL}, "option n_fwd"), ({"seed": 1}, "a seed")]:
+    for changes, words in [({"options": SMALL}, "option width"), ({"seed": 1}, "a seed")]:
         with pytest.raises(InputError, match=f"leave out .*{words}"):
             compile_model(request(tmp_path / "a", **({"source": path, "options": {}} | changes)))
 
@@ -269,8 +269,8 @@ def test_a_place_that_cannot_take_the_artifact_is_refused_before_the_work(tmp_pa
 
 def test_weights_of_another_network_are_told_with_the_checkpoints_name(tmp_path):
     path = tmp_path / "other.safetensors"
-    state = build_model("hyperconv_unet", SMALL | {"n_hid": 8}).state_dict()
-    save_checkpoint(path, model="hyperconv_unet", options=SMALL, state=state, card=CARD)
+    state = build_model("small_isp", {"width": 8}).state_dict()
+    save_checkpoint(path, model="small_isp", options=SMALL, state=state, card=CARD)
     with pytest.raises(CheckpointError, match=r"other\.safetensors: the weights do not fit"):
         compile_model(request(tmp_path / "a", source=str(path), options={}))
 

@@ -6,7 +6,7 @@ from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 from tools.ship_isp import LARGEST_BYTES, main, ship
 
-TINY = {"width": 4, "coarse": 4, "n_basis": 2}
+TINY = {"width": 4}
 CARD = {
     "name": "tiny",
     "description": "for tests",
@@ -17,10 +17,15 @@ CARD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _small(small_isp):
+    """The network of the checkpoints."""
+
+
 def checkpoint(folder, seed=0, **card):
     path = folder / f"trained{seed}.safetensors"
-    state = build_model("hyperconv_isp", TINY, seed=seed).state_dict()
-    save_checkpoint(path, model="hyperconv_isp", options=TINY, state=state, card=CARD | card)
+    state = build_model("small_isp", TINY, seed=seed).state_dict()
+    save_checkpoint(path, model="small_isp", options=TINY, state=state, card=CARD | card)
     return path
 
 

@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="compiling needs torch")
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from hypothesis import given, settings
+from hypothesis import given
 from torch import nn
 
 from edge_pipeline.compiler.analysis.computed import Extent, computed_weights, extents, frontier
@@ -14,6 +14,7 @@ from edge_pipeline.compiler.analysis.cutting import cut_at
 from edge_pipeline.compiler.program import run_program, user_inputs
 from edge_pipeline.models.layers.hyperconv import HyperConvEmbed
 from tests.programs import exported
+from tests.selection import examples
 from tests.strategies import sizes, small_networks
 
 X = torch.rand(1, 4, 16, 12, generator=torch.Generator().manual_seed(0))
@@ -287,7 +288,7 @@ def test_layers_of_the_same_name_are_numbered():
     assert list(frontier(exported(Twice(), X)).values()) == ["kernel.weight", "kernel.weight1"]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(small_networks(computed_groups=True), sizes(lowest=8))
 def test_predictor_and_path_are_the_whole(network, size):
     torch.manual_seed(size[0])

@@ -23,6 +23,7 @@ from edge_pipeline.errors import CompileError, RuntimeFailure
 from edge_pipeline.runtime.onnx import open_session
 from tests.fakes.faults import CHANNELS, NORM, Block, Rewrite, aten, find, fold_norm
 from tests.programs import exported
+from tests.selection import fast_or_slow
 
 
 class Broken:
@@ -45,7 +46,7 @@ class Broken:
         return onnx_backend.emit(self.step.run(program).program, options)
 
 
-@pytest.mark.parametrize("block", ["first", "second"])
+@pytest.mark.parametrize("block", ["first", pytest.param("second", marks=pytest.mark.slow)])
 def test_fault_of_a_backend(net, block):
     backend = Broken(fold_norm(1e-2, f"{block}.norm"))
     finding = find(net, (), backend)
@@ -69,8 +70,21 @@ def test_what_cannot_be_compiled_alone_is_named(net):
     assert all(name.split()[0] in ("conv2d",) for name in finding.before)
 
 
-@pytest.mark.parametrize("moment", ["loading", "running"])
-@pytest.mark.parametrize("layer", ["first.norm", "patches.mapper", "third.conv"])
+FAILURES = [
+    (layer, moment)
+    for layer in ("first.norm", "patches.mapper", "third.conv")
+    for moment in ("loading", "running")
+]
+
+
+@pytest.mark.parametrize(
+    ("layer", "moment"),
+    fast_or_slow(
+        FAILURES,
+        [("first.norm", "loading"), ("patches.mapper", "running")],
+        uncovered=("third.conv",),
+    ),
+)
 def test_a_failure_of_the_runtime_is_bisected(net, layer, moment):
     """A runtime that cannot run one layer cannot run any part that has it, nor the whole."""
     failing = False
@@ -160,7 +174,7 @@ def test_eight_bits_are_no_fault(net):
     assert find(net, (), Quantising("none"), INT8) is None
 
 
-@pytest.mark.parametrize("layer", ["third.conv", "tail"])
+@pytest.mark.parametrize("layer", ["third.conv", pytest.param("tail", marks=pytest.mark.slow)])
 def test_saturated_scale(net, layer):
     finding = find(net, (), Quantising(layer), INT8)
     assert (finding.stage, finding.operator, finding.layer) == ("backend", "conv2d", layer)

@@ -1,12 +1,13 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from edge_pipeline.compiler.passes.decompose_recurrence import DecomposeRecurrence
 from tests.compiled import PACKAGES, outputs_of
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 KINDS = st.sampled_from(["GRU", "LSTM", "RNN"])
 
@@ -24,7 +25,7 @@ class Sequence(nn.Module):
         return (y, *state) if isinstance(state, tuple) else (y, state)
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(KINDS, st.integers(1, 2), st.booleans(), st.booleans(), st.booleans(), st.integers(1, 3))
 def test_layers_are_written_out(kind, layers, biases, both, first, steps):
     network = Sequence(kind, num_layers=layers, bias=biases, bidirectional=both, batch_first=first)

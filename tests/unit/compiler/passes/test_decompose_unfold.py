@@ -1,11 +1,12 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.decompose_unfold import DecomposeUnfold
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 STEP = DecomposeUnfold()
 
@@ -18,7 +19,7 @@ def windows(draw):
     return kernel, dilation, padding, stride
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(windows(), st.integers(1, 2))
 def test_windows_of_any_kind_are_cut_and_added_back(how, batch):
     x = torch.randn(batch, 3, 8, 9)

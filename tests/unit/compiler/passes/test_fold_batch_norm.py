@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -12,6 +12,7 @@ from edge_pipeline.compiler.pipeline import run_passes
 from edge_pipeline.errors import CompileError
 from edge_pipeline.models.base import build_model
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 BLOCK = {"in_channels": 4, "out_channels": 4, "signal_channels": 8, "groups": 2, "patch": 4}
 
@@ -62,7 +63,7 @@ def fold(module, *inputs, tolerance=3e-6):
     bias=st.booleans(),
     affine=st.booleans(),
 )
-@settings(max_examples=12)
+@examples(12)
 def test_any_convolution_takes_it_in(kind, n_in, n_out, groups, kernel, stride, bias, affine):
     n_in, n_out = n_in * groups, n_out * groups
     layer = kind(n_in, n_out, kernel, stride, groups=groups, bias=bias)

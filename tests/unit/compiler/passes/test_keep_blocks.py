@@ -3,17 +3,18 @@ import pytest
 pytest.importorskip("torch", reason="compiling needs torch")
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.keep_blocks import KeepBlocks
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 STEP = KeepBlocks()
 POINTWISE, ROWS = torch.rand(4, 3, 1, 1), torch.rand(4, 3, 4, 1)
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(st.integers(1, 6), st.integers(1, 6), st.booleans())
 def test_a_mean_is_spread(n_in, n_out, first):
     weight = torch.randn(n_out, n_in, 1, 1)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.lower_clamp import LowerClamp
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 VALUES = torch.tensor([-torch.inf, -1.0, -0.0, 0.0, 0.5, 1.0, 1.5, 6.0, 7.0, torch.inf])
 
@@ -29,6 +30,7 @@ def test_to_the_unit_interval_in_two_steps_with_the_same_values(layer):
     assert not LowerClamp().run(result.program).modified
 
 
+@examples(100, 8)
 @given(st.sampled_from([None, -1.0, 0.0, 0.5]), st.sampled_from([None, 1.0, 2.0, 6.0]))
 def test_other_limits_stay(low, high):
     if (low, high) in ((0.0, 1.0), (None, None)):

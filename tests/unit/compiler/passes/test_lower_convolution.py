@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -18,6 +18,7 @@ from edge_pipeline.compiler.lowering.padding import Padding
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.errors import CompileError
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 LOWER = LowerConvolution("executorch")
 
@@ -41,7 +42,7 @@ class Predicted(nn.Module):
         return self.hyper(x, weight)
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     kernel=st.sampled_from([1, 3, 5]),

@@ -3,7 +3,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -14,6 +14,7 @@ from edge_pipeline.compiler.program import layer_of, run_program
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.layers.patchwise import PatchwiseConv2d, merge, split
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 SMALL = {"in_channels": 3, "signal_channels": 4, "patch": 4, "groups": 2}
 ALGORITHMS = ["taps", "convolution"]
@@ -36,7 +37,7 @@ def prepared(grid=(2, 3), **options):
     return FoldBatchNorm().run(exported(model, *inputs)).program, inputs
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(
     algorithm=st.sampled_from(ALGORITHMS),
     grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.lower_pooling import LowerPooling
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 
 def pools(program, name):
@@ -46,6 +47,7 @@ def test_adaptive_maxima_of_equal_windows():
     assert targets(result.program) == ["max_pool2d"]
 
 
+@examples(100, 8)
 @given(st.integers(2, 5), st.integers(1, 3), st.integers(1, 2), st.tuples(*[st.integers(5, 9)] * 2))
 def test_maxima_pool_repeated_edges(kernel, stride, padding, size):
     if padding > kernel // 2:
@@ -69,6 +71,7 @@ def test_others_stay(function):
     assert not run_checked(LowerPooling(), exported(function, x), x).modified
 
 
+@examples(100, 8)
 @given(
     st.tuples(*[st.integers(1, 4)] * 2),
     st.integers(1, 3),

@@ -1,12 +1,13 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.drop_noops import DropNoops
 from edge_pipeline.compiler.passes.lower_rank import LowerRank
 from edge_pipeline.compiler.passes.relax_views import RelaxViews
 from tests.programs import exported, run_checked
+from tests.selection import examples
 
 SIZES = st.lists(st.tuples(st.integers(1, 3), st.booleans(), st.booleans()), min_size=6, max_size=7)
 
@@ -30,7 +31,7 @@ def test_a_kernel_a_pixel_is_applied_on_five_axes():
     assert highest(result.program) <= 5
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(SIZES, st.sampled_from(["add", "mul"]), st.data())
 def test_any_axes_that_can_be_merged_are(sizes, name, data):
     first = torch.randn([1 if one else n for n, one, _ in sizes])
@@ -56,7 +57,7 @@ def test_pixels_are_spread_out_on_five_axes():
     assert highest(result.program) <= 5
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.permutations(range(6)), st.lists(st.integers(1, 2), min_size=6, max_size=6))
 def test_any_permutation(order, sizes):
     x = torch.randn(sizes)

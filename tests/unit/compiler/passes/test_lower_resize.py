@@ -1,12 +1,13 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.lower_resize import LowerResize
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 X = torch.rand(2, 3, 12, 17, generator=torch.Generator().manual_seed(0))
 WAYS = {
@@ -34,7 +35,7 @@ def test_other_ways_than_bilinear_become_matrices(way, asked):
 
 
 @given(rows=st.integers(1, 4), columns=st.integers(1, 4), exact=st.booleans())
-@settings(max_examples=6)
+@examples(6)
 def test_nearest_by_whole_factors_becomes_products_with_ones(rows, columns, exact):
     mode = "nearest-exact" if exact else "nearest"
     result = lowered(0, mode=mode, scale_factor=(float(rows), float(columns)))

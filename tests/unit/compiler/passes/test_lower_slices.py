@@ -1,17 +1,18 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.lower_slices import LowerSlices
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 STEP = LowerSlices()
 MOVING = {"slice", "cat", "reshape", "constant_pad_nd", "transpose", "linear"}
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.integers(0, 2), st.integers(-6, 6), st.integers(1, 12), st.integers(2, 4))
 def test_steps_along_any_axis(dim, start, end, step):
     x = torch.randn(6, 7, 8)

@@ -4,11 +4,12 @@ pytest.importorskip("torch", reason="compiling needs torch")
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 STEP = NarrowBeforeResize()
 
@@ -25,7 +26,7 @@ def tail(scale=None, size=None, kernel=3, padding=None, align=True, n_out=2):
     return function
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(
     rows=st.integers(3, 9),
     columns=st.integers(3, 9),

@@ -1,18 +1,19 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.passes.raise_convolution import RaiseConvolution
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 STEP = RaiseConvolution()
 PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     stride=PAIR,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -12,6 +12,7 @@ from edge_pipeline.compiler.program import constants_of, layer_of, run_program
 from edge_pipeline.models.base import build_model
 from tests.phi import loud, ordinary
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 SMALL = {"encoder": "4-6-8", "decoder": "5-3", "out_channels": 2}
 X = torch.rand(1, 3, 12, 17, generator=torch.Generator().manual_seed(0))
@@ -76,7 +77,7 @@ def test_each_constant_is_called_after_the_layer_that_takes_it():
 
 
 @given(phi=st.integers(1, 60).map(lambda n: n / 100), align=st.booleans())
-@settings(max_examples=10)
+@examples(10)
 def test_any_phi(phi, align):
     _, _, result = run(phi, {**SMALL, "align_corners": align})
     assert "linear" not in targets(result.program)

@@ -1,12 +1,13 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.lowering.resize import scales_of
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from tests.programs import exported, run_checked, targets
+from tests.selection import examples
 
 X = torch.rand(1, 2, 12, 17, generator=torch.Generator().manual_seed(0))
 
@@ -24,7 +25,7 @@ def asked(program):
 
 
 @given(rows=st.integers(1, 9), columns=st.integers(1, 9), align=st.booleans())
-@settings(max_examples=8)
+@examples(8)
 def test_a_whole_factor_becomes_a_size(rows, columns, align):
     how = {"scale_factor": (float(rows), float(columns)), "align_corners": align}
     result = run_checked(StateSizes(), resize(**how), X)

@@ -14,7 +14,7 @@ from edge_pipeline.models.phi_unet import sizes_of
 from tests.phi import loud
 from tests.programs import network_of
 
-SMALL = {"encoder": "3-4", "decoder": "3", "hidden2": 8}
+SMALL = {"encoder": "2-2", "decoder": "2", "hidden2": 4}
 
 
 def with_biases(model, seed=3):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
@@ -19,6 +19,7 @@ from edge_pipeline.compiler.source.size_probe import SizeProbe
 from edge_pipeline.errors import InputError
 from edge_pipeline.proof.verify import verify_artifact
 from tests.fakes import own_networks as own
+from tests.selection import examples
 
 
 def geometry_of(module, example=None, free_sizes=False, **stated):
@@ -40,7 +41,7 @@ def stacks(draw):
     return nn.Sequential(*layers), reach
 
 
-@settings(deadline=None, max_examples=15)
+@examples(15)
 @given(stacks())
 def test_the_halo_is_the_sum_of_what_convolutions_see(stack):
     module, reach = stack

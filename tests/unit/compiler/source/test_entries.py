@@ -13,8 +13,9 @@ from edge_pipeline.errors import CompileError, InputError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.network import Port
 from tests.programs import lively, network_of
+from tests.selection import fast_or_slow
 
-SMALL = {"n_fwd": 4, "n_embed": 2, "n_hid": 4, "head": "shuffle"}
+UNET = {"n_fwd": 4, "n_embed": 2, "n_hid": 4, "head": "shuffle"}
 
 
 class Described(nn.Module):
@@ -26,8 +27,8 @@ class Described(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def model():
-    return lively(build_model("hyperconv_unet", SMALL))
+def model(small_isp):
+    return lively(build_model(small_isp, {}))
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,16 @@ def filters(network):
     return named_outputs(entries.predictor(network))
 
 
-@pytest.mark.parametrize("sizes", ["network", "free"])
-def test_split_programs_put_together_are_the_network(request, sizes, model, packed):
-    predictor, path = entries.split(request.getfixturevalue(sizes))
+@pytest.mark.parametrize(
+    ("name", "free_sizes"),
+    fast_or_slow(
+        [(name, free) for name in ("small_isp", "hyperconv_unet") for free in (False, True)],
+        [("small_isp", True), ("hyperconv_unet", False)],
+    ),
+)
+def test_split_programs_put_together_are_the_network(small_isp, name, free_sizes, packed):
+    model = lively(build_model(name, {} if name == small_isp else UNET))
+    predictor, path = entries.split(network_of(model, (packed,), free_sizes=free_sizes))
     filters = named_outputs(predictor)
     assert [role.name for role in path.inputs] == ["packed", *filters]
     with torch.no_grad():
@@ -91,8 +99,8 @@ def test_folded_filters_do_not_follow_the_input(model, network, packed, filters)
     assert set(entry.weights) == set(filters)
 
 
-def test_the_ablation_has_no_filters_to_fold_or_split(packed):
-    plain = network_of(build_model("hyperconv_unet", {**SMALL, "hyper": False}), (packed,))
+def test_the_ablation_has_no_filters_to_fold_or_split(small_isp, packed):
+    plain = network_of(build_model(small_isp, {"hyper": False}), (packed,))
     with pytest.raises(InputError, match="--filters dynamic"):
         entries.split(plain)
     with pytest.raises(InputError, match="--filters dynamic"):

@@ -51,7 +51,10 @@ def test_a_network_with_two_inputs_of_different_rank_computes_the_same(tmp_path,
     assert verify_artifact(artifact).verdict == "verified"
 
 
-@pytest.mark.parametrize("backend", ["onnx", "executorch", "litert"])
+@pytest.mark.parametrize(
+    "backend",
+    ["onnx", *(pytest.param(b, marks=pytest.mark.slow) for b in ("executorch", "litert"))],
+)
 def test_vectors_in_and_out(tmp_path, backend):
     network = own.classifier().eval()
     artifact = edge_pipeline.compile(network, [torch.rand(1, 10)], tmp_path / "a", backend=backend)

@@ -1,3 +1,4 @@
+import functools
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from edge_pipeline.runtime.mil.evaluate import Evaluator
 from edge_pipeline.runtime.mil.package import read_package
 from tests.fakes.coreml import emitted, written
 from tests.programs import exported, lively
+from tests.selection import fast_or_slow
 
 TINY = {"n_fwd": 4, "n_embed": 4, "n_hid": 8}
 # Largest error over the largest value. Eager and NumPy add in other orders; half precision has
@@ -56,10 +58,14 @@ class Applied(nn.Module):
         return self.network.apply_filters(x, named)
 
 
-@pytest.fixture(scope="module", params=["published", "shuffle"])
-def network(request):
+@functools.cache
+def network(head):
     torch.manual_seed(0)
-    return lively(build_model("hyperconv_unet", TINY | {"head": request.param})).eval()
+    return lively(build_model("hyperconv_unet", TINY | {"head": head})).eval()
+
+
+HEADS = ("published", "shuffle")
+CASES = [(head, precision) for head in HEADS for precision in TOLERANCES]
 
 
 class TestHyperConv:
@@ -75,9 +81,14 @@ class TestHyperConv:
         assert relative(outputs["rgb"], expected) < TOLERANCES[precision]
         return files
 
-    @pytest.mark.parametrize("precision", TOLERANCES)
-    def test_dynamic(self, network, precision, tmp_path):
-        files = self.compare(network, (torch.rand(1, 4, 32, 48),), ["packed"], precision, tmp_path)
+    @pytest.mark.parametrize(
+        ("head", "precision"),
+        fast_or_slow(CASES, [("published", "fp32"), ("shuffle", "int8")], uncovered=("fp16",)),
+    )
+    def test_dynamic(self, head, precision, tmp_path):
+        files = self.compare(
+            network(head), (torch.rand(1, 4, 32, 48),), ["packed"], precision, tmp_path
+        )
         operations = read_package(tmp_path / files.file).operations
         made_by = {op.outputs[0][0]: op.kind for op in operations}
         heavy = [op for op in operations if op.kind in ("conv", "linear")]
@@ -90,20 +101,24 @@ class TestHyperConv:
             quantised = precision == "int8" and op not in predicted
             assert (made_by.get(op.inputs["x"][0]) == "dequantize") == quantised
 
-    @pytest.mark.parametrize("precision", TOLERANCES)
-    def test_folded(self, network, precision, tmp_path):
+    @pytest.mark.parametrize(
+        ("head", "precision"),
+        fast_or_slow(CASES, [("shuffle", "fp16"), ("published", "int8")], uncovered=("fp32",)),
+    )
+    def test_folded(self, head, precision, tmp_path):
         x = torch.rand(1, 4, 32, 48)
         with torch.no_grad():
-            filters = network.predict_filters(x)
-        module = Applied(network, tuple(filters), tuple(filters.values()))
+            filters = network(head).predict_filters(x)
+        module = Applied(network(head), tuple(filters), tuple(filters.values()))
         files = self.compare(module, (x,), ["packed"], precision, tmp_path)
         assert not {"linear", "real_div", "reduce_max"} & set(files.delegation.delegated)
 
-    def test_filters_given_at_run_time(self, network, tmp_path):
+    @pytest.mark.parametrize("head", [pytest.param("published", marks=pytest.mark.slow), "shuffle"])
+    def test_filters_given_at_run_time(self, head, tmp_path):
         x = torch.rand(1, 4, 32, 48)
         with torch.no_grad():
-            filters = network.predict_filters(x)
-        module = Applied(network, tuple(filters))
+            filters = network(head).predict_filters(x)
+        module = Applied(network(head), tuple(filters))
         names = ["packed", *filters]
         files = self.compare(module, (x, *filters.values()), names, "fp32", tmp_path)
         inputs = Evaluator(tmp_path / files.file).inputs

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -13,6 +13,7 @@ from edge_pipeline.compiler.passes.constant_scalars import ConstantScalars
 from edge_pipeline.compiler.program import constants_of, layer_of, run_program
 from edge_pipeline.errors import CompileError
 from tests.programs import exported
+from tests.selection import examples
 
 SIZE = (1, 3, 8, 12)
 
@@ -34,7 +35,7 @@ class Net(nn.Module):
         return y / (y.abs().mean((2, 3), keepdim=True) + 1e-12)
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(seed=st.integers(0, 1000))
 def test_off_by_rounding(seed):
     torch.manual_seed(seed)
