@@ -24,8 +24,8 @@ from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import usable_cores
 from edge_pipeline.isp.sidecar import describe
 from edge_pipeline.raw.capture import Capture, CaptureExif, read_capture, read_headerless
-from edge_pipeline.raw.cfa import Aligned
 from edge_pipeline.raw.limits import PixelLimits
+from edge_pipeline.raw.signal import Signal
 
 __all__ = ["DEFAULT_MODEL", "Developer", "Picture", "develop"]
 
@@ -122,20 +122,19 @@ class Developer(Closing):
         with clock.phase("correct"):
             capture, corrections = corrected(capture, settings)
         with clock.phase("normalise"):
-            aligned, rendering = self._prepared(capture, settings)
+            signal, rendering = self._prepared(capture, settings)
         with clock.phase("filters"):
-            filters = self._filters(aligned, settings)
-        size = resampled_size(capture, aligned, settings)
+            filters = self._filters(signal, settings)
+        size = resampled_size(capture, signal, settings)
         bits = 16 if size else settings.bits
-        canvas = canvas_of(capture, aligned, settings, rendering, bits=bits)
+        canvas = canvas_of(capture, signal, settings, rendering, bits=bits)
         with clock.phase("network"):
             grain = 0.0 if rendering.encoded else settings.grain
-            for core in self._network.cores(aligned.mosaic, filters, grain=grain):
-                canvas.put(core.top - aligned.top, core.left - aligned.left, core.rgb)
+            for core in self._network.cores(signal, filters, grain=grain):
+                canvas.put(core.top - signal.top, core.left - signal.left, core.rgb)
                 if on_tile is not None:
                     on_tile(core.done, core.total)
         with clock.phase("finish"):
-            del aligned, filters
             rgb = canvas.finish()
             if size is not None:
                 space = colour_space(settings.colour_space)
@@ -155,21 +154,21 @@ class Developer(Closing):
         )
         return Picture(rgb, capture.exif, info)
 
-    def _prepared(self, capture: Capture, settings: Settings) -> tuple[Aligned, Rendering]:
+    def _prepared(self, capture: Capture, settings: Settings) -> tuple[Signal, Rendering]:
         output_space = self.artifact.manifest.card.output_space
         multiple = self._network.multiple
         return prepared(capture, settings, output_space=output_space, multiple=multiple)
 
-    def _filters(self, own: Aligned, settings: Settings) -> Arrays:
+    def _filters(self, own: Signal, settings: Settings) -> Arrays:
         """Return the filters of a mosaic, or those of the capture to take them from."""
         exact = settings.filters == "exact"
         other = settings.filters_from
         if other is None:
-            return self._network.filters(own.mosaic, exact=exact)
+            return self._network.filters(own, exact=exact)
         if self._borrowed is None or self._borrowed[0] != (other, settings):
             capture, _ = corrected(self._read(other, settings), settings)
-            aligned, _ = self._prepared(capture, settings)
-            filters = self._network.filters(aligned.mosaic, exact=exact)
+            signal, _ = self._prepared(capture, settings)
+            filters = self._network.filters(signal, exact=exact)
             self._borrowed = ((other, settings), filters)
         return self._borrowed[1]
 

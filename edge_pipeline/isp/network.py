@@ -26,7 +26,7 @@ from edge_pipeline.isp.tiles import (
     single_span,
     tiles,
 )
-from edge_pipeline.raw.cfa import pack
+from edge_pipeline.raw.cfa import Mosaic, pack
 from edge_pipeline.runtime.base import Session, open_session
 
 __all__ = ["LARGEST_WINDOW", "Core", "IspSession"]
@@ -113,7 +113,7 @@ class IspSession(Closing):
         """Number that must divide the sizes of a mosaic, in mosaic pixels."""
         return 2 * self._tile.stride
 
-    def filters(self, mosaic: NDArray[np.float32], *, exact: bool = False) -> Arrays:
+    def filters(self, mosaic: Mosaic, *, exact: bool = False) -> Arrays:
         """Return the filters for a mosaic; empty if the artifact has no separate predictor.
 
         Args:
@@ -146,7 +146,7 @@ class IspSession(Closing):
 
     def cores(
         self,
-        mosaic: NDArray[np.float32],
+        mosaic: Mosaic,
         filters: Arrays,
         *,
         grain: float = 0.0,
@@ -205,7 +205,7 @@ class IspSession(Closing):
             yield [partial(_rgb, session, given) for session in sessions]
 
     def _run_tile(
-        self, mosaic: NDArray[np.float32], run: _Run, tile: Tile, grain: float
+        self, mosaic: Mosaic, run: _Run, tile: Tile, grain: float
     ) -> NDArray[np.float32]:
         rows, cols = tile.rows, tile.cols
         packed = pack(cut(mosaic, tile))
