@@ -123,8 +123,28 @@ def _pixel_aspect(stated: float) -> tuple[float, list[str]]:
     ]
 
 
-def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]]:
-    """Return the active area, a view of LibRaw's memory, and the facts about the capture."""
+@contextmanager
+def _storing() -> Iterator[None]:
+    """End the process with status `CANNOT_STORE` if writing fails."""
+    try:
+        yield
+    except OSError as error:
+        sys.stderr.write(f"{error.strerror or 'writing failed'}\n")
+        sys.exit(CANNOT_STORE)
+
+
+def _store(folder: Path, mosaic: NDArray[np.uint16]) -> None:
+    with _storing(), (folder / "mosaic.npy").open("wb") as file:
+        header = {"descr": mosaic.dtype.str, "fortran_order": False, "shape": mosaic.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        # Not np.save, which copies a part of LibRaw's array, and whose error does not contain the
+        # reason, such as a full disk.
+        for rows in row_bands(mosaic):
+            file.write(np.ascontiguousarray(mosaic[rows]).data)
+
+
+def _read(raw: Any, data: mmap.mmap, folder: Path) -> dict[str, Any]:
+    """Store the active area and return the facts about the capture."""
     directories = read_directories(data)
     is_dng = any(_DNG_VERSION in directory.tags for directory in directories)
     layout = read_layout(raw, directories, data[:16])
@@ -133,12 +153,14 @@ def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]
         raise RefusedError(_TRUNCATED)
     if _empty_tail(mosaic, layout.black):
         raise RefusedError(_TRUNCATED)
+    # A view of LibRaw's memory, which `read_matrix` changes.
+    _store(folder, mosaic)
     exif, omitted = _exif(raw, data, directories)
     kind, matrix = read_matrix(raw, is_dng=is_dng)
     daylight = read_gains(list(raw.daylight_whitebalance))
     aspect, notes = _pixel_aspect(raw.sizes.pixel_aspect)
     notes += [f"the EXIF tag {tag} is too long for a picture and is omitted" for tag in omitted]
-    facts = {
+    return {
         "pattern": layout.pattern,
         "black": layout.black,
         "white": read_white(raw, is_dng=is_dng),
@@ -152,7 +174,6 @@ def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]
         "pixel_aspect": aspect,
         "notes": notes,
     }
-    return mosaic, facts
 
 
 def _known_by_size_alone(data: mmap.mmap) -> bool:
@@ -220,35 +241,13 @@ def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
     return raw
 
 
-@contextmanager
-def _storing() -> Iterator[None]:
-    """End the process with status `CANNOT_STORE` if writing fails."""
-    try:
-        yield
-    except OSError as error:
-        sys.stderr.write(f"{error.strerror or 'writing failed'}\n")
-        sys.exit(CANNOT_STORE)
-
-
-def _store(folder: Path, mosaic: NDArray[np.uint16]) -> None:
-    with _storing(), (folder / "mosaic.npy").open("wb") as file:
-        header = {"descr": mosaic.dtype.str, "fortran_order": False, "shape": mosaic.shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        # Not np.save, which copies a part of LibRaw's array, and whose error does not contain the
-        # reason, such as a full disk.
-        for rows in row_bands(mosaic):
-            file.write(np.ascontiguousarray(mosaic[rows]).data)
-
-
 def _run(capture: Path, data: mmap.mmap, max_pixels: int, folder: Path) -> dict[str, Any]:
     """Store a capture's mosaic and return its facts, or the reason for refusing it."""
     try:
         with _open(capture, data) as raw:
             if raw.sizes.raw_width * raw.sizes.raw_height > max_pixels:
                 return {"too_large": [raw.sizes.raw_width, raw.sizes.raw_height]}
-            mosaic, facts = _read(raw, data)
-            _store(folder, mosaic)
-            return facts
+            return _read(raw, data, folder)
     except RefusedError as refusal:
         why = str(refusal)
     except (rawpy.LibRawIOError, rawpy.LibRawDataError):
