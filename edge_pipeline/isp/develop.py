@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +16,20 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
+from edge_pipeline.isp.bands import Bands
+from edge_pipeline.isp.canvas import Order, Part, full_strips, half_strips, upright_size
 from edge_pipeline.isp.clock import Clock
 from edge_pipeline.isp.colour_spaces import colour_space
 from edge_pipeline.isp.corrections import corrected
 from edge_pipeline.isp.network import IspSession
-from edge_pipeline.isp.rendering import Rendering, canvas_of, prepared, resampled_size
+from edge_pipeline.isp.parallel import ahead
+from edge_pipeline.isp.rendering import (
+    Rendering,
+    conversion_of,
+    picture_size,
+    prepared,
+    resampled_size,
+)
 from edge_pipeline.isp.resize import resampled
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import usable_cores
@@ -27,7 +38,7 @@ from edge_pipeline.raw.capture import Capture, CaptureExif, read_capture, read_h
 from edge_pipeline.raw.limits import PixelLimits
 from edge_pipeline.raw.signal import Signal
 
-__all__ = ["DEFAULT_MODEL", "Developer", "Picture", "develop"]
+__all__ = ["DEFAULT_MODEL", "Developer", "Development", "Picture", "develop"]
 
 DEFAULT_MODEL = "pretrained/isp_default/artifact"
 
@@ -49,6 +60,22 @@ class Picture(NamedTuple):
     rgb: NDArray[np.unsignedinteger[Any]]
     exif: CaptureExif
     info: dict[str, Any]
+
+
+class Development(NamedTuple):
+    """A capture that is developed while the bands of its picture are read.
+
+    Attributes:
+        bands: The picture, encoded in the colour space of the settings, upright.
+        exif: EXIF data of the capture.
+        notes: Assumptions that were made about the capture, a sentence each.
+        info: Function that returns the contents of the sidecar, when all bands were read.
+    """
+
+    bands: Bands
+    exif: CaptureExif
+    notes: tuple[str, ...]
+    info: Callable[[], dict[str, Any]]
 
 
 class Developer(Closing):
@@ -105,16 +132,25 @@ class Developer(Closing):
             InputError: If the settings do not fit the capture, or it does not fit the artifact.
             JobError: If the runtime fails, or memory is exhausted.
         """
+        development = self.begin(source, settings, on_tile=on_tile)
+        with _enough_memory(source):
+            rgb = development.bands.whole()
+        return Picture(rgb, development.exif, development.info())
+
+    def begin(
+        self, source: Path | str, settings: Settings, *, on_tile: Progress | None = None
+    ) -> Development:
+        """Begin to develop one capture; its picture is computed while its bands are read.
+
+        The arguments and errors are those of `develop`; reading the bands can also raise them. No
+        other capture may be begun before the bands were read.
+        """
         source = Path(source)
         settings.check_bits()
-        try:
-            return self._develop(source, settings, on_tile)
-        except MemoryError as error:
-            raise JobError(
-                f"not enough memory to develop {source}; close other programs and try again"
-            ) from error
+        with _enough_memory(source):
+            return self._begin(source, settings, on_tile)
 
-    def _develop(self, source: Path, settings: Settings, on_tile: Progress | None) -> Picture:
+    def _begin(self, source: Path, settings: Settings, on_tile: Progress | None) -> Development:
         clock = Clock()
         with clock.phase("read"):
             capture = self._read(source, settings)
@@ -126,33 +162,63 @@ class Developer(Closing):
         with clock.phase("filters"):
             filters = self._filters(signal, settings)
         size = resampled_size(capture, signal, settings)
-        bits = 16 if size else settings.bits
-        canvas = canvas_of(capture, signal, settings, rendering, bits=bits)
-        with clock.phase("network"):
-            grain = 0.0 if rendering.encoded else settings.grain
-            for core in self._network.cores(signal, filters, grain=grain):
-                canvas.put(core.top - signal.top, core.left - signal.left, core.rgb)
-                if on_tile is not None:
-                    on_tile(core.done, core.total)
-        with clock.phase("finish"):
-            rgb = canvas.finish()
-            if size is not None:
-                space = colour_space(settings.colour_space)
-                rgb = resampled(rgb, size, settings.bits, decode=space.decode, encode=space.encode)
-        info = describe(
-            capture,
-            artifact=self.artifact,
-            sha256=digest,
-            balance=rendering.balance,
-            matrix=rendering.matrix,
-            base_exposure_ev=rendering.base_ev,
-            highlights=rendering.highlights,
-            corrections=corrections,
-            choices={**settings.choices(), "threads": self.threads},
-            picture_size=(rgb.shape[1], rgb.shape[0]),
-            timings_ms=clock.timings_ms,
+        bands = self._bands(
+            _Work(capture, signal, filters, rendering, settings, on_tile, clock),
+            bits=16 if size else settings.bits,
         )
-        return Picture(rgb, capture.exif, info)
+        if size is not None:
+            space = colour_space(settings.colour_space)
+            bands = resampled(bands, size, settings.bits, decode=space.decode, encode=space.encode)
+        bands = replace(bands, parts=_guarded(source, clock.each("finish", bands.parts)))
+
+        def info() -> dict[str, Any]:
+            times = clock.timings_ms
+            finish = times["finish"] - times["network"]
+            return describe(
+                capture,
+                artifact=self.artifact,
+                sha256=digest,
+                balance=rendering.balance,
+                matrix=rendering.matrix,
+                base_exposure_ev=rendering.base_ev,
+                highlights=rendering.highlights,
+                corrections=corrections,
+                choices={**settings.choices(), "threads": self.threads},
+                picture_size=(bands.width, bands.height),
+                timings_ms={**times, "finish": round(finish, 3)},
+            )
+
+        notes = (*capture.notes, *rendering.balance.notes)
+        return Development(bands, capture.exif, notes, info)
+
+    def _bands(self, work: _Work, *, bits: int) -> Bands:
+        """Return the upright picture with `bits` per channel, before it is resampled."""
+        capture, signal, settings = work.capture, work.signal, work.settings
+        order = Order.of(capture.orientation)
+        cores = self._network.cores(
+            signal,
+            work.filters,
+            grain=0.0 if work.rendering.encoded else settings.grain,
+            by_columns=order.by_columns,
+            backwards=order.backwards,
+        )
+
+        def parts() -> Iterator[Part]:
+            for core in work.clock.each("network", cores):
+                yield Part(core.top - signal.top, core.left - signal.left, core.rgb)
+                if work.on_tile is not None:
+                    work.on_tile(core.done, core.total)
+
+        strips = full_strips if settings.size == "full" else half_strips
+        conversion = conversion_of(settings, work.rendering, bits=bits)
+        sizes = (signal.height, signal.width)
+        height, width = picture_size(signal, settings)
+        upright = strips(parts(), sizes, conversion, capture.orientation)
+        return Bands(
+            *upright_size(width, height, capture.orientation),
+            bits,
+            ahead(upright) if self.threads > 1 else upright,
+        )
 
     def _prepared(self, capture: Capture, settings: Settings) -> tuple[Signal, Rendering]:
         output_space = self.artifact.manifest.card.output_space
@@ -184,6 +250,42 @@ class Developer(Closing):
             stop=self.stop,
             levels=settings.levels,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """A capture that is ready for the network."""
+
+    capture: Capture
+    signal: Signal
+    filters: Arrays
+    rendering: Rendering
+    settings: Settings
+    on_tile: Progress | None
+    clock: Clock
+
+
+@contextmanager
+def _enough_memory(source: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise JobError(
+            f"not enough memory to develop {source}; close other programs and try again"
+        ) from error
+
+
+def _guarded(
+    source: Path, parts: Iterable[NDArray[np.unsignedinteger[Any]]]
+) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
+    """Yield parts; exhausted memory is a JobError."""
+    iterator = iter(parts)
+    while True:
+        with _enough_memory(source):
+            part = next(iterator, None)
+        if part is None:
+            return
+        yield part
 
 
 def _hash(source: Path) -> str:

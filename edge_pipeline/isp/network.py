@@ -150,6 +150,8 @@ class IspSession(Closing):
         filters: Arrays,
         *,
         grain: float = 0.0,
+        by_columns: bool = False,
+        backwards: bool = False,
     ) -> Iterator[Core]:
         """Run the network over a mosaic; reflection extends the mosaic by the halo.
 
@@ -157,6 +159,7 @@ class IspSession(Closing):
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
             filters: Filters of this mosaic, from the method `filters`.
             grain: Share of the sensor's noise to keep, 0..1; for linear camera RGB only.
+            by_columns, backwards: Order of the tiles; see `tiles.tiles`.
 
         Yields:
             Cores that cover the mosaic, each pixel once.
@@ -167,7 +170,7 @@ class IspSession(Closing):
             RuntimeFailure: If the runtime fails, or its output is not finite.
         """
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
-        every = list(tiles(rows, cols))
+        every = list(tiles(rows, cols, by_columns=by_columns, backwards=backwards))
 
         def core(run: _Run, tile: Tile) -> NDArray[np.float32]:
             return self._run_tile(mosaic, run, tile, grain)

@@ -7,13 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.isp.canvas import (
-    Canvas,
-    ColourConversion,
-    FullCanvas,
-    HalfCanvas,
-    upright_size,
-)
+from edge_pipeline.isp.canvas import ColourConversion, upright_size
 from edge_pipeline.isp.colour_spaces import COLOUR_SPACES
 from edge_pipeline.isp.resize import square_size
 from edge_pipeline.isp.settings import Settings
@@ -24,7 +18,7 @@ from edge_pipeline.raw.signal import Light, Signal
 from edge_pipeline.raw.tone import ToneCurve
 from edge_pipeline.raw.white_balance import Balance, balance
 
-__all__ = ["Rendering", "canvas_of", "prepared", "resampled_size"]
+__all__ = ["Rendering", "conversion_of", "picture_size", "prepared", "resampled_size"]
 
 
 @dataclass(frozen=True)
@@ -102,9 +96,8 @@ def prepared(
 def resampled_size(
     capture: Capture, signal: Signal, settings: Settings
 ) -> tuple[int, int] | None:
-    """Return the width and height to resample the upright picture to; None for the canvas's own."""
-    divisor = 1 if settings.size == "full" else 2
-    height, width = signal.height // divisor, signal.width // divisor
+    """Return the width and height to resample the upright picture to; None for its own."""
+    height, width = picture_size(signal, settings)
     new_width, new_height = width, height
     if settings.square_pixels:
         new_width, new_height = square_size(width, height, capture.pixel_aspect)
@@ -114,14 +107,17 @@ def resampled_size(
     return None if size == upright_size(*own, capture.orientation) else size
 
 
-def canvas_of(
-    capture: Capture, signal: Signal, settings: Settings, rendering: Rendering, *, bits: int
-) -> Canvas:
-    """Return an empty canvas for the picture, with `bits` per channel."""
-    kind = FullCanvas if settings.size == "full" else HalfCanvas
+def picture_size(signal: Signal, settings: Settings) -> tuple[int, int]:
+    """Return the height and width of the picture in the sensor's orientation."""
+    divisor = 1 if settings.size == "full" else 2
+    return signal.height // divisor, signal.width // divisor
+
+
+def conversion_of(settings: Settings, rendering: Rendering, *, bits: int) -> ColourConversion:
+    """Return the conversion of the network's output, with `bits` per channel."""
     toned = settings.tone == "standard" and not rendering.encoded
     white = max(1.0, 2.0**rendering.after_ev)  # the brightest light of the network is 1
-    conversion = ColourConversion(
+    return ColourConversion(
         rendering.matrix,
         rendering.after_ev,
         rendering.encoded,
@@ -130,4 +126,3 @@ def canvas_of(
         keeps_hue=rendering.keeps_highlights,
         space=COLOUR_SPACES[settings.colour_space],
     )
-    return kind((signal.height, signal.width), conversion, capture.orientation)

@@ -128,11 +128,21 @@ def single_span(size: int, *, stride: int, margin: int, window: int) -> Span:
     return Span(-before, window - before, 0, size)
 
 
-def tiles(rows: list[Span], cols: list[Span]) -> Iterator[Tile]:
-    """Yield every tile of a picture, row by row."""
-    for row in rows:
-        for col in cols:
-            yield Tile(row, col)
+def tiles(
+    rows: list[Span], cols: list[Span], *, by_columns: bool = False, backwards: bool = False
+) -> Iterator[Tile]:
+    """Yield every tile of a picture, row by row.
+
+    Args:
+        rows: Rows of the tiles.
+        cols: Columns of the tiles.
+        by_columns: Whether tiles follow each other column by column instead.
+        backwards: Whether the last row (or column) of tiles comes first.
+    """
+    lines, others = (cols, rows) if by_columns else (rows, cols)
+    for line in reversed(lines) if backwards else lines:
+        for other in others:
+            yield Tile(other, line) if by_columns else Tile(line, other)
 
 
 def grow(mosaic: Mosaic, height: int, width: int) -> Mosaic:

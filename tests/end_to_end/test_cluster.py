@@ -166,7 +166,7 @@ def test_a_worker_killed_around_the_writing_of_a_picture(
 import os, pathlib, signal
 from edge_pipeline.isp import batch, output
 once = pathlib.Path({str(tmp_path / "once")!r})
-write, jpeg = batch.write_picture, output._write_jpeg
+write, jpeg = batch.write_picture, output.write_jpeg
 def die(path):
     try:
         once.open("x").close()
@@ -184,7 +184,7 @@ def drawn(path, *words):
     jpeg(path, *words)
     if path.name.startswith(".b-") and {moment!r} == "while":
         die(path)
-batch.write_picture, output._write_jpeg = wrapped, drawn
+batch.write_picture, output.write_jpeg = wrapped, drawn
 """
     cluster.add_worker(preload=preload)
     cluster.add_worker(preload=preload)

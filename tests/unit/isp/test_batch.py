@@ -64,16 +64,16 @@ def test_one_bad_file_amid_good_ones_fails_alone(captures, developers, tmp_path)
 def test_a_disk_that_fills_up_fails_one_picture_and_leaves_no_half_file(
     captures, developers, tmp_path, monkeypatch
 ):
-    save, calls = Image.Image.save, []
+    write, calls = output.write_jpeg, []
 
-    def full_at_first(self, path, **options):
+    def full_at_first(path, *words):
         calls.append(path)
         if len(calls) == 1:
             Path(path).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(self, path, **options)
+        write(path, *words)
 
-    monkeypatch.setattr(output.Image.Image, "save", full_at_first)
+    monkeypatch.setattr(output, "write_jpeg", full_at_first)
     outcomes = run(planned(captures[::2], f"{tmp_path}/out"), developers)
     assert "No space left" in str(outcomes[0].error)
     assert outcomes[1].error is None
@@ -102,11 +102,11 @@ def test_an_unforeseen_failure_does_not_stop_the_rest(captures, developers, tmp_
 def test_an_interrupt_does_stop_and_leaves_no_half_file(
     captures, developers, tmp_path, monkeypatch
 ):
-    def interrupted(self, path, **_options):
+    def interrupted(path, *_words):
         Path(path).write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(output.Image.Image, "save", interrupted)
+    monkeypatch.setattr(output, "write_jpeg", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(planned(captures, f"{tmp_path}/out"), developers)
     assert list((tmp_path / "out").iterdir()) == []
