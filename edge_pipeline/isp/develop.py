@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,19 +17,13 @@ from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.bands import Bands
-from edge_pipeline.isp.canvas import Order, Part, full_strips, half_strips, upright_size
 from edge_pipeline.isp.clock import Clock
 from edge_pipeline.isp.colour_spaces import colour_space
 from edge_pipeline.isp.corrections import corrected
+from edge_pipeline.isp.memory import MemoryLimit
 from edge_pipeline.isp.network import IspSession
-from edge_pipeline.isp.parallel import ahead
-from edge_pipeline.isp.rendering import (
-    Rendering,
-    conversion_of,
-    picture_size,
-    prepared,
-    resampled_size,
-)
+from edge_pipeline.isp.painting import Progress, Work, painted
+from edge_pipeline.isp.rendering import Rendering, prepared, resampled_size
 from edge_pipeline.isp.resize import resampled
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import usable_cores
@@ -44,7 +38,6 @@ DEFAULT_MODEL = "pretrained/isp_default/artifact"
 
 _LONGEST_TIMEOUT_S = 86400.0
 
-Progress = Callable[[int, int], None]
 Arrays = dict[str, NDArray[np.float32]]
 
 
@@ -86,6 +79,7 @@ class Developer(Closing):
         threads: Number of threads that compute; None for all cores that this process may use.
         timeout_s: Time limit for reading one capture, in seconds.
         limits, stop: See `raw.capture.read_capture`.
+        memory: Limit on the memory of developing; None for the default.
 
     Raises:
         ArtifactError: If the folder is not an artifact, or the artifact is damaged.
@@ -100,6 +94,7 @@ class Developer(Closing):
         threads: int | None = None,
         timeout_s: float = 60,
         limits: PixelLimits | None = None,
+        memory: MemoryLimit | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         if not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
@@ -110,7 +105,9 @@ class Developer(Closing):
         self.stop = stop
         folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)
         self.artifact = Artifact.open(folder)
-        self._network = IspSession(self.artifact, threads=self.threads)
+        self.memory = memory or MemoryLimit()
+        at_once = self.memory.at_once(self.threads)
+        self._network = IspSession(self.artifact, threads=self.threads, at_once=at_once)
         self._borrowed: tuple[tuple[Path, Settings], Arrays] | None = None
 
     def close(self) -> None:
@@ -162,10 +159,8 @@ class Developer(Closing):
         with clock.phase("filters"):
             filters = self._filters(signal, settings)
         size = resampled_size(capture, signal, settings)
-        bands = self._bands(
-            _Work(capture, signal, filters, rendering, settings, on_tile, clock),
-            bits=16 if size else settings.bits,
-        )
+        work = Work(capture, signal, filters, rendering, settings, clock, on_tile)
+        bands = painted(self._network, self.memory, work, resamples=size is not None)
         if size is not None:
             space = colour_space(settings.colour_space)
             bands = resampled(bands, size, settings.bits, decode=space.decode, encode=space.encode)
@@ -190,35 +185,6 @@ class Developer(Closing):
 
         notes = (*capture.notes, *rendering.balance.notes)
         return Development(bands, capture.exif, notes, info)
-
-    def _bands(self, work: _Work, *, bits: int) -> Bands:
-        """Return the upright picture with `bits` per channel, before it is resampled."""
-        capture, signal, settings = work.capture, work.signal, work.settings
-        order = Order.of(capture.orientation)
-        cores = self._network.cores(
-            signal,
-            work.filters,
-            grain=0.0 if work.rendering.encoded else settings.grain,
-            by_columns=order.by_columns,
-            backwards=order.backwards,
-        )
-
-        def parts() -> Iterator[Part]:
-            for core in work.clock.each("network", cores):
-                yield Part(core.top - signal.top, core.left - signal.left, core.rgb)
-                if work.on_tile is not None:
-                    work.on_tile(core.done, core.total)
-
-        strips = full_strips if settings.size == "full" else half_strips
-        conversion = conversion_of(settings, work.rendering, bits=bits)
-        sizes = (signal.height, signal.width)
-        height, width = picture_size(signal, settings)
-        upright = strips(parts(), sizes, conversion, capture.orientation)
-        return Bands(
-            *upright_size(width, height, capture.orientation),
-            bits,
-            ahead(upright) if self.threads > 1 else upright,
-        )
 
     def _prepared(self, capture: Capture, settings: Settings) -> tuple[Signal, Rendering]:
         output_space = self.artifact.manifest.card.output_space
@@ -250,19 +216,6 @@ class Developer(Closing):
             stop=self.stop,
             levels=settings.levels,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """A capture that is ready for the network."""
-
-    capture: Capture
-    signal: Signal
-    filters: Arrays
-    rendering: Rendering
-    settings: Settings
-    on_tile: Progress | None
-    clock: Clock
 
 
 @contextmanager

@@ -41,6 +41,7 @@ FORMATS = {".jpg": "jpg", ".png": "png", ".tiff": "tiff", ".jpeg": "jpg", ".tif"
 
 DEFAULT_QUALITY = 95
 
+
 def format_of(path: Path) -> str:
     """Return `jpg`, `png` or `tiff` by the extension of `path`; its case is ignored.
 

@@ -93,9 +93,7 @@ def prepared(
     return Signal(light, capture.pattern, multiple), rendering
 
 
-def resampled_size(
-    capture: Capture, signal: Signal, settings: Settings
-) -> tuple[int, int] | None:
+def resampled_size(capture: Capture, signal: Signal, settings: Settings) -> tuple[int, int] | None:
     """Return the width and height to resample the upright picture to; None for its own."""
     height, width = picture_size(signal, settings)
     new_width, new_height = width, height

@@ -147,9 +147,7 @@ def normalise(capture: Capture, wb: RGBGains, *, clip: bool = True) -> NDArray[n
     return scaled(capture.mosaic, black, scale, clip=clip)
 
 
-def signal_scale(
-    capture: Capture, wb: RGBGains
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def signal_scale(capture: Capture, wb: RGBGains) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the black levels and the factors of `normalise` for the first cell, each [2, 2]."""
     red, green, blue = unit_gains(wb)
     first, second, third, fourth = capture.black

@@ -70,7 +70,7 @@ def _to_even(size: int, before: int) -> NDArray[np.intp]:
 
 
 def _taken(values: NDArray[Any], indices: NDArray[np.intp], axis: int) -> NDArray[Any]:
-    """Return rows (axis 0) or columns (axis 1), a view if they are neighbours in ascending order."""
+    """Return rows (axis 0) or columns (axis 1), a view if each follows the one before."""
     if not len(indices):
         return values[:0] if axis == 0 else values[:, :0]
     first, last = int(indices[0]), int(indices[-1])

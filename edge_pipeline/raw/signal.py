@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ Indices = NDArray[np.intp]
 
 _BAND_ROWS = 256
 _GAP = 64  # indices that are further apart are computed in separate parts
-_RELEASED_EVERY = 1 << 24  # pixels
+_RELEASED_EVERY = 1 << 22  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,4 +188,4 @@ def _runs(indices: Indices) -> list[slice]:
     """Return slices of indices, in each of which neighbours are close to each other."""
     cuts = np.flatnonzero(np.abs(np.diff(indices)) > _GAP) + 1
     edges = [0, *cuts.tolist(), len(indices)]
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]

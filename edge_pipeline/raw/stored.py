@@ -56,7 +56,7 @@ def like(source: NDArray[Any], bands: Iterable[NDArray[Any]]) -> NDArray[Any]:
     try:
         with tempfile.TemporaryFile(prefix="edge-pipeline-", buffering=0) as file:
             for band in bands:
-                rest = memoryview(np.ascontiguousarray(band, source.dtype)).cast("B")
+                rest = np.ascontiguousarray(band, source.dtype).data.cast("B")
                 while rest:
                     rest = rest[file.write(rest) :]
                 release(source)

@@ -19,6 +19,7 @@ __all__ = ["LOADS_FROM_MEMORY", "OnnxSession", "open_session", "preload"]
 
 LOADS_FROM_MEMORY = True
 
+_RUNS_ONCE = "predict_filters"
 _FATAL = 4
 _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
@@ -69,6 +70,8 @@ def open_session(
     # Set for the process, because some messages (thread affinity, devices) belong to no session.
     runtime.set_default_logger_severity(_FATAL)
     options = _options(runtime, threads)
+    # Memory of a program that runs once for each capture is returned to the system after it.
+    options.enable_cpu_mem_arena = spec.name != _RUNS_ONCE
     model: str | bytes = str(path)
     if replaced:
         model = replaced.get(spec.file, model)

@@ -208,14 +208,14 @@ def test_a_capture_that_kills_its_workers_fails_alone(
     preload = f"""
 import os, pathlib, signal
 from edge_pipeline.isp.develop import Developer
-develop = Developer.develop
+develop = Developer.begin
 def deadly(self, source, *words, **options):
     if source.name == "b.dng":
         with open({str(tmp_path / "deaths")!r}, "a") as file:
             file.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
     return develop(self, source, *words, **options)
-Developer.develop = deadly
+Developer.begin = deadly
 """
     for _ in range(2):
         own.add_worker(preload=preload, nanny=True)

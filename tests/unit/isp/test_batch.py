@@ -145,14 +145,14 @@ def test_a_folder_and_a_broken_link_are_no_existing_pictures(captures, developer
 def test_a_picture_that_another_command_wrote_meanwhile_exists(
     captures, developers, tmp_path, monkeypatch
 ):
-    true = Developer.develop
+    true = Developer.begin
 
     def late(self, *args, **options):
         (tmp_path / "out").mkdir()
         (tmp_path / "out/a.jpg").write_bytes(b"theirs")
         return true(self, *args, **options)
 
-    monkeypatch.setattr(Developer, "develop", late)
+    monkeypatch.setattr(Developer, "begin", late)
     (outcome,) = run(planned(captures[:1], f"{tmp_path}/out"), developers)
     assert (outcome.existed, outcome.error) == (True, None)
     assert (tmp_path / "out/a.jpg").read_bytes() == b"theirs"
@@ -184,13 +184,13 @@ def test_two_at_once_write_what_one_writes(captures, developers, tmp_path):
 
 def test_two_run_at_the_same_time(captures, developers, tmp_path, monkeypatch):
     """Each waits for the other, which would last forever one after the other."""
-    true, both = Developer.develop, threading.Barrier(2, timeout=30)
+    true, both = Developer.begin, threading.Barrier(2, timeout=30)
 
     def together(self, *args, **options):
         both.wait()
         return true(self, *args, **options)
 
-    monkeypatch.setattr(Developer, "develop", together)
+    monkeypatch.setattr(Developer, "begin", together)
     outcomes = run(planned(captures[::2], f"{tmp_path}/out"), developers, at_once=2)
     assert [o.error for o in outcomes] == [None, None]
 
@@ -219,7 +219,7 @@ def test_a_caller_that_stops_leaves_no_thread_and_no_file(captures, developers, 
 
 def test_an_existing_sidecar_is_seen_before_any_work(captures, developers, tmp_path, monkeypatch):
     (tmp_path / "a.png.json").write_text("mine")
-    monkeypatch.setattr(Developer, "develop", None)
+    monkeypatch.setattr(Developer, "begin", None)
     outcomes = run(planned(captures[:1], f"{tmp_path}/a.png"), developers, sidecar=True)
     assert "a.png.json exists" in str(outcomes[0].error)
 
