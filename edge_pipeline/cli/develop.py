@@ -20,7 +20,7 @@ from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job, check_quality, folder_of, plan
 from edge_pipeline.isp.gather import Gathered, gather
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
-from edge_pipeline.isp.memory import MemoryLimit
+from edge_pipeline.isp.memory import MemoryLimit, return_large_blocks
 from edge_pipeline.isp.output import bits_of, format_of
 from edge_pipeline.isp.resize import parse_resize
 from edge_pipeline.isp.settings import Settings
@@ -189,6 +189,7 @@ def _here(
     reporter: BatchReporter,
 ) -> Iterator[Outcome]:
     """Open the model for this machine, until `stack` is closed; return the outcomes to come."""
+    return_large_blocks()
     share = share_cores([j.capture for j in jobs], jobs=options.jobs, threads=options.threads)
     limits = PixelLimits(options.max_pixels, share.jobs)
     stop = threading.Event()

@@ -14,6 +14,7 @@ from edge_pipeline.raw.highlights import headroom, reconstruct_highlights
 from edge_pipeline.raw.signal import Light, Signal
 
 WB = (1.8, 1.0, 1.4)
+FACTORS = (1.1, 0.5)  # so that reconstructed light is below 1
 
 
 def capture_of(shape, pattern, seed=0):
@@ -29,12 +30,19 @@ def capture_of(shape, pattern, seed=0):
     )
 
 
-def whole(capture, *, keeps, factors=(), multiple=2):
+def signal_of(capture, *, keeps, multiple=2):
+    light = Light.of(capture, WB, keeps_highlights=keeps)
+    for factor in FACTORS:
+        light = light.times(factor)
+    return Signal(light, capture.pattern, multiple)
+
+
+def whole(capture, *, keeps, multiple=2):
     """The signal as it was computed before parts could be: all of it at once."""
     mosaic = normalise(capture, WB, clip=not keeps)
     if keeps:
         reconstruct_highlights(mosaic, capture.pattern, WB)
-    for factor in factors:
+    for factor in FACTORS:
         mosaic *= np.float32(factor)
     return align(np.minimum(mosaic, 1), capture.pattern, multiple)
 
@@ -47,12 +55,8 @@ def cases(draw):
 
 @given(capture=cases(), keeps=st.booleans(), multiple=st.sampled_from([1, 8]), data=st.data())
 def test_a_part_equals_that_of_the_whole(capture, keeps, multiple, data):
-    factors = (1.7, 1 / 1.3)
-    expected = whole(capture, keeps=keeps, factors=factors, multiple=multiple)
-    light = Light.of(capture, WB, keeps_highlights=keeps)
-    for factor in factors:
-        light = light.times(factor)
-    made = Signal(light, capture.pattern, multiple)
+    expected = whole(capture, keeps=keeps, multiple=multiple)
+    made = signal_of(capture, keeps=keeps, multiple=multiple)
     assert made.shape == expected.mosaic.shape
     assert (made.top, made.left) == (expected.top, expected.left)
     np.testing.assert_array_equal(made[:, :], expected.mosaic)
@@ -74,17 +78,18 @@ def test_bands_change_no_pixel(monkeypatch, pattern):
     expected = whole(capture, keeps=True).mosaic
     for rows in (2, 16, 64):
         monkeypatch.setattr(highlights, "_BAND_ROWS", rows)
-        made = Signal(Light.of(capture, WB, keeps_highlights=True), pattern)
+        made = signal_of(capture, keeps=True)
         np.testing.assert_allclose(made[:, :], expected, rtol=0, atol=1e-7)
 
 
-def test_a_margin_that_is_too_small_is_seen(monkeypatch):
-    """The planted fault for the tests above."""
+@pytest.mark.parametrize(("margin", "equal"), [(highlights.MARGIN, True), (2, False)])
+def test_the_margin_is_large_enough_and_a_smaller_one_is_seen(monkeypatch, margin, equal):
     capture = capture_of((60, 60), "RGGB")
-    expected = whole(capture, keeps=True).mosaic[20:40, 20:40]
-    monkeypatch.setattr(signal, "MARGIN", 2)
-    made = Signal(Light.of(capture, WB, keeps_highlights=True), "RGGB")
-    assert (made[20:40, 20:40] != expected).any()
+    expected = whole(capture, keeps=True).mosaic
+    monkeypatch.setattr(signal, "MARGIN", margin)
+    made = signal_of(capture, keeps=True)
+    parts = [(slice(a, a + 10), slice(b, b + 10)) for a in range(0, 50, 6) for b in range(0, 50, 6)]
+    assert all((made[part] == expected[part]).all() for part in parts) == equal
 
 
 def test_a_signal_grows_as_an_array_does():
@@ -92,7 +97,7 @@ def test_a_signal_grows_as_an_array_does():
     expected = whole(capture, keeps=False).mosaic
     rows, columns = expected.shape
     expected = np.pad(expected, ((0, 50 - rows), (0, 0)), mode="reflect")
-    made = Signal(Light.of(capture, WB, keeps_highlights=False), "GBRG").grown(50, columns - 4)
+    made = signal_of(capture, keeps=False).grown(50, columns - 4)
     np.testing.assert_array_equal(made[:, :], expected)
 
 
