@@ -20,6 +20,9 @@ __all__ = ["LOADS_FROM_MEMORY", "OnnxSession", "open_session", "preload"]
 LOADS_FROM_MEMORY = True
 
 _FATAL = 4
+# A program that runs once per capture, on one row of features: its matrices are read once, so they
+# stay in the file, which the runtime maps, instead of being copied into another order.
+_RUNS_ONCE = "predict_filters"
 _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
@@ -69,6 +72,8 @@ def open_session(
     # Set for the process, because some messages (thread affinity, devices) belong to no session.
     runtime.set_default_logger_severity(_FATAL)
     options = _options(runtime, threads)
+    if spec.name == _RUNS_ONCE:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     model: str | bytes = str(path)
     if replaced:
         model = replaced.get(spec.file, model)
