@@ -121,8 +121,8 @@ def _options(runtime: Any, threads: int) -> Any:
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _FATAL
-    # From the second run of a size on, a pattern of the first run's memory would be allocated as one
-    # block beside the memory of the first run, which is kept: nearly twice the memory, no faster.
+    # A pattern of the memory of a size's first run would be allocated as one block from its second
+    # run on, beside the memory of the first run, which is kept: nearly twice the memory, no faster.
     options.enable_mem_pattern = False
     # Threads spin between the operators of a run, which is fast. Between runs they must not spin,
     # because they would block the cores for the next step (tiling, colour, encoding).
