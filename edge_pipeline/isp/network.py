@@ -32,7 +32,7 @@ from edge_pipeline.runtime.base import Session, open_session
 __all__ = ["LARGEST_WINDOW", "Core", "IspSession"]
 
 # Packed pixels along an axis: larger windows take more memory, smaller ones compute more halos.
-LARGEST_WINDOW = 384
+LARGEST_WINDOW = 448
 # A larger halo makes windows larger, up to this many halos along an axis, of which it takes two.
 _HALOS = 8
 # Tiles that are computed at a time; further threads compute operators together.

@@ -55,7 +55,8 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ProgramSpec
         for name, shape in shapes.items()
     )
     spec = make_files(size=(32, 32))[0].programs[0]
-    return path, spec.model_copy(update={"inputs": inputs, "outputs": outputs})
+    changed = {"inputs": inputs, "outputs": outputs, "extra": (_WEIGHTS,)}
+    return path, spec.model_copy(update=changed)
 
 
 @pytest.mark.parametrize(("name", "is_mapped"), [("predict_filters", True), ("forward", False)])
