@@ -27,7 +27,7 @@ from edge_pipeline.isp.tiles import (
     tiles,
 )
 from edge_pipeline.raw.cfa import pack
-from edge_pipeline.runtime.base import Session, open_session
+from edge_pipeline.runtime.base import Session, check_threads, open_session
 
 __all__ = ["LARGEST_WINDOW", "Core", "IspSession"]
 
@@ -82,6 +82,7 @@ class IspSession(Closing):
 
     Raises:
         ArtifactError: If the output's sides are not twice those of the packed input.
+        InputError: If `threads` is outside 1 to 512.
         RuntimeFailure: If the runtime cannot load a program.
     """
 
@@ -94,6 +95,7 @@ class IspSession(Closing):
                 f"{artifact.folder} has an output scale of {self._tile.scale} for packed input; "
                 f"developing requires a network with scale {_SCALE}"
             )
+        check_threads(threads)
         self._threads = threads
         self._path = artifact.manifest.programs[-1]
         self._fixed = fixed_size(self._path)
