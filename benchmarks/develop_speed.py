@@ -182,8 +182,9 @@ def operator_table(size: tuple[int, int]) -> str:
     ]
     for one in times:
         share = f"{2 * one.macs / one.seconds / peak:.0%}" if one.macs else ""
+        count_told = f"{one.macs / 1e9:.3f}" if one.macs else ""
         lines.append(
-            f"| {one.name} | {one.output} | {one.macs / 1e9:.3f} | {1e3 * one.seconds:.2f} "
+            f"| {one.name} | {one.output} | {count_told} | {1e3 * one.seconds:.2f} "
             f"| {one.seconds / total:.1%} | {share} |"
         )
     whole = 2 * count / total / peak  # without multiplications by zero that fill a block
