@@ -193,8 +193,8 @@ def operator_table(size: tuple[int, int]) -> str:
         "",
         f"{cpu_name()}, 1 thread, window of {window} x {window} packed pixels; peak "
         f"{peak / 1e9:.0f} GFLOP/s. All operators take {1e3 * total:.1f} ms and reach {whole:.0%} "
-        f"of the peak; {whole / halos:.0%} of it without the halos, which make the windows "
-        f"{halos:.2f} times as large as the capture.",
+        f"of the peak, or {whole / halos:.0%} if halos do not count: the windows have {halos:.2f} "
+        "times the area of the capture.",
     ]
     return "\n".join(lines)
 
