@@ -227,7 +227,7 @@ def test_tiles_of_the_true_network_are_exact(monkeypatch, folder, unet, height, 
         folder / "eager", filters="split", stride=model.stride, halo=model.halo, force=True
     )
     monkeypatch.setattr(
-        network_module, "open_session", lambda _a, program, **_how: eager_program(*unet, program)
+        network_module, "open_session", lambda _a, program, **_: eager_program(*unet, program)
     )
     torch.set_num_threads(1)
     mosaic = some_mosaic(height, width, seed)
@@ -246,7 +246,7 @@ def test_a_halo_too_small_for_the_true_network_is_seen(monkeypatch, folder, unet
     """The planted fault for the tolerance above."""
     artifact = make_artifact(folder / "small", filters="split", halo=16, force=True)
     monkeypatch.setattr(
-        network_module, "open_session", lambda _a, program, **_how: eager_program(*unet, program)
+        network_module, "open_session", lambda _a, program, **_: eager_program(*unet, program)
     )
     mosaic = some_mosaic(600, 64)
     with (
