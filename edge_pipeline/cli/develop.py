@@ -12,7 +12,7 @@ from typing import Literal, cast
 import typer
 
 from edge_pipeline.cli import develop_options as cli
-from edge_pipeline.errors import EdgePipelineError, OutputError
+from edge_pipeline.errors import EdgePipelineError, InputError, OutputError
 from edge_pipeline.isp.batch import Outcome, develop_all, exit_code
 from edge_pipeline.isp.cluster import ClusterOptions, develop_on_cluster
 from edge_pipeline.isp.colour_spaces import SRGB
@@ -20,6 +20,7 @@ from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job, check_quality, folder_of, plan
 from edge_pipeline.isp.gather import Gathered, gather
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
+from edge_pipeline.isp.memory import MemoryLimit, return_large_blocks
 from edge_pipeline.isp.output import bits_of, format_of
 from edge_pipeline.isp.resize import parse_resize
 from edge_pipeline.isp.settings import Settings
@@ -63,6 +64,7 @@ def command(
     threads: cli.ThreadsOption = None,
     scheduler: cli.SchedulerOption = None,
     max_pixels: cli.MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    memory: cli.MemoryOption = None,
     timeout: cli.TimeoutOption = 60.0,
     profile: cli.ProfileOption = None,
     width: cli.WidthOption = None,
@@ -108,7 +110,19 @@ def command(
     )
     folder = None if output == STANDARD_OUTPUT else folder_of(output)
     gathered = gather(captures, folder, headerless=settings.profile is not None)
-    options = _Options(model, jobs, threads, timeout, max_pixels, sidecar, force, scheduler)
+    options = _Options(
+        model,
+        jobs,
+        threads,
+        timeout,
+        max_pixels,
+        sidecar,
+        force,
+        scheduler,
+        MemoryLimit(memory),
+    )
+    if scheduler is not None and memory is not None:
+        raise InputError("--memory applies to this machine only; leave it out with --scheduler")
     if output == STANDARD_OUTPUT:
         if scheduler is not None:
             raise OutputError("--scheduler cannot write standard output; give -o FILE or FOLDER")
@@ -137,6 +151,7 @@ class _Options:
     sidecar: bool
     force: bool
     scheduler: str | None
+    memory: MemoryLimit
 
 
 def _run(
@@ -174,6 +189,7 @@ def _here(
     reporter: BatchReporter,
 ) -> Iterator[Outcome]:
     """Open the model for this machine, until `stack` is closed; return the outcomes to come."""
+    return_large_blocks()
     share = share_cores([j.capture for j in jobs], jobs=options.jobs, threads=options.threads)
     limits = PixelLimits(options.max_pixels, share.jobs)
     stop = threading.Event()
@@ -184,6 +200,7 @@ def _here(
                 threads=share.threads,
                 timeout_s=options.timeout_s,
                 limits=limits,
+                memory=options.memory.shared(share.jobs),
                 stop=stop,
             )
         )

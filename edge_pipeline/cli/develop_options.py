@@ -226,6 +226,14 @@ MaxPixelsOption = Annotated[
     int,
     typer.Option(metavar="PIXELS", help="Refuse larger captures.", rich_help_panel=_BATCH),
 ]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MB",
+        help="Memory to use at most, 400 by default on two cores; less makes tiles smaller.",
+        rich_help_panel=_BATCH,
+    ),
+]
 TimeoutOption = Annotated[
     float,
     typer.Option(

@@ -60,8 +60,7 @@ def develop_all(
     """Develop captures, as many at once as there are developers; a failure stops no other capture.
 
     If the caller stops early, for example because of an interrupt, no further capture is begun.
-    Captures in progress are abandoned, unless their pictures are already being written. No thread
-    and no temporary file remains.
+    Captures in progress are abandoned at the next tile. No thread and no temporary file remains.
 
     Args:
         jobs: Jobs from `plan`.
@@ -137,19 +136,18 @@ class _Work:
 
         self._continue()
         settings = _settings_of(self.settings, format_of(job.picture))
-        picture = developer.develop(job.capture, settings, on_tile=on_tile)
-        self._continue()
+        development = developer.begin(job.capture, settings, on_tile=on_tile)
         write_picture(
             job.picture,
-            picture.rgb,
-            exif=picture.exif,
+            development.bands,
+            exif=development.exif,
             software=software(),
-            sidecar=picture.info if self.sidecar else None,
+            sidecar=development.info if self.sidecar else None,
             force=self.force,
             quality=settings.quality,
             space=colour_space(settings.colour_space),
         )
-        return Outcome(job, notes=tuple(picture.info["notes"]))
+        return Outcome(job, notes=development.notes)
 
     def _continue(self) -> None:
         if self.stop.is_set():

@@ -1,28 +1,38 @@
-"""Canvases: assemble the tiles of a picture, convert their colours, quantise, turn upright.
+"""Assemble the tiles of a picture in strips, convert their colours, quantise, turn upright.
 
-To save memory, a full-size picture is kept only as the integers that are written. A half-size
-picture is kept in linear float32, which takes as much memory, until all tiles are there.
+Tiles are computed in such an order that the strips follow each other from top to bottom in the
+upright picture: rows of tiles, or columns for orientations that swap the axes; forwards, or
+backwards for those that flip them. Each strip is complete before the next one begins, so the
+picture is never in memory as a whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.errors import InputError
 from edge_pipeline.isp.colour_spaces import SRGB, ColourSpace
 from edge_pipeline.raw.colour import srgb_decode, to_srgb
 from edge_pipeline.raw.tone import ToneCurve, apply_tone, clip_keeping_hue
 
-__all__ = ["Canvas", "ColourConversion", "FullCanvas", "HalfCanvas", "sensor_view", "upright_size"]
+__all__ = [
+    "ColourConversion",
+    "Order",
+    "Part",
+    "full_strips",
+    "half_strips",
+    "sensor_view",
+    "upright_size",
+]
 
 _FLIPS_ROWS = frozenset({3, 4, 6, 7})
 _FLIPS_COLS = frozenset({2, 3, 7, 8})
 _TRANSPOSES = frozenset({5, 6, 7, 8})
-_BAND_ROWS = 256
 _BAND_PIXELS = 1 << 15
 
 Integers = NDArray[np.unsignedinteger[Any]]
@@ -43,24 +53,6 @@ def sensor_view(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in _FLIPS_COLS:
         view = view[:, ::-1]
     return view
-
-
-class Canvas(Protocol):
-    """Assembles a picture from parts in the sensor's orientation."""
-
-    def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
-        """Add a part.
-
-        Args:
-            top: Row of the picture at which the part begins; rows outside the picture are dropped.
-            left: Column of the picture at which the part begins; likewise.
-            rgb: [3, h, w], output of the network.
-        """
-        ...
-
-    def finish(self) -> Integers:
-        """Return the upright picture, [H, W, 3]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -132,97 +124,160 @@ def upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
     return (height, width) if orientation in _TRANSPOSES else (width, height)
 
 
-def _upright_shape(size: tuple[int, int], orientation: int) -> tuple[int, int, int]:
-    width, height = upright_size(size[1], size[0], orientation)
-    return height, width, 3
-
-
 def _inside(start: int, length: int, size: int) -> tuple[slice, slice]:
     """Return the part of [start, start + length) inside [0, size), relative to 0 and to start."""
     low, high = max(start, 0), min(start + length, size)
     return slice(low, high), slice(low - start, max(high, low) - start)
 
 
-class FullCanvas:
-    """A picture of the capture's size.
+class Part(NamedTuple):
+    """A part of a picture in the sensor's orientation.
+
+    Attributes:
+        top: Row of the picture at which the part begins; rows outside the picture are dropped.
+        left: Column of the picture at which the part begins; likewise.
+        rgb: Float32 [3, h, w], output of the network.
+    """
+
+    top: int
+    left: int
+    rgb: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of the parts of a picture for an orientation; see `tiles.tiles`.
+
+    Attributes:
+        by_columns: Whether parts follow each other column by column.
+        backwards: Whether the last row (or column) of parts comes first.
+        mirrored: Whether rows of the upright picture run against the rows (or columns) of parts.
+    """
+
+    by_columns: bool
+    backwards: bool
+    mirrored: bool
+
+    @classmethod
+    def of(cls, orientation: int) -> Order:
+        """Return the order for an EXIF orientation, 1..8."""
+        rows, cols = orientation in _FLIPS_ROWS, orientation in _FLIPS_COLS
+        if orientation in _TRANSPOSES:
+            return cls(by_columns=True, backwards=cols, mirrored=rows)
+        return cls(by_columns=False, backwards=rows, mirrored=cols)
+
+    def upright(self, strip: Integers) -> Integers:
+        """Return a strip, whose rows lie along the upright picture's, turned upright."""
+        strip = strip[::-1] if self.backwards else strip
+        return strip[:, ::-1] if self.mirrored else strip
+
+
+def full_strips(
+    parts: Iterable[Part], size: tuple[int, int], conversion: ColourConversion, orientation: int
+) -> Iterator[Integers]:
+    """Yield strips of a picture of the capture's size, upright, from top to bottom.
 
     Args:
+        parts: Parts that cover the picture, in the order for the orientation.
         size: Height and width of the capture, in the sensor's orientation.
         conversion: Conversion of the network's output to the picture's values.
         orientation: EXIF orientation, 1..8.
     """
-
-    def __init__(
-        self, size: tuple[int, int], conversion: ColourConversion, orientation: int
-    ) -> None:
-        self._conversion = conversion
-        self._upright = np.zeros(_upright_shape(size, orientation), conversion.dtype)
-        self._sensor = sensor_view(self._upright, orientation)
-
-    def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
-        """Add a part; see `Canvas`."""
-        rows, from_rows = _inside(top, rgb.shape[1], self._sensor.shape[0])
-        cols, from_cols = _inside(left, rgb.shape[2], self._sensor.shape[1])
-        part = rgb[:, from_rows, from_cols]
-        if part.size:
-            self._sensor[rows, cols] = self._conversion.quantised(self._conversion.linear(part))
-
-    def finish(self) -> Integers:
-        """Return the upright picture, [H, W, 3]."""
-        return self._upright
+    order = Order.of(orientation)
+    height, width = size[::-1] if order.by_columns else size
+    for (first, last), own in _strips(parts, order, height):
+        strip = np.zeros((last - first, width, 3), conversion.dtype)
+        for part in own:
+            rows, from_rows = _inside(part.top, part.rgb.shape[1], size[0])
+            cols, from_cols = _inside(part.left, part.rgb.shape[2], size[1])
+            inside = part.rgb[:, from_rows, from_cols]
+            if not inside.size:
+                continue
+            pixels = conversion.quantised(conversion.linear(inside))
+            if order.by_columns:
+                strip[_from(cols, first), rows] = pixels.swapaxes(0, 1)
+            else:
+                strip[_from(rows, first), cols] = pixels
+        yield order.upright(strip)
 
 
-class HalfCanvas:
-    """A picture of half the capture's size: each pixel is the mean of 2 x 2, in linear light.
+def half_strips(
+    parts: Iterable[Part], size: tuple[int, int], conversion: ColourConversion, orientation: int
+) -> Iterator[Integers]:
+    """Yield strips of a picture of half the capture's size, upright, from top to bottom.
 
-    An odd last row or column is dropped. Parts may begin on odd pixels.
+    Each pixel is the mean of 2 x 2, in linear light. An odd last row or column is dropped. Parts
+    may begin on odd pixels: two strips then share a row of the result, which is completed by the
+    second one.
 
     Args:
+        parts: Parts that cover the picture, in the order for the orientation.
         size: Height and width of the capture, in the sensor's orientation, at least 2.
         conversion: Conversion of the network's output to the picture's values.
         orientation: EXIF orientation, 1..8.
-
-    Raises:
-        InputError: If the capture has fewer than 2 rows or columns.
     """
+    order = Order.of(orientation)
+    half = (size[0] // 2, size[1] // 2)
+    length, width = half[::-1] if order.by_columns else half
+    shared: tuple[int, NDArray[np.float32]] | None = None
+    for (first, last), own in _strips(parts, order, 2 * length):
+        begin, end = first // 2, (last + 1) // 2
+        means = np.zeros((3, end - begin, width), np.float32)
+        if shared is not None:
+            means[:, shared[0] - begin] = shared[1]
+        for part in own:
+            _add_means(means, part, half, begin, order, conversion)
+        low, high = begin, end
+        if order.backwards:
+            low += first % 2
+            shared = (begin, means[:, 0]) if first % 2 else None
+        else:
+            high -= last % 2
+            shared = (end - 1, means[:, -1]) if last % 2 else None
+        if high > low:
+            done = np.ascontiguousarray(means[:, low - begin : high - begin])
+            yield order.upright(conversion.quantised(done))
 
-    def __init__(
-        self, size: tuple[int, int], conversion: ColourConversion, orientation: int
-    ) -> None:
-        height, width = size[0] // 2, size[1] // 2
-        if not height or not width:
-            raise InputError(f"{size[1]} x {size[0]} pixels have no half size; give --size full")
-        self._conversion = conversion
-        self._orientation = orientation
-        self._means = np.zeros((3, height, width), np.float32)
 
-    def put(self, top: int, left: int, rgb: NDArray[np.float32]) -> None:
-        """Add a part; see `Canvas`."""
-        _, height, width = self._means.shape
-        rows, from_rows = _inside(top, rgb.shape[1], 2 * height)
-        cols, from_cols = _inside(left, rgb.shape[2], 2 * width)
-        part = self._conversion.linear(rgb[:, from_rows, from_cols])
-        if not part.size:
-            return
-        sums = _pair_sums(_pair_sums(part, rows.start, axis=1), cols.start, axis=2)
-        place = self._means[
-            :,
-            rows.start // 2 : rows.start // 2 + sums.shape[1],
-            cols.start // 2 : cols.start // 2 + sums.shape[2],
-        ]
-        place += sums / 4
+def _strips(
+    parts: Iterable[Part], order: Order, length: int
+) -> Iterator[tuple[tuple[int, int], Iterator[Part]]]:
+    """Yield the strips' rows (or columns) inside the picture, and their parts."""
 
-    def finish(self) -> Integers:
-        """Return the upright picture, [H, W, 3]."""
-        _, height, width = self._means.shape
-        upright = np.zeros(
-            _upright_shape((height, width), self._orientation), self._conversion.dtype
-        )
-        sensor = sensor_view(upright, self._orientation)
-        for row in range(0, height, _BAND_ROWS):
-            band = slice(row, row + _BAND_ROWS)
-            sensor[band] = self._conversion.quantised(self._means[:, band])
-        return upright
+    def span(part: Part) -> tuple[int, int]:
+        start = part.left if order.by_columns else part.top
+        size = part.rgb.shape[2 if order.by_columns else 1]
+        return max(0, start), min(start + size, length)
+
+    for rows, own in groupby(parts, span):
+        if rows[0] < rows[1]:
+            yield rows, own
+
+
+def _from(rows: slice, first: int) -> slice:
+    return slice(rows.start - first, rows.stop - first)
+
+
+def _add_means(
+    means: NDArray[np.float32],
+    part: Part,
+    half: tuple[int, int],
+    begin: int,
+    order: Order,
+    conversion: ColourConversion,
+) -> None:
+    """Add a part to a strip of means, [3, h, w], that begins at the row (or column) `begin`."""
+    rows, from_rows = _inside(part.top, part.rgb.shape[1], 2 * half[0])
+    cols, from_cols = _inside(part.left, part.rgb.shape[2], 2 * half[1])
+    inside = conversion.linear(part.rgb[:, from_rows, from_cols])
+    if not inside.size:
+        return
+    sums = _pair_sums(_pair_sums(inside, rows.start, axis=1), cols.start, axis=2)
+    top, left = rows.start // 2, cols.start // 2
+    if order.by_columns:
+        sums, top, left = sums.swapaxes(1, 2), left, top
+    place = means[:, top - begin : top - begin + sums.shape[1], left : left + sums.shape[2]]
+    place += sums / 4
 
 
 def _pair_sums(values: NDArray[np.float32], start: int, axis: int) -> NDArray[np.float32]:

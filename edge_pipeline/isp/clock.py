@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter_ns
+from typing import TypeVar
 
 __all__ = ["Clock"]
+
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -21,4 +24,21 @@ class Clock:
         """Measure the block of a `with` statement."""
         begun = perf_counter_ns()
         yield
-        self.timings_ms[name] = round((perf_counter_ns() - begun) / 1e6, 3)
+        self._add(name, perf_counter_ns() - begun)
+
+    def each(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield items, and measure how long each takes to be computed."""
+        iterator = iter(items)
+        while True:
+            begun = perf_counter_ns()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self._add(name, perf_counter_ns() - begun)
+            yield item
+
+    def _add(self, name: str, nanoseconds: int) -> None:
+        known = self.timings_ms.get(name, 0.0)
+        self.timings_ms[name] = round(known + nanoseconds / 1e6, 3)

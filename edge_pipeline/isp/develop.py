@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,26 +16,28 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
+from edge_pipeline.isp.bands import Bands
 from edge_pipeline.isp.clock import Clock
 from edge_pipeline.isp.colour_spaces import colour_space
 from edge_pipeline.isp.corrections import corrected
+from edge_pipeline.isp.memory import MemoryLimit
 from edge_pipeline.isp.network import IspSession
-from edge_pipeline.isp.rendering import Rendering, canvas_of, prepared, resampled_size
+from edge_pipeline.isp.painting import Progress, Work, painted
+from edge_pipeline.isp.rendering import Rendering, prepared, resampled_size
 from edge_pipeline.isp.resize import resampled
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.share import usable_cores
 from edge_pipeline.isp.sidecar import describe
 from edge_pipeline.raw.capture import Capture, CaptureExif, read_capture, read_headerless
-from edge_pipeline.raw.cfa import Aligned
 from edge_pipeline.raw.limits import PixelLimits
+from edge_pipeline.raw.signal import Signal
 
-__all__ = ["DEFAULT_MODEL", "Developer", "Picture", "develop"]
+__all__ = ["DEFAULT_MODEL", "Developer", "Development", "Picture", "develop"]
 
 DEFAULT_MODEL = "pretrained/isp_default/artifact"
 
 _LONGEST_TIMEOUT_S = 86400.0
 
-Progress = Callable[[int, int], None]
 Arrays = dict[str, NDArray[np.float32]]
 
 
@@ -51,6 +55,22 @@ class Picture(NamedTuple):
     info: dict[str, Any]
 
 
+class Development(NamedTuple):
+    """A capture that is developed while the bands of its picture are read.
+
+    Attributes:
+        bands: The picture, encoded in the colour space of the settings, upright.
+        exif: EXIF data of the capture.
+        notes: Assumptions that were made about the capture, a sentence each.
+        info: Function that returns the contents of the sidecar, when all bands were read.
+    """
+
+    bands: Bands
+    exif: CaptureExif
+    notes: tuple[str, ...]
+    info: Callable[[], dict[str, Any]]
+
+
 class Developer(Closing):
     """Develops captures with one artifact, which is opened once; a context manager.
 
@@ -59,6 +79,7 @@ class Developer(Closing):
         threads: Number of threads that compute; None for all cores that this process may use.
         timeout_s: Time limit for reading one capture, in seconds.
         limits, stop: See `raw.capture.read_capture`.
+        memory: Limit on the memory of developing; None for the default.
 
     Raises:
         ArtifactError: If the folder is not an artifact, or the artifact is damaged.
@@ -73,6 +94,7 @@ class Developer(Closing):
         threads: int | None = None,
         timeout_s: float = 60,
         limits: PixelLimits | None = None,
+        memory: MemoryLimit | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         if not 0 < timeout_s <= _LONGEST_TIMEOUT_S:
@@ -83,7 +105,9 @@ class Developer(Closing):
         self.stop = stop
         folder = packaged("calibration") / DEFAULT_MODEL if model is None else Path(model)
         self.artifact = Artifact.open(folder)
-        self._network = IspSession(self.artifact, threads=self.threads)
+        self.memory = memory or MemoryLimit()
+        at_once = self.memory.at_once(self.threads)
+        self._network = IspSession(self.artifact, threads=self.threads, at_once=at_once)
         self._borrowed: tuple[tuple[Path, Settings], Arrays] | None = None
 
     def close(self) -> None:
@@ -105,16 +129,25 @@ class Developer(Closing):
             InputError: If the settings do not fit the capture, or it does not fit the artifact.
             JobError: If the runtime fails, or memory is exhausted.
         """
+        development = self.begin(source, settings, on_tile=on_tile)
+        with _enough_memory(source):
+            rgb = development.bands.whole()
+        return Picture(rgb, development.exif, development.info())
+
+    def begin(
+        self, source: Path | str, settings: Settings, *, on_tile: Progress | None = None
+    ) -> Development:
+        """Begin to develop one capture; its picture is computed while its bands are read.
+
+        The arguments and errors are those of `develop`; reading the bands can also raise them. No
+        other capture may be begun before the bands were read.
+        """
         source = Path(source)
         settings.check_bits()
-        try:
-            return self._develop(source, settings, on_tile)
-        except MemoryError as error:
-            raise JobError(
-                f"not enough memory to develop {source}; close other programs and try again"
-            ) from error
+        with _enough_memory(source):
+            return self._begin(source, settings, on_tile)
 
-    def _develop(self, source: Path, settings: Settings, on_tile: Progress | None) -> Picture:
+    def _begin(self, source: Path, settings: Settings, on_tile: Progress | None) -> Development:
         clock = Clock()
         with clock.phase("read"):
             capture = self._read(source, settings)
@@ -122,54 +155,52 @@ class Developer(Closing):
         with clock.phase("correct"):
             capture, corrections = corrected(capture, settings)
         with clock.phase("normalise"):
-            aligned, rendering = self._prepared(capture, settings)
+            signal, rendering = self._prepared(capture, settings)
         with clock.phase("filters"):
-            filters = self._filters(aligned, settings)
-        size = resampled_size(capture, aligned, settings)
-        bits = 16 if size else settings.bits
-        canvas = canvas_of(capture, aligned, settings, rendering, bits=bits)
-        with clock.phase("network"):
-            grain = 0.0 if rendering.encoded else settings.grain
-            for core in self._network.cores(aligned.mosaic, filters, grain=grain):
-                canvas.put(core.top - aligned.top, core.left - aligned.left, core.rgb)
-                if on_tile is not None:
-                    on_tile(core.done, core.total)
-        with clock.phase("finish"):
-            del aligned, filters
-            rgb = canvas.finish()
-            if size is not None:
-                space = colour_space(settings.colour_space)
-                rgb = resampled(rgb, size, settings.bits, decode=space.decode, encode=space.encode)
-        info = describe(
-            capture,
-            artifact=self.artifact,
-            sha256=digest,
-            balance=rendering.balance,
-            matrix=rendering.matrix,
-            base_exposure_ev=rendering.base_ev,
-            highlights=rendering.highlights,
-            corrections=corrections,
-            choices={**settings.choices(), "threads": self.threads},
-            picture_size=(rgb.shape[1], rgb.shape[0]),
-            timings_ms=clock.timings_ms,
-        )
-        return Picture(rgb, capture.exif, info)
+            filters = self._filters(signal, settings)
+        size = resampled_size(capture, signal, settings)
+        work = Work(capture, signal, filters, rendering, settings, clock, on_tile)
+        bands = painted(self._network, self.memory, work, resamples=size is not None)
+        if size is not None:
+            space = colour_space(settings.colour_space)
+            bands = resampled(bands, size, settings.bits, decode=space.decode, encode=space.encode)
+        bands = replace(bands, parts=_guarded(source, clock.each("finish", bands.parts)))
 
-    def _prepared(self, capture: Capture, settings: Settings) -> tuple[Aligned, Rendering]:
+        def info() -> dict[str, Any]:
+            times = clock.timings_ms
+            finish = times["finish"] - times["network"]
+            return describe(
+                capture,
+                artifact=self.artifact,
+                sha256=digest,
+                balance=rendering.balance,
+                matrix=rendering.matrix,
+                base_exposure_ev=rendering.base_ev,
+                highlights=rendering.highlights,
+                corrections=corrections,
+                choices={**settings.choices(), "threads": self.threads},
+                picture_size=(bands.width, bands.height),
+                timings_ms={**times, "finish": round(finish, 3)},
+            )
+
+        notes = (*capture.notes, *rendering.balance.notes)
+        return Development(bands, capture.exif, notes, info)
+
+    def _prepared(self, capture: Capture, settings: Settings) -> tuple[Signal, Rendering]:
         output_space = self.artifact.manifest.card.output_space
         multiple = self._network.multiple
         return prepared(capture, settings, output_space=output_space, multiple=multiple)
 
-    def _filters(self, own: Aligned, settings: Settings) -> Arrays:
+    def _filters(self, own: Signal, settings: Settings) -> Arrays:
         """Return the filters of a mosaic, or those of the capture to take them from."""
         exact = settings.filters == "exact"
         other = settings.filters_from
         if other is None:
-            return self._network.filters(own.mosaic, exact=exact)
+            return self._network.filters(own, exact=exact)
         if self._borrowed is None or self._borrowed[0] != (other, settings):
             capture, _ = corrected(self._read(other, settings), settings)
-            aligned, _ = self._prepared(capture, settings)
-            filters = self._network.filters(aligned.mosaic, exact=exact)
+            signal, _ = self._prepared(capture, settings)
+            filters = self._network.filters(signal, exact=exact)
             self._borrowed = ((other, settings), filters)
         return self._borrowed[1]
 
@@ -185,6 +216,29 @@ class Developer(Closing):
             stop=self.stop,
             levels=settings.levels,
         )
+
+
+@contextmanager
+def _enough_memory(source: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise JobError(
+            f"not enough memory to develop {source}; close other programs and try again"
+        ) from error
+
+
+def _guarded(
+    source: Path, parts: Iterable[NDArray[np.unsignedinteger[Any]]]
+) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
+    """Yield parts; exhausted memory is a JobError."""
+    iterator = iter(parts)
+    while True:
+        with _enough_memory(source):
+            part = next(iterator, None)
+        if part is None:
+            return
+        yield part
 
 
 def _hash(source: Path) -> str:

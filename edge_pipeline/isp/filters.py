@@ -14,7 +14,7 @@ from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.isp.tiles import grow
-from edge_pipeline.raw.cfa import pack
+from edge_pipeline.raw.cfa import Mosaic, pack
 from edge_pipeline.raw.windows import view
 from edge_pipeline.runtime.base import Session, open_session
 from edge_pipeline.runtime.streaming import Picture, streamed_filters
@@ -33,7 +33,7 @@ def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
     return None
 
 
-def predicted_filters(session: Session, spec: ProgramSpec, mosaic: NDArray[np.float32]) -> Arrays:
+def predicted_filters(session: Session, spec: ProgramSpec, mosaic: Mosaic) -> Arrays:
     """Return the predicted filters of a capture, by tensor name.
 
     They are copies, because arrays of a runtime can keep all of a closed session's memory.
@@ -55,7 +55,7 @@ def predicted_filters(session: Session, spec: ProgramSpec, mosaic: NDArray[np.fl
 
 def exact_filters(
     artifact: Artifact,
-    mosaic: NDArray[np.float32],
+    mosaic: Mosaic,
     *,
     threads: int,
     minimum: int,

@@ -15,6 +15,7 @@ from edge_pipeline.closing import Closing
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp.filters import exact_filters, fixed_size, predicted_filters
 from edge_pipeline.isp.grain import keep_grain
+from edge_pipeline.isp.memory import MOST_TILES, usual_window
 from edge_pipeline.isp.parallel import in_order
 from edge_pipeline.isp.tiles import (
     Span,
@@ -26,17 +27,10 @@ from edge_pipeline.isp.tiles import (
     single_span,
     tiles,
 )
-from edge_pipeline.raw.cfa import pack
+from edge_pipeline.raw.cfa import Mosaic, pack
 from edge_pipeline.runtime.base import Session, check_threads, open_session
 
-__all__ = ["LARGEST_WINDOW", "Core", "IspSession"]
-
-# Packed pixels along an axis: larger windows take more memory, smaller ones compute more halos.
-LARGEST_WINDOW = 448
-# A larger halo makes windows larger, up to this many halos along an axis, of which it takes two.
-_HALOS = 8
-# Tiles that are computed at a time; further threads compute operators together.
-MOST_TILES = 4
+__all__ = ["Core", "IspSession"]
 
 _COLOURS = 3
 _SCALE = 2
@@ -78,7 +72,8 @@ class IspSession(Closing):
         artifact: Artifact whose files were checked.
         threads: Number of threads that compute.
         largest: Largest side of a tile in packed pixels, if the artifact's size is free; None for
-            the larger of `LARGEST_WINDOW` and eight halos.
+            `usual_window` of its halo.
+        at_once: Largest number of tiles that are computed at a time.
 
     Raises:
         ArtifactError: If the output's sides are not twice those of the packed input.
@@ -86,17 +81,25 @@ class IspSession(Closing):
         RuntimeFailure: If the runtime cannot load a program.
     """
 
-    def __init__(self, artifact: Artifact, *, threads: int, largest: int | None = None) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        *,
+        threads: int,
+        largest: int | None = None,
+        at_once: int = MOST_TILES,
+    ) -> None:
         self.artifact = artifact
+        self.at_once = max(1, min(threads, at_once))
         self._tile = artifact.manifest.tile
-        self._largest = largest or max(LARGEST_WINDOW, _HALOS * (self._tile.halo or 0))
+        self._largest = largest or usual_window(self._tile.halo or 0)
         if self._tile.scale != _SCALE:
             raise ArtifactError(
                 f"{artifact.folder} has an output scale of {self._tile.scale} for packed input; "
                 f"developing requires a network with scale {_SCALE}"
             )
         check_threads(threads)
-        self._threads = threads
+        self.threads = threads
         self._path = artifact.manifest.programs[-1]
         self._fixed = fixed_size(self._path)
         self._paths: list[Session] = []
@@ -117,11 +120,16 @@ class IspSession(Closing):
                 self._predict = None
 
     @property
+    def halo(self) -> int:
+        """Distance from which input affects an output pixel, in packed pixels; 0 if unlimited."""
+        return self._tile.halo or 0
+
+    @property
     def multiple(self) -> int:
         """Number that must divide the sizes of a mosaic, in mosaic pixels."""
         return 2 * self._tile.stride
 
-    def filters(self, mosaic: NDArray[np.float32], *, exact: bool = False) -> Arrays:
+    def filters(self, mosaic: Mosaic, *, exact: bool = False) -> Arrays:
         """Return the filters for a mosaic; empty if the artifact has no separate predictor.
 
         Args:
@@ -145,7 +153,7 @@ class IspSession(Closing):
             return exact_filters(
                 self.artifact,
                 mosaic,
-                threads=self._threads,
+                threads=self.threads,
                 minimum=height,
                 largest=self._largest,
             )
@@ -156,10 +164,13 @@ class IspSession(Closing):
 
     def cores(
         self,
-        mosaic: NDArray[np.float32],
+        mosaic: Mosaic,
         filters: Arrays,
         *,
         grain: float = 0.0,
+        by_columns: bool = False,
+        backwards: bool = False,
+        largest: int | None = None,
     ) -> Iterator[Core]:
         """Run the network over a mosaic; reflection extends the mosaic by the halo.
 
@@ -167,6 +178,9 @@ class IspSession(Closing):
             mosaic: [H, W], normalised, aligned to RGGB, sizes divisible by `multiple`.
             filters: Filters of this mosaic, from the method `filters`.
             grain: Share of the sensor's noise to keep, 0..1; for linear camera RGB only.
+            by_columns: Whether tiles follow each other column by column.
+            backwards: Whether the last row (or column) of tiles comes first.
+            largest: Largest side of a tile in packed pixels; None for that of this object.
 
         Yields:
             Cores that cover the mosaic, each pixel once.
@@ -176,8 +190,8 @@ class IspSession(Closing):
                 the filters do not fit.
             RuntimeFailure: If the runtime fails, or its output is not finite.
         """
-        rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2))
-        every = list(tiles(rows, cols))
+        rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2), largest)
+        every = list(tiles(rows, cols, by_columns=by_columns, backwards=backwards))
 
         def core(run: _Run, tile: Tile) -> NDArray[np.float32]:
             return self._run_tile(mosaic, run, tile, grain)
@@ -189,7 +203,7 @@ class IspSession(Closing):
                 yield Core(top, left, rgb, i + 1, len(every))
 
     def _open_predictor(self) -> Session:
-        return open_session(self.artifact, "predict_filters", threads=self._threads)
+        return open_session(self.artifact, "predict_filters", threads=self.threads)
 
     def _open_paths(self, stack: ExitStack, constants: Arrays | None) -> list[Session]:
         """Open the path once for each tile that is computed at a time.
@@ -197,13 +211,12 @@ class IspSession(Closing):
         Several tiles at once use the cores better than one tile with several threads, which wait
         for each other after every operator.
         """
-        at_once = max(1, min(self._threads, MOST_TILES))
-        threads = self._threads // at_once
+        threads = self.threads // self.at_once
         return [
             stack.enter_context(
                 open_session(self.artifact, self._path.name, threads=threads, constants=constants)
             )
-            for _ in range(at_once)
+            for _ in range(self.at_once)
         ]
 
     @contextmanager
@@ -217,9 +230,7 @@ class IspSession(Closing):
             sessions = self._paths or self._open_paths(stack, filters)
             yield [partial(_rgb, session, given) for session in sessions]
 
-    def _run_tile(
-        self, mosaic: NDArray[np.float32], run: _Run, tile: Tile, grain: float
-    ) -> NDArray[np.float32]:
+    def _run_tile(self, mosaic: Mosaic, run: _Run, tile: Tile, grain: float) -> NDArray[np.float32]:
         rows, cols = tile.rows, tile.cols
         packed = pack(cut(mosaic, tile))
         # [1, C, 2h, 2w] -> [3, 2h, 2w] of the window -> [3, h', w'] of the core
@@ -242,7 +253,7 @@ class IspSession(Closing):
         least = stride * -(-self._tile.minimum // stride)
         return least, least
 
-    def _spans(self, size: tuple[int, int]) -> tuple[list[Span], list[Span]]:
+    def _spans(self, size: tuple[int, int], largest: int | None) -> tuple[list[Span], list[Span]]:
         """Return the rows and columns of tiles for a packed size."""
         stride, halo = self._tile.stride, self._tile.halo
         if halo is None or self.artifact.manifest.filters == "dynamic":
@@ -250,7 +261,9 @@ class IspSession(Closing):
         if self._fixed is None:
             least = self._least()[0]
             rows, cols = (
-                flexible_spans(n, stride=stride, halo=halo, largest=self._largest, least=least)
+                flexible_spans(
+                    n, stride=stride, halo=halo, largest=largest or self._largest, least=least
+                )
                 for n in size
             )
         else:

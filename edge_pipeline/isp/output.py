@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
 from edge_pipeline.errors import OutputError, PictureExistsError
 from edge_pipeline.files import atomic_file
+from edge_pipeline.isp.bands import Bands
 from edge_pipeline.isp.colour_spaces import SRGB, ColourSpace
-from edge_pipeline.isp.exif import add_to_tiff, jpeg_fields, picture_fields
-from edge_pipeline.isp.icc import icc_profile
+from edge_pipeline.isp.encoders import (
+    FULL_COLOUR_QUALITY,
+    check_size,
+    write_jpeg,
+    write_png,
+    write_tiff,
+)
+from edge_pipeline.isp.exif import picture_fields
 from edge_pipeline.raw.capture import CaptureExif
-from edge_pipeline.raw.exif_fields import ExifFields, pack_exif
 
 __all__ = [
     "DEFAULT_QUALITY",
@@ -36,11 +40,6 @@ __all__ = [
 FORMATS = {".jpg": "jpg", ".png": "png", ".tiff": "tiff", ".jpeg": "jpg", ".tif": "tiff"}
 
 DEFAULT_QUALITY = 95
-FULL_COLOUR_QUALITY = 90
-_JPEG_LONGEST_SIDE = 65535
-_TIFF_MOST_BYTES = 2**32 - 2**25  # offsets have 32 bits; noise hardly compresses
-_ROWS_PER_STRIP = 256
-_TIFF_LEVEL = 1  # noise hardly compresses at any level, and higher levels take five times as long
 
 
 def format_of(path: Path) -> str:
@@ -68,11 +67,11 @@ def sidecar_path(picture: Path) -> Path:
 
 def write_picture(
     path: Path,
-    rgb: NDArray[np.unsignedinteger[Any]],
+    picture: NDArray[np.unsignedinteger[Any]] | Bands,
     *,
     exif: CaptureExif,
     software: str,
-    sidecar: Mapping[str, Any] | None,
+    sidecar: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None,
     force: bool,
     quality: int | None = None,
     space: ColourSpace = SRGB,
@@ -81,10 +80,12 @@ def write_picture(
 
     Args:
         path: Path of the picture; its extension determines the format.
-        rgb: [H, W, 3], encoded in `space`, upright; uint16 for TIFF, uint8 for the others.
+        picture: [H, W, 3], encoded in `space`, upright; uint16 for TIFF, uint8 for the others. Or
+            bands of it, which are computed while they are written.
         exif: EXIF data of the capture.
         software: Name and version of the program.
-        sidecar: Contents of the JSON file beside the picture; None to write no such file.
+        sidecar: Contents of the JSON file beside the picture, or a function that returns them,
+            which is called when the picture is complete; None to write no such file.
         force: Whether existing files may be replaced.
         quality: Quality of a JPEG, 1..100; None for `DEFAULT_QUALITY`. From `FULL_COLOUR_QUALITY`
             on, colours have the full resolution; below, half of it. Other formats ignore it.
@@ -98,20 +99,24 @@ def write_picture(
     files = [path] if sidecar is None else [path, sidecar_path(path)]
     for file in files:
         refuse_existing(file, force=force)
-    height, width, _ = rgb.shape
-    fields = picture_fields(exif, width=width, height=height, software=software, space=space)
+    bands = picture if isinstance(picture, Bands) else Bands.of(picture)
     format_name = format_of(path)
+    check_size(format_name, bands)
+    fields = picture_fields(
+        exif, width=bands.width, height=bands.height, software=software, space=space
+    )
     with ExitStack() as stack:
         temporary = [stack.enter_context(atomic_file(file)) for file in files]
         if format_name == "jpg":
-            _write_jpeg(temporary[0], rgb, fields, space, quality or DEFAULT_QUALITY)
+            write_jpeg(temporary[0], bands, fields, space, quality or DEFAULT_QUALITY)
         elif format_name == "png":
-            _write_png(temporary[0], rgb, fields, space)
+            write_png(temporary[0], bands, fields, space)
         else:
-            _write_tiff(temporary[0], rgb, fields, space)
+            write_tiff(temporary[0], bands, fields, space)
         if sidecar is not None:
+            contents = sidecar() if callable(sidecar) else sidecar
             # Surrogates of a name that is not UTF-8 are written as JSON escapes.
-            text = json.dumps(sidecar, indent=2, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(contents, indent=2, ensure_ascii=False, allow_nan=False)
             temporary[1].write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         for file in files:  # another command may have written it meanwhile
             refuse_existing(file, force=force)
@@ -139,50 +144,3 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise OutputError(f"{path} is a folder; give the path of a picture")
     if not force:
         raise PictureExistsError(f"{path} exists; give --force to replace it, or another name")
-
-
-def _write_jpeg(
-    path: Path, rgb: NDArray[Any], fields: ExifFields, space: ColourSpace, quality: int
-) -> None:
-    height, width, _ = rgb.shape
-    if max(height, width) > _JPEG_LONGEST_SIDE:
-        raise OutputError(
-            f"a JPEG cannot hold {width} x {height} pixels; write PNG or TIFF, or a smaller size"
-        )
-    Image.fromarray(rgb).save(
-        path,
-        format="JPEG",
-        quality=quality,
-        subsampling="4:4:4" if quality >= FULL_COLOUR_QUALITY else "4:2:0",
-        icc_profile=icc_profile(space),
-        exif=b"Exif\0\0" + pack_exif(jpeg_fields(fields)),
-    )
-
-
-def _write_png(path: Path, rgb: NDArray[Any], fields: ExifFields, space: ColourSpace) -> None:
-    Image.fromarray(rgb).save(
-        path, format="PNG", icc_profile=icc_profile(space), exif=pack_exif(fields)
-    )
-
-
-def _write_tiff(path: Path, rgb: NDArray[Any], fields: ExifFields, space: ColourSpace) -> None:
-    if rgb.nbytes > _TIFF_MOST_BYTES:
-        raise OutputError(
-            f"a TIFF cannot hold {rgb.shape[1]} x {rgb.shape[0]} pixels; write PNG, or a smaller "
-            "size"
-        )
-    tifffile.imwrite(
-        path,
-        rgb,
-        byteorder="<",
-        bigtiff=False,
-        photometric="rgb",
-        compression="zlib",
-        predictor=True,
-        compressionargs={"level": _TIFF_LEVEL},
-        rowsperstrip=_ROWS_PER_STRIP,
-        metadata=None,
-        software=False,
-        iccprofile=icc_profile(space),
-    )
-    add_to_tiff(path, fields)

@@ -1,4 +1,4 @@
-"""Compute several items at once, each with a resource of its own, and yield results in order."""
+"""Compute items at once, or ahead of their use, and yield results in order."""
 
 from __future__ import annotations
 
@@ -6,13 +6,33 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
-__all__ = ["in_order"]
+__all__ = ["ahead", "in_order"]
 
 Resource = TypeVar("Resource")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items; the next one is computed in another thread while the caller uses one.
+
+    If the caller stops early, the item in progress is computed before this generator ends.
+
+    Raises:
+        Exception: The error of `items`.
+    """
+    iterator = iter(items)
+    end = object()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    try:
+        coming: Future[Item | object] = pool.submit(next, iterator, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, iterator, end)
+            yield cast(Item, item)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def in_order(

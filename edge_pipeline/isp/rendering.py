@@ -7,24 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.isp.canvas import (
-    Canvas,
-    ColourConversion,
-    FullCanvas,
-    HalfCanvas,
-    upright_size,
-)
+from edge_pipeline.isp.canvas import ColourConversion, upright_size
 from edge_pipeline.isp.colour_spaces import COLOUR_SPACES
 from edge_pipeline.isp.resize import square_size
 from edge_pipeline.isp.settings import Settings
-from edge_pipeline.raw.capture import Capture, libraw_exposure_ev, normalise
-from edge_pipeline.raw.cfa import Aligned, align
+from edge_pipeline.raw.capture import Capture, libraw_exposure_ev
 from edge_pipeline.raw.colour import camera_to_srgb_matrix
-from edge_pipeline.raw.highlights import HighlightsName, headroom, reconstruct_highlights
+from edge_pipeline.raw.highlights import HighlightsName, headroom
+from edge_pipeline.raw.signal import Light, Signal
 from edge_pipeline.raw.tone import ToneCurve
 from edge_pipeline.raw.white_balance import Balance, balance
 
-__all__ = ["Rendering", "canvas_of", "prepared", "resampled_size"]
+__all__ = ["Rendering", "conversion_of", "picture_size", "prepared", "resampled_size"]
 
 
 @dataclass(frozen=True)
@@ -75,39 +69,33 @@ def _rendering(capture: Capture, settings: Settings, *, output_space: str) -> Re
 
 def prepared(
     capture: Capture, settings: Settings, *, output_space: str, multiple: int
-) -> tuple[Aligned, Rendering]:
-    """Return the mosaic that the network is given, at most 1, and the conversion of its output.
+) -> tuple[Signal, Rendering]:
+    """Return the signal that the network is given, at most 1, and the conversion of its output.
 
-    If highlights are kept, the mosaic is darkened so that the light that becomes white is 1, and
+    If highlights are kept, the signal is darkened so that the light that becomes white is 1, and
     the conversion multiplies by this light after the network.
 
     Args:
         capture: Capture to develop.
         settings: Options of the user.
         output_space: Output space in the network's model card, `srgb` or `camera_linear`.
-        multiple: Number that must divide the sizes of the mosaic.
+        multiple: Number that must divide the sizes of the signal.
     """
     rendering = _rendering(capture, settings, output_space=output_space)
     keeps = rendering.keeps_highlights
-    mosaic = normalise(capture, rendering.balance.gains, clip=not keeps)
-    if keeps:
-        reconstruct_highlights(mosaic, capture.pattern, rendering.balance.gains)
+    light = Light.of(capture, rendering.balance.gains, keeps_highlights=keeps)
     if rendering.push_ev > 0:
-        mosaic *= np.float32(2.0**rendering.push_ev)
+        light = light.times(2.0**rendering.push_ev)
     if keeps:
-        white = headroom(mosaic, rendering.after_ev)
-        mosaic *= np.float32(1 / white)
+        white = headroom(light.bands(), capture.mosaic.size, rendering.after_ev)
+        light = light.times(1 / white)
         rendering = replace(rendering, after_ev=rendering.after_ev + float(np.log2(white)))
-    np.minimum(mosaic, 1, out=mosaic)
-    return align(mosaic, capture.pattern, multiple), rendering
+    return Signal(light, capture.pattern, multiple), rendering
 
 
-def resampled_size(
-    capture: Capture, aligned: Aligned, settings: Settings
-) -> tuple[int, int] | None:
-    """Return the width and height to resample the upright picture to; None for the canvas's own."""
-    divisor = 1 if settings.size == "full" else 2
-    height, width = aligned.height // divisor, aligned.width // divisor
+def resampled_size(capture: Capture, signal: Signal, settings: Settings) -> tuple[int, int] | None:
+    """Return the width and height to resample the upright picture to; None for its own."""
+    height, width = picture_size(signal, settings)
     new_width, new_height = width, height
     if settings.square_pixels:
         new_width, new_height = square_size(width, height, capture.pixel_aspect)
@@ -117,14 +105,17 @@ def resampled_size(
     return None if size == upright_size(*own, capture.orientation) else size
 
 
-def canvas_of(
-    capture: Capture, aligned: Aligned, settings: Settings, rendering: Rendering, *, bits: int
-) -> Canvas:
-    """Return an empty canvas for the picture, with `bits` per channel."""
-    kind = FullCanvas if settings.size == "full" else HalfCanvas
+def picture_size(signal: Signal, settings: Settings) -> tuple[int, int]:
+    """Return the height and width of the picture in the sensor's orientation."""
+    divisor = 1 if settings.size == "full" else 2
+    return signal.height // divisor, signal.width // divisor
+
+
+def conversion_of(settings: Settings, rendering: Rendering, *, bits: int) -> ColourConversion:
+    """Return the conversion of the network's output, with `bits` per channel."""
     toned = settings.tone == "standard" and not rendering.encoded
     white = max(1.0, 2.0**rendering.after_ev)  # the brightest light of the network is 1
-    conversion = ColourConversion(
+    return ColourConversion(
         rendering.matrix,
         rendering.after_ev,
         rendering.encoded,
@@ -133,4 +124,3 @@ def canvas_of(
         keeps_hue=rendering.keeps_highlights,
         space=COLOUR_SPACES[settings.colour_space],
     )
-    return kind((aligned.height, aligned.width), conversion, capture.orientation)

@@ -1,14 +1,14 @@
 """Sizes of pictures: fit into a size, make pixels square, and resample in linear light.
 
-The network develops every pixel of the capture first. The canvas then has 16 bits per channel,
-from which bands of rows are decoded to linear light, resampled in float32 and encoded again, so
-that memory is bounded and an 8-bit picture is rounded only once.
+The network develops every pixel of the capture, with 16 bits per channel. Bands of rows are decoded
+to linear light, resampled in float32 and encoded again, while the next rows are developed. So
+memory is bounded, and an 8-bit picture is rounded only once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -18,16 +18,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.isp.bands import Bands
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode
 
 __all__ = ["Resize", "parse_resize", "resampled", "square_size"]
 
 Size = tuple[int, int]
+Integers = NDArray[np.unsignedinteger[Any]]
 Transfer = Callable[[NDArray[np.float32]], NDArray[np.floating[Any]]]
 
 _FORMS = re.compile(r"(\d{1,6})|(\d{1,6})?x(\d{1,6})?|(\d{1,3}(?:\.\d{1,6})?)%", re.ASCII)
 _LANCZOS_LOBES = 3
-_BAND_VALUES = 1 << 24  # numbers of a band, 64 MiB in float32
+_BAND_VALUES = 1 << 22  # numbers of a band, 16 MiB in float32
 
 
 @dataclass(frozen=True)
@@ -108,47 +110,80 @@ def square_size(width: int, height: int, pixel_aspect: float) -> Size:
 
 
 def resampled(
-    picture: NDArray[np.unsignedinteger[Any]],
+    bands: Bands,
     size: Size,
     bits: int,
     *,
     decode: Transfer = srgb_decode,
     encode: Transfer = srgb_encode,
-) -> NDArray[np.unsignedinteger[Any]]:
+) -> Bands:
     """Resample a picture in linear light with a Lanczos filter of three lobes.
 
     Args:
-        picture: Uint16 [H, W, 3], encoded.
+        bands: Picture of 16 bits per channel, encoded.
         size: Width and height of the result.
         bits: Bits per channel of the result, 8 or 16.
         decode: Function from encoded values, 0..1, to linear light.
         encode: The inverse of `decode`; it clips its input to 0..1.
 
     Returns:
-        [h, w, 3], encoded. A constant picture stays constant.
+        The picture, encoded, which is computed while it is read. A constant picture stays constant.
     """
-    height, width, _ = picture.shape
-    new_width, new_height = size
-    result: NDArray[np.unsignedinteger[Any]] = np.empty(
-        (new_height, new_width, 3), np.uint8 if bits == 8 else np.uint16
-    )
     light = np.asarray(decode(np.linspace(0, 1, 65536, dtype=np.float32)), np.float32)
+    return Bands(size[0], size[1], bits, _resampled(bands, size, bits, light, encode))
+
+
+def _resampled(
+    bands: Bands, size: Size, bits: int, light: NDArray[np.float32], encode: Transfer
+) -> Iterator[Integers]:
+    """Yield the bands of `resampled`; `light` is the linear light of each 16-bit value."""
+    width, height = bands.width, bands.height
+    new_width, new_height = size
     step = height / new_height
     margin = int(np.ceil(_LANCZOS_LOBES * max(step, 1))) + 1
     rows = _band_rows(step, margin, max(width, new_width))
+    source = _Rows(bands)
     for top in range(0, new_height, rows):
         bottom = min(top + rows, new_height)
         first = max(0, int(top * step) - margin)
         last = min(height, int(np.ceil(bottom * step)) + margin)
         box = (0, top * step - first, width, min(bottom * step, height) - first)
+        part = source.between(first, last)
+        result: Integers = np.empty(
+            (bottom - top, new_width, 3), np.uint8 if bits == 8 else np.uint16
+        )
         for channel in range(3):
-            plane = Image.fromarray(light[picture[first:last, :, channel]])
+            plane = Image.fromarray(light[part[:, :, channel]])
             band = np.asarray(
                 plane.resize((new_width, bottom - top), Image.Resampling.LANCZOS, box=box)
             )
             encoded = np.asarray(encode(band), np.float32)
-            result[top:bottom, :, channel] = encoded * np.float32(2**bits - 1) + 0.5
-    return result
+            result[:, :, channel] = encoded * np.float32(2**bits - 1) + 0.5
+        yield result
+
+
+class _Rows:
+    """Rows of bands, which are dropped when later ones are read."""
+
+    def __init__(self, bands: Bands) -> None:
+        self._parts = iter(bands.parts)
+        self._first = 0
+        self._known: list[Integers] = []
+
+    def between(self, first: int, last: int) -> Integers:
+        """Return the rows [first, last); `first` is never less than before."""
+        while self._known and self._first + len(self._known[0]) <= first:
+            self._first += len(self._known.pop(0))
+        count = sum(map(len, self._known))
+        while self._first + count < last:
+            part = next(self._parts)
+            skipped = max(0, min(len(part), first - self._first)) if not self._known else 0
+            self._first += skipped
+            if len(part) > skipped:
+                self._known.append(part[skipped:])
+            count = sum(map(len, self._known))
+        start = self._first
+        return np.concatenate(self._known)[first - start : last - start]
 
 
 def _band_rows(step: float, margin: int, width: int) -> int:

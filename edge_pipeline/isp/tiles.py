@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.raw.cfa import Mosaic
+from edge_pipeline.raw.signal import Signal
 
 __all__ = [
     "Span",
@@ -126,14 +128,24 @@ def single_span(size: int, *, stride: int, margin: int, window: int) -> Span:
     return Span(-before, window - before, 0, size)
 
 
-def tiles(rows: list[Span], cols: list[Span]) -> Iterator[Tile]:
-    """Yield every tile of a picture, row by row."""
-    for row in rows:
-        for col in cols:
-            yield Tile(row, col)
+def tiles(
+    rows: list[Span], cols: list[Span], *, by_columns: bool = False, backwards: bool = False
+) -> Iterator[Tile]:
+    """Yield every tile of a picture, row by row.
+
+    Args:
+        rows: Rows of the tiles.
+        cols: Columns of the tiles.
+        by_columns: Whether tiles follow each other column by column instead.
+        backwards: Whether the last row (or column) of tiles comes first.
+    """
+    lines, others = (cols, rows) if by_columns else (rows, cols)
+    for line in reversed(lines) if backwards else lines:
+        for other in others:
+            yield Tile(other, line) if by_columns else Tile(line, other)
 
 
-def grow(mosaic: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+def grow(mosaic: Mosaic, height: int, width: int) -> Mosaic:
     """Extend a mosaic by reflection, below and on the right, to at least `height` x `width`.
 
     The edge pixel is not repeated, so the CFA's order continues, as in `raw.cfa.align`.
@@ -150,7 +162,9 @@ def grow(mosaic: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     cols = max(0, width - mosaic.shape[1])
     if not rows and not cols:
         return mosaic
-    return np.pad(mosaic, ((0, rows), (0, cols)), mode="reflect")
+    if isinstance(mosaic, Signal):
+        return mosaic.grown(height, width)
+    return np.pad(mosaic[:, :], ((0, rows), (0, cols)), mode="reflect")
 
 
 def _reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
@@ -160,7 +174,7 @@ def _reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
     return np.where(place < size, place, period - place)
 
 
-def cut(mosaic: NDArray[Any], tile: Tile) -> NDArray[Any]:
+def cut(mosaic: Mosaic, tile: Tile) -> NDArray[Any]:
     """Return a tile's window of a mosaic; pixels outside the mosaic are its reflection.
 
     The edge pixel is not repeated, so the CFA's order continues, as in `raw.cfa.align`.
@@ -170,7 +184,7 @@ def cut(mosaic: NDArray[Any], tile: Tile) -> NDArray[Any]:
         tile: Tile with its window in packed pixels.
 
     Returns:
-        [2h, 2w]; a view if the window lies inside the mosaic.
+        [2h, 2w]; a view if the window lies inside a mosaic that is an array.
     """
     (top, bottom), (left, right) = ((2 * s.start, 2 * s.stop) for s in (tile.rows, tile.cols))
     height, width = mosaic.shape

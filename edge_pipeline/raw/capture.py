@@ -39,6 +39,7 @@ from edge_pipeline.raw.image import (
 )
 from edge_pipeline.raw.levels import Levels
 from edge_pipeline.raw.limits import PixelLimits
+from edge_pipeline.raw.stored import load
 
 __all__ = [
     "Capture",
@@ -94,7 +95,7 @@ def read_capture(
             raise limits.too_little_memory(path, width, height)
         if "refused" in facts:
             raise CaptureError(f"{path} {facts['refused']}")
-        mosaic: NDArray[np.uint16] = np.load(folder / "mosaic.npy", allow_pickle=False)
+        mosaic = load(folder / "mosaic.npy")
     return _capture(path, mosaic, {**facts, **(levels or Levels()).changed()})
 
 

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.errors import InputError
 
-__all__ = ["PATTERNS", "Aligned", "align", "pack", "per_pixel", "unpack"]
+__all__ = ["PATTERNS", "Aligned", "Mosaic", "align", "pack", "per_pixel", "red_at", "unpack"]
 
 PATTERNS: tuple[str, ...] = ("RGGB", "BGGR", "GRBG", "GBRG")
+
+
+class Mosaic(Protocol):
+    """A mosaic of which parts are read: an array, or a `signal.Signal` that computes them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        ...
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Return the part at two slices, or at two arrays of indices from `np.ix_`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,7 @@ class Aligned:
         )
 
 
-def _red_at(pattern: str) -> tuple[int, int]:
+def red_at(pattern: str) -> tuple[int, int]:
     """Return the row and column of red in the 2 x 2 pattern, each 0 or 1."""
     if pattern not in PATTERNS:
         raise InputError(
@@ -77,7 +90,7 @@ def align(mosaic: NDArray[Any], pattern: str, multiple: int = 2) -> Aligned:
     Raises:
         InputError: If the pattern is not known, or the mosaic has fewer than 2 rows or columns.
     """
-    top, left = _red_at(pattern)
+    top, left = red_at(pattern)
     if mosaic.ndim != 2 or min(mosaic.shape) < 2:
         raise InputError(
             f"a mosaic of shape {mosaic.shape} has no whole Bayer cell; expected [H, W] with H and "
@@ -151,7 +164,7 @@ def per_pixel(
     Raises:
         InputError: If the pattern is not known.
     """
-    red_row, red_column = _red_at(pattern)
+    red_row, red_column = red_at(pattern)
     cell = np.array(values, np.float32).reshape(2, 2)
     # Rolling turns the cell that starts on red into the cell of `pattern`.
     cell = np.roll(cell, (red_row, red_column), axis=(0, 1))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.raw.scaled import Scaled, greens_around
+from edge_pipeline.raw.stored import release
 
 __all__ = ["BLOCK", "EdgeBlocks", "centre", "edge_blocks", "smooth", "unsaturated"]
 
@@ -53,6 +54,7 @@ def edge_blocks(scaled: Scaled) -> EdgeBlocks:
             edges = _edges(scaled, top, border, len(lefts))
             strongest = np.sort(np.argsort(-edges, kind="stable")[:_LARGEST_COLUMNS])
             corners += [(top, left) for left in lefts[strongest].tolist()]
+            release(scaled.mosaic)
     side = BLOCK + 2 * border
     planes = [np.empty((len(corners), side, side), np.float32) for _ in range(4)]
     for n, (top, left) in enumerate(corners):

@@ -7,14 +7,16 @@ channels around it, plus the mean difference that the channels have beside satur
 at least as bright as the others on average, since a lower estimate would be magenta. Where all
 channels are saturated, the light is unknown and becomes neutral.
 
-Everything is computed on the mosaic of the whole capture, so the result does not depend on tiles.
+The mean difference is measured on the whole capture. The rest depends on pixels close by, so a part
+of a capture with a margin becomes what it becomes in the whole.
 
 Source: darktable 4.8 user manual, "highlight reconstruction", for the idea.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +24,15 @@ from numpy.typing import NDArray
 
 from edge_pipeline.raw.colour import RGBGains, unit_gains
 
-__all__ = ["HIGHLIGHTS", "HighlightsName", "headroom", "reconstruct_highlights"]
+__all__ = [
+    "HIGHLIGHTS",
+    "MARGIN",
+    "Highlights",
+    "HighlightsName",
+    "headroom",
+    "measure_highlights",
+    "reconstruct_highlights",
+]
 
 HighlightsName = Literal["clip", "reconstruct"]
 HIGHLIGHTS: tuple[HighlightsName, ...] = ("clip", "reconstruct")
@@ -35,79 +45,139 @@ _BESIDE = 4
 _SPECULAR = 1e-3
 _MOST_HEADROOM = 1.5
 _BAND_ROWS = 256
+_MEASURE_MARGIN = 2 * _BESIDE + 2
+# Rows and columns from which `Highlights.reconstruct` reads: one for each of its seven estimates.
+MARGIN = 8
 
 Plane = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Highlights:
+    """What a capture's saturated pixels have in common; see `measure_highlights`.
+
+    Attributes:
+        pattern: Bayer order of the mosaic.
+        gains: Multiplier of each colour, of which the smallest is 1.
+        offsets: Mean difference of each colour and the others beside saturated areas.
+    """
+
+    pattern: str
+    gains: dict[str, float]
+    offsets: dict[str, float]
+
+    def reconstruct(self, signal: Plane) -> None:
+        """Replace the saturated pixels of a white-balanced mosaic, or of a part, in place.
+
+        A pixel becomes at least as bright as it was. Where all channels are saturated, all pixels
+        have the largest multiplier, so they are white; values of other pixels do not change.
+
+        Args:
+            signal: [H, W], H and W at least 2, black level 0; a channel saturates at its
+                multiplier. A part begins on an even row and column; pixels that are less than
+                `MARGIN` away from an edge inside the mosaic are not those of the whole.
+        """
+        flags = _saturated(signal, self.pattern, self.gains)
+        if not flags.any():
+            return
+        _clip_at(signal, self.pattern, self.gains)
+        top = np.float32(max(self.gains.values()))
+        # The channel that saturates first is estimated first; the next ones use its estimate.
+        order = sorted("RGB", key=self.gains.__getitem__)
+        # Green comes last again, so that it is not below both others.
+        for colour in (*order, *order, "G"):
+            for row, column in _phases(self.pattern, colour):
+                mine = (slice(row, None, 2), slice(column, None, 2))
+                if not flags[mine].any():
+                    continue
+                estimate = _opposed(signal, row, column, is_green=colour == "G")
+                estimate += np.float32(self.offsets[colour])
+                np.minimum(estimate, top, out=estimate)
+                np.maximum(estimate, signal[mine], out=estimate)
+                signal[mine] = np.where(flags[mine], estimate, signal[mine])
+        _whiten(signal, flags, self.pattern, top)
+
+
+def measure_highlights(
+    read: Callable[[int, int], Plane], height: int, pattern: str, wb: RGBGains
+) -> Highlights:
+    """Measure a white-balanced mosaic, in bands of rows.
+
+    Args:
+        read: Function that returns a new array with the rows [start, stop) of the mosaic, black
+            level 0; a channel saturates at its multiplier.
+        height: Number of rows of the mosaic.
+        pattern: Bayer order of the mosaic.
+        wb: Multipliers (r, g, b) that were applied; scaled here so that the smallest is 1.
+    """
+    gains = dict(zip("RGB", unit_gains(wb), strict=True))
+    totals, counts = dict.fromkeys(gains, 0.0), dict.fromkeys(gains, 0)
+    for top in range(0, height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, height)
+        first, last = max(0, top - _MEASURE_MARGIN), min(height, bottom + _MEASURE_MARGIN)
+        signal = read(first, last)
+        flags = _saturated(signal, pattern, gains)
+        if not flags.any():
+            continue
+        _clip_at(signal, pattern, gains)
+        inner = slice(top - first, bottom - first)
+        for colour in gains:
+            total, count = _difference_beside(signal, flags, pattern, colour, inner)
+            totals[colour] += total
+            counts[colour] += count
+    offsets = {c: totals[c] / counts[c] if counts[c] else 0.0 for c in gains}
+    offsets["G"] = max(offsets["G"], 0.0)
+    return Highlights(pattern, gains, offsets)
+
+
 def reconstruct_highlights(signal: Plane, pattern: str, wb: RGBGains) -> None:
-    """Replace the saturated pixels of a white-balanced mosaic in place.
+    """Replace the saturated pixels of a whole mosaic in place; see `Highlights.reconstruct`.
 
     Args:
         signal: [H, W], H and W at least 2, black level 0; a channel saturates at its multiplier.
         pattern: Bayer order of the mosaic.
         wb: Multipliers (r, g, b) that were applied; scaled here so that the smallest is 1.
-
-    A pixel becomes at least as bright as it was. Where all channels are saturated, all pixels have
-    the largest multiplier, so they are white; values of other pixels do not change.
     """
-    gains = dict(zip("RGB", unit_gains(wb), strict=True))
-    top = np.float32(max(gains.values()))
-    if not any(_saturated(signal, pattern, gains, rows).any() for rows in _bands(signal)):
-        return
-    flags = np.concatenate([_saturated(signal, pattern, gains, rows) for rows in _bands(signal)])
-    _clip_at(signal, pattern, gains)
-    # The channel that saturates first is estimated first; the next ones use its estimate.
-    order = sorted("RGB", key=gains.__getitem__)
-    offsets = {colour: _difference_beside(signal, flags, pattern, colour) for colour in order}
-    # Green comes last again, so that it is not below both others.
-    for colour in (*order, *order, "G"):
-        for row, column in _phases(pattern, colour):
-            mine = (slice(row, None, 2), slice(column, None, 2))
-            if not flags[mine].any():
-                continue
-            estimate = _opposed(signal, row, column, is_green=colour == "G")
-            estimate += np.float32(offsets[colour])
-            np.minimum(estimate, top, out=estimate)
-            np.maximum(estimate, signal[mine], out=estimate)
-            signal[mine] = np.where(flags[mine], estimate, signal[mine])
-    _whiten(signal, flags, pattern, top)
+    measured = measure_highlights(
+        lambda first, last: signal[first:last].copy(), len(signal), pattern, wb
+    )
+    measured.reconstruct(signal)
 
 
-def headroom(signal: Plane, exposure_ev: float = 0.0) -> float:
+def headroom(bands: Iterable[Plane], size: int, exposure_ev: float = 0.0) -> float:
     """Return the brightest light to keep.
 
     At most a thousandth of the pixels exceed it, unless it is 1.5 in the picture.
 
     Args:
-        signal: [H, W], white-balanced mosaic, 1 = white.
+        bands: Parts of a white-balanced mosaic, 1 = white.
+        size: Number of pixels of the mosaic.
         exposure_ev: Stops of light to be added before white is 1 in the picture, 0 or less.
 
     Returns:
         1 to 1.5 times 2^-exposure_ev.
     """
-    above = signal[signal > 1]
-    spared = int(signal.size * _SPECULAR)
-    if above.size <= spared:
+    spared = int(size * _SPECULAR)
+    highest = np.empty(0, np.float32)  # the spared pixels and the next one
+    for band in bands:
+        highest = np.concatenate([highest, band[band > 1]])
+        if highest.size > spared + 1:
+            highest = np.partition(highest, -1 - spared)[-1 - spared :]
+    if highest.size <= spared:
         return 1.0
-    place = above.size - 1 - spared
-    most = _MOST_HEADROOM * 2.0**-exposure_ev
-    return float(min(np.partition(above, place)[place], most))
+    return float(min(highest.min(), _MOST_HEADROOM * 2.0**-exposure_ev))
 
 
-def _bands(signal: Plane) -> Iterator[slice]:
-    for row in range(0, signal.shape[0], _BAND_ROWS):
-        yield slice(row, min(row + _BAND_ROWS, signal.shape[0]))
-
-
-def _saturated(signal: Plane, pattern: str, gains: dict[str, float], rows: slice) -> Flags:
-    """Return which pixels of a band, which begins on an even row, are saturated."""
-    band = signal[rows]
-    flags = np.empty(band.shape, np.bool_)
-    for colour, gain in gains.items():
-        for row, column in _phases(pattern, colour):
-            mine = (slice(row, None, 2), slice(column, None, 2))
-            flags[mine] = band[mine] >= np.float32(_SATURATED * gain)
+def _saturated(signal: Plane, pattern: str, gains: dict[str, float]) -> Flags:
+    """Return which pixels are saturated."""
+    flags = np.empty(signal.shape, np.bool_)
+    width = signal.shape[1]
+    for row in (0, 1):
+        limits = [np.float32(_SATURATED * gains[colour]) for colour in pattern[2 * row :][:2]]
+        np.greater_equal(
+            signal[row::2], np.resize(np.array(limits, np.float32), width), out=flags[row::2]
+        )
     return flags
 
 
@@ -157,10 +227,20 @@ def _opposed(signal: Plane, row: int, column: int, *, is_green: bool) -> Plane:
     return np.asarray(root**3, np.float32)
 
 
-def _difference_beside(signal: Plane, flags: Flags, pattern: str, colour: str) -> float:
-    """Return the mean difference of a colour and the others beside areas where it is saturated.
+def _difference_beside(
+    signal: Plane, flags: Flags, pattern: str, colour: str, inner: slice
+) -> tuple[float, int]:
+    """Sum the differences of a colour and the others beside areas where it is saturated.
 
-    For green, the result is 0 or more.
+    Args:
+        signal: [H, W].
+        flags: [H, W], saturated pixels.
+        pattern: Bayer order.
+        colour: Colour to measure.
+        inner: Rows that count, from an even one on.
+
+    Returns:
+        The sum, and the number of pixels.
     """
     total, count = 0.0, 0
     for row, column in _phases(pattern, colour):
@@ -169,12 +249,13 @@ def _difference_beside(signal: Plane, flags: Flags, pattern: str, colour: str) -
             continue
         one, other = _neighbours(flags.view(np.uint8), row, column, is_green=colour == "G")
         usable = _grown(mine, _BESIDE) & ~mine & (one == 0) & (other == 0)
+        usable[: inner.start // 2] = False
+        usable[(inner.stop - row + 1) // 2 :] = False
         opposed = _opposed(signal, row, column, is_green=colour == "G")
         difference = signal[row::2, column::2] - opposed
         total += float(difference.sum(where=usable, dtype=np.float64))
         count += int(usable.sum())
-    mean = total / count if count else 0.0
-    return max(mean, 0.0) if colour == "G" else mean
+    return total, count
 
 
 def _grown(flags: Flags, distance: int) -> Flags:

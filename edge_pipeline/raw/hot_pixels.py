@@ -7,6 +7,7 @@ colour and also with the eight pixels that touch it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge_pipeline.raw.colour import unit_gains
 from edge_pipeline.raw.defects import REACH, Band, Suspects, suspects
 from edge_pipeline.raw.image import Capture
 from edge_pipeline.raw.noise_level import measure_noise
+from edge_pipeline.raw.stored import like, row_bands
 
 __all__ = ["MANY_SHARE", "HotPixels", "find", "repaired"]
 
@@ -87,11 +89,11 @@ def repaired(capture: Capture) -> tuple[Capture, HotPixels]:
     pixels = find(capture.mosaic, black=black, scale=scale)
     if not pixels.count:
         return capture, pixels
-    mosaic = capture.mosaic.copy()
     place = pixels.rows % 2, pixels.columns % 2
     values = np.clip(pixels.values / scale[place] + black[place], 0, capture.white)
-    whole = np.issubdtype(mosaic.dtype, np.integer)
-    mosaic[pixels.rows, pixels.columns] = np.rint(values) if whole else values
+    if np.issubdtype(capture.mosaic.dtype, np.integer):
+        values = np.rint(values)
+    mosaic = like(capture.mosaic, _with(capture.mosaic, pixels, values))
     notes = capture.notes
     if pixels.count > MANY_SHARE * mosaic.size:
         notes += (
@@ -99,6 +101,18 @@ def repaired(capture: Capture) -> tuple[Capture, HotPixels]:
             "--hot-pixels off keeps them",
         )
     return replace(capture, mosaic=mosaic, notes=notes), pixels
+
+
+def _with(
+    mosaic: NDArray[Any], pixels: HotPixels, values: NDArray[np.floating[Any]]
+) -> Iterator[NDArray[Any]]:
+    """Yield bands of copies of a mosaic's rows in which pixels have other values."""
+    for rows in row_bands(mosaic):
+        band = mosaic[rows].copy()
+        first, last = np.searchsorted(pixels.rows, (rows.start, rows.stop))
+        own = slice(first, last)
+        band[pixels.rows[own] - rows.start, pixels.columns[own]] = values[own]
+        yield band
 
 
 def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
@@ -145,10 +159,11 @@ def find(mosaic: NDArray[Any], *, black: Mosaic, scale: Mosaic) -> HotPixels:
         return HotPixels(none, none, np.zeros(0, np.float32), 0)
     noise = _noise(mosaic, black, scale)
     parts = []
-    for top in range(0, len(mosaic), _BAND_ROWS):
-        values = _extended(mosaic, top, min(top + _BAND_ROWS, len(mosaic)))
-        own = suspects(Band(values, black, scale, noise))
-        parts.append(own._replace(rows=own.rows + top))
+    for rows in row_bands(mosaic):
+        for top in range(rows.start, rows.stop, _BAND_ROWS):
+            values = _extended(mosaic, top, min(top + _BAND_ROWS, rows.stop))
+            own = suspects(Band(values, black, scale, noise))
+            parts.append(own._replace(rows=own.rows + top))
     every = Suspects(*(np.concatenate(part) for part in zip(*parts, strict=True)))
     bad = _defective(every)
     hot = int(every.hot[bad].sum())

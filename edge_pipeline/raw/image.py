@@ -15,8 +15,18 @@ from edge_pipeline.errors import CaptureError
 from edge_pipeline.raw.cfa import align, pack, per_pixel
 from edge_pipeline.raw.colour import RGBGains, unit_gains
 from edge_pipeline.raw.exif_fields import ExifFields
+from edge_pipeline.raw.stored import row_bands
 
-__all__ = ["Capture", "CaptureExif", "check_file", "grey_world", "libraw_exposure_ev", "normalise"]
+__all__ = [
+    "Capture",
+    "CaptureExif",
+    "check_file",
+    "grey_world",
+    "libraw_exposure_ev",
+    "normalise",
+    "scaled",
+    "signal_scale",
+]
 
 # LibRaw's `adjust_maximum_thr`: the brightest pixel counts as white above this share of the range.
 _LIBRAW_THRESHOLD = 0.75
@@ -133,6 +143,12 @@ def normalise(capture: Capture, wb: RGBGains, *, clip: bool = True) -> NDArray[n
     Raises:
         InputError: If a multiplier is not a positive finite number.
     """
+    black, scale = signal_scale(capture, wb)
+    return scaled(capture.mosaic, black, scale, clip=clip)
+
+
+def signal_scale(capture: Capture, wb: RGBGains) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the black levels and the factors of `normalise` for the first cell, each [2, 2]."""
     red, green, blue = unit_gains(wb)
     first, second, third, fourth = capture.black
     scale = (
@@ -142,11 +158,34 @@ def normalise(capture: Capture, wb: RGBGains, *, clip: bool = True) -> NDArray[n
         blue / (capture.white - fourth),
     )
     black, factor = (per_pixel(v, capture.pattern, (2, 2)) for v in (capture.black, scale))
-    signal = capture.mosaic.astype(np.float32)
-    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        phase = signal[row::2, column::2]
-        phase -= black[row, column]
-        phase *= factor[row, column]
+    return black, factor
+
+
+def scaled(
+    values: NDArray[Any],
+    black: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    *,
+    clip: bool,
+) -> NDArray[np.float32]:
+    """Convert the camera's values to signals.
+
+    Args:
+        values: [H, W], part of a mosaic that begins on an even row and column.
+        black: [2, 2], black levels.
+        scale: [2, 2], factors.
+        clip: Whether values above 1 are clipped.
+
+    Returns:
+        Float32 [H, W].
+    """
+    signal = values.astype(np.float32)
+    width = signal.shape[1]
+    for row in (0, 1):  # whole rows, since every second column alone takes three times as long
+        level, factor = (np.tile(part[row], -(-width // 2))[:width] for part in (black, scale))
+        lines = signal[row::2]
+        lines -= level
+        lines *= factor
     return np.minimum(signal, np.float32(1), out=signal) if clip else signal
 
 
@@ -191,7 +230,11 @@ def libraw_exposure_ev(capture: Capture) -> float:
     # [2, 2]: the black levels of the first cell, each for the pixels of its phase
     black = per_pixel(capture.black, capture.pattern, (2, 2))
     phases = [(row, column) for row in (0, 1) for column in (0, 1)]
-    brightest = max(float(capture.mosaic[r::2, c::2].max()) - float(black[r, c]) for r, c in phases)
+    brightest = max(
+        float(capture.mosaic[rows][r::2, c::2].max(initial=0)) - float(black[r, c])
+        for rows in row_bands(capture.mosaic)
+        for r, c in phases
+    )
     span = capture.white - min(capture.black)
     if not _LIBRAW_THRESHOLD * span < brightest < span:
         return 0.0

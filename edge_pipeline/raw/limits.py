@@ -14,9 +14,10 @@ __all__ = ["DEFAULT_MAX_PIXELS", "PixelLimits", "available_bytes", "memory_for",
 # Twice the largest Bayer sensor of a camera: 151 million pixels, Phase One IQ4.
 DEFAULT_MAX_PIXELS = 300_000_000
 
-# Measured: developing 24 million pixels requires 0.94 to 1.13 GB, see decisions 20 and 23.
-_BYTES_PER_PIXEL = 27
-_BASE_BYTES = 500_000_000
+# Measured: 0.3 to 0.4 GB, see decision 26. For each pixel: the temporary files, if they are in
+# memory, and the unpacked values of a headerless capture.
+_BYTES_PER_PIXEL = 8
+_BASE_BYTES = 400_000_000
 _CGROUP = Path("/sys/fs/cgroup")
 
 

@@ -1,9 +1,9 @@
 """The child process that runs LibRaw: `python -m edge_pipeline.raw.reader CAPTURE FOLDER PIXELS`.
 
 A damaged file can make LibRaw crash or hang. In a process of its own, this fails one capture only.
-The process writes `facts.json` and `mosaic.npy` into the folder. If the capture is refused, the
-mosaic is empty and the facts contain only the reason. PIXELS is the largest number of pixels that
-is decoded.
+The process writes `facts.json` and `mosaic.npy` into the folder. If the capture is refused, there
+is no mosaic and the facts contain only the reason. PIXELS is the largest number of pixels that is
+decoded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import io
 import json
 import mmap
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from edge_pipeline.raw.sniff import (
     measured_from_end,
     names_a_camera,
 )
+from edge_pipeline.raw.stored import row_bands
 from edge_pipeline.raw.tiff import Directory, read_directories
 
 __all__ = ["CANNOT_STORE", "main"]
@@ -120,21 +123,44 @@ def _pixel_aspect(stated: float) -> tuple[float, list[str]]:
     ]
 
 
-def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]]:
+@contextmanager
+def _storing() -> Iterator[None]:
+    """End the process with status `CANNOT_STORE` if writing fails."""
+    try:
+        yield
+    except OSError as error:
+        sys.stderr.write(f"{error.strerror or 'writing failed'}\n")
+        sys.exit(CANNOT_STORE)
+
+
+def _store(folder: Path, mosaic: NDArray[np.uint16]) -> None:
+    with _storing(), (folder / "mosaic.npy").open("wb") as file:
+        header = {"descr": mosaic.dtype.str, "fortran_order": False, "shape": mosaic.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        # Not np.save, which copies a part of LibRaw's array, and whose error does not contain the
+        # reason, such as a full disk.
+        for rows in row_bands(mosaic):
+            file.write(np.ascontiguousarray(mosaic[rows]).data)
+
+
+def _read(raw: Any, data: mmap.mmap, folder: Path) -> dict[str, Any]:
+    """Store the active area and return the facts about the capture."""
     directories = read_directories(data)
     is_dng = any(_DNG_VERSION in directory.tags for directory in directories)
     layout = read_layout(raw, directories, data[:16])
-    mosaic = raw.raw_image[layout.rows, layout.columns].copy()
+    mosaic = raw.raw_image[layout.rows, layout.columns]
     if is_dng and _missing_data(directories, len(data)):
         raise RefusedError(_TRUNCATED)
     if _empty_tail(mosaic, layout.black):
         raise RefusedError(_TRUNCATED)
+    # A view of LibRaw's memory, which `read_matrix` changes.
+    _store(folder, mosaic)
     exif, omitted = _exif(raw, data, directories)
     kind, matrix = read_matrix(raw, is_dng=is_dng)
     daylight = read_gains(list(raw.daylight_whitebalance))
     aspect, notes = _pixel_aspect(raw.sizes.pixel_aspect)
     notes += [f"the EXIF tag {tag} is too long for a picture and is omitted" for tag in omitted]
-    facts = {
+    return {
         "pattern": layout.pattern,
         "black": layout.black,
         "white": read_white(raw, is_dng=is_dng),
@@ -148,7 +174,6 @@ def _read(raw: Any, data: mmap.mmap) -> tuple[NDArray[np.uint16], dict[str, Any]
         "pixel_aspect": aspect,
         "notes": notes,
     }
-    return mosaic, facts
 
 
 def _known_by_size_alone(data: mmap.mmap) -> bool:
@@ -216,29 +241,13 @@ def _open(capture: Path, data: mmap.mmap) -> rawpy.RawPy:
     return raw
 
 
-def _store(folder: Path, mosaic: NDArray[np.uint16], facts: dict[str, Any]) -> None:
-    try:
-        with (folder / "mosaic.npy").open("wb") as file:
-            np.lib.format.write_array_header_1_0(
-                file, np.lib.format.header_data_from_array_1_0(mosaic)
-            )
-            # Not np.save, whose error does not contain the reason, such as a full disk.
-            file.write(np.ascontiguousarray(mosaic).data)
-        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-    except OSError as error:
-        sys.stderr.write(f"{error.strerror or 'writing failed'}\n")
-        sys.exit(CANNOT_STORE)
-
-
-def _run(
-    capture: Path, data: mmap.mmap, max_pixels: int
-) -> tuple[NDArray[np.uint16], dict[str, Any]]:
+def _run(capture: Path, data: mmap.mmap, max_pixels: int, folder: Path) -> dict[str, Any]:
+    """Store a capture's mosaic and return its facts, or the reason for refusing it."""
     try:
         with _open(capture, data) as raw:
             if raw.sizes.raw_width * raw.sizes.raw_height > max_pixels:
-                size = [raw.sizes.raw_width, raw.sizes.raw_height]
-                return np.empty((0, 0), np.uint16), {"too_large": size}
-            return _read(raw, data)
+                return {"too_large": [raw.sizes.raw_width, raw.sizes.raw_height]}
+            return _read(raw, data, folder)
     except RefusedError as refusal:
         why = str(refusal)
     except (rawpy.LibRawIOError, rawpy.LibRawDataError):
@@ -247,7 +256,7 @@ def _run(
         why = _TOO_LARGE_FOR_MEMORY
     except (rawpy.LibRawError, NotImplementedError):
         why = "cannot be decoded by LibRaw; convert it to DNG, or copy it from the camera again"
-    return np.empty((0, 0), np.uint16), {"refused": why}
+    return {"refused": why}
 
 
 def main(capture: Path, folder: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
@@ -266,8 +275,9 @@ def main(capture: Path, folder: Path, max_pixels: int = DEFAULT_MAX_PIXELS) -> N
         capture.open("rb") as handle,
         mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
-        mosaic, facts = _run(capture, data, max_pixels)
-    _store(folder, mosaic, facts)
+        facts = _run(capture, data, max_pixels, folder)
+    with _storing():
+        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _main(capture: Path, folder: Path, max_pixels: int) -> None:

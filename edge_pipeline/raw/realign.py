@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from edge_pipeline.raw.fringes import Measured, measure
 from edge_pipeline.raw.image import Capture
 from edge_pipeline.raw.resample import STRIP_ROWS, Phases, sample
 from edge_pipeline.raw.scaled import Scaled, greens_around
+from edge_pipeline.raw.stored import like, row_bands
 
 __all__ = ["Fringes", "measure_fringes", "realigned"]
 
@@ -60,13 +63,21 @@ def realigned(capture: Capture, fringes: Fringes) -> Capture:
     certain = [(index, each.displacement) for index, each in pairs if each.certain]
     if not certain:
         return capture
-    scaled = Scaled(capture)
-    mosaic = scaled.aligned.mosaic.copy()
-    whole = np.issubdtype(mosaic.dtype, np.integer)
-    highest = max(capture.white, float(mosaic.max()))
-    height, width = mosaic.shape[0] // 2, mosaic.shape[1] // 2
+    highest = max(float(capture.mosaic[rows].max()) for rows in row_bands(capture.mosaic))
+    bands = _bands(Scaled(capture), certain, max(capture.white, highest))
+    return replace(capture, mosaic=like(capture.mosaic, bands))
+
+
+def _bands(
+    scaled: Scaled, certain: list[tuple[int, Displacement]], highest: float
+) -> Iterator[NDArray[Any]]:
+    """Yield bands of rows of the realigned mosaic."""
+    whole = np.issubdtype(scaled.mosaic.dtype, np.integer)
+    height, width = (n // 2 for n in scaled.size)
+    picture_height, picture_width = scaled.mosaic.shape
     for top in range(0, height, _BAND_ROWS):
         bottom = min(top + _BAND_ROWS, height)
+        band = np.array(scaled.values(slice(top, bottom), slice(0, width)))
         planes = scaled.planes((top - _REACH, bottom + _REACH), (-_REACH, width + _REACH))
         green = _green(planes)
         for index, displacement in certain:
@@ -74,9 +85,11 @@ def realigned(capture: Capture, fringes: Fringes) -> Capture:
             values /= np.float32(scaled.scale[index])
             values += np.float32(scaled.black[index])
             np.clip(values, 0, highest, out=values)
-            target = mosaic[index // 3 :: 2, index // 3 :: 2][top:bottom]
+            target = band[index // 3 :: 2, index // 3 :: 2]
             target[...] = np.rint(values, out=values) if whole else values
-    return replace(capture, mosaic=mosaic[scaled.aligned.window])
+        first = max(0, scaled.top - 2 * top)
+        last = picture_height + scaled.top - 2 * top
+        yield band[first:last, scaled.left : scaled.left + picture_width]
 
 
 def _green(planes: list[Plane]) -> Phases:

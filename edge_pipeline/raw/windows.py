@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_pipeline.raw.cfa import pack
+from edge_pipeline.raw.cfa import Mosaic, pack
 
 __all__ = ["PER_AXIS", "VIEW", "spread_starts", "view", "windows"]
 
@@ -21,7 +21,7 @@ VIEW = 512
 PER_AXIS = 4
 
 
-def view(mosaic: NDArray[np.float32], size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+def view(mosaic: Mosaic, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
     """Return the view of a capture: all of it, or 4 x 4 evenly spread windows side by side.
 
     Args:

@@ -166,7 +166,7 @@ def test_a_worker_killed_around_the_writing_of_a_picture(
 import os, pathlib, signal
 from edge_pipeline.isp import batch, output
 once = pathlib.Path({str(tmp_path / "once")!r})
-write, jpeg = batch.write_picture, output._write_jpeg
+write, jpeg = batch.write_picture, output.write_jpeg
 def die(path):
     try:
         once.open("x").close()
@@ -184,7 +184,7 @@ def drawn(path, *words):
     jpeg(path, *words)
     if path.name.startswith(".b-") and {moment!r} == "while":
         die(path)
-batch.write_picture, output._write_jpeg = wrapped, drawn
+batch.write_picture, output.write_jpeg = wrapped, drawn
 """
     cluster.add_worker(preload=preload)
     cluster.add_worker(preload=preload)
@@ -208,14 +208,14 @@ def test_a_capture_that_kills_its_workers_fails_alone(
     preload = f"""
 import os, pathlib, signal
 from edge_pipeline.isp.develop import Developer
-develop = Developer.develop
+develop = Developer.begin
 def deadly(self, source, *words, **options):
     if source.name == "b.dng":
         with open({str(tmp_path / "deaths")!r}, "a") as file:
             file.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
     return develop(self, source, *words, **options)
-Developer.develop = deadly
+Developer.begin = deadly
 """
     for _ in range(2):
         own.add_worker(preload=preload, nanny=True)

@@ -64,16 +64,16 @@ def test_one_bad_file_amid_good_ones_fails_alone(captures, developers, tmp_path)
 def test_a_disk_that_fills_up_fails_one_picture_and_leaves_no_half_file(
     captures, developers, tmp_path, monkeypatch
 ):
-    save, calls = Image.Image.save, []
+    write, calls = output.write_jpeg, []
 
-    def full_at_first(self, path, **options):
+    def full_at_first(path, *words):
         calls.append(path)
         if len(calls) == 1:
             Path(path).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(self, path, **options)
+        write(path, *words)
 
-    monkeypatch.setattr(output.Image.Image, "save", full_at_first)
+    monkeypatch.setattr(output, "write_jpeg", full_at_first)
     outcomes = run(planned(captures[::2], f"{tmp_path}/out"), developers)
     assert "No space left" in str(outcomes[0].error)
     assert outcomes[1].error is None
@@ -102,11 +102,11 @@ def test_an_unforeseen_failure_does_not_stop_the_rest(captures, developers, tmp_
 def test_an_interrupt_does_stop_and_leaves_no_half_file(
     captures, developers, tmp_path, monkeypatch
 ):
-    def interrupted(self, path, **_options):
+    def interrupted(path, *_words):
         Path(path).write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(output.Image.Image, "save", interrupted)
+    monkeypatch.setattr(output, "write_jpeg", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(planned(captures, f"{tmp_path}/out"), developers)
     assert list((tmp_path / "out").iterdir()) == []
@@ -145,14 +145,14 @@ def test_a_folder_and_a_broken_link_are_no_existing_pictures(captures, developer
 def test_a_picture_that_another_command_wrote_meanwhile_exists(
     captures, developers, tmp_path, monkeypatch
 ):
-    true = Developer.develop
+    true = Developer.begin
 
     def late(self, *args, **options):
         (tmp_path / "out").mkdir()
         (tmp_path / "out/a.jpg").write_bytes(b"theirs")
         return true(self, *args, **options)
 
-    monkeypatch.setattr(Developer, "develop", late)
+    monkeypatch.setattr(Developer, "begin", late)
     (outcome,) = run(planned(captures[:1], f"{tmp_path}/out"), developers)
     assert (outcome.existed, outcome.error) == (True, None)
     assert (tmp_path / "out/a.jpg").read_bytes() == b"theirs"
@@ -184,13 +184,13 @@ def test_two_at_once_write_what_one_writes(captures, developers, tmp_path):
 
 def test_two_run_at_the_same_time(captures, developers, tmp_path, monkeypatch):
     """Each waits for the other, which would last forever one after the other."""
-    true, both = Developer.develop, threading.Barrier(2, timeout=30)
+    true, both = Developer.begin, threading.Barrier(2, timeout=30)
 
     def together(self, *args, **options):
         both.wait()
         return true(self, *args, **options)
 
-    monkeypatch.setattr(Developer, "develop", together)
+    monkeypatch.setattr(Developer, "begin", together)
     outcomes = run(planned(captures[::2], f"{tmp_path}/out"), developers, at_once=2)
     assert [o.error for o in outcomes] == [None, None]
 
@@ -219,7 +219,7 @@ def test_a_caller_that_stops_leaves_no_thread_and_no_file(captures, developers, 
 
 def test_an_existing_sidecar_is_seen_before_any_work(captures, developers, tmp_path, monkeypatch):
     (tmp_path / "a.png.json").write_text("mine")
-    monkeypatch.setattr(Developer, "develop", None)
+    monkeypatch.setattr(Developer, "begin", None)
     outcomes = run(planned(captures[:1], f"{tmp_path}/a.png"), developers, sidecar=True)
     assert "a.png.json exists" in str(outcomes[0].error)
 

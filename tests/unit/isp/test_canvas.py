@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from edge_pipeline.errors import InputError
-from edge_pipeline.isp.canvas import ColourConversion, FullCanvas, HalfCanvas, sensor_view
+from edge_pipeline.isp.canvas import (
+    ColourConversion,
+    Order,
+    Part,
+    full_strips,
+    half_strips,
+    sensor_view,
+)
 from edge_pipeline.isp.colour_spaces import COLOUR_SPACES, colour_space
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode, to_srgb
 from edge_pipeline.raw.tone import ToneCurve, apply_tone
@@ -44,29 +50,43 @@ def pictures(draw):
     return large, draw(cuts(height)), draw(cuts(width)), (height, width)
 
 
-def put_parts(canvas, large, rows, cols):
-    """Put a picture that begins at (-3, -3) part by part."""
-    for a, b in pairwise(rows):
-        for c, d in pairwise(cols):
-            canvas.put(a, c, large[:, a + 3 : b + 3, c + 3 : d + 3])
-    return canvas.finish()
+def parts_of(large, rows, cols, orientation):
+    """Parts of a picture that begins at (-3, -3), in the order for the orientation."""
+    order = Order.of(orientation)
+    spans = [list(pairwise(rows)), list(pairwise(cols))]
+    lines, others = spans[::-1] if order.by_columns else spans
+    for line in reversed(lines) if order.backwards else lines:
+        for other in others:
+            (a, b), (c, d) = (other, line) if order.by_columns else (line, other)
+            yield Part(a, c, large[:, a + 3 : b + 3, c + 3 : d + 3])
+
+
+def assembled(strips, picture, conversion, orientation=1):
+    large, rows, cols, size = picture
+    return np.concatenate(
+        [*strips(parts_of(large, rows, cols, orientation), size, conversion, orientation)]
+    )
+
+
+def whole(strips, rgb, conversion):
+    return next(strips([Part(0, 0, rgb)], rgb.shape[1:], conversion, 1))
 
 
 @given(picture=pictures(), orientation=st.integers(1, 8))
 def test_full_size_is_each_pixel_coloured_and_rounded(picture, orientation):
-    large, rows, cols, (height, width) = picture
+    large, _, _, (height, width) = picture
     conversion = replace(PLAIN, matrix=MATRIX, exposure_ev=0.5)
-    got = put_parts(FullCanvas((height, width), conversion, orientation), large, rows, cols)
+    got = assembled(full_strips, picture, conversion, orientation)
     inside = large[:, 3 : 3 + height, 3 : 3 + width]
     expected = to_srgb(inside, MATRIX, 0.5).transpose(1, 2, 0) * 65535
     assert got.dtype == np.uint16
     assert np.abs(sensor_view(got, orientation) - expected).max() <= 0.51
 
 
-@given(picture=pictures())
-def test_half_size_is_the_mean_of_linear_light(picture):
-    large, rows, cols, (height, width) = picture
-    got = put_parts(HalfCanvas((height, width), PLAIN, 1), large, rows, cols)
+@given(picture=pictures(), orientation=st.integers(1, 8))
+def test_half_size_is_the_mean_of_linear_light(picture, orientation):
+    large, _, _, (height, width) = picture
+    got = sensor_view(assembled(half_strips, picture, PLAIN, orientation), orientation)
     high, wide = height // 2, width // 2
     inside = large[:, 3 : 3 + 2 * high, 3 : 3 + 2 * wide].astype(np.float64)
     means = inside.reshape(3, high, 2, wide, 2).mean(axis=(2, 4))
@@ -75,35 +95,43 @@ def test_half_size_is_the_mean_of_linear_light(picture):
     assert np.abs(got - expected).max() <= 1.0  # half a step, and float32 under a steep curve
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_strip_is_complete_before_the_next_part_is_read(orientation):
+    read = []
+
+    def parts():
+        rgb = np.zeros((3, 13, 13), np.float32)
+        for part in parts_of(rgb, [0, 4, 10], [0, 4, 10], orientation):
+            read.append(part)
+            yield part
+
+    strips = full_strips(parts(), (10, 10), PLAIN, orientation)
+    next(strips)
+    assert len(read) <= 3
+    next(strips)
+    assert len(read) == 4
+
+
 def test_half_size_is_not_the_mean_of_the_encoded_picture():
     """The planted fault for the tolerance above: averaging after the curve is far off."""
     checks = np.indices((4, 4)).sum(0) % 2
-    canvas = HalfCanvas((4, 4), PLAIN, 1)
-    canvas.put(0, 0, np.repeat(checks[None], 3, 0).astype(np.float32))
-    assert abs(int(canvas.finish()[0, 0, 0]) - 65535 / 2) > 10000
-    assert abs(int(canvas.finish()[0, 0, 0]) - srgb_encode(np.array(0.5)) * 65535) <= 1
+    made = whole(half_strips, np.repeat(checks[None], 3, 0).astype(np.float32), PLAIN)
+    assert abs(int(made[0, 0, 0]) - 65535 / 2) > 10000
+    assert abs(int(made[0, 0, 0]) - srgb_encode(np.array(0.5)) * 65535) <= 1
 
 
 def test_encoded_networks_get_exposure_in_linear_light_only():
     encoded = np.random.default_rng(1).uniform(0, 1, (3, 6, 6)).astype(np.float32)
-    as_it_is = FullCanvas((6, 6), replace(PLAIN, encoded=True), 1)
-    as_it_is.put(0, 0, encoded)
-    assert np.abs(as_it_is.finish() - encoded.transpose(1, 2, 0) * 65535).max() <= 0.6
-    darker = FullCanvas((6, 6), replace(PLAIN, encoded=True, exposure_ev=-1.0), 1)
-    darker.put(0, 0, encoded)
+    as_it_is = whole(full_strips, encoded, replace(PLAIN, encoded=True))
+    assert np.abs(as_it_is - encoded.transpose(1, 2, 0) * 65535).max() <= 0.6
+    darker = whole(full_strips, encoded, replace(PLAIN, encoded=True, exposure_ev=-1.0))
     expected = srgb_encode(srgb_decode(encoded) / 2).transpose(1, 2, 0) * 65535
-    assert np.abs(darker.finish() - expected).max() <= 0.6
+    assert np.abs(darker - expected).max() <= 0.6
 
 
 def test_white_is_white_at_8_bits_and_overshoot_does_not_wrap():
-    canvas = FullCanvas((2, 2), replace(PLAIN, bits=8), 1)
-    canvas.put(0, 0, np.full((3, 2, 2), 1.7, np.float32))
-    assert (canvas.finish() == 255).all()
-
-
-def test_half_size_of_one_row_is_refused():
-    with pytest.raises(InputError, match="no half size"):
-        HalfCanvas((1, 9), PLAIN, 1)
+    bright = np.full((3, 2, 2), 1.7, np.float32)
+    assert (whole(full_strips, bright, replace(PLAIN, bits=8)) == 255).all()
 
 
 def test_wide_spaces_keep_colours_that_srgb_clips():

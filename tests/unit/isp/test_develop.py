@@ -322,7 +322,7 @@ def test_running_out_of_memory_is_a_failed_job(developer, folder, monkeypatch):
     def exhausted(*_args, **_options):
         raise MemoryError
 
-    monkeypatch.setattr(rendering, "normalise", exhausted)
+    monkeypatch.setattr(rendering, "Signal", exhausted)
     mosaic = noise(8, 8)
     with pytest.raises(JobError, match="not enough memory to develop"):
         developer.develop(headerless(folder, mosaic), Settings(profile=profile_of(mosaic)))

@@ -12,7 +12,7 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms
 
 from edge_pipeline.errors import JobError, OutputError
-from edge_pipeline.isp import output
+from edge_pipeline.isp import encoders, output
 from edge_pipeline.isp.exif import ascii_text
 from edge_pipeline.isp.icc import srgb_profile
 from edge_pipeline.isp.output import (
@@ -133,13 +133,13 @@ def test_a_link_that_leads_nowhere_is_not_replaced_without_force(tmp_path):
 
 
 def test_a_picture_that_appeared_meanwhile_is_kept(tmp_path, monkeypatch):
-    path, save = tmp_path / "a.png", output.Image.Image.save
+    path, write = tmp_path / "a.png", output.write_png
 
-    def overtaken(self, file, **options):
-        save(self, file, **options)
+    def overtaken(*words):
+        write(*words)
         path.write_bytes(b"another command's")
 
-    monkeypatch.setattr(output.Image.Image, "save", overtaken)
+    monkeypatch.setattr(output, "write_png", overtaken)
     with pytest.raises(OutputError, match="exists; give --force"):
         write_picture(path, some_picture(), **PLAIN)
     assert path.read_bytes() == b"another command's"
@@ -172,8 +172,9 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, suffix, sidecar):
     def full(*_args, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(output.Image.Image, "save", full)
-    monkeypatch.setattr(output.tifffile, "imwrite", full)
+    monkeypatch.setattr(encoders.Image.Image, "save", full)
+    monkeypatch.setattr(encoders.tifffile, "imwrite", full)
+    monkeypatch.setattr(encoders, "_chunk", full)
     path = tmp_path / f"a{suffix}"
     with pytest.raises(JobError, match=f"cannot write .*a{suffix}.*No space left"):
         write_picture(path, some_picture(), **(PLAIN | {"sidecar": sidecar}))
@@ -187,8 +188,9 @@ def test_an_interrupt_leaves_what_was_there(tmp_path, monkeypatch, suffix):
 
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"old")
-    monkeypatch.setattr(output.Image.Image, "save", interrupted)
-    monkeypatch.setattr(output.tifffile, "imwrite", interrupted)
+    monkeypatch.setattr(encoders.Image.Image, "save", interrupted)
+    monkeypatch.setattr(encoders.tifffile, "imwrite", interrupted)
+    monkeypatch.setattr(encoders, "_chunk", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_picture(path, some_picture(), **(PLAIN | {"force": True}))
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]

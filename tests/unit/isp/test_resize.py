@@ -8,10 +8,19 @@ from PIL import Image
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.isp import resize
-from edge_pipeline.isp.resize import parse_resize, resampled, square_size
+from edge_pipeline.isp.bands import Bands
+from edge_pipeline.isp.resize import parse_resize, square_size
+from edge_pipeline.isp.resize import resampled as resampled_bands
 from edge_pipeline.raw.colour import srgb_decode, srgb_encode
 
 SIDES = st.integers(1, 20_000)
+
+
+def resampled(picture, size, bits):
+    """The whole picture, from bands of seven rows."""
+    height, width, _ = picture.shape
+    parts = (picture[row : row + 7] for row in range(0, height, 7))
+    return resampled_bands(Bands(width, height, 16, parts), size, bits).whole()
 
 
 def some_picture(height=61, width=83):

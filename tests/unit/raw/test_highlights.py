@@ -146,11 +146,11 @@ def test_a_real_capture_keeps_its_colours_where_green_is_saturated():
 
 def test_headroom_is_that_of_all_but_a_thousandth():
     signal = np.full((100, 100), 0.5, np.float32)
-    assert headroom(signal) == 1
+    assert headroom([signal], signal.size) == 1
     signal[0, :10] = 1.4
-    assert headroom(signal) == 1
+    assert headroom([signal], signal.size) == 1
     signal[0, 10:20] = 1.2
-    assert headroom(signal) == pytest.approx(1.2)
+    assert headroom([signal], signal.size) == pytest.approx(1.2)
     signal[:] = 3
-    assert headroom(signal) == 1.5
-    assert headroom(signal, -2) == 3
+    assert headroom([signal], signal.size) == 1.5
+    assert headroom([signal], signal.size, -2) == 3
