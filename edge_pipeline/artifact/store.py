@@ -1,4 +1,4 @@
-"""Artifacts on disk: written completely or not at all, and checked byte by byte when opened.
+"""Artifacts on disk, checked byte by byte when they are opened.
 
 An artifact is a folder that contains `manifest.json`, the seal `manifest.sha256` (in the format of
 `sha256sum`), the files that the manifest lists with their hashes, and nothing else.
@@ -9,10 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +20,13 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from edge_pipeline.artifact.manifest import FORMAT, SCHEMA_VERSION, Manifest, ProgramSpec
-from edge_pipeline.artifact.place import IGNORED, check_output
-from edge_pipeline.artifact.schema import MANIFEST_FILE, SEAL_FILE, check_file_name
+from edge_pipeline.artifact.place import IGNORED
+from edge_pipeline.artifact.schema import MANIFEST_FILE, SEAL_FILE
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.errors import ArtifactError, first_fault
-from edge_pipeline.files import atomic_folder, sha256_of
+from edge_pipeline.files import sha256_of
 
-__all__ = ["Artifact", "Draft", "drafted_artifact", "reference_bytes", "write_artifact"]
+__all__ = ["Artifact", "seal_of"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -116,123 +113,8 @@ class Artifact:
         return inputs, outputs
 
 
-def reference_bytes(
-    inputs: Mapping[str, NDArray[np.float32]], outputs: Mapping[str, NDArray[np.float32]]
-) -> bytes:
-    """Return the bytes of a reference file, in the format that `Artifact.reference` reads.
-
-    Args:
-        inputs: Inputs of the program by tensor name.
-        outputs: Outputs of eager for these inputs, by tensor name.
-    """
-    tensors = {f"input.{name}": value for name, value in inputs.items()}
-    tensors |= {f"output.{name}": value for name, value in outputs.items()}
-    # safetensors writes raw memory, so a transposed view must be made contiguous first.
-    return safetensors.numpy.save(
-        {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    )
-
-
-def write_artifact(
-    folder: Path | str,
-    manifest: Manifest,
-    files: Mapping[str, bytes | Path],
-    *,
-    force: bool,
-) -> Artifact:
-    """Write an artifact from its manifest and files, or nothing; see `drafted_artifact`."""
-    with drafted_artifact(folder, force=force) as draft:
-        draft.add(files)
-        return draft.seal(manifest)
-
-
-class Draft:
-    """An artifact in a temporary folder: add its files, verify them, and seal it.
-
-    Args:
-        folder: Temporary folder of the files.
-        output: Final folder of the artifact.
-    """
-
-    def __init__(self, folder: Path, output: Path) -> None:
-        self.folder = folder
-        self._output = output
-        self._files: set[str] = set()
-        self.is_sealed = False
-
-    def add(self, files: Mapping[str, bytes | Path]) -> None:
-        """Write files, which may replace files added before.
-
-        Args:
-            files: Content, or the path of a file to copy, by the name in the artifact.
-
-        Raises:
-            ArtifactError: If a name leaves the folder; nothing is written in this case.
-        """
-        for name in files:
-            try:
-                check_file_name(name)
-            except ValueError as error:
-                raise ArtifactError(str(error)) from error
-        for name, content in files.items():
-            target = self.folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                target.write_bytes(content)
-            else:
-                shutil.copyfile(content, target)
-        self._files |= files.keys()
-
-    def seal(self, manifest: Manifest) -> Artifact:
-        """Write the manifest and the seal, and check that the artifact can be opened.
-
-        Args:
-            manifest: Manifest of the artifact; its `files` are filled in here.
-
-        Returns:
-            The artifact, with its final folder.
-
-        Raises:
-            ArtifactError: If the manifest names a file that was not added.
-        """
-        hashes = {name: sha256_of(self.folder / name) for name in sorted(self._files)}
-        text = (
-            manifest.model_copy(update={"files": hashes}).model_dump_json(indent=2) + "\n"
-        ).encode()
-        (self.folder / MANIFEST_FILE).write_bytes(text)
-        (self.folder / SEAL_FILE).write_bytes(_seal(text))
-        # Opened here, so that an artifact that cannot be opened is never moved to its final folder.
-        written = Artifact.open(self.folder)
-        for program in written.manifest.every_program():
-            written.reference(program.name)
-        self.is_sealed = True
-        return Artifact(self._output, written.manifest, written.digest)
-
-
-@contextmanager
-def drafted_artifact(folder: Path | str, *, force: bool) -> Iterator[Draft]:
-    """Yield a draft, and move it to `folder` when the block ends without an error.
-
-    If the block raises, nothing is written.
-
-    Args:
-        folder: Output folder. It must not exist; with `force` it may be empty or an artifact.
-        force: Whether an existing artifact in `folder` may be replaced.
-
-    Raises:
-        OutputError: If `folder` may not be replaced, or cannot be written.
-        ValueError: If the block did not seal the draft.
-    """
-    folder = Path(folder)
-    check_output(folder, force=force)
-    with atomic_folder(folder, replace=force) as temporary:
-        draft = Draft(temporary, folder)
-        yield draft
-        if not draft.is_sealed:
-            raise ValueError(f"the draft of {folder} was not sealed")
-
-
-def _seal(manifest: bytes) -> bytes:
+def seal_of(manifest: bytes) -> bytes:
+    """Return the content of the seal, `manifest.sha256`, for that of `manifest.json`."""
     return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
 
 
@@ -278,7 +160,7 @@ def _read_manifest(folder: Path, present: set[str]) -> bytes:
         raise ArtifactError(
             f"{folder / SEAL_FILE} is missing, so {MANIFEST_FILE} cannot be trusted"
         )
-    if (folder / SEAL_FILE).read_bytes() != _seal(content):
+    if (folder / SEAL_FILE).read_bytes() != seal_of(content):
         raise ArtifactError(
             f"{path} does not match its hash in {SEAL_FILE}: one of them was changed after it was "
             "written; compile the artifact again"

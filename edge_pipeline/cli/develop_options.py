@@ -9,6 +9,43 @@ import typer
 
 from edge_pipeline.isp.output import DEFAULT_QUALITY, FULL_COLOUR_QUALITY
 
+__all__ = [
+    "BitsOption",
+    "BlackOption",
+    "CapturesArgument",
+    "CfaOption",
+    "ColourSpaceOption",
+    "ExposureOption",
+    "FiltersFromOption",
+    "FiltersOption",
+    "ForceOption",
+    "FormatNameOption",
+    "FringesOption",
+    "GrainOption",
+    "HeightOption",
+    "HighlightsOption",
+    "HotPixelsOption",
+    "JobsOption",
+    "MaxPixelsOption",
+    "ModelOption",
+    "OutputOption",
+    "PackingOption",
+    "ProfileOption",
+    "QualityOption",
+    "ResizeOption",
+    "SchedulerOption",
+    "SidecarOption",
+    "SizeOption",
+    "SquarePixelsOption",
+    "ThreadsOption",
+    "TimeoutOption",
+    "TintOption",
+    "ToneOption",
+    "WhiteBalanceOption",
+    "WhiteOption",
+    "WidthOption",
+]
+
 _PICTURE = "Size and format"
 _BATCH = "Many captures and limits"
 _HEADERLESS = "Headerless captures"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from edge_pipeline.artifact.draft import drafted_artifact
 from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.artifact.store import Artifact, drafted_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.backends.base import Backend, open_backend
 from edge_pipeline.compiler.build import Built, Target, build
 from edge_pipeline.compiler.contents import ArtifactContents, BuiltStage

@@ -36,6 +36,8 @@ def fixed_size(spec: ProgramSpec) -> tuple[int, int] | None:
 def predicted_filters(session: Session, spec: ProgramSpec, mosaic: Mosaic) -> Arrays:
     """Return the predicted filters of a capture, by tensor name.
 
+    They are copies, because arrays of a runtime can keep all of a closed session's memory.
+
     Args:
         session: Session of the program `predict_filters`.
         spec: Description of this program in the manifest.
@@ -47,7 +49,8 @@ def predicted_filters(session: Session, spec: ProgramSpec, mosaic: Mosaic) -> Ar
     size = fixed_size(spec)
     if size is not None:
         mosaic = grow(mosaic, 2 * size[0], 2 * size[1])
-    return _finite(session.run({"packed": view(mosaic, size)}))
+    filters = _finite(session.run({"packed": view(mosaic, size)}))
+    return {name: value.copy() for name, value in filters.items()}
 
 
 def exact_filters(

@@ -14,6 +14,7 @@ __all__ = [
     "MOST_TILES",
     "MemoryLimit",
     "return_large_blocks",
+    "usual_window",
 ]
 
 # The limit with up to two tiles at a time; each further one may use `_MORE_MB`.
@@ -21,6 +22,8 @@ DEFAULT_MEMORY_MB = 400
 _MORE_MB = 110
 # Packed pixels along an axis: larger windows take more memory, smaller ones compute more halos.
 LARGEST_WINDOW = 384
+# A larger halo makes windows larger, up to this many halos along an axis, of which it takes two.
+_HALOS = 8
 _STEP = 32
 # Tiles that are computed at a time; further threads compute operators together.
 MOST_TILES = 4
@@ -36,6 +39,11 @@ _RESAMPLING_BYTES = 60_000_000
 # Source: glibc, malloc.h.
 _M_MMAP_THRESHOLD = -3
 _LARGE_BLOCK_BYTES = 1 << 22
+
+
+def usual_window(halo: int) -> int:
+    """Return the side of a tile for a halo, in packed pixels, if memory is not limited."""
+    return max(LARGEST_WINDOW, _HALOS * halo)
 
 
 def return_large_blocks() -> None:
@@ -101,7 +109,7 @@ class MemoryLimit:
             JobError: If not even small tiles fit.
         """
         limit = self.megabytes or DEFAULT_MEMORY_MB + _MORE_MB * max(0, at_once - 2)
-        window = LARGEST_WINDOW
+        window = usual_window(halo)
         least = 2 * halo + 2 * _STEP
         while True:
             rows = 2 * max(_STEP, window - 2 * halo)

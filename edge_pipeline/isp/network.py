@@ -15,7 +15,7 @@ from edge_pipeline.closing import Closing
 from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.isp.filters import exact_filters, fixed_size, predicted_filters
 from edge_pipeline.isp.grain import keep_grain
-from edge_pipeline.isp.memory import LARGEST_WINDOW, MOST_TILES
+from edge_pipeline.isp.memory import MOST_TILES, usual_window
 from edge_pipeline.isp.parallel import in_order
 from edge_pipeline.isp.tiles import (
     Span,
@@ -28,7 +28,7 @@ from edge_pipeline.isp.tiles import (
     tiles,
 )
 from edge_pipeline.raw.cfa import Mosaic, pack
-from edge_pipeline.runtime.base import Session, open_session
+from edge_pipeline.runtime.base import Session, check_threads, open_session
 
 __all__ = ["Core", "IspSession"]
 
@@ -65,16 +65,19 @@ class IspSession(Closing):
     """An artifact opened for developing captures; a context manager.
 
     The path is the program that uses the filters. That of a refolded artifact is loaded for each
-    mosaic, with the mosaic's filters as constants.
+    mosaic, with the mosaic's filters as constants. The predictor is closed after each prediction,
+    so that its memory is free while tiles are computed, and opened again for the next mosaic.
 
     Args:
         artifact: Artifact whose files were checked.
         threads: Number of threads that compute.
-        largest: Largest side of a tile in packed pixels, if the artifact's size is free.
+        largest: Largest side of a tile in packed pixels, if the artifact's size is free; None for
+            `usual_window` of its halo.
         at_once: Largest number of tiles that are computed at a time.
 
     Raises:
         ArtifactError: If the output's sides are not twice those of the packed input.
+        InputError: If `threads` is outside 1 to 512.
         RuntimeFailure: If the runtime cannot load a program.
     """
 
@@ -83,18 +86,19 @@ class IspSession(Closing):
         artifact: Artifact,
         *,
         threads: int,
-        largest: int = LARGEST_WINDOW,
+        largest: int | None = None,
         at_once: int = MOST_TILES,
     ) -> None:
         self.artifact = artifact
         self.at_once = max(1, min(threads, at_once))
         self._tile = artifact.manifest.tile
-        self._largest = largest
+        self._largest = largest or usual_window(self._tile.halo or 0)
         if self._tile.scale != _SCALE:
             raise ArtifactError(
                 f"{artifact.folder} has an output scale of {self._tile.scale} for packed input; "
                 f"developing requires a network with scale {_SCALE}"
             )
+        check_threads(threads)
         self.threads = threads
         self._path = artifact.manifest.programs[-1]
         self._fixed = fixed_size(self._path)
@@ -103,15 +107,17 @@ class IspSession(Closing):
         with ExitStack() as stack:
             if artifact.manifest.filters != "refolded":  # its path is opened for each capture
                 self._paths = self._open_paths(stack, None)
-            if len(artifact.manifest.programs) > 1:
-                self._predict = stack.enter_context(
-                    open_session(artifact, "predict_filters", threads=threads)
-                )
+            if len(artifact.manifest.programs) > 1:  # opened now, so that a fault is found now
+                self._predict = self._open_predictor()
             self._open = stack.pop_all()
 
     def close(self) -> None:
         """Close the artifact's programs."""
-        self._open.close()
+        with ExitStack() as stack:
+            stack.enter_context(self._open)
+            if self._predict is not None:
+                stack.enter_context(self._predict)
+                self._predict = None
 
     @property
     def halo(self) -> int:
@@ -139,7 +145,7 @@ class IspSession(Closing):
                 f"{self.artifact.folder} has no predictor for --filters exact; compile the network "
                 "with --filters split or refolded and --streamed"
             )
-        if self._predict is None:
+        if len(self.artifact.manifest.programs) == 1:
             return {}
         height, width = self._least()
         mosaic = grow(mosaic, 2 * height, 2 * width)
@@ -152,7 +158,9 @@ class IspSession(Closing):
                 largest=self._largest,
             )
         spec = self.artifact.program("predict_filters")
-        return predicted_filters(self._predict, spec, mosaic)
+        session, self._predict = self._predict or self._open_predictor(), None
+        with session:
+            return predicted_filters(session, spec, mosaic)
 
     def cores(
         self,
@@ -193,6 +201,9 @@ class IspSession(Closing):
             for i, (tile, rgb) in enumerate(results):
                 top, left = 2 * tile.rows.core_start, 2 * tile.cols.core_start
                 yield Core(top, left, rgb, i + 1, len(every))
+
+    def _open_predictor(self) -> Session:
+        return open_session(self.artifact, "predict_filters", threads=self.threads)
 
     def _open_paths(self, stack: ExitStack, constants: Arrays | None) -> list[Session]:
         """Open the path once for each tile that is computed at a time.

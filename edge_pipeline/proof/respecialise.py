@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
+from edge_pipeline.artifact.draft import drafted_artifact, reference_bytes
 from edge_pipeline.artifact.exchanging import exchanged_files
 from edge_pipeline.artifact.manifest import Manifest, ProgramSpec, WeightsForm
 from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
 from edge_pipeline.artifact.schema import Value
-from edge_pipeline.artifact.store import Artifact, drafted_artifact, reference_bytes
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compare import TOLERANCES
 from edge_pipeline.errors import (

@@ -37,6 +37,8 @@ SRGB_TO_XYZ.setflags(write=False)
 
 _SMALLEST_DETERMINANT = 1e-6
 _LARGEST_RATIO = 1000.0
+# Linear light up to which the sRGB curve is a straight line.
+_LINEAR_UP_TO = 0.0031308
 
 
 def camera_to_srgb_matrix(xyz_to_camera: NDArray[Any] | None) -> NDArray[np.float64]:
@@ -118,8 +120,11 @@ def srgb_encode(linear: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     Source: IEC 61966-2-1, section 5.2.
     """
     x = np.clip(linear, 0, 1)
-    curve = 1.055 * np.power(x, 1 / 2.4) - 0.055
-    return np.asarray(np.where(x <= 0.0031308, 12.92 * x, curve), x.dtype)
+    # The power of 0 takes ten times as long as that of other values, so it is never computed.
+    curve = np.power(np.maximum(x, _LINEAR_UP_TO), 1 / 2.4)
+    curve *= 1.055
+    curve -= 0.055
+    return np.asarray(np.where(x <= _LINEAR_UP_TO, 12.92 * x, curve), x.dtype)
 
 
 def srgb_decode(encoded: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -14,8 +14,8 @@ __all__ = ["DEFAULT_MAX_PIXELS", "PixelLimits", "available_bytes", "memory_for",
 # Twice the largest Bayer sensor of a camera: 151 million pixels, Phase One IQ4.
 DEFAULT_MAX_PIXELS = 300_000_000
 
-# Measured: 0.3 to 0.4 GB, see decision 26. For each pixel: the temporary files, if they are in memory,
-# and the unpacked values of a headerless capture.
+# Measured: 0.3 to 0.4 GB, see decision 26. For each pixel: the temporary files, if they are in
+# memory, and the unpacked values of a headerless capture.
 _BYTES_PER_PIXEL = 8
 _BASE_BYTES = 400_000_000
 _CGROUP = Path("/sys/fs/cgroup")

@@ -25,6 +25,9 @@ DEFAULT_TONE: ToneName = "standard"
 _GREY_IN, _GREY_OUT, _EXPONENT = 0.18, 0.24, 1.4
 _LARGEST_WHITE = 1e4
 _SMALLEST_RANGE = 1e-6
+# Light that counts as none, and a power of light, above its own, that is subtracted: it changes no
+# larger value in single precision.
+_NO_LIGHT, _NO_POWER = 1e-25, 1e-30
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,15 @@ class ToneCurve:
         """Return picture light, 0..1, for scene light of any shape, in its floating dtype."""
         light = np.asarray(light)
         k, most = self._half, self.white**_EXPONENT
-        power = np.clip(light, 0, self.white) ** light.dtype.type(_EXPONENT)
-        curve = power * light.dtype.type(1 + k / most) / (power + light.dtype.type(k))
-        return np.asarray(np.minimum(curve, 1), light.dtype)
+        number = light.dtype.type
+        # The power of 0 takes ten times as long as that of other values, so a power that does not
+        # count is computed instead.
+        power = np.clip(light, number(_NO_LIGHT), number(self.white)) ** number(_EXPONENT)
+        curve = power - number(_NO_POWER)
+        curve *= number(1 + k / most)
+        power += number(k)
+        curve /= power
+        return np.asarray(np.clip(curve, 0, 1), light.dtype)
 
     def inverse(self, light: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """Return scene light, 0..`white`, for picture light of any shape; 0..1, or clipped."""
@@ -92,7 +101,8 @@ def apply_tone(rgb: NDArray[np.float32], curve: ToneCurve) -> NDArray[np.float32
     Source: Adobe DNG SDK, `RefBaselineRGBTone`, for the idea.
     """
     light = np.maximum(rgb, np.float32(0))
-    return _keeping_hue(light, curve(light.min(axis=0)), curve(light.max(axis=0)))
+    least, most = light.min(axis=0), light.max(axis=0)
+    return _keeping_hue(light, (least, most), (curve(least), curve(most)))
 
 
 def clip_keeping_hue(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -108,17 +118,24 @@ def clip_keeping_hue(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         Float32 [3, ...], 0..1; colours without a channel above 1 are unchanged.
     """
     light = np.maximum(rgb, np.float32(0))
-    high = light.max(axis=0)
-    if not (high > 1).any():
+    most = light.max(axis=0)
+    if not (most > 1).any():
         return light
-    return _keeping_hue(light, np.minimum(light.min(axis=0), 1), np.minimum(high, 1))
+    least = light.min(axis=0)
+    return _keeping_hue(light, (least, most), (np.minimum(least, 1), np.minimum(most, 1)))
 
 
 def _keeping_hue(
-    light: NDArray[np.float32], low: NDArray[Any], high: NDArray[Any]
+    light: NDArray[np.float32],
+    ends: tuple[NDArray[np.float32], NDArray[np.float32]],
+    moved_to: tuple[NDArray[Any], NDArray[Any]],
 ) -> NDArray[np.float32]:
-    """Return `light`, [3, ...], with its smallest channel moved to `low`, its largest to `high`."""
-    least = light.min(axis=0)
-    spread = light.max(axis=0) - least
-    slope = (high - low) / np.maximum(spread, np.float32(_SMALLEST_RANGE))
-    return np.asarray(np.clip(low + (light - least) * slope, low, high), np.float32)
+    """Return `light`, [3, ...], whose smallest and largest channels, `ends`, are `moved_to`."""
+    least, most = ends
+    low, high = moved_to
+    slope = (high - low) / np.maximum(most - least, np.float32(_SMALLEST_RANGE))
+    moved = light - least
+    moved *= slope
+    moved += low
+    np.maximum(moved, low, out=moved)
+    return np.asarray(np.minimum(moved, high, out=moved), np.float32)

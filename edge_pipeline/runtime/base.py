@@ -22,6 +22,7 @@ __all__ = [
     "Session",
     "check_inputs",
     "check_outputs",
+    "check_threads",
     "loads_from_memory",
     "open_session",
     "runtime_named",
@@ -140,8 +141,7 @@ def open_session(
         RuntimeFailure: If the runtime cannot load the program (from memory, if `constants` are
             given), or if no runtime on this machine runs it.
     """
-    if not 1 <= threads <= _MOST_THREADS:
-        raise InputError(f"threads must be from 1 to {_MOST_THREADS}, got {threads}")
+    check_threads(threads)
     spec = artifact.program(program)
     file = spec.graph if runtime == EAGER else spec.file
     if file is None:
@@ -169,6 +169,12 @@ def open_session(
 def loads_from_memory(runtime: str) -> bool:
     """Return whether the runtime is registered and can load a program from memory."""
     return runtime in RUNTIMES and runtime_named(runtime).LOADS_FROM_MEMORY
+
+
+def check_threads(threads: int) -> None:
+    """Raise InputError unless the number of threads is from 1 to 512."""
+    if not 1 <= threads <= _MOST_THREADS:
+        raise InputError(f"threads must be from 1 to {_MOST_THREADS}, got {threads}")
 
 
 def check_inputs(

@@ -19,8 +19,11 @@ __all__ = ["LOADS_FROM_MEMORY", "OnnxSession", "open_session", "preload"]
 
 LOADS_FROM_MEMORY = True
 
-_RUNS_ONCE = "predict_filters"
 _FATAL = 4
+# A program that runs once per capture, on one row of features, reads its matrices once. If they are
+# larger than this number of bytes, they stay in the file, which the runtime maps, instead of being
+# copied into another order. (The order changes the rounding of sums.)
+_RUNS_ONCE, _MAPPED_FROM = "predict_filters", 1 << 24
 _FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
@@ -70,6 +73,8 @@ def open_session(
     # Set for the process, because some messages (thread affinity, devices) belong to no session.
     runtime.set_default_logger_severity(_FATAL)
     options = _options(runtime, threads)
+    if spec.name == _RUNS_ONCE and _weights_size(path, spec) > _MAPPED_FROM:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     # Memory of a program that runs once for each capture is returned to the system after it.
     options.enable_cpu_mem_arena = spec.name != _RUNS_ONCE
     model: str | bytes = str(path)
@@ -86,6 +91,12 @@ def open_session(
         ) from error
     _check_names(session, spec, path)
     return OnnxSession(session, spec)
+
+
+def _weights_size(path: Path, spec: ProgramSpec) -> int:
+    """Return the bytes of a program's weights files; those that do not exist count as empty."""
+    files = [path.parent / name.rpartition("/")[2] for name in spec.extra]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _register_weights(runtime: Any, options: Any, files: Mapping[str, bytes]) -> None:
@@ -121,6 +132,9 @@ def _options(runtime: Any, threads: int) -> Any:
     options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _FATAL
+    # A pattern of the memory of a size's first run would be allocated as one block from its second
+    # run on, beside the memory of the first run, which is kept: nearly twice the memory, no faster.
+    options.enable_mem_pattern = False
     # Threads spin between the operators of a run, which is fast. Between runs they must not spin,
     # because they would block the cores for the next step (tiling, colour, encoding).
     options.add_session_config_entry("session.force_spinning_stop", "1")

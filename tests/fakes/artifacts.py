@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_pipeline.artifact.constants import locate
+from edge_pipeline.artifact.draft import reference_bytes, write_artifact
 from edge_pipeline.artifact.manifest import Delegation, Manifest, ProgramName, ProgramSpec, Tile
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile, ModelCard, Source
-from edge_pipeline.artifact.store import Artifact, reference_bytes, write_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = [

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edge_pipeline.artifact.draft import write_artifact
 from edge_pipeline.artifact.manifest import Delegation
-from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.backends.litert.convert import convert
 from tests.fakes.artifacts import demosaic_weight, make_files
 from tests.programs import exported

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_pipeline.artifact.store import reference_bytes
+from edge_pipeline.artifact.draft import reference_bytes
 from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source.entries import Entry
 from edge_pipeline.compiler.source.geometry import Geometry

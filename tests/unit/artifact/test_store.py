@@ -17,11 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.artifact import store
-from edge_pipeline.artifact.store import (
-    Artifact,
-    reference_bytes,
-    write_artifact,
-)
+from edge_pipeline.artifact.draft import reference_bytes, write_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import ArtifactError, InputError
 from tests.fakes.artifacts import FILTER, make_artifact, make_files
 

@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
-from edge_pipeline.artifact import store
+from edge_pipeline.artifact import draft
+from edge_pipeline.artifact.draft import drafted_artifact, write_artifact
 from edge_pipeline.artifact.manifest import Manifest
-from edge_pipeline.artifact.store import (
-    Artifact,
-    drafted_artifact,
-    write_artifact,
-)
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import ArtifactError, JobError, OutputError
 from tests.fakes.artifacts import make_artifact, make_files
 
@@ -90,7 +87,7 @@ class TestWrite:
     @pytest.mark.parametrize(
         ("owner", "step", "call"),
         [(Path, "write_bytes", call) for call in (1, 2, 3, 4)]
-        + [(shutil, "copyfile", 1), (store, "sha256_of", 1), (store, "sha256_of", 2)]
+        + [(shutil, "copyfile", 1), (draft, "sha256_of", 1), (draft, "sha256_of", 2)]
         + [(os, "fsync", call) for call in (1, 3, 5)]
         + [(Manifest, "model_validate_json", 1), (Path, "replace", 1)],
     )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edge_pipeline.artifact.store import write_artifact
+from edge_pipeline.artifact.draft import write_artifact
 from edge_pipeline.cli.main import main
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import save_checkpoint

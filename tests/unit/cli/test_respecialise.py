@@ -7,7 +7,8 @@ import pytest
 import safetensors.numpy
 
 from edge_pipeline.artifact.constants import locate
-from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.artifact.draft import write_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.main import main
 from tests.fakes.artifacts import FILTER, demosaic_weight, make_files
 

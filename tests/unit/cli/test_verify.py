@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from edge_pipeline.artifact.store import reference_bytes, write_artifact
+from edge_pipeline.artifact.draft import reference_bytes, write_artifact
 from edge_pipeline.cli.verify import command
 from edge_pipeline.errors import InputError, OutputError
 from tests.fakes.artifacts import make_artifact, make_files

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_pipeline.artifact.store import write_artifact
+from edge_pipeline.artifact.draft import write_artifact
 from edge_pipeline.errors import ArtifactError
 from edge_pipeline.harness.cost import recorded_cost
 from edge_pipeline.record import COST_FILE, Cost, CostRecord, LayerCost

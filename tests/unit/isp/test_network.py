@@ -1,5 +1,7 @@
 """A network over a mosaic of any size: tiles change nothing, filters are the whole capture's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -103,7 +105,7 @@ def test_a_refolded_network_gives_what_a_split_one_gives(free, seed, darker, lar
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
 
 
-def test_a_refolded_network_is_loaded_once_a_capture(free, monkeypatch):
+def test_programs_of_a_refolded_network_are_opened_once_a_capture(free, monkeypatch):
     opened = []
     monkeypatch.setattr(
         network_module,
@@ -118,7 +120,51 @@ def test_a_refolded_network_is_loaded_once_a_capture(free, monkeypatch):
         assert opened == [("predict_filters", [])]
         for _ in range(2):
             assemble(network, mosaic)
-    assert opened[1:] == [("forward", [FILTER])] * 2
+    assert opened == [("predict_filters", []), ("forward", [FILTER])] * 2
+
+
+@pytest.mark.parametrize("form", ["split", "refolded"])
+def test_the_predictor_is_closed_before_tiles_are_computed(free, monkeypatch, form):
+    sessions = []
+
+    def remembered(artifact, program, **how):
+        sessions.append((program, open_session(artifact, program, **how)))
+        return sessions[-1][1]
+
+    monkeypatch.setattr(network_module, "open_session", remembered)
+    mosaic = some_mosaic(128, 128)
+    with IspSession(free[form], threads=1, largest=48) as network:
+        for _ in range(2):
+            filters = network.filters(mosaic)
+            closed = [one for program, one in sessions if program == "predict_filters"][-1]
+            with pytest.raises(RuntimeFailure, match="closed"):
+                closed.run({})
+            assert all(value.base is None for value in filters.values())
+            list(network.cores(mosaic, filters))
+
+
+def test_an_unused_predictor_is_closed_with_its_network(free, monkeypatch):
+    sessions = {}
+    monkeypatch.setattr(
+        network_module,
+        "open_session",
+        lambda artifact, program, **how: sessions.setdefault(
+            program, open_session(artifact, program, **how)
+        ),
+    )
+    IspSession(free["refolded"], threads=1).close()
+    with pytest.raises(RuntimeFailure, match="closed"):
+        sessions["predict_filters"].run({})
+
+
+@pytest.mark.parametrize(("halo", "count"), [(16, 2), (80, 1)])
+def test_windows_grow_with_a_large_halo(free, halo, count):
+    manifest = free["split"].manifest
+    tile = manifest.tile.model_copy(update={"halo": halo})
+    artifact = replace(free["split"], manifest=manifest.model_copy(update={"tile": tile}))
+    mosaic = some_mosaic(64, 960)
+    with IspSession(artifact, threads=1) as network:
+        assert len(list(network.cores(mosaic, network.filters(mosaic)))) == count
 
 
 def test_filters_that_do_not_fit_are_refused(free):
@@ -181,7 +227,7 @@ def test_tiles_of_the_true_network_are_exact(monkeypatch, folder, unet, height, 
         folder / "eager", filters="split", stride=model.stride, halo=model.halo, force=True
     )
     monkeypatch.setattr(
-        network_module, "open_session", lambda _a, program, threads: eager_program(*unet, program)
+        network_module, "open_session", lambda _a, program, **_: eager_program(*unet, program)
     )
     torch.set_num_threads(1)
     mosaic = some_mosaic(height, width, seed)
@@ -200,7 +246,7 @@ def test_a_halo_too_small_for_the_true_network_is_seen(monkeypatch, folder, unet
     """The planted fault for the tolerance above."""
     artifact = make_artifact(folder / "small", filters="split", halo=16, force=True)
     monkeypatch.setattr(
-        network_module, "open_session", lambda _a, program, threads: eager_program(*unet, program)
+        network_module, "open_session", lambda _a, program, **_: eager_program(*unet, program)
     )
     mosaic = some_mosaic(600, 64)
     with (

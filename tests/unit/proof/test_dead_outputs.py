@@ -10,7 +10,8 @@ pytest.importorskip("onnxscript", reason="compiling to ONNX needs it")
 
 import torch
 
-from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.artifact.draft import write_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.compile import CompileRequest, compile_model
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import save_checkpoint

@@ -11,8 +11,9 @@ import pytest
 import safetensors.numpy
 
 from edge_pipeline.artifact.constants import locate
+from edge_pipeline.artifact.draft import write_artifact
 from edge_pipeline.artifact.provenance import Loss
-from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.artifact.weight_curve import CurveSpec, WeightCurve
 from edge_pipeline.errors import (
     ArtifactError,

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from edge_pipeline.artifact.store import Artifact, reference_bytes, write_artifact
+from edge_pipeline.artifact.draft import reference_bytes, write_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import InputError, VerificationError
 from edge_pipeline.proof.verify import Trials, VerifyReport, verify_artifact
 from tests.fakes.artifacts import make_artifact, make_files

@@ -12,8 +12,9 @@ import torch
 from onnx import numpy_helper
 from torch.export import Dim
 
+from edge_pipeline.artifact.draft import write_artifact
 from edge_pipeline.artifact.manifest import ProgramSpec
-from edge_pipeline.artifact.store import Artifact, write_artifact
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.source.graph import graph_bytes
 from edge_pipeline.errors import VerificationError
 from edge_pipeline.proof.agree import compare_artifacts
