@@ -332,7 +332,7 @@ def test_a_capture_over_the_limit_is_refused_before_it_is_decoded(
 def test_a_capture_that_does_not_fit_into_memory_is_a_failed_job(
     develop: Develop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_pipeline.raw.limits.available_bytes", lambda: 540_000_000)
+    monkeypatch.setattr("edge_pipeline.raw.limits.available_bytes", lambda: 300_000_000)
     code, out, err = develop(CHART, "-o", tmp_path / "a.jpg")
     assert (code, out, err.count("\n")) == (1, "", 1)
-    assert "require 0.6 GB of memory, but only 0.5 GB are available" in err
+    assert "require 0.4 GB of memory, but only 0.3 GB are available" in err
