@@ -182,7 +182,7 @@ def wrapped(path, *words, **options):
         die(path)
 def drawn(path, *words):
     jpeg(path, *words)
-    if path.name.startswith(".b-") and {moment!r} == "while":
+    if path.parent.name.startswith(".b-") and {moment!r} == "while":
         die(path)
 batch.write_picture, output.write_jpeg = wrapped, drawn
 """
