@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from edge_pipeline.isp.grain import keep_grain
 from edge_pipeline.isp.memory import MOST_TILES, usual_window
 from edge_pipeline.isp.parallel import in_order
 from edge_pipeline.isp.tiles import (
+    Core,
     Span,
     Tile,
     cut,
@@ -30,7 +30,7 @@ from edge_pipeline.isp.tiles import (
 from edge_pipeline.raw.cfa import Mosaic, pack
 from edge_pipeline.runtime.base import Session, check_threads, open_session
 
-__all__ = ["Core", "IspSession"]
+__all__ = ["IspSession"]
 
 _COLOURS = 3
 _SCALE = 2
@@ -41,24 +41,6 @@ _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 def _rgb(session: Session, filters: Arrays, packed: NDArray[np.float32]) -> NDArray[np.float32]:
     return session.run({"packed": packed, **filters})["rgb"]
-
-
-class Core(NamedTuple):
-    """The part of a tile's output that is kept.
-
-    Attributes:
-        top: Row of the mosaic at which it begins.
-        left: Column of the mosaic at which it begins.
-        rgb: Float32 [3, h, w], output of the network.
-        done: Number of finished tiles, including this one.
-        total: Number of tiles of the mosaic.
-    """
-
-    top: int
-    left: int
-    rgb: NDArray[np.float32]
-    done: int
-    total: int
 
 
 class IspSession(Closing):

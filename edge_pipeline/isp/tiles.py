@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from edge_pipeline.raw.cfa import Mosaic
 from edge_pipeline.raw.signal import Signal
 
 __all__ = [
+    "Core",
     "Span",
     "Tile",
     "cut",
@@ -56,6 +57,24 @@ class Tile:
 
     rows: Span
     cols: Span
+
+
+class Core(NamedTuple):
+    """The part of a tile's output that is kept.
+
+    Attributes:
+        top: Row of the mosaic at which it begins.
+        left: Column of the mosaic at which it begins.
+        rgb: Float32 [3, h, w], output of the network.
+        done: Number of finished tiles, including this one.
+        total: Number of tiles of the mosaic.
+    """
+
+    top: int
+    left: int
+    rgb: NDArray[np.float32]
+    done: int
+    total: int
 
 
 def _on_grid(quantity: str, value: int, stride: int) -> None:
