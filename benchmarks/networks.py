@@ -87,9 +87,18 @@ class Row:
 
 
 def prepared(
-    name: str, known: Known, backends: Sequence[str], folder: Path, precision: str
+    name: str,
+    known: Known,
+    backends: Sequence[str],
+    folder: Path,
+    precision: str,
+    *,
+    with_plain: bool,
 ) -> list[Row]:
-    """Compile and export a network for every runtime; return rows with the errors against eager."""
+    """Compile a network for every runtime; return rows with the errors against eager.
+
+    If `with_plain`, the network is also exported plainly, to be timed.
+    """
     import torch
 
     import edge_pipeline
@@ -114,6 +123,8 @@ def prepared(
             row.error_message = str(error).splitlines()[0]
             continue
         row.error = _error(row.artifact, network, known)
+        if not with_plain:
+            continue
         spec = row.artifact.manifest.programs[0]
         plain = folder / f"{name}-{backend}-plain"
         plain.mkdir(exist_ok=True)
@@ -199,17 +210,27 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        ready = {
-            name: prepared(name, NETWORKS[name], backends, folder, arguments.precision)
-            for name in names
-        }
-        for name, rows in ready.items():
-            if arguments.runs:
-                timed(name, rows, folder, Plan(runs=arguments.runs), cpu)
-            for row in rows:
-                print(f"| {name} | {RUNTIMES[row.backend]} | {row.cells()} |", flush=True)
-                if row.compiled_ms and row.plain_ms and row.ratios()[1] < LEAST:
-                    slow.append(f"{name} on {RUNTIMES[row.backend]}")
+        # Without times, each network's rows are printed when it is compiled.
+        groups = [names] if arguments.runs else [[name] for name in names]
+        for group in groups:
+            ready = {
+                name: prepared(
+                    name,
+                    NETWORKS[name],
+                    backends,
+                    folder,
+                    arguments.precision,
+                    with_plain=arguments.runs > 0,
+                )
+                for name in group
+            }
+            for name, rows in ready.items():
+                if arguments.runs:
+                    timed(name, rows, folder, Plan(runs=arguments.runs), cpu)
+                for row in rows:
+                    print(f"| {name} | {RUNTIMES[row.backend]} | {row.cells()} |", flush=True)
+                    if row.compiled_ms and row.plain_ms and row.ratios()[1] < LEAST:
+                        slow.append(f"{name} on {RUNTIMES[row.backend]}")
     if slow:
         print(f"\nslower than plain: {', '.join(slow)}")
     return int(bool(slow) and arguments.check)
