@@ -32,6 +32,10 @@ def _hardswish(x: Tensor) -> Tensor:
     return x * _hardsigmoid(x)
 
 
+def _silu(x: Tensor) -> Tensor:
+    return x * x.sigmoid()
+
+
 def _plain_softplus(x: Tensor) -> Tensor:
     return x.relu() + ((-x.abs()).exp() + 1.0).log()
 
@@ -91,6 +95,7 @@ ACTIVATIONS: dict[str, tuple[Any, Callable[..., Tensor | None]]] = {
     "gelu": (_ATEN.gelu.default, _gelu),
     "hardsigmoid": (_ATEN.hardsigmoid.default, _hardsigmoid),
     "hardswish": (_ATEN.hardswish.default, _hardswish),
+    "silu": (_ATEN.silu.default, _silu),
     "softplus": (_ATEN.softplus.default, _softplus),
     "mish": (_ATEN.mish.default, _mish),
     "log_sigmoid": (_ATEN.log_sigmoid.default, _log_sigmoid),
@@ -107,6 +112,7 @@ class DecomposeActivations:
     """Rewrite activations by their definitions.
 
     hardsigmoid(x) -> clamp(x + 3, 0, 6) / 6
+    silu(x)        -> x * sigmoid(x), since torch's definition computes in float32 and converts back
     softplus(x)    -> relu(x) + log(exp(-|x|) + 1), which does not overflow
     gelu(x, approximate="tanh") -> tanh and products
     mish(x)        -> x * tanh(softplus(x))
