@@ -30,6 +30,7 @@ _IN_FLOAT = (
     "GELU",
     "MAXIMUM",
     "SQRT",
+    "RSQRT",
     "AVERAGE_POOL_2D",
     "SOFTMAX",
     "LOGISTIC",

@@ -217,6 +217,17 @@ def test_eight_bits_are_of_dynamic_range_where_weights_are_computed(networks, x,
     assert "(the first is hyper)" in result.notes[0]
 
 
+def test_an_inverse_root_stays_float_in_int8(x, tmp_path):
+    """XNNPACK has no RSQRT in integers; a group normalisation has one."""
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(x.shape[1], 8, 3, padding=1), nn.GroupNorm(4, 8), nn.ReLU())
+    network = nn.Sequential(*layers, nn.Conv2d(8, 3, 1)).eval()
+    samples = tuple((torch.rand_like(x),) for _ in range(4))
+    result, (expected,) = emitted(network, x, precision="int8", samples=samples)
+    assert result.delegation.outside == {}
+    assert psnr(run(result, tmp_path, x), expected) > 30
+
+
 def test_eight_bits_without_samples_are_refused(networks, x):
     with pytest.raises(CompileError, match="int8 requires samples to observe value ranges on"):
         emitted(networks[False], x, precision="int8")
