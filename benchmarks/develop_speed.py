@@ -31,7 +31,7 @@ from edge_pipeline.cli.options import parse_size
 from edge_pipeline.files import packaged
 from edge_pipeline.harness.machine import cpu_name
 from edge_pipeline.isp.develop import DEFAULT_MODEL
-from edge_pipeline.isp.network import LARGEST_WINDOW
+from edge_pipeline.isp.memory import LARGEST_WINDOW
 from edge_pipeline.isp.tiles import flexible_spans
 from edge_pipeline.raw.capture import read_capture
 from tests.fakes.dng import Dng, write_dng
