@@ -138,7 +138,6 @@ class _Batch:
         self._running: dict[Any, int] = {}
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._suspects: deque[int] = deque()
-        self._written: list[int] = []  # numbers of jobs whose pictures no worker is writing
         self._worker_seen = perf_counter()
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -151,7 +150,6 @@ class _Batch:
                 yield from self._run(deque([number]), 1)
                 if self._suspects:
                     self._suspects.clear()
-                    self._written.append(number)
                     yield Outcome(self._jobs[number], self._killed(number))
             self._remove_unfinished()
         finally:
@@ -243,10 +241,7 @@ class _Batch:
         del self._running[future]
         if "refused" in answer:
             raise InputError(answer["refused"])
-        outcome = _unpacked(self._jobs[number], answer)
-        if outcome.error is None:
-            self._written.append(number)
-        return outcome
+        return _unpacked(self._jobs[number], answer)
 
     def _killed(self, number: int) -> JobError:
         return JobError(
@@ -263,7 +258,7 @@ class _Batch:
 
     def _remove_unfinished(self) -> None:
         """Remove the unfinished files that lost workers left beside the pictures."""
-        remove_unfinished({absolute(self._jobs[n].picture).parent for n in self._written})
+        remove_unfinished({absolute(job.picture).parent for job in self._jobs})
 
 
 def _unpacked(job: Job, answer: dict[str, Any]) -> Outcome:

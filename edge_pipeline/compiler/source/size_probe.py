@@ -10,7 +10,7 @@ from torch import Tensor
 from edge_pipeline.compiler.source.fixed_weights import FixedWeightsNetwork, Size
 from edge_pipeline.compiler.source.network import SourceNetwork
 
-__all__ = ["SizeProbe"]
+__all__ = ["SizeProbe", "nan_reach"]
 
 # The smallest side to probe at and the largest stride to search for, in pixels.
 _LEAST_SIDE, _WIDEST_STRIDE = 64, 64
@@ -143,7 +143,7 @@ class SizeProbe:
                 part = ((0, size[0]), span) if axis else (span, (0, size[1]))
                 outputs = self._network.run(self._network.spoilt(inputs, part))
                 edges = (span[0] * scale, span[1] * scale)
-                reach = max(_spread(output, axis + 2, edges) for output in outputs)
+                reach = max(nan_reach(output, axis + 2, edges) for output in outputs)
                 if reach >= min(half, size[axis] - half) * scale:
                     return None
                 farthest = max(farthest, -(-reach // scale))
@@ -160,8 +160,8 @@ def _scale(outputs: Sequence[Tensor], size: Size) -> int | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _spread(output: Tensor, axis: int, span: tuple[int, int]) -> int:
-    """Return how far NaN values reach along an axis beyond a span."""
+def nan_reach(output: Tensor, axis: int, span: tuple[int, int]) -> int:
+    """Return how many elements NaN values reach along an axis beyond a span."""
     others = tuple(i for i in range(output.dim()) if i != axis)
     lost = torch.isnan(output).sum(others).nonzero().flatten()
     if not len(lost):

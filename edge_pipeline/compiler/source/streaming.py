@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import inf, lcm, nan
 from typing import Any
 
 import torch
@@ -18,13 +20,15 @@ from edge_pipeline.compiler.analysis.stages import StageNodes, kind_of, stages
 from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.network import SourceNetwork
+from edge_pipeline.compiler.source.size_probe import nan_reach
 from edge_pipeline.errors import InputError
 
 __all__ = ["StageEntries", "stage_entries"]
 
 # Sides for which the symbolic sizes of maps are evaluated, in units of the network's stride.
 _SOME, _MORE = 64, 64 + 4096
-_ROWS = 2
+# Largest side of an input, in pixels, on which the reach of a map is measured.
+_LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class _Cutter:
                 for node in nodes.reductions
             ),
             strides,
-            max(_halo(maps, role.name, strides[role.name]) for role in maps.outputs),
+            _halo(maps, [strides[role.name] for role in maps.outputs]),
         )
 
     def _maps(self, number: int, nodes: StageNodes) -> Entry:
@@ -137,8 +141,8 @@ class _Cutter:
             program,
             (*self._network.example, *(self._filters[node] for node in used)),
             (
-                Role.of_port(self._port, _rank(self._network.example[0])),
-                *(Role.of_filter(self._names[n], _rank(self._filters[n])) for n in used),
+                Role.of_port(self._port, self._network.example[0].dim()),
+                *(Role.of_filter(self._names[n], self._filters[n].dim()) for n in used),
             ),
             tuple(
                 Role(f"map_{i}", "NCHW", f"output of {node.name}, to reduce over the picture")
@@ -162,7 +166,7 @@ class _Cutter:
             tuple(
                 Role(
                     self._value_name(node),
-                    "NCHW"[: _rank(self._values[node])],
+                    "NCHW"[: self._values[node].dim()],
                     f"{kind_of(node)} of a map over the picture",
                 )
                 for node in used
@@ -178,10 +182,6 @@ class _Cutter:
     def _still_used(program: ExportedProgram, given: Mapping[fx.Node, str]) -> list[fx.Node]:
         left = {node.name for node in program.graph.nodes if node.op == "placeholder"}
         return [node for node, name in given.items() if name in left]
-
-
-def _rank(value: Tensor) -> int:
-    return value.dim()
 
 
 def _reduced(reduction: fx.Node, value: Tensor) -> Tensor:
@@ -223,47 +223,53 @@ def _growth(size: int | torch.SymInt) -> int:
     return int(expression.subs(symbol, _MORE)) - int(expression.subs(symbol, _SOME))
 
 
-def _halo(maps: Entry, name: str, stride: int) -> int:
+def _halo(maps: Entry, strides: Sequence[int]) -> int:
     """Return how far away inputs affect an element of a map, at most, in input pixels.
 
     One half of the input is set to NaN; elements that are NaN depend on it.
 
+    Args:
+        maps: Program of the maps.
+        strides: Input pixels for each element, of each map.
+
     Raises:
         InputError: If elements depend on inputs at any distance.
     """
-    place = [role.name for role in maps.outputs].index(name)
-    side = 8 * stride
-    while side <= _MORE:
-        reach = [_reach(maps, place, stride, side, axis) for axis in (2, 3)]
-        if None not in reach:
-            return max(r for r in reach if r is not None)
+    step = lcm(*strides)
+    side = 8 * step
+    while True:
+        reaches = [max(both) for both in zip(*_reaches(maps, strides, side, step), strict=True)]
+        if max(reaches) < inf:
+            return int(max(reaches))
         side *= 2
+        if side > _LARGEST_SIDE:
+            break
+    role = maps.outputs[reaches.index(inf)]
     raise InputError(
-        f"{maps.outputs[place].meaning}: its elements depend on inputs at any distance, so the "
-        "predictor cannot be computed tile by tile"
+        f"{role.meaning}: its elements depend on inputs at any distance, so the predictor cannot "
+        "be computed tile by tile"
     )
 
 
-def _reach(maps: Entry, place: int, stride: int, side: int, axis: int) -> int | None:
+def _reaches(maps: Entry, strides: Sequence[int], side: int, step: int) -> Iterator[list[float]]:
+    """Yield the reach of each map, for each axis and each half; infinity if all elements are NaN.
+
+    An element's own pixels lie anywhere within its stride, so a late half reaches a stride further.
+    """
     first, *others = maps.example
-    shape = [*first.shape[:2], side, side]
-    half = side // 2 // stride * stride
-    farthest = 0
-    for is_late in (False, True):
-        picture = torch.full(shape, 0.5)
-        part = picture.narrow(axis, half, side - half) if is_late else picture.narrow(axis, 0, half)
-        part.fill_(float("nan"))
-        value = run_program(maps.program, (picture, *others))[place]
-        rest = tuple(i for i in range(value.dim()) if i != axis)
-        lost = torch.isnan(value).sum(rest).nonzero().flatten()
-        if not len(lost):
-            continue
-        border = int(lost.min()) if is_late else value.shape[axis] - 1 - int(lost.max())
-        if border == 0:
-            return None
-        # An element's own pixels lie anywhere within the stride, hence one stride more.
-        if is_late:
-            farthest = max(farthest, half - int(lost.min()) * stride + stride)
-        else:
-            farthest = max(farthest, int(lost.max()) * stride - half + 1 + stride)
-    return farthest
+    half = side // 2 // step * step
+    for axis, is_late in product((2, 3), (False, True)):
+        start, stop = (half, side) if is_late else (0, half)
+        picture = torch.full((*first.shape[:2], side, side), 0.5)
+        picture.narrow(axis, start, stop - start).fill_(nan)
+        values = run_program(maps.program, (picture, *others))
+        yield [
+            _reach(value, axis, (start // stride, stop // stride), stride, is_late=is_late)
+            for value, stride in zip(values, strides, strict=True)
+        ]
+
+
+def _reach(value: Tensor, axis: int, span: tuple[int, int], stride: int, *, is_late: bool) -> float:
+    elements = nan_reach(value, axis, span)
+    outside = span[0] if is_late else value.shape[axis] - span[1]
+    return inf if elements >= outside else elements * stride + (stride if is_late else 1)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edge_pipeline.compiler.source import entries
+from edge_pipeline.compiler.source import entries, streaming
 from edge_pipeline.compiler.source.streaming import stage_entries
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model
@@ -122,6 +122,17 @@ def test_a_reduction_that_tiles_cannot_compute_is_named():
         Conditioned(lambda y: y.std((2, 3))), (torch.rand(1, 4, 32, 32),), free_sizes=True
     )
     with pytest.raises(InputError, match=r"reduces the picture by (var|std).*maxima, minima and"):
+        stage_entries(network)
+
+
+def test_a_map_that_sees_any_distance_is_refused(monkeypatch):
+    monkeypatch.setattr(streaming, "_LARGEST_SIDE", 64)
+    network = network_of(
+        Conditioned(lambda y: y.cumsum(3).amax((2, 3))),
+        (torch.rand(1, 4, 32, 32),),
+        free_sizes=True,
+    )
+    with pytest.raises(InputError, match="depend on inputs at any distance"):
         stage_entries(network)
 
 
