@@ -6,7 +6,7 @@ The paper's "GFLOPs" are 1e9 multiply-accumulates of the primary network's convo
 import pytest
 
 from edge_pipeline.models.cost import cost_of_name
-from edge_pipeline.models.phi_unet import sizes_of
+from edge_pipeline.models.layers.rescaling import sizes_of
 
 OASIS = [
     "1.169",

@@ -56,8 +56,8 @@ def restated(s, x, phi, encoder, decoder):
         return F.conv2d(y, weight, t[f"{name}.bias"], padding=k // 2)
 
     def stage(name, y):
-        for half in "01":
-            y = F.leaky_relu(conv(f"{name}_{half}", y, 3))
+        for half in "02":
+            y = F.leaky_relu(conv(f"{name}.{half}", y, 3))
         return y
 
     down, size, y = [], tuple(x.shape[2:]), x
@@ -89,7 +89,7 @@ def test_the_restatement_sees_a_swapped_concatenation():
     model = loud(build_model("phi_unet_pets", SMALL, seed=3), 0.5).double()
     x = torch.rand(1, 3, 20, 33, dtype=torch.float64)
     state = model.state_dict()
-    for name in ("decoder0_0", "encoder1_0"):
+    for name in ("decoder0.0", "encoder1.0"):
         key = f"hypernetwork.heads.{name}.weight.weight"
         turned = {**state, key: state[key].roll(9, 0)}  # by one input channel
         with torch.no_grad():

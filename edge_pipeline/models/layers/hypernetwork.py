@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Hypernetwork", "initialise"]
+__all__ = ["SLOPE", "Hypernetwork", "initialise"]
 
 # Negative slope of LeakyReLU: torch's default, which the paper does not change.
-_SLOPE = 0.01
+SLOPE = 0.01
 _SMALL_BIAS = 0.02
 
 
@@ -32,47 +32,55 @@ class Hypernetwork(nn.Module):
     of a tensor depends only on its own size.
 
     Args:
-        shapes: Shapes of the predicted tensors by name, `LAYER.weight` or `LAYER.bias`, where LAYER
-            contains no dot.
+        shapes: Shapes of the predicted tensors by name, as in `nn.Module.named_parameters`.
         hidden1: Width of the first hidden layer.
         hidden2: Width of the second hidden layer.
+        factors: Number of separate rescaling factors; each adds two inputs, phi_i and 1 - phi_i.
 
-    Source: [AmortizedScaling], section 4.1 "Hypernetwork", and appendix A.1 "Initialization".
+    Source: [AmortizedScaling], section 4.1 "Hypernetwork", and appendices A.1 "Initialization" and
+    C.1 for several factors.
     """
 
     def __init__(
-        self, shapes: Mapping[str, tuple[int, ...]], hidden1: int = 10, hidden2: int = 100
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        hidden1: int = 10,
+        hidden2: int = 100,
+        *,
+        factors: int = 1,
     ) -> None:
         super().__init__()
-        self.shapes = dict(shapes)
-        self.slope = _SLOPE
+        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
+        self.slope = SLOPE
         self.hidden = nn.Sequential(
-            nn.Linear(2, hidden1),
-            nn.LeakyReLU(_SLOPE),
+            nn.Linear(2 * factors, hidden1),
+            nn.LeakyReLU(SLOPE),
             nn.Linear(hidden1, hidden2),
-            nn.LeakyReLU(_SLOPE),
+            nn.LeakyReLU(SLOPE),
         )
-        self.heads = nn.ModuleDict()
+        self.heads = nn.Module()
         for name, shape in self.shapes.items():
-            layer, kind = name.split(".")
-            if layer not in self.heads:
-                self.heads[layer] = nn.ModuleDict()
-            group: nn.Module = self.heads[layer]
+            *path, kind = name.split(".")
+            group = self.heads
+            for part in path:
+                if part not in dict(group.named_children()):
+                    group.add_module(part, nn.Module())
+                group = group.get_submodule(part)
             group.add_module(kind, nn.Linear(hidden2, torch.Size(shape).numel()))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 # Only the hidden layers' outputs go through a LeakyReLU.
                 hidden = module is self.hidden[0] or module is self.hidden[2]
-                initialise(module.weight, slope=_SLOPE if hidden else 1.0)
+                initialise(module.weight, slope=SLOPE if hidden else 1.0)
                 nn.init.zeros_(module.bias)
 
     def forward(self, phi: Tensor) -> dict[str, Tensor]:
         """Return the predicted tensors by name, in the order of `shapes`.
 
         Args:
-            phi: Rescaling factor, a tensor of shape [1].
+            phi: Rescaling factors, a tensor of shape [factors].
         """
-        features = self.hidden(torch.cat([phi, 1 - phi]))  # [2] -> [hidden2]
+        features = self.hidden(torch.cat([phi, 1 - phi]))  # [2 * factors] -> [hidden2]
         return {
             # [hidden2] -> [numel] -> shape of the predicted tensor
             name: self.heads.get_submodule(name)(features).reshape(shape)
@@ -89,9 +97,10 @@ class Hypernetwork(nn.Module):
         kernel, over `phis`, is 2 / (in * k * k), and biases are small compared to maps of 0 to 1.
 
         Args:
-            phis: Values of phi, at least one.
+            phis: Values of phi, at least one; each is used for all factors.
         """
-        predicted = [self(torch.tensor([phi])) for phi in phis]
+        count = self.hidden.get_submodule("0").in_features // 2
+        predicted = [self(torch.full((count,), phi)) for phi in phis]
         for name in self.shapes:
             values = torch.stack([one[name] for one in predicted])
             kernel = name.endswith(".weight")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model, options_of
-from edge_pipeline.models.phi_unet import sizes_of
+from edge_pipeline.models.layers.rescaling import sizes_of
 from tests.phi import loud, ordinary
 
 SMALL = {"encoder": "4-6-8", "decoder": "5-3", "out_channels": 2}
@@ -39,7 +39,7 @@ def test_sizes_are_guarded_against_binary_error():
 
 
 @given(
-    phi=st.integers(0, 60).map(lambda n: n / 100),
+    phi=st.integers(1, 60).map(lambda n: n / 100),
     height=st.integers(1, 40),
     width=st.integers(1, 40),
 )
@@ -52,7 +52,7 @@ def test_every_size_and_phi_gives_a_map_of_the_input_s_size(phi, height, width):
     assert out.isfinite().all()
 
 
-@pytest.mark.parametrize("phi", [-0.01, 0.61, float("nan"), float("inf"), "much"])
+@pytest.mark.parametrize("phi", [0, -0.01, 0.61, float("nan"), float("inf"), "much"])
 def test_a_phi_that_was_not_trained_is_refused(phi):
     model, x = build_model("phi_unet_pets", SMALL), torch.rand(1, 3, 8, 8)
     with pytest.raises(InputError, match=rf"phi={phi} is outside the range 0.0 to 0.6"):
@@ -68,8 +68,8 @@ def test_the_bounds_themselves_are_taken():
 def test_weights_have_the_layers_shapes_and_follow_phi():
     model = build_model("phi_unet_pets", SMALL)
     low, high = (model.hypernetwork(torch.tensor([phi])) for phi in (0.1, 0.6))
-    assert low["encoder0_0.weight"].shape == (4, 3, 3, 3)
-    assert low["decoder1_0.weight"].shape == (5, 6 + 8, 3, 3)
+    assert low["encoder0.0.weight"].shape == (4, 3, 3, 3)
+    assert low["decoder1.0.weight"].shape == (5, 6 + 8, 3, 3)
     assert low["classify.weight"].shape == (2, 3, 1, 1)
     assert low["classify.bias"].shape == (2,)
     assert all(not torch.equal(low[name], high[name]) for name in low)
@@ -94,7 +94,7 @@ def test_hypernetwork_starts_as_the_paper_says():
     for name, parameter in net.named_parameters():
         if name.endswith("bias"):
             assert not parameter.any()
-    for name in ("encoder0_0.weight", "decoder1_0.weight"):
+    for name in ("encoder0.0.weight", "decoder1.0.weight"):
         head = net.heads.get_submodule(name)
         spread = head.weight.detach().std() * head.out_features**0.5
         assert abs(float(spread) - 1) < 0.05

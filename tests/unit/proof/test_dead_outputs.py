@@ -20,7 +20,7 @@ from edge_pipeline.proof.verify import Trials, verify_artifact
 OPTIONS = {"encoder": "8-16-32", "decoder": "16-8", "hidden2": 8}
 CARD = {"name": "n", "description": "d", "training_data": [], "licence": "none"}
 CARD |= {"input_space": "srgb", "output_space": "logits"}
-FIRST = "encoder0_0.weight"
+FIRST = "network.encoder0.0.weight"
 
 
 def compiled(folder: Path, source: str | Path = "phi_unet_pets", **changes) -> Artifact:

@@ -73,7 +73,7 @@ def test_each_constant_is_called_after_the_layer_that_takes_it():
         assert torch.equal(found[name], value)
         assert any(f"computed {name} from fixed values" in note for note in result.notes)
     convolutions = [n for n in result.program.graph.nodes if "conv2d" in str(n.target)]
-    assert layer_of(convolutions[0]) == "encoder0_0"
+    assert layer_of(convolutions[0]) == "network.encoder0.0"
 
 
 @given(phi=st.integers(1, 60).map(lambda n: n / 100), align=st.booleans())

@@ -10,7 +10,7 @@ from edge_pipeline.compiler.source.curve import curve_of
 from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model
-from edge_pipeline.models.phi_unet import sizes_of
+from edge_pipeline.models.layers.rescaling import sizes_of
 from tests.phi import loud
 from tests.programs import network_of
 
