@@ -10,7 +10,16 @@ from types import ModuleType
 
 from edge_pipeline.errors import UnknownNameError
 
-__all__ = ["BACKENDS", "DATASETS", "DEVICES", "EXTRAS", "MODELS", "RUNTIMES", "Registry"]
+__all__ = [
+    "BACKENDS",
+    "DATASETS",
+    "DEVICES",
+    "EXTRAS",
+    "LABELLED_SETS",
+    "MODELS",
+    "RUNTIMES",
+    "Registry",
+]
 
 
 class Registry:
@@ -102,5 +111,13 @@ DATASETS = Registry(
         ("photographs", "edge_pipeline.data.photographs"),
         ("procedural", "edge_pipeline.data.procedural"),
         ("skimage_samples", "edge_pipeline.data.skimage_samples"),
+    ),
+)
+LABELLED_SETS = Registry(
+    "labelled data set",
+    (
+        ("camvid", "edge_pipeline.data.labels.camvid"),
+        ("folder", "edge_pipeline.data.labels.folder"),
+        ("nuclei", "edge_pipeline.data.labels.nuclei"),
     ),
 )

@@ -19,6 +19,9 @@ from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.pipeline import PIPELINES
 from edge_pipeline.compiler.program import Pass
 from edge_pipeline.data import photographs, procedural, skimage_samples
+from edge_pipeline.data.labelled import LabelledSet
+from edge_pipeline.data.labels import camvid, nuclei
+from edge_pipeline.data.labels import folder as labelled_folder
 from edge_pipeline.data.pictures import Dataset
 from edge_pipeline.harness.devices import host
 from edge_pipeline.harness.devices.base import Device
@@ -37,7 +40,7 @@ from edge_pipeline.runtime import litert as litert_runtime
 from edge_pipeline.runtime import onnx as onnx_runtime
 from edge_pipeline.runtime.base import Runtime
 
-__all__ = ["BACKENDS", "DATASETS", "DEVICES", "MODELS", "PASSES", "RUNTIMES"]
+__all__ = ["BACKENDS", "DATASETS", "DEVICES", "LABELLED_SETS", "MODELS", "PASSES", "RUNTIMES"]
 
 
 class DeviceModule(Protocol):
@@ -72,6 +75,11 @@ DATASETS: dict[str, Dataset] = {
     "photographs": photographs,
     "procedural": procedural,
     "skimage_samples": skimage_samples,
+}
+LABELLED_SETS: dict[str, LabelledSet] = {
+    "camvid": camvid,
+    "folder": labelled_folder,
+    "nuclei": nuclei,
 }
 DEVICES: dict[str, DeviceModule] = {"host": host}
 PASSES: tuple[Pass, ...] = (*(step for steps in PIPELINES.values() for step in steps),)

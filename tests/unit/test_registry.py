@@ -16,6 +16,7 @@ from edge_pipeline.registry import (
     DATASETS,
     DEVICES,
     EXTRAS,
+    LABELLED_SETS,
     MODELS,
     RUNTIMES,
     Registry,
@@ -57,7 +58,7 @@ def test_a_module_is_imported_when_asked_for() -> None:
 
 def test_entries_do_not_import_each_other() -> None:
     graph = grimp.build_graph("edge_pipeline", cache_dir=None)
-    for registry in (BACKENDS, DATASETS, DEVICES, MODELS, RUNTIMES):
+    for registry in (BACKENDS, DATASETS, DEVICES, LABELLED_SETS, MODELS, RUNTIMES):
         modules = [registry.load(name).__name__ for name in registry.names()]
         for one, other in itertools.permutations(modules, 2):
             assert not graph.chain_exists(importer=one, imported=other), f"{one} reaches {other}"

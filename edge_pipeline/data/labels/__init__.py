@@ -1,0 +1,3 @@
+"""Labelled data sets for segmentation, one module each, in their published layouts."""
+
+__all__: list[str] = []
