@@ -18,6 +18,7 @@ __all__ = [
     "LABELLED_SETS",
     "MODELS",
     "RUNTIMES",
+    "TASKS",
     "Registry",
 ]
 
@@ -119,5 +120,12 @@ LABELLED_SETS = Registry(
         ("camvid", "edge_pipeline.data.labels.camvid"),
         ("folder", "edge_pipeline.data.labels.folder"),
         ("nuclei", "edge_pipeline.data.labels.nuclei"),
+    ),
+)
+TASKS = Registry(
+    "task",
+    (
+        ("isp", "edge_pipeline.train.tasks.isp"),
+        ("segmentation", "edge_pipeline.train.tasks.segmentation"),
     ),
 )
