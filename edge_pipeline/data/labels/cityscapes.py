@@ -105,7 +105,7 @@ def load(options: Options, split: Split) -> LabelledPictures:
 def _samples(root: Path, split: Split, kind: str) -> list[Sample]:
     """Return all samples of a split with masks of a kind, which may not exist."""
     samples = []
-    for path in sorted((root / "leftImg8bit" / split).glob(f"*/*{_PICTURE}")):
+    for path in sorted((root / "leftImg8bit" / split).glob(f"*/[!.]*{_PICTURE}")):
         name = path.name.removesuffix(_PICTURE)
         mask = root / "gtFine" / split / path.parent.name / f"{name}_gtFine_{kind}.png"
         samples.append(Sample(name, path, (mask,)))

@@ -26,6 +26,7 @@ def city(miniature):
             masks[frame] = miniature.mask(f"gtFine/{split}/{frame}_gtFine_labelIds.png", values)
             for kind in ("color", "instanceIds"):
                 miniature.picture(f"gtFine/{split}/{frame}_gtFine_{kind}.png")
+    (miniature.folder / "leftImg8bit/val/frankfurt/._x_leftImg8bit.png").write_bytes(b"of macOS")
     return miniature, masks
 
 
