@@ -190,7 +190,8 @@ class SegmentationTask:
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the weighted loss of a batch, a mean over its samples."""
         weights = self._settings.loss
-        scores = model(batch.pictures, phi_of(batch.phi))
+        pictures = batch.pictures.contiguous(memory_format=torch.channels_last)
+        scores = model(pictures, phi_of(batch.phi))
         loss = scores.new_zeros((), dtype=torch.float32)
         if weights.cross_entropy:
             errors = cross_entropies(scores, batch.masks, IGNORED)
