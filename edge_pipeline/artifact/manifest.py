@@ -32,6 +32,9 @@ __all__ = [
     "ProgramName",
     "ProgramSpec",
     "Reduction",
+    "SizeInCall",
+    "SizeInFile",
+    "Sizes",
     "Stage",
     "Tile",
     "WeightsForm",
@@ -97,13 +100,38 @@ class Constant(Schema):
         return self
 
 
+class SizeInFile(Schema):
+    """Place of a map size in the program's file: 8 bytes, little endian, at `offset`.
+
+    `column` is the size's column in the table of the weight curve.
+    """
+
+    offset: NonNegativeInt
+    column: NonNegativeInt
+
+
+class SizeInCall(Schema):
+    """Place of a map size in the program's graph: item `item` of the call's second argument."""
+
+    call: str
+    item: NonNegativeInt
+    column: NonNegativeInt
+
+
+class Sizes(Schema):
+    """Places of the map sizes that depend on a fixed input."""
+
+    numbers: tuple[SizeInFile, ...]
+    calls: tuple[SizeInCall, ...]
+
+
 class ProgramSpec(Schema):
     """One compiled program: its file, its tensors in call order, its cost at the reference input.
 
     `file` is the model file, or a folder for formats that consist of several files; `extra` are
     further files of the program. `graph` is the network as torch exported it, which
-    `runtime/eager.py` runs; `constants` are the places of the exchangeable weights. `variation` is
-    the standard deviation of each of eager's outputs over different inputs, in the output's unit;
+    `runtime/eager.py` runs; `constants` are the places of the exchangeable weights, and `sizes`
+    those of the map sizes if one program serves a range of a fixed input. `variation` is the standard deviation of each of eager's outputs over different inputs, in the output's unit;
     empty if it was not measured with these weights. `passes` maps the name of each compiler pass
     that changed or checked something to its notes, one line for each kind.
     """
@@ -119,6 +147,7 @@ class ProgramSpec(Schema):
     extra: tuple[FileName, ...] = ()
     graph: FileName | None = None
     constants: tuple[Constant, ...] = ()
+    sizes: Sizes | None = None
     variation: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     passes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 

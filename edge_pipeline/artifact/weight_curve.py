@@ -170,7 +170,8 @@ def _factors(path: Path, spec: CurveSpec, held: dict[str, NDArray[Any]]) -> dict
         basis, coefficients = held.pop(f"{name}{_BASIS}"), held.pop(f"{name}{_COEFFICIENTS}", None)
         if (
             coefficients is None
-            or (coefficients.dtype, basis.dtype) != (np.float64, np.float32)
+            or coefficients.dtype != np.float64
+            or basis.dtype != np.float32
             or coefficients.shape != (len(spec.knots), *basis.shape[:1])
         ):
             raise ArtifactError(f"{path}: the factors of {name} do not fit its knots")

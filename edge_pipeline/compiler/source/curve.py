@@ -189,9 +189,7 @@ def _near(network: SourceNetwork, name: str, value: float, weights: WeightsAt) -
 class _Near:
     """Search of the values for which the network applies the same operators and sizes."""
 
-    def __init__(
-        self, network: SourceNetwork, name: str, value: float, weights: WeightsAt
-    ) -> None:
+    def __init__(self, network: SourceNetwork, name: str, value: float, weights: WeightsAt) -> None:
         self.step = _STEP * max(1.0, abs(value))
         self._value = value
 

@@ -106,9 +106,7 @@ def _pieces(
     yield from _pieces(at, (bend, high), bounds, shortest)
 
 
-def _crossing(
-    at: Callable[[float], _Weights], values: tuple[float, float, float, float]
-) -> float:
+def _crossing(at: Callable[[float], _Weights], values: tuple[float, float, float, float]) -> float:
     """Return where the line through the first two values comes nearest to that of the last two."""
     low, first, last, high = (
         np.concatenate([w.ravel().astype(np.float64) for w in at(v).values()]) for v in values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ def tabulated(
     columns = _Columns()
     for vector in zip(*(row.sizes for row in rows), strict=True):
         columns.add(vector)
-    spec = _costs(reader.layers(), rows, columns)
+    spec = _costs(reader.layers(), trail.depends, rows, columns)
     numbers = np.array(list(zip(*columns.vectors, strict=True)), np.int64)
     table = SizeTable(spec, np.array(breaks), numbers.reshape(len(breaks), len(columns.vectors)))
     place, named = _anchor(rows, reader.axes, columns, name)
@@ -196,9 +197,11 @@ def _are_alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _costs(layers: Sequence[str], rows: Sequence[_Row], columns: _Columns) -> TableSpec:
-    """Return the columns of the total cost, and of each layer whose cost changes."""
-    total = columns.add([sum(row.macs) for row in rows])
+def _costs(
+    layers: Sequence[str], depends: Sequence[bool], rows: Sequence[_Row], columns: _Columns
+) -> TableSpec:
+    """Return the columns of the program's cost, and of each layer whose cost changes."""
+    total = columns.add([sum(itertools.compress(row.macs, depends)) for row in rows])
     calls: dict[str, list[int]] = {}
     for i, layer in enumerate(layers):
         if rows[0].macs[i]:

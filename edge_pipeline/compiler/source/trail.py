@@ -74,9 +74,7 @@ class Trail:
     outputs: tuple[tuple[int, ...], ...]
 
 
-def trail_of(
-    network: SourceNetwork, *, sampled: bool = False, rules: Rules | None = None
-) -> Trail:
+def trail_of(network: SourceNetwork, *, sampled: bool = False, rules: Rules | None = None) -> Trail:
     """Run a network with its parameters, and record what it applies to its inputs.
 
     Args:
@@ -198,7 +196,8 @@ class Shadow:
         Raises:
             Exception: One of `UNSUPPORTED`, if the network cannot run like this.
         """
-        with _Shapes(self._known, self._rules) as shapes:
+        shapes = _Shapes(self._known, self._rules)
+        with shapes:
             outputs = self._network.with_fixed(fixed).run(self._inputs)
         shapes.outputs = tuple(tuple(value.shape) for value in outputs)
         return shapes
@@ -214,7 +213,8 @@ class Shadow:
                     module.register_forward_hook(lambda *_: _pop(stack), always_call=True),
                 ]
         try:
-            with _Shapes(self._known, self._rules, stack) as shapes:
+            shapes = _Shapes(self._known, self._rules, stack)
+            with shapes:
                 self._network.with_fixed(fixed).run(self._inputs)
         finally:
             for handle in handles:
