@@ -20,6 +20,7 @@ from pydantic import (
 
 from edge_pipeline.artifact.provenance import Calibration, Loss, ModelCard, Source
 from edge_pipeline.artifact.schema import FileName, Precision, Schema, Sha256, Value
+from edge_pipeline.artifact.size_places import Sizes
 from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = [
@@ -32,9 +33,6 @@ __all__ = [
     "ProgramName",
     "ProgramSpec",
     "Reduction",
-    "SizeInCall",
-    "SizeInFile",
-    "Sizes",
     "Stage",
     "Tile",
     "WeightsForm",
@@ -100,40 +98,16 @@ class Constant(Schema):
         return self
 
 
-class SizeInFile(Schema):
-    """Place of a map size in the program's file: 8 bytes, little endian, at `offset`.
-
-    `column` is the size's column in the table of the weight curve.
-    """
-
-    offset: NonNegativeInt
-    column: NonNegativeInt
-
-
-class SizeInCall(Schema):
-    """Place of a map size in the program's graph: item `item` of the call's second argument."""
-
-    call: str
-    item: NonNegativeInt
-    column: NonNegativeInt
-
-
-class Sizes(Schema):
-    """Places of the map sizes that depend on a fixed input."""
-
-    numbers: tuple[SizeInFile, ...]
-    calls: tuple[SizeInCall, ...]
-
-
 class ProgramSpec(Schema):
     """One compiled program: its file, its tensors in call order, its cost at the reference input.
 
     `file` is the model file, or a folder for formats that consist of several files; `extra` are
     further files of the program. `graph` is the network as torch exported it, which
     `runtime/eager.py` runs; `constants` are the places of the exchangeable weights, and `sizes`
-    those of the map sizes if one program serves a range of a fixed input. `variation` is the standard deviation of each of eager's outputs over different inputs, in the output's unit;
-    empty if it was not measured with these weights. `passes` maps the name of each compiler pass
-    that changed or checked something to its notes, one line for each kind.
+    those of the map sizes if one program serves a range of a fixed input. `variation` is the
+    standard deviation of each of eager's outputs over different inputs, in the output's unit; empty
+    if it was not measured with these weights. `passes` maps the name of each compiler pass that
+    changed or checked something to its notes, one line for each kind.
     """
 
     name: ProgramName

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_pipeline.artifact.graph import Call, Graph, graph_file_bytes, read_graph
-from edge_pipeline.artifact.manifest import ProgramSpec, Sizes
+from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.size_places import Sizes
 from edge_pipeline.errors import ArtifactError
 
 __all__ = ["moved"]

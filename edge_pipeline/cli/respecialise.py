@@ -81,7 +81,7 @@ def _changes(old: Artifact, new: Artifact) -> str:
     ]
     weights = len({(p.name, c.name) for p in after.programs for c in p.constants})
     sizes = sum(len(p.sizes.numbers) for p in after.programs if p.sizes is not None)
-    replaced = f"replaced {weights} weights"
+    replaced = f"replaced {weights} weight{'s' if weights != 1 else ''}"
     macs = [sum(program.macs for program in one.programs) for one in (before, after)]
     if macs[0] != macs[1]:
         replaced += f" and {sizes} map sizes; {macs[0]} -> {macs[1]} multiply-accumulates"

@@ -21,7 +21,7 @@ from edge_pipeline.errors import ArtifactError, InputError
 from edge_pipeline.proof.costs import cost_at
 from edge_pipeline.record import CostRecord
 
-__all__ = ["Change", "Sizes", "changed_cost", "changed_files", "change_to"]
+__all__ = ["Change", "Sizes", "change_to", "changed_cost", "changed_files"]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from edge_pipeline.artifact.schema import Value
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compare import TOLERANCES
 from edge_pipeline.errors import (
-    ArtifactError,
     InputError,
     MissingExtraError,
     VerificationError,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edge_pipeline.artifact.graph import Call, read_graph
-from edge_pipeline.artifact.manifest import SizeInCall, SizeInFile, Sizes
+from edge_pipeline.artifact.size_places import SizeInCall, SizeInFile, Sizes
 from edge_pipeline.compiler.backends.base import StoredSize
 from edge_pipeline.compiler.source.tabulate import NotEveryValue
 

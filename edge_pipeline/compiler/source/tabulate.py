@@ -111,7 +111,9 @@ class _Reader:
         self._steps, self._outputs = first.steps, first.outputs
         own = [step.func for step, own in self._dependent(first.steps) if own]
         if len(first.steps) != len(trail.depends) or own != [step.func for step in trail.steps]:
-            raise NotEveryValue("its operators depend on the values of its parameters")
+            raise NotEveryValue(
+                f"its operators at {name}={highest:g} differ from those at the fixed value"
+            )
         self._resizes = [
             i for i, (step, own) in enumerate(self._dependent(first.steps)) if own and _sizes(step)
         ]

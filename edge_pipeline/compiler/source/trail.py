@@ -259,6 +259,9 @@ class _Shapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         step = _step(func, args, kwargs)
         known = self._known.get(step)
         if known is None or known[0] is None:
+            args, kwargs = tree_map(_without_memory, (args, kwargs))
+            if "device" in kwargs:
+                kwargs = {**kwargs, "device": torch.device("meta")}
             result = _computed(self._rules, func, args, kwargs)
             single = isinstance(result, Tensor) and not func._schema.is_mutable
             known = (_described(result) if single else None, _macs(func, args, kwargs, result))
