@@ -63,13 +63,18 @@ class Draft:
         self.folder = folder
         self._output = output
         self._files: set[str] = set()
+        self._known: dict[str, str] = {}
         self.is_sealed = False
 
-    def add(self, files: Mapping[str, bytes | Path]) -> None:
+    def add(
+        self, files: Mapping[str, bytes | Path], hashes: Mapping[str, str] | None = None
+    ) -> None:
         """Write files, which may replace files added before.
 
         Args:
             files: Content, or the path of a file to copy, by the name in the artifact.
+            hashes: SHA-256 by name of files that are copied, if it is known; `seal` compares the
+                copies with it.
 
         Raises:
             ArtifactError: If a name leaves the folder; nothing is written in this case.
@@ -87,6 +92,11 @@ class Draft:
             else:
                 shutil.copyfile(content, target)
         self._files |= files.keys()
+        known = {name: (hashes or {}).get(name) for name in files}
+        self._known = {name: one for name, one in self._known.items() if name not in files}
+        self._known |= {
+            name: one for name, one in known.items() if one and isinstance(files[name], Path)
+        }
 
     def seal(self, manifest: Manifest) -> Artifact:
         """Write the manifest and the seal, and check that the artifact can be opened.
@@ -98,9 +108,13 @@ class Draft:
             The artifact, with its final folder.
 
         Raises:
-            ArtifactError: If the manifest names a file that was not added.
+            ArtifactError: If the manifest names a file that was not added, or a copy differs from
+                its known hash.
         """
-        hashes = {name: sha256_of(self.folder / name) for name in sorted(self._files)}
+        hashes = {
+            name: self._known.get(name) or sha256_of(self.folder / name)
+            for name in sorted(self._files)
+        }
         text = (
             manifest.model_copy(update={"files": hashes}).model_dump_json(indent=2) + "\n"
         ).encode()

@@ -38,12 +38,14 @@ class Target:
         backend: Module of the backend.
         device: Device profile whose measured costs decide how convolutions are lowered.
         on_step: Function that is called with a short description of each step.
+        without: Names of passes that are left out.
     """
 
     name: str
     backend: Backend
     device: str
     on_step: Callable[[str], None]
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,11 @@ def _graph_file(entry: Entry) -> str:
 
 def _write(source: ExportedProgram, entry: Entry, target: Target, options: EmitOptions) -> Built:
     """Run the passes and the backend; return the files and the manifest entry."""
-    passes = passes_for(target.name, target.device, options.precision)
+    passes = [
+        step
+        for step in passes_for(target.name, target.device, options.precision)
+        if step.name not in target.without
+    ]
     changes: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
 

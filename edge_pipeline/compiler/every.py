@@ -36,6 +36,10 @@ from edge_pipeline.runtime.base import runtime_named
 
 __all__ = ["Template", "build_every"]
 
+# Passes that compute other constants from weights, which then cannot be exchanged. ONNX Runtime
+# folds batch norm into constant weights itself when it loads a program.
+_FOLDING = frozenset({"fold_batch_norm", "take_in_gain", "fold_bias"})
+
 # Largest error of a program at other values, relative to eager's largest output.
 _TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 3e-2}
 
@@ -86,7 +90,10 @@ def build_every(entry: Entry, template: Template, target: Target, options: EmitO
         NotEveryValue: If the program for another value is not the one that the network has there.
         CompileError: If a pass or the backend cannot compile the network; the layer is named.
     """
-    written = build(template.entry, target, replace(options, movable=True))
+    options = replace(options, movable=True)
+    written = build(template.entry, target, options)
+    if not written.spec.constants:
+        written = build(template.entry, replace(target, without=_FOLDING), options)
     if not written.spec.constants:
         raise NotEveryValue("; ".join(written.notes) or "its weights were not found")
     _check_costs(template)

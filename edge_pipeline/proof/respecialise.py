@@ -118,7 +118,7 @@ def respecialise(
         files[spec.reference] = _unknown(artifact, spec)
 
     with drafted_artifact(output, force=force) as draft:
-        draft.add(files)
+        draft.add(files, artifact.manifest.files)
         if reference != "none":
             for spec in artifact.manifest.programs:
                 content = _rerun(draft.folder, artifact, spec, prove=reference == "eager")
