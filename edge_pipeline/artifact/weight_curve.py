@@ -10,6 +10,7 @@ knots each weight (or its coefficients) is interpolated linearly. The metadata h
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -66,16 +67,23 @@ class WeightCurve:
         weights: Weights by name, float32 [knots, *shape], or [1, *shape] for a constant weight.
         factors: Further weights by name, as coefficients [knots, rank] and a basis [rank, *shape].
         table: Map sizes and costs of the program, if they depend on the input too.
+        first: Index of the first knot in `weights`, if these are read for one value only.
     """
 
     spec: CurveSpec
     weights: dict[str, NDArray[np.float32]]
     factors: dict[str, Factors] = field(default_factory=dict)
     table: SizeTable | None = None
+    first: int = 0
 
     @classmethod
-    def open(cls, path: Path) -> WeightCurve:
+    def open(cls, path: Path, value: float | None = None) -> WeightCurve:
         """Read a file whose bytes `content` returned.
+
+        Args:
+            path: Path of the file.
+            value: If given, only the weights for this value of the input are read. The file of a
+                large network has hundreds of megabytes.
 
         Raises:
             ArtifactError: If the file is damaged, or is not a weight curve.
@@ -83,22 +91,35 @@ class WeightCurve:
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 text = (file.metadata() or {}).get(_KEY)
-                held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if text is None:
-                raise ArtifactError(
-                    f"{path} does not contain a weight curve; compile the artifact again"
-                )
-            spec = CurveSpec.model_validate_json(text)
+                if text is None:
+                    raise ArtifactError(
+                        f"{path} does not contain a weight curve; compile the artifact again"
+                    )
+                spec = CurveSpec.model_validate_json(text)
+                first = 0 if value is None else max(0, _place(spec.knots, value) - 1)
+                rows = slice(None) if value is None else slice(first, first + 2)
+                names = list(file.keys())
+                shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+                whole = (_COEFFICIENTS, _BASIS, _BREAKS, _NUMBERS)
+                held = {
+                    name: file.get_slice(name)[rows]
+                    if value is not None
+                    and shapes[name][:1] == (len(spec.knots),)
+                    and not name.endswith(whole)
+                    else file.get_tensor(name)
+                    for name in names
+                }
         except (OSError, safetensors.SafetensorError, ValidationError) as error:
             reason = first_line(error)
             raise ArtifactError(f"{path} is not a readable weight curve: {reason}") from error
         table = _table(path, spec, held)
         factors = _factors(path, spec, held)
-        for name, value in held.items():
-            if value.dtype != np.float32 or value.shape[:1] not in ((1,), (len(spec.knots),)):
-                found = f"{value.dtype} {value.shape}"
+        for name, array in held.items():
+            shape = shapes[name]
+            if array.dtype != np.float32 or shape[:1] not in ((1,), (len(spec.knots),)):
+                found = f"{array.dtype} {shape}"
                 raise ArtifactError(f"{path}: {name} is {found} at {len(spec.knots)} knots")
-        return cls(spec, held, factors, table)
+        return cls(spec, held, factors, table, first)
 
     def content(self) -> bytes:
         """Return the file's bytes, which depend on the curve alone."""
@@ -133,17 +154,23 @@ class WeightCurve:
                     else "the range that the artifact serves"
                 )
             )
-        place = min(int(np.searchsorted(knots, value, "right")), len(knots) - 1)
+        place = _place(knots, value)
         low, high = knots[place - 1 : place + 1]
         share = (value - low) / (high - low)
+        own = place - self.first
         found = {
-            name: held[0] if len(held) == 1 else _between(held[place - 1], held[place], share)
+            name: held[0] if len(held) == 1 else _between(held[own - 1], held[own], share)
             for name, held in self.weights.items()
         }
         for name, (coefficients, basis) in self.factors.items():
             mixed = (1 - share) * coefficients[place - 1] + share * coefficients[place]
             found[name] = _product(mixed, basis)
         return found
+
+
+def _place(knots: Sequence[float], value: float) -> int:
+    """Return the index of the knot above a value, at least 1."""
+    return min(max(int(np.searchsorted(knots, value, "right")), 1), len(knots) - 1)
 
 
 def _table(path: Path, spec: CurveSpec, held: dict[str, NDArray[Any]]) -> SizeTable | None:

@@ -61,9 +61,10 @@ def change_to(artifact: Artifact, fixed: Mapping[str, Value]) -> Change:
     if name not in manifest.fixed:
         known = ", ".join(manifest.fixed) or "none"
         raise InputError(f"{artifact.folder} has no fixed input {name}; its fixed inputs: {known}")
+    number = float(value) if isinstance(value, int | float) else None
     curve = None
     if manifest.curve is not None:
-        curve = WeightCurve.open(artifact.path(manifest.curve))
+        curve = WeightCurve.open(artifact.path(manifest.curve), number)
     old = manifest.fixed[name]
     if curve is None or curve.spec.input != name:
         raise InputError(

@@ -82,6 +82,17 @@ def test_another_file(tmp_path):
             WeightCurve.open(path)
 
 
+@pytest.mark.parametrize("value", [0.1, 0.12, 0.15, 0.4, 0.6])
+def test_for_one_value_only_its_knots_are_read(file, value):
+    whole, part = WeightCurve.open(file), WeightCurve.open(file, value)
+    assert {len(v) for v in part.weights.values()} == {1, 2}
+    for name, expected in whole.at(value).items():
+        np.testing.assert_array_equal(part.at(value)[name], expected)
+    for other in (0.0, 0.7, float("nan")):
+        with pytest.raises(InputError, match=r"must be from 0\.1 to 0\.6"):
+            WeightCurve.open(file, other).at(other)
+
+
 def tabled(**changes):
     """A curve with a product and a table."""
     table = SizeTable(TableSpec(macs=1), np.array([0.1, 0.25]), np.array([[3, 5], [4, 9]]))
