@@ -92,7 +92,8 @@ def command(
         bool,
         typer.Option(
             "--respecialisable",
-            help="Also store the weights for other values of the fixed number, for respecialise.",
+            help="Also store the weights for other values of the fixed number, for respecialise; "
+            "on ONNX for all values of the trained range.",
         ),
     ] = False,
     streamed: Annotated[

@@ -34,7 +34,7 @@ from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.tabulate import NotEveryValue
 from edge_pipeline.device_profile import DEFAULT_DEVICE
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import CompileError, InputError, first_line
 from edge_pipeline.registry import MODELS
 
 __all__ = ["CompileRequest", "compile_model", "compile_module", "compile_network"]
@@ -97,7 +97,8 @@ def compile_module(
         fixed: Values of parameters of `forward` that become constants, such as a number that sets
             the cost of the network.
         respecialisable: Whether the artifact contains the weights for other values of the fixed
-            number, for `respecialise`.
+            number, for `respecialise`: in ONNX all values of the trained range, if one program can
+            serve them, otherwise those with equal map sizes.
         allowed: Names of operators that may stay outside the delegate.
         description: The network's purpose, tensors and tile geometry. Running the network checks
             the given fields and infers the others.
@@ -198,9 +199,11 @@ def _built(
             (entry,), (value, first) = form.entries, form.anchor
             template = Template(first, value, form.curve, ready.network)
             return ready, [build_every(entry, template, target, ready.options_of(entry))]
-    except NotEveryValue as reason:
+    except (NotEveryValue, CompileError) as reason:
+        if not request.respecialisable:
+            raise
         ready = prepared(network, request, target.backend, every=False, on_step=target.on_step)
-        note = f"respecialise changes the value in a narrow range only: {reason}"
+        note = f"respecialise changes the value in a narrow range only: {first_line(reason)}"
         ready = replace(ready, form=replace(ready.form, notes=(*ready.form.notes, note)))
     return ready, [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
 

@@ -45,7 +45,8 @@ class CompileRequest:
         weights: Weights file of such a network: safetensors, `.pt` or `.pth`.
         fixed: Values by name, for parameters of the network's `forward` that become constants.
         respecialisable: Whether the artifact contains the weights for other values of the fixed
-            number, for `respecialise`.
+            number, for `respecialise`: in ONNX all values of the trained range, if one program can
+            serve them, otherwise those with equal map sizes.
         description: Author's description of such a network; missing fields are inferred.
         free_sizes: Whether height and width of such a network stay free, if the backend can.
         streamed: Whether the artifact also contains a filter predictor that sees a picture tile by

@@ -204,6 +204,16 @@ class Factor(Own):
         return F.interpolate(self.outer(y), size=x.shape[2:], mode="bilinear")
 
 
+class Bins(Own):
+    """It pools maps of any size to 2 x 2 places."""
+
+    def forward(self, x, phi):
+        size = [max(2, int(side * phi)) for side in x.shape[2:]]
+        y = F.interpolate(self.inner(x), size=size, mode="bilinear")
+        y = F.adaptive_avg_pool2d(y, 2)
+        return F.interpolate(self.outer(y), size=x.shape[2:], mode="bilinear")
+
+
 class Pooled(Own):
     """It pools to a number of places that depends on phi."""
 
@@ -240,6 +250,17 @@ def test_what_cannot_serve_every_phi_keeps_its_narrow_range(tmp_path):
     assert any(
         "program differs from the network at 0.1" in note for note in artifact.manifest.notes
     )
+    # Its pools have other windows at other sizes of the map.
+    pooled = Amortised(Bins(), (0.1, 0.9), hidden2=4).eval()
+    artifact = compile_module(
+        pooled,
+        [torch.rand(1, 3, 8, 12)],
+        tmp_path / "bins",
+        backend="onnx",
+        fixed={"phi": 0.5},
+        respecialisable=True,
+    )
+    assert any("in a narrow range only" in note for note in artifact.manifest.notes)
     factor = Amortised(Factor(), (0.3, 0.9), hidden2=4).eval()
     with pytest.raises(InputError, match="leave out --respecialisable"):
         compile_module(

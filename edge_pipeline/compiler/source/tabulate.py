@@ -18,6 +18,10 @@ from edge_pipeline.errors import first_line
 __all__ = ["NotEveryValue", "Tabulated", "tabulated"]
 
 
+# Runs of a network, each of a few milliseconds.
+_MOST_RUNS = 1 << 14
+
+
 class NotEveryValue(Exception):  # noqa: N818 - caught by the compiler, becomes a note
     """A reason why one program cannot serve every value of the fixed number."""
 
@@ -130,6 +134,8 @@ class _Reader:
             NotEveryValue: If it differs from other runs in more than sizes.
         """
         if value not in self._known:
+            if len(self._known) >= _MOST_RUNS:
+                raise NotEveryValue("its map sizes change at too many values, by an unknown rule")
             self._known[value] = self._read(value)
         return self._known[value]
 

@@ -13,6 +13,7 @@ import safetensors.numpy
 from edge_pipeline.artifact.constants import locate
 from edge_pipeline.artifact.draft import write_artifact
 from edge_pipeline.artifact.provenance import Loss
+from edge_pipeline.artifact.size_table import SizeTable, TableSpec
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.artifact.weight_curve import CurveSpec, WeightCurve
 from edge_pipeline.errors import (
@@ -134,6 +135,21 @@ def test_phi(specialised, tmp_path):
     # It still has its curve.
     again = respecialise(copy, tmp_path / "again", fixed={"phi": 0.35})
     assert again.manifest.fixed["phi"] == 0.35
+
+
+def test_a_table_without_the_places_of_its_sizes_is_refused(tmp_path):
+    knots = (0.34, 0.36)
+    manifest, files = files_with_constants(
+        filters="specialised", fixed={"phi": 0.35}, calibration=None, curve="c.safetensors"
+    )
+    table = SizeTable(TableSpec(), np.array([0.34]), np.array([[3]]))
+    values = np.stack([np.full(OLD.shape, knot, np.float32) for knot in knots])
+    curve = WeightCurve(CurveSpec(input="phi", knots=knots), {FILTER: values}, table=table)
+    files["c.safetensors"] = curve.content()
+    artifact = write_artifact(tmp_path / "tabled", manifest, files, force=False)
+    with pytest.raises(ArtifactError, match="does not list the places of its map sizes"):
+        respecialise(artifact, tmp_path / "copy", fixed={"phi": 0.36})
+    assert not (tmp_path / "copy").exists()
 
 
 @pytest.mark.parametrize(
