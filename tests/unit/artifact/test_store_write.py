@@ -1,6 +1,7 @@
 """An artifact is written whole or not at all."""
 
 import errno
+import hashlib
 import os
 import resource
 import shutil
@@ -172,3 +173,25 @@ def test_a_draft_takes_no_file_outside_its_folder(tmp_path):
     ):
         draft.add({"fine": b"", "../outside": b""})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_is_compared_with_its_known_hash(tmp_path):
+    manifest, files = make_files()
+    name = next(iter(files))
+    source = tmp_path / "source"
+    source.write_bytes(files[name])
+    known = hashlib.sha256(files[name]).hexdigest()
+
+    def write(folder, hashes):
+        with drafted_artifact(folder, force=False) as one:
+            one.add(files | {name: source}, hashes)
+            return one.seal(manifest)
+
+    assert write(tmp_path / "right", {name: known}).manifest.files[name] == known
+    # A hash for content that is not copied is not used.
+    other = next(key for key in files if key != name)
+    assert write(tmp_path / "unused", {other: known}).manifest.files[other] != known
+    source.write_bytes(files[name] + b"x")
+    with pytest.raises(ArtifactError, match="was changed after it was written"):
+        write(tmp_path / "wrong", {name: known})
+    assert not (tmp_path / "wrong").exists()
