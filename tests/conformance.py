@@ -29,6 +29,11 @@ from edge_pipeline.models import (
     hyperconv_isp,
     hyperconv_unet,
     patchwise_block,
+    phi_fpn,
+    phi_psp,
+    phi_residual_unet,
+    phi_se_unet,
+    phi_unet,
     phi_unet_oasis,
     phi_unet_pets,
 )
@@ -68,6 +73,11 @@ MODELS: dict[str, ModelModule] = {
     "hyperconv_isp": hyperconv_isp,
     "hyperconv_unet": hyperconv_unet,
     "patchwise_block": patchwise_block,
+    "phi_fpn": phi_fpn,
+    "phi_psp": phi_psp,
+    "phi_residual_unet": phi_residual_unet,
+    "phi_se_unet": phi_se_unet,
+    "phi_unet": phi_unet,
     "phi_unet_oasis": phi_unet_oasis,
     "phi_unet_pets": phi_unet_pets,
 }

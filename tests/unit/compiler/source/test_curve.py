@@ -18,9 +18,9 @@ SMALL = {"encoder": "2-2", "decoder": "2", "hidden2": 4}
 
 
 def with_bends(model):
-    """A hypernetwork whose first hidden units bend at evenly spaced values, 0.25 to 0.4."""
+    """A hypernetwork whose first hidden units bend at evenly spaced values, 0.02 to 0.92."""
     first = model.hypernetwork.hidden[0]
-    at = torch.linspace(0.25, 0.4, first.out_features)
+    at = torch.linspace(0.02, 0.92, first.out_features)
     with torch.no_grad():
         first.bias.copy_(-(first.weight * torch.stack([at, 1 - at], 1)).sum(1))
     return loud(model)
