@@ -18,6 +18,7 @@ __all__ = [
     "LABELLED_SETS",
     "MODELS",
     "RUNTIMES",
+    "TASKS",
     "Registry",
 ]
 
@@ -122,7 +123,19 @@ LABELLED_SETS = Registry(
     "labelled data set",
     (
         ("camvid", "edge_pipeline.data.labels.camvid"),
+        ("cityscapes", "edge_pipeline.data.labels.cityscapes"),
+        ("cub_birds", "edge_pipeline.data.labels.cub_birds"),
         ("folder", "edge_pipeline.data.labels.folder"),
         ("nuclei", "edge_pipeline.data.labels.nuclei"),
+        ("oasis", "edge_pipeline.data.labels.oasis"),
+        ("oxford_pets", "edge_pipeline.data.labels.oxford_pets"),
+        ("voc", "edge_pipeline.data.labels.voc"),
+    ),
+)
+TASKS = Registry(
+    "task",
+    (
+        ("isp", "edge_pipeline.train.tasks.isp"),
+        ("segmentation", "edge_pipeline.train.tasks.segmentation"),
     ),
 )

@@ -20,7 +20,15 @@ from edge_pipeline.compiler.pipeline import PIPELINES
 from edge_pipeline.compiler.program import Pass
 from edge_pipeline.data import photographs, procedural, skimage_samples
 from edge_pipeline.data.labelled import LabelledSet
-from edge_pipeline.data.labels import camvid, nuclei
+from edge_pipeline.data.labels import (
+    camvid,
+    cityscapes,
+    cub_birds,
+    nuclei,
+    oasis,
+    oxford_pets,
+    voc,
+)
 from edge_pipeline.data.labels import folder as labelled_folder
 from edge_pipeline.data.pictures import Dataset
 from edge_pipeline.harness.devices import host
@@ -88,8 +96,13 @@ DATASETS: dict[str, Dataset] = {
 }
 LABELLED_SETS: dict[str, LabelledSet] = {
     "camvid": camvid,
+    "cityscapes": cityscapes,
+    "cub_birds": cub_birds,
     "folder": labelled_folder,
     "nuclei": nuclei,
+    "oasis": oasis,
+    "oxford_pets": oxford_pets,
+    "voc": voc,
 }
 DEVICES: dict[str, DeviceModule] = {"host": host}
 PASSES: tuple[Pass, ...] = (*(step for steps in PIPELINES.values() for step in steps),)

@@ -37,6 +37,12 @@ def command(
     accelerator: Annotated[
         Accelerator, typer.Option(help="Device to train on.")
     ] = Accelerator.AUTO,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes of this machine, each with its own device.")
+    ] = 1,
+    nodes: Annotated[
+        int, typer.Option(min=1, help="Machines; start the command on each of them.")
+    ] = 1,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for torch's default.")] = 0,
     every: Annotated[
         int, typer.Option(min=1, help="Steps between validations, which also write a checkpoint.")
@@ -50,6 +56,7 @@ def command(
     require("tensorboard", "train", "training")
     from edge_pipeline.train.loop import Progress as Step
     from edge_pipeline.train.loop import train
+    from edge_pipeline.train.machines import Machines
     from edge_pipeline.train.recipe import load_recipe
 
     chosen = load_recipe(recipe)
@@ -67,16 +74,15 @@ def command(
 
         def report(step: Step) -> None:
             bar.update(task, completed=step.step, description=f"loss {step.loss:.4f}")
-            if step.psnr and (step.step % every == 0 or step.step == step.steps):
-                psnr = ", ".join(f"{level} {value:.2f}" for level, value in step.psnr.items())
-                bar.console.print(f"step {step.step}: PSNR in dB: {psnr}", highlight=False)
+            if step.validation is not None:
+                bar.console.print(f"step {step.step}: {step.validation.summary}", highlight=False)
 
         checkpoint = train(
             chosen,
             output,
             start=start,
             resume=resume,
-            accelerator=accelerator.value,
+            machines=Machines(accelerator.value, devices, nodes),
             every=every,
             report=report,
         )

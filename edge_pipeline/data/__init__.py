@@ -1,3 +1,3 @@
-"""Data sets for training, one module each, and the synthesis of captures."""
+"""Data sets, one module each: pictures, labelled pictures, and the synthesis of captures."""
 
 __all__: list[str] = []

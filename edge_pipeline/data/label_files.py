@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ __all__ = [
     "read_codes",
     "read_lines",
     "read_rgb",
+    "read_table",
 ]
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -28,6 +30,7 @@ PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", 
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})
 # The errors of Pillow's decoders for damaged files.
 _DAMAGED = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+_CODES_16_BITS = 65535
 
 
 def read_rgb(path: Path) -> NDArray[np.float32]:
@@ -46,12 +49,12 @@ def read_rgb(path: Path) -> NDArray[np.float32]:
     """
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("I"):  # convert("RGB") would clip 16 bits at 255
-                grey = np.asarray(image).astype(np.float32) / 65535
-                return np.repeat(np.clip(grey, 0, 1)[None], 3, axis=0)
-            codes = np.asarray(image.convert("RGB"))
+            wide = image.mode == "F" or image.mode.startswith("I")
+            codes = np.asarray(image if wide else image.convert("RGB"))
     except _DAMAGED as error:
-        raise _unreadable(path) from error
+        raise _unreadable(path, error) from error
+    if wide:  # convert("RGB") would clip 16 bits at 255
+        return _wide_grey(codes, path)
     return np.ascontiguousarray(codes.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
 
 
@@ -71,7 +74,7 @@ def read_codes(path: Path) -> NDArray[np.integer]:
         with Image.open(path) as image:
             codes = np.asarray(image)
     except _DAMAGED as error:
-        raise _unreadable(path) from error
+        raise _unreadable(path, error) from error
     if codes.dtype == np.bool_:
         codes = codes.astype(np.uint8)
     if codes.ndim == 3:  # grey that was saved as RGB has equal channels; alpha is the last
@@ -97,6 +100,25 @@ def read_lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the list {path} is missing or is not a text file") from error
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def read_table(path: Path, columns: int) -> list[list[str]]:
+    """Return the columns of a text file, which white space separates.
+
+    Args:
+        path: The file.
+        columns: Number of the columns that each line needs; a line may have more.
+
+    Raises:
+        InputError: If the file is missing, is not text, or a line has too few columns.
+    """
+    rows = [line.split() for line in read_lines(path)]
+    for row in rows:
+        if len(row) < columns:
+            raise InputError(
+                f"the list {path} has the line {' '.join(row)!r}; each line needs {columns} columns"
+            )
+    return rows
 
 
 def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
@@ -135,7 +157,18 @@ def paired(pictures: Path, masks: Path) -> list[Sample]:
     return [Sample(stem, path, (labels[stem],)) for stem, path in found.items()]
 
 
-def _unreadable(path: Path) -> InputError:
+def _wide_grey(codes: NDArray[Any], path: Path) -> NDArray[np.float32]:
+    """Convert grey codes of 16 bits to [3, H, W], 0 to 1."""
+    if codes.dtype.kind == "f" or codes.min() < 0 or codes.max() > _CODES_16_BITS:
+        raise InputError(f"{path} has values of 32 bits; save pictures with 8 or 16 bits a channel")
+    grey = codes.astype(np.float32) / np.float32(_CODES_16_BITS)
+    return np.repeat(grey[None], 3, axis=0)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    if isinstance(error, Image.DecompressionBombError):
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return InputError(f"{path} has more than {limit} pixels; cut it into smaller pictures")
     if not path.is_file():
         return InputError(f"the file {path} is missing")
     return InputError(f"{path} cannot be read as a picture; it is damaged or of another format")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,8 +24,10 @@ __all__ = [
     "LabelledSet",
     "Sample",
     "check_present",
+    "check_samples",
     "load_labelled",
     "set_folder",
+    "set_root",
 ]
 
 IGNORED = 255  # in a mask: the pixel has no label, and neither loss nor metrics count it
@@ -173,6 +176,7 @@ def load_labelled(dataset: str, split: str, options: Mapping[str, Any]) -> Label
             f"the split {split} of the data set {dataset} contains no picture; "
             "give other shares, another split, or more pictures"
         )
+    _check_names(pictures)
     return pictures
 
 
@@ -189,6 +193,25 @@ def set_folder(name: str, folder: Path | None) -> Path:
     return folder
 
 
+def set_root(name: str, folder: Path | None, has: str, *nested: str) -> Path:
+    """Return the folder of a data set that contains a certain file or folder.
+
+    Args:
+        name: Name of the data set's table.
+        folder: The folder that the user gave; None for the set's place in the data root.
+        has: Path that the root of the set contains.
+        nested: Folders of the set's archive, in which the root may be.
+
+    Raises:
+        InputError: If the path is in none of the folders; the message says where to get the set.
+    """
+    place = set_folder(name, folder)
+    for root in (place, *(place / below for below in nested)):
+        if (root / has).exists():
+            return root
+    raise InputError(f"{place / has} is missing; get {name} from {load_set(name).home}")
+
+
 def check_present(name: str, paths: Iterable[Path]) -> None:
     """Raise an error if one of the files or folders of a data set does not exist.
 
@@ -202,6 +225,32 @@ def check_present(name: str, paths: Iterable[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} is missing; get {name} from {load_set(name).home}")
+
+
+def check_samples(name: str, samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """Return the samples of a data set after a check that their files exist.
+
+    Args:
+        name: Name of the data set's table.
+        samples: Samples from a list of the set.
+
+    Raises:
+        InputError: If a file does not exist; the message says where to get the set.
+    """
+    found = tuple(samples)
+    for sample in found:
+        check_present(name, (sample.picture, *sample.masks))
+    return found
+
+
+def _check_names(pictures: LabelledPictures) -> None:
+    counts = Counter(pictures.names)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise InputError(
+            f"the data set {pictures.name} has {counts[twice[0]]} pictures called {twice[0]}; "
+            "each needs a name of its own"
+        )
 
 
 def _check_sizes(

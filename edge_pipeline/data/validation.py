@@ -18,7 +18,7 @@ from edge_pipeline.raw.noise import NOISE_LEVELS, NoiseModel
 # In packed pixels: a multiple of the networks' strides, and larger than most of their halos.
 _MARGIN = 32
 
-__all__ = ["neutral_shot", "psnr_by_level", "psnr_db", "validation_sample"]
+__all__ = ["developed_sample", "neutral_shot", "psnr_by_level", "psnr_db", "validation_sample"]
 
 
 def neutral_shot(noise: NoiseModel) -> Shot:
@@ -91,3 +91,22 @@ def psnr_by_level(
             values.append(psnr_db(got, wanted))
         result[level] = float(np.mean(values))
     return result
+
+
+def developed_sample(
+    develop: Callable[[Tensor], Tensor], pictures: Pictures, level: str
+) -> NDArray[np.float32]:
+    """Return the first validation picture, developed, in sRGB.
+
+    Args:
+        develop: Function from packed captures [1, 4, H, W] to linear camera RGB [1, 3, 2H, 2W].
+        pictures: Pictures from which captures are synthesised.
+        level: Name of a noise level in NOISE_LEVELS.
+
+    Returns:
+        Picture [3, H, W], 0 to 1.
+    """
+    sample = validation_sample(pictures.pictures[0], level, 0)
+    with torch.no_grad():
+        camera = _with_margin(develop, sample.packed)
+    return np.asarray(to_srgb(camera, sample.camera_to_srgb), np.float32)

@@ -7,31 +7,26 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["interrupt_between_steps"]
+__all__ = ["delayed_interrupt"]
 
 
 @contextmanager
-def interrupt_between_steps() -> Iterator[Callable[[], None]]:
-    """Delay SIGINT inside the block until the yielded function is called.
+def delayed_interrupt() -> Iterator[Callable[[], bool]]:
+    """Delay SIGINT inside the block; the training asks between its steps whether it arrived.
 
     Weights, their average, Adam's moments and the step belong together. An interrupt between two of
     their updates would save an inconsistent state. Outside the main thread, to which Python does
     not deliver signals, signal handling does not change.
 
     Yields:
-        A function that raises KeyboardInterrupt if SIGINT arrived since the block began.
+        A function that returns whether SIGINT arrived since the block began.
     """
     asked = threading.Event()
-
-    def check() -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-
     if threading.current_thread() is not threading.main_thread():
-        yield check
+        yield asked.is_set
         return
     before = signal.signal(signal.SIGINT, lambda *_: asked.set())
     try:
-        yield check
+        yield asked.is_set
     finally:
         signal.signal(signal.SIGINT, before)

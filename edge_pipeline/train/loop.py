@@ -13,20 +13,20 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from edge_pipeline.data.pictures import Mixture, Pictures, load_mixture, load_pictures
-from edge_pipeline.data.validation import psnr_by_level
 from edge_pipeline.errors import CheckpointError, InputError, JobError, OutputError
 from edge_pipeline.files import check_outside_artifacts
-from edge_pipeline.models.base import build_model, options_of
+from edge_pipeline.models.base import build_model, fresh_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
-from edge_pipeline.raw.noise import NOISE_LEVELS
-from edge_pipeline.train.batches import Batch, batches
-from edge_pipeline.train.interrupt import interrupt_between_steps
-from edge_pipeline.train.losses import coded_error, encode, log_energy, log_mse, ms_ssim
-from edge_pipeline.train.recipe import LossWeights, Recipe
+from edge_pipeline.train.batches import batches
+from edge_pipeline.train.interrupt import delayed_interrupt
+from edge_pipeline.train.machines import Machines, open_fabric
+from edge_pipeline.train.recipe import Recipe, settings_of
 from edge_pipeline.train.state import TrainingState, load_state, save_state
+from edge_pipeline.train.task import Batch, Share, Task, Validation, task_module
 
-__all__ = ["Progress", "learning_rate", "loss_of", "train"]
+__all__ = ["Progress", "learning_rate", "train"]
+
+_STATE, _CHECKPOINT = "state.safetensors", "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -37,42 +37,13 @@ class Progress:
         step: Number of finished steps.
         steps: Total number of steps.
         loss: Loss of the last step.
-        psnr: PSNR in dB by noise level at the last validation; empty before the first one.
+        validation: Result of the validation after this step; None if there was none.
     """
 
     step: int
     steps: int
     loss: float
-    psnr: dict[str, float]
-
-
-def loss_of(developed: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
-    """Return the weighted loss.
-
-    Args:
-        developed: Output of the network, linear camera RGB [N, 3, H, W].
-        batch: Batch with the network's input and target.
-        weights: Weights of the loss terms; the paper's loss is MSE + (1 - MS-SSIM) in encoded sRGB.
-    """
-    matrix, border = batch.camera_to_srgb * batch.push, 2 * weights.border
-    inner = (..., slice(border, -border or None), slice(border, -border or None))
-    developed, target = developed[inner], batch.target[inner]
-    loss = developed.new_zeros(())
-    if weights.mse or weights.ms_ssim or weights.log_mse:
-        x, y = encode(developed, matrix), encode(target, matrix)
-        loss = loss + weights.mse * (x - y).square().mean()
-        if weights.ms_ssim:
-            loss = loss + weights.ms_ssim * (1 - ms_ssim(x, y))
-        if weights.log_mse:
-            loss = loss + weights.log_mse * log_mse(x, y)
-    if weights.log_coded:
-        energy = log_energy(
-            coded_error(developed, target, matrix),
-            alternation=weights.alternation,
-            phase_mean=weights.phase_mean,
-        )
-        loss = loss + weights.log_coded * energy
-    return loss
+    validation: Validation | None
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -96,7 +67,7 @@ def train(
     *,
     start: Path | None = None,
     resume: bool = False,
-    accelerator: str = "auto",
+    machines: Machines | None = None,
     every: int = 1000,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
@@ -104,13 +75,14 @@ def train(
 
     Args:
         recipe: Recipe of the training.
-        folder: Folder of the run, for the state, the checkpoint and the log; created if absent.
+        folder: Folder of the run, for the state, the checkpoint and the log; created if absent. All
+            nodes need access to it.
         start: Checkpoint with the initial weights; fresh weights if None. Ignored if `resume`.
         resume: Whether to continue from the state in `folder`. The result is that of a run without
-            a stop, bit for bit on one machine with the same number of threads.
-        accelerator: `cpu`, `cuda` or `auto`.
+            a stop, bit for bit on one machine with the same number of threads and processes.
+        machines: Accelerator, devices and nodes; one device of any kind if None.
         every: Number of steps between validations; each validation writes a checkpoint.
-        report: Function that is called after each step.
+        report: Function that the first process calls after each step.
 
     Returns:
         Path of the checkpoint.
@@ -120,50 +92,44 @@ def train(
             `resume` is on, or if it is in an artifact.
         CheckpointError: If the state is damaged or of another recipe, or if `start` is damaged or
             of another network.
-        InputError: If a data set, an option of the network or the accelerator cannot be used.
+        InputError: If a data set, an option of the network, a setting of the task, or the machines
+            cannot be used.
         KeyboardInterrupt: After Ctrl-C, once the step is finished and the state is written.
-        JobError: If the loss is not finite.
+        JobError: If the loss is not finite; the state before that step is written.
     """
-    state_file = folder / "state.safetensors"
-    check_outside_artifacts(state_file)
-    if state_file.exists() != resume:
+    machines = machines or Machines()
+    check_outside_artifacts(folder / _STATE)
+    if machines.is_first and (folder / _STATE).exists() != resume:
         found, remedy = ("no training", "leave out") if resume else ("a training", "give")
         raise OutputError(f"{folder} contains {found}; {remedy} --resume, or give another folder")
-    pictures = load_mixture([(part.dataset, part.share, part.options) for part in recipe.data])
-    validation = load_pictures(recipe.validation.dataset, recipe.validation.options)
-    if accelerator == "cuda" and not torch.cuda.is_available():
-        raise InputError("torch finds no CUDA device here; give --accelerator cpu")
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.optimiser.precision)
+    settings = settings_of(recipe)
+    machines.check(recipe.optimiser.batch)
+    task = task_module(recipe.task).open_task(recipe, settings, machines.processes)
+    fabric = open_fabric(machines, recipe.optimiser.precision)
     state = _fresh_state(recipe, fabric, None if resume else start)
     if resume:
-        load_state(state_file, state, recipe.model_dump_json())
+        load_state(folder / _STATE, state, recipe.model_dump_json())
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error
-    both = (pictures, validation)
-    with (
-        SummaryWriter(str(folder), purge_step=state.step) as log,
-        interrupt_between_steps() as stop,
-    ):
-
-        def after_step(progress: Progress) -> None:
-            report(progress)
-            stop()
-
-        try:
-            _steps(recipe, folder, fabric, state, both, log, every, after_step)
-        except KeyboardInterrupt:
-            save_state(state_file, state, recipe.model_dump_json())
-            raise
-    return folder / "checkpoint.safetensors"
+    run = _Run(recipe, folder, task, fabric, state)
+    try:
+        run.steps(every, report)
+    except (KeyboardInterrupt, JobError):
+        run.save_state()
+        raise
+    finally:
+        run.close()
+    return folder / _CHECKPOINT
 
 
 def _fresh_state(recipe: Recipe, fabric: Fabric, start: Path | None = None) -> TrainingState:
-    if start is None:
-        model = build_model(recipe.model, recipe.options, seed=recipe.seed)
-    else:
+    if start is not None:
         model = _begun(recipe, start)
+    else:
+        build = fresh_model if recipe.rescale else build_model
+        model = build(recipe.model, recipe.options, seed=recipe.seed)
     model = model.to(fabric.device).train()
     optimizer = torch.optim.Adam(model.parameters(), betas=recipe.optimiser.betas)
     average = {name: value.detach().clone() for name, value in model.named_parameters()}
@@ -181,111 +147,140 @@ def _begun(recipe: Recipe, start: Path) -> nn.Module:
     return given.build()
 
 
-def _steps(
-    recipe: Recipe,
-    folder: Path,
-    fabric: Fabric,
-    state: TrainingState,
-    pictures: tuple[Mixture, Pictures],
-    log: SummaryWriter,
-    every: int,
-    report: Callable[[Progress], None],
-) -> None:
-    """Run all steps from `state.step`; validate and write a checkpoint after each `every` steps."""
-    optimiser = recipe.optimiser
-    psnr: dict[str, float] = {}
-    if state.step == optimiser.steps:  # stopped after the last step, before its checkpoint
-        _checkpoint(recipe, folder, fabric, state, pictures)
-    for batch in batches(
-        pictures[0],
-        size=optimiser.batch,
-        crop=recipe.crop,
-        seed=recipe.seed,
-        first=state.step,
-        last=optimiser.steps,
-    ):
-        loss = _one_step(recipe, fabric, state, Batch(*(x.to(fabric.device) for x in batch)))
-        if state.step % 50 == 0:
-            log.add_scalar("loss", loss, state.step)
-            log.add_scalar("learning_rate", learning_rate(recipe, state.step), state.step)
-        if state.step % every == 0 or state.step == optimiser.steps:
-            psnr = _checkpoint(recipe, folder, fabric, state, pictures)
-            for level, value in psnr.items():
-                log.add_scalar(f"psnr_db/{level}", value, state.step)
-        report(Progress(state.step, optimiser.steps, loss, psnr))
+class _Run:
+    """A training with its data, state and log; the first process alone writes files."""
 
+    def __init__(
+        self, recipe: Recipe, folder: Path, task: Task, fabric: Fabric, state: TrainingState
+    ) -> None:
+        self._recipe, self._folder, self._task = recipe, folder, task
+        self._fabric, self._state = fabric, state
+        self._log: Any = None
+        if fabric.is_global_zero:
+            self._log = SummaryWriter(str(folder), purge_step=state.step)
 
-def _one_step(recipe: Recipe, fabric: Fabric, state: TrainingState, batch: Batch) -> float:
-    """Run one training step, update the average of the weights, and return the loss."""
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(recipe, state.step)
-    with fabric.autocast():
-        developed = _developed(state.model, batch.packed, shared=recipe.shared_filters)
-    loss = loss_of(developed, batch, recipe.loss)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise JobError(
-            f"the loss is {value} at step {state.step}; resume with a lower learning rate"
-        )
-    state.optimizer.zero_grad(set_to_none=True)
-    fabric.backward(loss)
-    if recipe.optimiser.clip:
-        torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.optimiser.clip)
-    state.optimizer.step()
-    state.step += 1
-    with torch.no_grad():
-        for name, parameter in state.model.named_parameters():
-            state.average[name].lerp_(parameter, 1 - recipe.optimiser.average)
-    return value
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
 
+    def save_state(self) -> None:
+        if self._fabric.is_global_zero:
+            save_state(self._folder / _STATE, self._state, self._recipe.model_dump_json())
 
-def _developed(model: nn.Module, packed: Tensor, *, shared: bool) -> Tensor:
-    """Return the developed crops; shared filters are predicted from all crops side by side."""
-    network: Any = model
-    maps = packed.contiguous(memory_format=torch.channels_last)
-    pictures: Tensor
-    if shared:
-        filters = network.predict_filters(torch.cat(tuple(packed), -1)[None])
-        pictures = network.apply_filters(maps, filters)
-    else:
-        pictures = network(maps)
-    return pictures
+    def steps(self, every: int, report: Callable[[Progress], None]) -> None:
+        """Run all steps from `state.step`; validate and write a checkpoint after each `every`."""
+        state, fabric, last = self._state, self._fabric, self._recipe.optimiser.steps
+        if state.step == last:  # stopped after the last step, before its checkpoint
+            self._validate()
+        if self._is_done():
+            return
+        share = Share(fabric.global_rank, fabric.world_size)
+        with delayed_interrupt() as asked:
+            for batch in batches(self._task, share, first=state.step, last=last):
+                loss = self._step(type(batch)(*(x.to(fabric.device) for x in batch)))
+                validation = None
+                if state.step % every == 0 or state.step == last:
+                    validation = self._validate()
+                if fabric.is_global_zero:
+                    report(Progress(state.step, last, loss, validation))
+                if self._any(asked()):
+                    raise KeyboardInterrupt
+                if validation is not None and self._is_done():
+                    return
 
+    def _is_done(self) -> bool:
+        """Return whether the score has not improved for as long as the recipe waits."""
+        patience = self._recipe.optimiser.patience
+        return bool(patience) and self._state.waited >= patience
 
-def _checkpoint(
-    recipe: Recipe,
-    folder: Path,
-    fabric: Fabric,
-    state: TrainingState,
-    pictures: tuple[Mixture, Pictures],
-) -> dict[str, float]:
-    """Validate the averaged weights, write state and checkpoint; return PSNR by noise level."""
-    model = build_model(recipe.model, recipe.options).to(fabric.device)
-    model.load_state_dict(state.average)
-    psnr = psnr_by_level(lambda x: model(x.to(fabric.device)), pictures[1], tuple(NOISE_LEVELS))
-    options = options_of(recipe.model, recipe.options)
-    save_state(folder / "state.safetensors", state, recipe.model_dump_json())
-    save_checkpoint(
-        folder / "checkpoint.safetensors",
-        model=recipe.model,
-        options=options,
-        state=state.average,
-        card=_card(recipe, pictures[0], psnr, state.step),
-    )
-    return psnr
+    def _any(self, value: bool) -> bool:  # noqa: FBT001 - the function of the built-in `any`
+        """Return whether the value is true in any process, so that all of them stop together."""
+        if self._fabric.world_size == 1:
+            return value
+        flag = torch.tensor(float(value), device=self._fabric.device)
+        return bool(self._fabric.all_reduce(flag, reduce_op="sum"))
 
+    def _step(self, batch: Batch) -> float:
+        """Run one training step, update the average of the weights, and return the loss."""
+        recipe, fabric, state = self._recipe, self._fabric, self._state
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, state.step)
+        state.optimizer.zero_grad(set_to_none=True)
+        with fabric.autocast():
+            loss = self._task.loss(state.model, batch)
+        value = float(self._mean(loss.detach()))
+        if not math.isfinite(value):
+            raise JobError(
+                f"the loss is {value} at step {state.step}; train with a lower learning_rate, "
+                f"from this state's checkpoint with --start if there is one"
+            )
+        fabric.backward(loss)
+        self._share_gradients()
+        if recipe.optimiser.clip:
+            torch.nn.utils.clip_grad_norm_(state.model.parameters(), recipe.optimiser.clip)
+        state.optimizer.step()
+        state.step += 1
+        with torch.no_grad():
+            for name, parameter in state.model.named_parameters():
+                state.average[name].lerp_(parameter, 1 - recipe.optimiser.average)
+        if self._log is not None and state.step % 50 == 0:
+            self._log.add_scalar("loss", value, state.step)
+            self._log.add_scalar("learning_rate", learning_rate(recipe, state.step), state.step)
+        return value
 
-def _card(recipe: Recipe, mixture: Mixture, psnr: dict[str, float], step: int) -> dict[str, object]:
-    return {
-        "name": recipe.name,
-        "description": recipe.description,
-        "input_space": "packed_bayer_white_balanced",
-        "output_space": "camera_linear",
-        "training_data": [
-            f"{part.name} ({len(part.pictures)} pictures; {part.licence})" for part in mixture.parts
-        ],
-        "licence": recipe.licence,
-        "noise": "variance a x + b^2 on normalised raw, a up to 2.5e-2",
-        "metrics": {f"psnr_srgb_db_{level}": value for level, value in psnr.items()}
-        | {"training_steps": float(step)},
-    }
+    def _mean(self, value: Tensor) -> Tensor:
+        """Return the mean over all processes."""
+        if self._fabric.world_size == 1:
+            return value
+        return self._fabric.all_reduce(value, reduce_op="mean")
+
+    def _share_gradients(self) -> None:
+        """Replace all gradients by their mean over all processes, in one exchange."""
+        if self._fabric.world_size == 1:
+            return
+        gradients = [p.grad for p in self._state.model.parameters() if p.grad is not None]
+        flat = self._mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(
+            gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
+        ):
+            gradient.copy_(part.view_as(gradient))
+
+    def _validate(self) -> Validation:
+        """Validate the averaged weights; write the state and, unless it is worse, a checkpoint."""
+        recipe, state = self._recipe, self._state
+        validation = Validation({}, 0.0, "")
+        if self._fabric.is_global_zero:
+            model = build_model(recipe.model, recipe.options).to(self._fabric.device)
+            model.load_state_dict(state.average)
+            with torch.no_grad():
+                validation = self._task.validate(model)
+        score = self._fabric.broadcast(validation.score)
+        improved = score > state.best
+        state.best, state.waited = max(score, state.best), 0 if improved else state.waited + 1
+        if self._fabric.is_global_zero:
+            self._write(validation, checkpoint=improved or not recipe.optimiser.patience)
+        self._fabric.barrier()
+        return validation
+
+    def _write(self, validation: Validation, *, checkpoint: bool) -> None:
+        recipe, state = self._recipe, self._state
+        for name, value in validation.metrics.items():
+            self._log.add_scalar(f"validation/{name}", value, state.step)
+        for name, picture in validation.pictures.items():
+            self._log.add_image(f"validation/{name}", picture, state.step)
+        if checkpoint:
+            metrics = validation.metrics | {"training_steps": float(state.step)}
+            card = {
+                "name": recipe.name,
+                "description": recipe.description,
+                "licence": recipe.licence,
+                "metrics": metrics,
+            }
+            save_checkpoint(
+                self._folder / _CHECKPOINT,
+                model=recipe.model,
+                options=options_of(recipe.model, recipe.options),
+                state=state.average,
+                card=card | self._task.card(),
+            )
+        self.save_state()

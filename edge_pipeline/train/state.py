@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +29,16 @@ class TrainingState:
         average: Running average of the network's weights, by name.
         optimizer: Adam over `model.parameters()`.
         step: Number of finished steps.
+        best: Highest score of a validation so far.
+        waited: Number of validations since the one with the highest score.
     """
 
     model: nn.Module
     average: dict[str, Tensor]
     optimizer: torch.optim.Adam
     step: int = 0
+    best: float = -math.inf
+    waited: int = 0
 
 
 def save_state(path: Path, state: TrainingState, recipe: str) -> None:
@@ -54,7 +59,14 @@ def save_state(path: Path, state: TrainingState, recipe: str) -> None:
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_file(path) as temporary:
         safetensors.torch.save_file(
-            ready, temporary, metadata={"step": str(state.step), "recipe": recipe}
+            ready,
+            temporary,
+            metadata={
+                "step": str(state.step),
+                "best": repr(state.best),
+                "waited": str(state.waited),
+                "recipe": recipe,
+            },
         )
 
 
@@ -80,6 +92,7 @@ def load_state(path: Path, state: TrainingState, recipe: str) -> None:
             f"{path} was written under another recipe; give its recipe, or another run folder"
         )
     state.step = int(metadata["step"])
+    state.best, state.waited = float(metadata["best"]), int(metadata["waited"])
     with torch.no_grad():
         for name, parameter in state.model.named_parameters():
             parameter.copy_(tensors[f"model.{name}"])

@@ -1,7 +1,7 @@
 """A user's own pictures: a folder with `images` and `masks`, paired by the names of the files.
 
-If the folder has a subfolder `train`, its subfolders `train`, `val` and `test` are the splits, each
-with `images` and `masks`. If it has none, a hash of the pictures' names draws the splits.
+If the folder has a subfolder `train`, its subfolders `train`, `val` and `test` are the splits,
+each with `images` and `masks`. If it has none, a hash of the pictures' names draws the splits.
 """
 
 from __future__ import annotations

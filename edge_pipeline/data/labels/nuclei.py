@@ -4,8 +4,8 @@ Two layouts are read: that of the Data Science Bowl 2018 (`stage1_train/ID/image
 mask for each nucleus in `stage1_train/ID/masks`), whose masks are merged, and the merged copy that
 `edge-pipeline data fetch nuclei` makes (`images`, `masks`). The set has no split of its own.
 
-Source: J. C. Caicedo et al., Nucleus segmentation across imaging experiments: the 2018 Data Science
-Bowl, Nature Methods 16, 2019.
+Source: J. C. Caicedo et al., Nucleus segmentation across imaging experiments: the 2018 Data
+Science Bowl, Nature Methods 16, 2019.
 """
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ class Miniature:
         self.write(path, image)
         return codes
 
-    def write(self, path, image):
+    def write(self, path, image, **options):
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        image.save(target, **({"quality": 95} if target.suffix in {".jpg", ".jpeg"} else {}))
+        image.save(target, **options)
 
     def text(self, path, *lines):
         target = self.folder / path

@@ -1,6 +1,6 @@
 """A user's own folder, and the checks that all labelled data sets share."""
 
-import pickle
+import pickle  # noqa: TID251 - as processes that load samples use it
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_pictures_and_masks_are_read_lazily_and_exactly(own, miniature):
 
 def test_the_pictures_travel_to_other_processes(own):
     pictures = load(own[0])
-    again = pickle.loads(pickle.dumps(pictures))  # noqa: S301 - as a worker process gets them
+    again = pickle.loads(pickle.dumps(pictures))  # noqa: S301 - our own bytes
     np.testing.assert_array_equal(again.read(2)[1], pictures.read(2)[1])
 
 
@@ -130,14 +130,15 @@ def test_masks_of_other_modes_have_the_same_labels(own, miniature, mode):
     np.testing.assert_array_equal(load(own[0]).read(0)[1], codes)
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16"])
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16", "I"])
 def test_pictures_of_other_modes_have_three_channels(own, miniature, mode):
     grey = np.arange(192, dtype=np.uint8).reshape(12, 16)
-    if mode == "I;16":
-        image = Image.fromarray(grey.astype(np.uint16) * 257)
+    if mode in ("I;16", "I"):
+        image = Image.fromarray(grey.astype(np.uint16 if mode == "I;16" else np.int32) * 257)
     else:
         image = Image.fromarray(grey).convert(mode)
-    miniature.write("images/00.png", image)
+    (miniature.folder / "images/00.png").unlink()
+    miniature.write("images/00.tif", image)
     picture = load(own[0]).read(0)[0]
     np.testing.assert_allclose(picture, np.repeat(grey[None] / 255, 3, axis=0), atol=1e-6)
 
@@ -159,6 +160,13 @@ def fault(own, miniature, kind):
         miniature.write("masks/00.png", Image.fromarray(np.full((12, 16), 300, np.uint16)))
     elif kind == "colour":
         miniature.picture("masks/00.png")
+    elif kind == "floats":
+        picture.unlink()
+        values = np.full((12, 16), 0.5, np.float32)
+        miniature.write("images/00.png", Image.fromarray(values), format="TIFF")
+    elif kind == "wide":
+        values = np.full((12, 16), 70000, np.int32)
+        miniature.write("images/00.png", Image.fromarray(values), format="TIFF")
     elif kind == "text":
         picture.write_text("no picture")
     elif kind == "short":
@@ -174,6 +182,8 @@ def fault(own, miniature, kind):
         ("label", r"mask .*masks/00.png has the value 3, .* its values are 0 to 2$"),
         ("wide label", r"has the value 300, .* its values are 0 to 2$"),
         ("colour", r"mask .*masks/00.png is in colour"),
+        ("floats", r"images/00.png has values of 32 bits"),
+        ("wide", r"images/00.png has values of 32 bits"),
         ("text", r"images/00.png cannot be read as a picture"),
         ("short", r"masks/00.png cannot be read as a picture"),
         ("gone", r"the file .*masks/00.png is missing"),
@@ -185,6 +195,12 @@ def test_a_fault_is_named_with_its_file_and_hits_one_sample_only(own, miniature,
     with pytest.raises(InputError, match=message):
         pictures.read(0)
     pictures.read(1)
+
+
+def test_a_picture_beyond_the_limit_of_pillow_is_refused(own, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 90)
+    with pytest.raises(InputError, match=r"images/00.png has more than 180 pixels; cut it into"):
+        load(own[0]).read(0)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +247,7 @@ def test_an_empty_split_and_unknown_names_are_refused(own):
 @pytest.mark.parametrize("name", [n for n in LABELLED_SETS.names() if n != "folder"])
 def test_a_set_that_is_not_here_is_refused_with_its_home(name, monkeypatch, tmp_path):
     monkeypatch.setenv("EDGE_PIPELINE_DATA", str(tmp_path))
-    with pytest.raises(InputError, match=r"fetch it with|get it from https://"):
+    with pytest.raises(InputError, match=r"fetch it with|get it from https?://"):
         load_labelled(name, "train", {})
-    with pytest.raises(InputError, match=r"missing is not a folder; get .* from https://"):
+    with pytest.raises(InputError, match=r"missing is not a folder; get .* from https?://"):
         load_labelled(name, "train", {"folder": tmp_path / "missing"})

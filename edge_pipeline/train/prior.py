@@ -1,0 +1,83 @@
+"""The distribution from which the rescaling factor of a training step is drawn."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from edge_pipeline.optional import require
+from edge_pipeline.train.recipe import Section
+
+__all__ = ["Prior"]
+
+
+class Prior(Section):
+    """A distribution of phi, restricted to a range.
+
+    Attributes:
+        low: Lowest phi.
+        high: Highest phi; equal to `low` for a network with one fixed phi.
+        distribution: `uniform`, or the name of a continuous distribution of `scipy.stats`, which is
+            cut off at `low` and `high`.
+        arguments: Shape parameters of the distribution of scipy, `loc` and `scale`.
+
+    Source: [AmortizedScaling], sections 3 and 4.1 "Training".
+    """
+
+    low: float = Field(default=0.05, gt=0, le=1)
+    high: float = Field(default=0.6, gt=0, le=1)
+    distribution: str = "uniform"
+    arguments: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _drawable(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low is {self.low} and high is {self.high}; low must not exceed high")
+        if self.distribution != "uniform":
+            self._limits()
+        elif self.arguments:
+            raise ValueError("the uniform distribution has no arguments beside low and high")
+        return self
+
+    def _frozen(self) -> Any:
+        stats = require("scipy.stats", "train", "priors")
+        family = getattr(stats, self.distribution, None)
+        if not isinstance(family, stats.rv_continuous):
+            raise ValueError(  # noqa: TRY004 - pydantic turns it into its error
+                f"scipy.stats has no continuous distribution {self.distribution!r}"
+            )
+        try:
+            return family(**self.arguments)
+        except TypeError as error:
+            raise ValueError(f"{self.distribution} does not accept the arguments: {error}") from error
+
+    def _limits(self) -> tuple[float, float]:
+        """Return the cumulative probabilities of `low` and `high`."""
+        frozen = self._frozen()
+        low, high = float(frozen.cdf(self.low)), float(frozen.cdf(self.high))
+        if not (self.low == self.high or low < high):  # NaN for invalid shape parameters
+            raise ValueError(
+                f"{self.distribution} with {self.arguments} has no probability between {self.low} "
+                f"and {self.high}"
+            )
+        return low, high
+
+    def draw(self, rng: np.random.Generator, count: int = 1) -> NDArray[np.float64]:
+        """Draw independent values of phi.
+
+        Args:
+            rng: Generator.
+            count: Number of values.
+
+        Returns:
+            Array [count].
+        """
+        shares = rng.random(count)
+        if self.distribution == "uniform" or self.low == self.high:
+            return self.low + (self.high - self.low) * shares
+        low, high = self._limits()
+        values = self._frozen().ppf(low + (high - low) * shares)
+        return np.clip(np.asarray(values, np.float64), self.low, self.high)
