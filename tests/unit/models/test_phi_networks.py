@@ -88,7 +88,7 @@ def test_separate_factors_set_the_size_of_each_level(name, phis, height, width):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(phis=st.tuples(PHIS, PHIS), rescaled=st.sampled_from(["maps", "picture"]))
-@examples(50, 8)
+@examples(50, 4)
 def test_the_cost_falls_with_phi(name, phis, rescaled):
     low, high = (macs(name, phi, rescaled=rescaled) for phi in sorted(phis))
     assert 0 < low <= high
@@ -96,7 +96,7 @@ def test_the_cost_falls_with_phi(name, phis, rescaled):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(first=PHIS, others=st.tuples(PHIS, PHIS), level=st.integers(0, 1))
-@examples(50, 8)
+@examples(50, 4)
 def test_the_cost_falls_with_each_separate_factor(name, first, others, level):
     def cost(phi):
         phis = [*others]
