@@ -60,6 +60,7 @@ def test_all_networks_of_this_kind_are_here():
     hyper=st.booleans(),
     rescaled=st.sampled_from(["maps", "picture"]),
 )
+@examples(100, 10)
 def test_every_size_and_phi_gives_a_map_of_the_input_s_size(
     name, phi, height, width, hyper, rescaled
 ):
@@ -72,6 +73,7 @@ def test_every_size_and_phi_gives_a_map_of_the_input_s_size(
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(phis=st.tuples(PHIS, PHIS), height=st.integers(1, 40), width=st.integers(1, 40))
+@examples(100, 10)
 def test_separate_factors_set_the_size_of_each_level(name, phis, height, width):
     model = copy.deepcopy(kept(name, separate=True))
     seen = []
@@ -87,7 +89,7 @@ def test_separate_factors_set_the_size_of_each_level(name, phis, height, width):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(phis=st.tuples(PHIS, PHIS), rescaled=st.sampled_from(["maps", "picture"]))
-@examples(50, 4)
+@examples(50, 3)
 def test_the_cost_falls_with_phi(name, phis, rescaled):
     low, high = (macs(name, phi, rescaled=rescaled) for phi in sorted(phis))
     assert 0 < low <= high
@@ -95,7 +97,7 @@ def test_the_cost_falls_with_phi(name, phis, rescaled):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @given(first=PHIS, others=st.tuples(PHIS, PHIS), level=st.integers(0, 1))
-@examples(50, 4)
+@examples(50, 3)
 def test_the_cost_falls_with_each_separate_factor(name, first, others, level):
     def cost(phi):
         phis = [*others]
