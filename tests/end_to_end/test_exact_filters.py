@@ -57,7 +57,8 @@ def test_filters_are_those_of_the_whole_capture(streamed, network, largest):
     for name in shared:
         value = expected[name]
         scale = max(1e-3, float(value.abs().max()))
-        assert np.abs(found[name] - value.numpy()).max() <= 1e-5 * scale, name
+        same = found[name].reshape(value.shape)  # the predictor may end before or after a reshape
+        assert np.abs(same - value.numpy()).max() <= 1e-5 * scale, name
 
 
 def test_the_programs_share_their_weights(streamed):

@@ -50,8 +50,8 @@ CASES = fast_or_slow(
         ("hyperconv_isp", ISP, "executorch", "fp16"),
     ],
     FAST,
-    # They take five to ten times as long. The shipped artifact is `hyperconv_isp`, refolded; that it
-    # gives what eager does is tested in tests/end_to_end/test_shipped_model.py.
+    # They take five to ten times as long. The shipped artifact is a refolded `hyperconv_isp`, which
+    # tests/end_to_end/test_shipped_model.py compares with eager; docs/how-to/compile.md makes one.
     uncovered=("hyperconv_isp", ISP, "hyperconv_unet", UNET),
 )
 # Networks and backends of comparisons of two forms; the small one takes a third of the time.
