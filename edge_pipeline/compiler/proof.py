@@ -81,8 +81,8 @@ def prove(
             if complaint is not None:
                 raise CompileError(
                     f"{spec.name} as written for {backend} in {precision} differs from eager: the "
-                    f"{complaint} in {name}; {_REMEDIES[precision]}edge-pipeline bisect finds where "
-                    "it begins"
+                    f"{complaint} in {name}; {_REMEDIES[precision]}edge-pipeline bisect finds "
+                    "where it begins"
                 )
 
 
