@@ -56,8 +56,8 @@ def nearest_layer(node: fx.Node) -> str:
 def line_of(node: fx.Node) -> str:
     """Return the line of code that called the operator, as `FILE:LINE`; empty if unknown.
 
-    It is the innermost line outside torch and this compiler. The folder is omitted, so that messages and files do
-    not depend on the location of the sources.
+    It is the innermost line outside torch and this compiler. The folder is omitted, so that
+    messages and files do not depend on the location of the sources.
     """
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
     for file, line in reversed(frames):

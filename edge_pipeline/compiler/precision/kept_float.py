@@ -16,7 +16,8 @@ __all__ = ["Step", "input_layers", "statistics", "steps_of"]
 _ATEN = torch.ops.aten
 _WEIGHTED = (_ATEN.conv2d.default, _ATEN.convolution.default, _ATEN.linear.default)
 _PRODUCTS = (_ATEN.bmm.default, _ATEN.mm.default, _ATEN.matmul.default)
-_SQUARES = (_ATEN.mul.Tensor, _ATEN.reshape.default, _ATEN.view.default)
+_ROOTS = (_ATEN.rsqrt.default, _ATEN.sqrt.default, _ATEN.reciprocal.default)
+_POINTWISE = (_ATEN.mul.Tensor, _ATEN.add.Tensor, _ATEN.reshape.default, _ATEN.view.default)
 # The largest share of the constant weights that may stay in float32; more would cost int8's gain.
 _MOST = 0.1
 
@@ -67,24 +68,34 @@ def input_layers(steps: Iterable[Step], inputs: Iterable[str]) -> frozenset[str]
 
 
 def statistics(program: ExportedProgram) -> frozenset[str]:
-    """Return the sums and means that are written as products, and the squares that only they read.
+    """Return the operators of normalisations that int8 cannot represent.
 
-    Passes write the mean and the variance of a normalisation as convolutions or linear layers whose
-    weights have one value besides zero. Int8 would save nothing there, and a variance that it
-    rounds to zero becomes a division by zero.
+    Passes write means and variances as convolutions or linear layers whose weights have one value
+    besides zero. Int8 would save nothing there, and a variance that it rounds to zero becomes a
+    division by zero. So these sums, the operators that only they or an inverse root read (squares,
+    a guard added to the variance), and the products with an inverse root stay in float32.
 
     Returns:
         Names of the operators.
     """
     constants = constants_of(program)
     found: set[str] = set()
+    scales: set[str] = set()
     for node in reversed(program.graph.nodes):
         if node.target in _WEIGHTED:
             weight = constants.get(node.args[1].name)
             if weight is not None and weight[weight != 0].unique().numel() == 1:
                 found.add(node.name)
-        elif node.target in _SQUARES and all(user.name in found for user in node.users):
+        elif node.target in _ROOTS or (
+            node.target in _POINTWISE and all(user.name in found for user in node.users)
+        ):
             found.add(node.name)
+    for node in program.graph.nodes:
+        names = {operand.name for operand in node.all_input_nodes}
+        if node.target in _ROOTS or (node.target in _POINTWISE and names & scales):
+            found.add(node.name)
+            if node.target in _ROOTS or names <= scales | constants.keys():
+                scales.add(node.name)
     return frozenset(found)
 
 

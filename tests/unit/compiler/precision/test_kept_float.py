@@ -64,6 +64,19 @@ def test_means_written_as_products_are_statistics_with_the_squares_that_only_the
     assert kept[0].args[0] is kept[0].args[1]
 
 
+def test_a_normalisation_is_kept_up_to_the_product_with_its_inverse_root():
+    mean, gain = torch.full((1, 4), 0.25), torch.tensor(3.0)
+
+    def function(x):
+        root = (torch.nn.functional.linear(x * x, mean) + 1e-5).rsqrt()
+        return (x + 1.0) * (root * gain) * gain + 1.0
+
+    program = exported(function, torch.rand(2, 4))
+    kept = [node for node in program.graph.nodes if node.name in statistics(program)]
+    names = [str(node.target).split(".")[1] for node in kept]
+    assert names == ["mul", "linear", "add", "rsqrt", "mul", "mul"]
+
+
 class Skipping(nn.Module):
     def __init__(self):
         super().__init__()
