@@ -84,7 +84,7 @@ def statistics(program: ExportedProgram) -> frozenset[str]:
     for node in reversed(program.graph.nodes):
         if node.target in _WEIGHTED:
             weight = constants.get(node.args[1].name)
-            if weight is not None and weight[weight != 0].unique().numel() == 1:
+            if weight is not None and torch.unique(weight[weight != 0]).numel() == 1:
                 found.add(node.name)
         elif node.target in _ROOTS or (
             node.target in _POINTWISE and all(user.name in found for user in node.users)

@@ -46,12 +46,14 @@ def quantise_pads(module: fx.GraphModule) -> None:
 
 
 def _pads_with_zero(node: fx.Node) -> bool:
+    given: tuple[Any, ...] = node.args
     if node.target is _ATEN.constant_pad_nd.default:
-        return not float(node.args[2] if len(node.args) > 2 else 0)
+        return not node.kwargs.get("value", given[2] if len(given) > 2 else 0)
     if node.target is not _ATEN.pad.default:
         return False
-    mode, value = (*node.args[2:4], *("constant", None)[len(node.args) - 2 :])
-    return node.kwargs.get("mode", mode) == "constant" and not node.kwargs.get("value", value)
+    mode = node.kwargs.get("mode", given[2] if len(given) > 2 else "constant")
+    value = node.kwargs.get("value", given[3] if len(given) > 3 else None)
+    return mode == "constant" and not value
 
 
 def separate_readers(module: fx.GraphModule) -> None:
