@@ -44,6 +44,7 @@ from edge_pipeline.compiler.passes.lower_sums import LowerSums
 from edge_pipeline.compiler.passes.lower_views import LowerViews
 from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
+from edge_pipeline.compiler.passes.own_constants import OwnConstants
 from edge_pipeline.compiler.passes.raise_convolution import RaiseConvolution
 from edge_pipeline.compiler.passes.relax_views import RelaxViews
 from edge_pipeline.compiler.passes.separate_constants import SeparateConstants
@@ -211,6 +212,9 @@ _NARROW: dict[tuple[str, Precision], tuple[Pass, ...]] = {
     ("executorch", "fp16"): (
         ApproximateGelu(),  # before scalars: it writes them
         ConstantScalars(),  # last: `to_half` then changes the types of all constants
+    ),
+    ("executorch", "int8"): (
+        OwnConstants(),  # last: it copies what `merge_duplicates` merged
     ),
 }
 

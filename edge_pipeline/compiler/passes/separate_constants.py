@@ -8,7 +8,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.program import Editor, Result, layer_of
 
-__all__ = ["SeparateConstants"]
+__all__ = ["SeparateConstants", "packs"]
 
 _ATEN = torch.ops.aten
 # Operators whose weights and biases the delegate packs when it loads the program.
@@ -43,7 +43,7 @@ class SeparateConstants:
             value = editor.constant(node)
             if value is None:
                 continue
-            readers = [user for user in node.users if not _packs(user, node)]
+            readers = [user for user in node.users if not packs(user, node)]
             if not readers or len(readers) == len(node.users):
                 continue
             copy = editor.add_constant(value.clone(), f"copy_of_{node.name}")
@@ -54,6 +54,6 @@ class SeparateConstants:
         return editor.finish()
 
 
-def _packs(user: fx.Node, constant: fx.Node) -> bool:
+def packs(user: fx.Node, constant: fx.Node) -> bool:
     """Return whether `user` takes the constant as a weight or a bias, and not as its input."""
     return user.target in _PACKING and constant not in user.args[:1]
