@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.passes.separate_constants import packs
+from edge_pipeline.compiler.analysis.packing import packs
 from edge_pipeline.compiler.program import Editor, Result, layer_of
 
 __all__ = ["OwnConstants"]
