@@ -75,12 +75,14 @@ def test_a_bend_is_one_knot_and_what_does_not_change_is_held_once():
 class Smooth(nn.Module):
     """Its weight turns on a circle."""
 
+    rate = 0.15
+
     def __init__(self):
         super().__init__()
         self.base = nn.Parameter(torch.rand(2, 2, 3, 3))
 
     def forward(self, image, angle):
-        at = torch.full((1,), 0.3 * angle)
+        at = torch.full((1,), self.rate * angle)
         return F.conv2d(image, self.base * at.sin() + self.base.flip(0) * at.cos(), padding=1)
 
 
@@ -93,7 +95,7 @@ def test_a_smooth_curve_is_cut_to_the_range_that_a_few_lines_follow(monkeypatch)
     assert 2 < len(curve.spec.knots) <= 4
     base = network.module.base.detach()
     for angle in np.linspace(low, high, 30):
-        expected = base * np.sin(0.3 * angle) + base.flip(0) * np.cos(0.3 * angle)
+        expected = base * np.sin(Smooth.rate * angle) + base.flip(0) * np.cos(Smooth.rate * angle)
         (found,) = curve.at(angle).values()
         np.testing.assert_allclose(found, expected, rtol=0, atol=4e-6)
 
