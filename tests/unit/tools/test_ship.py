@@ -6,7 +6,7 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import CheckpointError, InputError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
-from tools.ship_isp import LARGEST_BYTES, main, ship
+from tools.ship import SHIPPED, main, ship, size_of
 
 TINY = {"width": 4}
 CARD = {
@@ -28,15 +28,15 @@ def checkpoint(folder, seed=0, **card):
 
 @pytest.fixture(scope="module")
 def shipped_once(small_isp, tmp_path_factory):
-    """A shipped checkpoint, and how many bytes it was said to take."""
+    """A shipped checkpoint, and how many bytes it takes."""
     folder = tmp_path_factory.mktemp("shipped")
-    size = ship(checkpoint(folder, seed=1), folder / "isp_default")
-    return folder / "isp_default", size
+    shipped = ship(checkpoint(folder, seed=1), folder / "isp_default")
+    return shipped, size_of(shipped)
 
 
 @pytest.fixture
 def shipped(shipped_once, tmp_path):
-    """A copy of it, and how many bytes it was said to take."""
+    """A copy of it, and how many bytes it takes."""
     folder, size = shipped_once
     return shutil.copytree(folder, tmp_path / "pretrained" / "isp_default"), size
 
@@ -65,7 +65,7 @@ def test_too_large_a_checkpoint_leaves_the_shipped_model_as_it_is(shipped, tmp_p
     with pytest.raises(InputError, match=f"at most {size // 2} can be shipped: train a network"):
         ship(checkpoint(tmp_path, seed=2), folder, largest_bytes=size // 2)
     assert contents(folder) == before
-    assert size < LARGEST_BYTES
+    assert size < SHIPPED["camera_linear"].largest_bytes
 
 
 @pytest.mark.parametrize("words", ["no output space", "damaged", "absent"])
