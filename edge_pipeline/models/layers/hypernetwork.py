@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +100,7 @@ class Hypernetwork(nn.Module):
         Args:
             phis: Values of phi, at least one; each is used for all factors.
         """
-        count = self.hidden.get_submodule("0").in_features // 2
+        count = cast(nn.Linear, self.hidden.get_submodule("0")).in_features // 2
         predicted = [self(torch.full((count,), phi)) for phi in phis]
         for name in self.shapes:
             values = torch.stack([one[name] for one in predicted])
