@@ -262,7 +262,9 @@ class _Run:
         for name, picture in validation.pictures.items():
             self._log.add_image(f"validation/{name}", picture, state.step)
         if checkpoint:
-            metrics = validation.metrics | {"training_steps": float(state.step)}
+            # A model card has no NaN, the metric of a label that no picture has.
+            known = {k: value for k, value in validation.metrics.items() if math.isfinite(value)}
+            metrics = known | {"training_steps": float(state.step)}
             card = {
                 "name": recipe.name,
                 "description": recipe.description,

@@ -14,11 +14,17 @@ MOVES = Augmentation(
 COLOURS = Augmentation(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.2, invert=0.5)
 
 
-def encoded(height, width, cell=8):
-    """A picture whose value is its label: a board of cells with the labels 0 and 1."""
-    rows, columns = np.mgrid[:height, :width] // cell
-    mask = torch.from_numpy(((rows + columns) % 2).astype(np.uint8))
+def encoded(height, width, cell=8, axis=1):
+    """A picture whose value is its label: stripes with the labels 0 and 1."""
+    numbers = np.mgrid[:height, :width][axis] // cell
+    mask = torch.from_numpy((numbers % 2).astype(np.uint8))
     return mask.float().expand(3, -1, -1).clone(), mask
+
+
+def agreement(picture, mask):
+    """The share of pixels that are nearer to their own label than to the other one."""
+    known = mask != IGNORED
+    return float(((picture[0] - mask.float()).abs()[known] <= 0.51).float().mean())
 
 
 def smooth(height, width, channels=3):
@@ -33,25 +39,22 @@ def rng(seed):
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([(24, 24), (16, 40), (33, 17), (80, 80)]),
-    st.tuples(st.integers(20, 70), st.integers(20, 70)),
+    st.tuples(st.integers(20, 70), st.integers(20, 70), st.just(8), st.integers(0, 1)),
 )
-def test_the_picture_and_the_mask_move_together(seed, crop, size):
-    picture, mask = augmented(*encoded(*size), crop, MOVES, rng(seed))
+def test_the_picture_and_the_mask_move_together(seed, crop, board):
+    picture, mask = augmented(*encoded(*board), crop, MOVES, rng(seed))
     assert (picture.shape, mask.shape) == ((3, *crop), crop)
     assert (picture.dtype, mask.dtype) == (torch.float32, torch.uint8)
     assert set(mask.unique().tolist()) <= {0, 1, IGNORED}
-    known = mask != IGNORED
-    # Far from edges, the picture is exactly 0 or 1; interpolated pixels are within half a pixel.
-    wrong = (picture[0] - mask.float()).abs()[known]
-    assert (wrong <= 0.51).float().mean() > 0.995
+    # Black pixels outside the picture blend with those at its border, which may be white.
+    assert agreement(picture, mask) > (0.95 if (mask == IGNORED).any() else 0.9999)
 
 
 def test_a_mask_that_is_shifted_by_a_pixel_would_be_found():
     moved = Augmentation(zoom=(0.34, 0.34))
     picture, mask = augmented(*encoded(96, 96, cell=12), (32, 32), moved, rng(0))
-    assert ((picture[0] - mask.float()).abs() <= 0.51).float().mean() > 0.995
-    shifted = mask.roll(1, 1)
-    assert ((picture[0] - shifted.float()).abs() <= 0.51).float().mean() < 0.9
+    assert agreement(picture, mask) == 1
+    assert agreement(picture, mask.roll(1, 1)) < 0.8
 
 
 def test_without_changes_the_crop_is_a_part_of_the_picture():

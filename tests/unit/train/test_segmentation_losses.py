@@ -137,7 +137,7 @@ def test_descending_the_gradient_of_each_loss_lowers_it(outputs):
         lambda x: bootstrapped(errors(x), masks != IGNORED, 0.3),
         lambda x: soft_dice_loss(x, masks, IGNORED, background=True),
     ):
-        scores = torch.zeros(2, outputs, 5, 6, requires_grad=True)
+        scores = sample(outputs)[0].requires_grad_()
         before = loss(scores)
         before.backward()
         assert loss(scores.detach() - 0.5 * scores.grad) < before
