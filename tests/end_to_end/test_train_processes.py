@@ -125,13 +125,13 @@ def error_lines(text):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(recipe, tmp_path):
-    path = recipe(steps=100)
+    path = recipe(steps=60)
     one, two = tmp_path / "one", tmp_path / "two"
     for folder, devices in ((one, 1), (two, 2)):
-        result = run(path, folder, "--devices", devices, "--every", "50")
+        result = run(path, folder, "--devices", devices, "--every", 60)
         assert result.returncode == 0, result.stderr
         assert result.stdout == f"wrote {folder / 'checkpoint.safetensors'}\n"
-        assert result.stderr.count("step 50: Dice score") == 1
+        assert result.stderr.count("step 60: Dice score") == 1
         assert "Traceback" not in result.stderr
     assert len(losses(one)) == 2
     assert_same_training(two, one)
@@ -141,17 +141,17 @@ def test_two_processes_train_as_one(recipe, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_stops_both_processes_and_the_training_can_be_resumed(recipe, tmp_path):
-    path, folder = recipe(steps=400), tmp_path / "run"
-    with started(path, folder, "--devices", 2, "--every", 20) as process:
+    path, folder = recipe(steps=150), tmp_path / "run"
+    with started(path, folder, "--devices", 2, "--every", 10) as process:
         wait_for(folder / "state.safetensors", process)
         os.killpg(process.pid, signal.SIGINT)
         _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130, stderr
     assert none_left(folder)
     assert "Traceback" not in stderr
-    result = run(path, folder, "--devices", 2, "--resume", "--every", 200)
+    result = run(path, folder, "--devices", 2, "--resume", "--every", 150)
     assert result.returncode == 0, result.stderr
-    whole = run(path, tmp_path / "whole", "--devices", 1, "--every", 200)
+    whole = run(path, tmp_path / "whole", "--devices", 1, "--every", 150)
     assert whole.returncode == 0, whole.stderr
     torch.testing.assert_close(losses(folder), losses(tmp_path / "whole"), **ROUNDING)
 
@@ -182,20 +182,19 @@ def test_the_loss_of_a_process_ends_the_other_one(recipe, tmp_path, first):
         assert process.returncode == 1, stderr
         assert "another process of the training has ended" in error_lines(stderr)[0]
     assert "Traceback" not in stderr
-    assert run(path, folder, "--devices", 2, "--every", 4000, "--help").returncode == 0
     safetensors.torch.load_file(folder / "state.safetensors")
 
 
 @pytest.mark.slow
 def test_a_training_that_was_killed_continues_to_the_same_losses(recipe, tmp_path):
-    path, folder = recipe(steps=200), tmp_path / "run"
+    path, folder = recipe(steps=120), tmp_path / "run"
     with started(path, folder, "--every", 10) as process:
         wait_for(folder / "state.safetensors", process)
         process.kill()
         process.communicate(timeout=TIMEOUT)
-    result = run(path, folder, "--resume", "--every", 10)
+    result = run(path, folder, "--resume", "--every", 120)
     assert result.returncode == 0, result.stderr
-    assert run(path, tmp_path / "whole", "--every", 10).returncode == 0
+    assert run(path, tmp_path / "whole", "--every", 120).returncode == 0
     assert losses(folder) == losses(tmp_path / "whole")
     found, expected = weights(folder), weights(tmp_path / "whole")
     assert all(torch.equal(found[name], expected[name]) for name in expected)
@@ -243,7 +242,7 @@ def free_port():
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_two_nodes_train_as_one_process(recipe, tmp_path, devices):
-    path, folder = recipe(steps=50), tmp_path / "nodes"
+    path, folder = recipe(steps=30), tmp_path / "nodes"
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     more = ("--nodes", 2, "--devices", devices)
     with (
@@ -260,7 +259,7 @@ def test_two_nodes_train_as_one_process(recipe, tmp_path, devices):
 
 @pytest.mark.slow
 def test_torchrun_starts_the_processes(recipe, tmp_path):
-    path, folder = recipe(steps=50), tmp_path / "run"
+    path, folder = recipe(steps=30), tmp_path / "run"
     start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     start += ["--master-addr", "127.0.0.1", "--master-port", free_port(), *words(path, folder)[1:]]
 
