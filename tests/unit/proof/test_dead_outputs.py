@@ -135,17 +135,17 @@ def test_untrained_classes_are_not_compared_with_masks(tmp_path):
     assert 40 < loss.after < 100
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.2, 0.35, 0.6])
 @pytest.mark.parametrize("seed", range(3))
-def test_fresh_outputs_depend_on_the_input_for_every_phi(phi, seed):
+def test_fresh_outputs_depend_on_the_input_for_every_phi(seed):
     from edge_pipeline.models.base import fresh_model
 
-    model = fresh_model("phi_unet_pets", seed=seed)
+    model = fresh_model("phi_unet_pets", seed=seed)  # making it takes most of the time
     x = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
     x = torch.nn.functional.interpolate(x, size=(48, 64), mode="bilinear")
-    with torch.no_grad():
-        y = model(x, phi)
-    assert float(y.std(0).mean()) > 0.01 * float(y.abs().max())
+    for phi in (0.0, 0.2, 0.35, 0.6):
+        with torch.no_grad():
+            y = model(x, phi)
+        assert float(y.std(0).mean()) > 0.01 * float(y.abs().max()), phi
 
 
 def test_training_begins_with_the_published_initialisation():

@@ -27,7 +27,7 @@ def with_biases(model, seed=3):
 
 
 def test_between_its_ends_it_is_the_hypernetwork_and_the_maps_keep_their_sizes():
-    model = with_biases(build_model("phi_unet_pets", SMALL))
+    model = with_biases(build_model("phi_unet_pets", SMALL, seed=0))
     size = (5, 7)
     network = network_of(model, (torch.rand(1, 3, *size),)).with_fixed({"phi": 0.3})
     curve = curve_of(network)
@@ -75,12 +75,14 @@ def test_a_bend_is_one_knot_and_what_does_not_change_is_held_once():
 class Smooth(nn.Module):
     """Its weight turns on a circle."""
 
+    rate = 0.15
+
     def __init__(self):
         super().__init__()
         self.base = nn.Parameter(torch.rand(2, 2, 3, 3))
 
     def forward(self, image, angle):
-        at = torch.full((1,), 0.3 * angle)
+        at = torch.full((1,), self.rate * angle)
         return F.conv2d(image, self.base * at.sin() + self.base.flip(0) * at.cos(), padding=1)
 
 
@@ -93,7 +95,7 @@ def test_a_smooth_curve_is_cut_to_the_range_that_a_few_lines_follow(monkeypatch)
     assert 2 < len(curve.spec.knots) <= 4
     base = network.module.base.detach()
     for angle in np.linspace(low, high, 30):
-        expected = base * np.sin(0.3 * angle) + base.flip(0) * np.cos(0.3 * angle)
+        expected = base * np.sin(Smooth.rate * angle) + base.flip(0) * np.cos(Smooth.rate * angle)
         (found,) = curve.at(angle).values()
         np.testing.assert_allclose(found, expected, rtol=0, atol=4e-6)
 
