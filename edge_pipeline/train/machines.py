@@ -69,8 +69,7 @@ class Machines:
                 f"a batch of {batch} samples cannot be divided among {self.processes} processes; "
                 "change optimiser.batch, --devices or --nodes"
             )
-        if self.processes > 1:
-            self._check_environment()
+        self._check_environment()
 
     def _check_environment(self) -> None:
         """Check the environment variables by which the processes find each other."""

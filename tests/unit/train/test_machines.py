@@ -41,6 +41,11 @@ def _no_cluster(monkeypatch):
             {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4"},
             "torchrun started 4 processes, and 2 devices on 1 nodes are requested",
         ),
+        (  # each process would train alone, all of them into the same folder
+            Machines("cpu"),
+            {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2"},
+            "torchrun started 2 processes, and 1 devices on 1 nodes are requested",
+        ),
     ],
 )
 def test_machines_that_do_not_fit_are_one_sentence(monkeypatch, machines, env, message):

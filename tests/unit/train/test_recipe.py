@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,14 @@ def test_recipes_of_the_package_are_valid_and_the_papers_defaults_are_the_papers
     assert (optimiser.learning_rate, optimiser.betas, optimiser.batch) == (5e-6, (0.7, 0.95), 8)
     assert (optimiser.clip, optimiser.precision) == (0, "32-true")
     assert not Settings.model_fields["shared_filters"].default
+
+
+def test_the_recipe_of_the_documentation_is_valid(tmp_path):
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "train.md"
+    (text,) = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    (tmp_path / "cells.yaml").write_text(text)
+    settings = settings_of(load_recipe(str(tmp_path / "cells.yaml")))
+    assert settings.dataset == "folder"
 
 
 @pytest.mark.parametrize(("name", "macs"), [("isp_default", 6_600), ("isp_large", 60_000)])
