@@ -21,7 +21,7 @@ from edge_pipeline.registry import BACKENDS, MODELS, Registry
 from tests import conformance
 
 TESTS = Path(__file__).parent
-KINDS = ("BACKENDS", "RUNTIMES", "MODELS", "DATASETS", "DEVICES", "LABELLED_SETS")
+KINDS = ("BACKENDS", "RUNTIMES", "MODELS", "DATASETS", "DEVICES", "LABELLED_SETS", "TASKS")
 PASS_MODULES = sorted(module.name for module in pkgutil.iter_modules(passes.__path__))
 # The passes of no pipeline: it is made for one fixed value.
 APART = {"specialise"}
