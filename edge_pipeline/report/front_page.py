@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,7 +14,7 @@ __all__ = ["Chart", "Dot", "FrontPage", "Series", "render_front", "ticks"]
 
 # Size of a chart and its margins, in units of the SVG picture.
 _WIDTH, _HEIGHT = 640, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 26, 12, 46
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,10 @@ class Dot:
         x: Value of the horizontal axis.
         y: Value of the vertical axis.
         text: Description that a browser shows beside the pointer.
-        low: Lower end of the bar through the dot; None for no bar.
-        high: Upper end of the bar.
+        low: Lower end of the vertical bar through the dot; None for no bar.
+        high: Upper end of the vertical bar.
+        left: Left end of the horizontal bar through the dot; None for no bar.
+        right: Right end of the horizontal bar.
     """
 
     x: float
@@ -32,6 +36,8 @@ class Dot:
     text: str
     low: float | None = None
     high: float | None = None
+    left: float | None = None
+    right: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,14 +47,26 @@ class Series:
     Attributes:
         name: Name in the legend.
         dots: The dots.
-        joined: Whether a line joins the dots in their order.
+        line: `straight` lines between the dots in their order; `steps` that are horizontal up to
+            the next dot; None for no line.
         faint: Whether the series is drawn as the background of another one.
     """
 
     name: str
     dots: Sequence[Dot]
-    joined: bool = False
+    line: Literal["straight", "steps"] | None = None
     faint: bool = False
+
+    @property
+    def corners(self) -> list[tuple[float, float]]:
+        """Corners of the line."""
+        dots = self.dots
+        found = [(dot.x, dot.y) for dot in dots[:1] if self.line]
+        for before, dot in pairwise(dots if self.line else ()):
+            if self.line == "steps":
+                found.append((dot.x, before.y))
+            found.append((dot.x, dot.y))
+        return found
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,8 @@ class Chart:
         title: Title.
         x_label: Name and unit of the horizontal axis.
         y_label: Name of the vertical axis.
-        series: Series; at least one with at least one dot.
+        series: Series in the order of the legend, each with at least one dot; the first is drawn
+            in front of the others.
         note: Sentence below the chart.
     """
 
@@ -131,18 +150,19 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
         high: Highest value, not below `low`.
         count: Number of intervals, about.
     """
-    if high <= low:  # one value: an axis around it
-        spread = abs(low) / 10 or 1.0
+    most = max(abs(low), abs(high))
+    if high - low <= 1e-9 * max(most, 1e-9):  # one value: an axis around it
+        spread = most / 10 if most > 1e-9 else 1.0
         low, high = low - spread, high + spread
     power = 10.0 ** math.floor(math.log10((high - low) / count))
     step = next(k * power for k in (1, 2, 2.5, 5, 10) if k * power * count >= (high - low) * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(k * step, 12) for k in range(first, last + 1)]
+    return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
 
 def _axes(chart: Chart) -> tuple[_Axis, _Axis]:
     dots = [dot for series in chart.series for dot in series.dots]
-    xs = [dot.x for dot in dots]
+    xs = [value for dot in dots for value in (dot.x, dot.left, dot.right) if value is not None]
     ys = [value for dot in dots for value in (dot.y, dot.low, dot.high) if value is not None]
     left = 0.0 if 0 < min(xs) < 0.5 * max(xs) else min(xs)
     return (

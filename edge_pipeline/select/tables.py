@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from edge_pipeline.select.choice import figures_text
 from edge_pipeline.select.front import UNITS, Curve, Score, Variant, cost_of, curves_of, score_of
-from edge_pipeline.select.record import Sweep
+from edge_pipeline.select.record import Point, Sweep
 
 __all__ = ["answer_figures", "answer_lines", "front_json", "front_rows", "point_rows", "rows_csv"]
 
@@ -18,11 +18,11 @@ Row = Mapping[str, str | int | float | None]
 
 def point_rows(sweep: Sweep) -> list[Row]:
     """Return a row for each measured artifact, and for each point without one."""
-    rows: list[Row] = []
-    for point in sweep.points:
-        for measurement in point.measurements or (None,):
-            rows.append(answer_figures(Variant(point, measurement)) | _labels(Variant(point)))
-    return rows
+    return [
+        answer_figures(Variant(point, measurement)) | _labels(point)
+        for point in sweep.points
+        for measurement in point.measurements or (None,)
+    ]
 
 
 def front_rows(sweep: Sweep, score: Score) -> list[Row]:
@@ -105,9 +105,10 @@ def answer_lines(variant: Variant, points: int) -> list[str]:
     if measured is not None:
         record = measured.record
         low, high = record.latency.min_ms, record.latency.max_ms
+        threads = f"{record.threads} thread{'s' if record.threads > 1 else ''}"
         lines.append(
             f"{record.backend} {record.precision} on {record.device} ({record.host.cpu}, "
-            f"{record.threads} thread{'s' if record.threads > 1 else ''}): median {record.latency.median_ms:.3g} ms, p90 "
+            f"{threads}): median {record.latency.median_ms:.3g} ms, p90 "
             f"{record.latency.p90_ms:.3g} ms, {low:.3g} to {high:.3g} ms in {record.runs} runs; "
             f"programs of {figures_text(variant, 'size')}"
         )
@@ -143,9 +144,9 @@ def answer_figures(variant: Variant) -> dict[str, str | int | float | None]:
     }
 
 
-def _labels(variant: Variant) -> dict[str, str | int | float | None]:
+def _labels(point: Point) -> dict[str, str | int | float | None]:
     found: dict[str, str | int | float | None] = {}
-    for label in variant.point.scores.labels:
+    for label in point.scores.labels:
         found[f"dice of {label.label}"] = label.dice
         found[f"dice_std of {label.label}"] = label.dice_std
         found[f"iou of {label.label}"] = label.iou

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from edge_pipeline.report.front_page import Chart, Dot, Series
 from edge_pipeline.select.choice import figures_text
@@ -36,9 +37,11 @@ def charts_of(sweep: Sweep, score: Score) -> list[Chart]:
 def _against_phi(sweep: Sweep) -> Chart:
     series = [
         Series(
-            "mean Dice", [_dot(p, p.phi, p.scores.dice, spread=True) for p in sweep.points], True
+            "mean Dice",
+            [_dot(p, p.phi, p.scores.dice, spread=True) for p in sweep.points],
+            "straight",
         ),
-        Series("mIoU", [_dot(p, p.phi, p.scores.iou) for p in sweep.points], True),
+        Series("mIoU", [_dot(p, p.phi, p.scores.iou) for p in sweep.points], "straight"),
     ]
     first = 1 if sweep.setting.background else 0
     named = range(first, len(sweep.setting.labels))
@@ -54,7 +57,7 @@ def _label(points: Sequence[Point], k: int) -> Series:
         for point in points
         if (dice := point.scores.labels[k].dice) is not None
     ]
-    return Series(f"Dice of {points[0].scores.labels[k].label}", dots, joined=True)
+    return Series(f"Dice of {points[0].scores.labels[k].label}", dots, "straight")
 
 
 def _front(curve: Curve, score: Score) -> Chart:
@@ -68,14 +71,19 @@ def _front(curve: Curve, score: Score) -> Chart:
         point = variant.point
         x, y = cost_of(variant, curve.cost) / unit, score_of(point.scores, score)
         text = f"{figures_text(variant, score)}, {figures_text(variant, curve.cost)}"
-        return _dot(point, x, y, text, spread=spread and score == "dice")
+        found = _dot(point, x, y, text, spread=spread and score == "dice")
+        if curve.cost != "latency" or variant.measurement is None or not spread:
+            return found
+        latency = variant.measurement.record.latency
+        return replace(found, left=latency.min_ms, right=latency.p90_ms)
 
     dominated = [v for k, v in enumerate(curve.variants) if k not in set(curve.front)]
     series = [
-        Series("front", [dot(curve.variants[k], spread=True) for k in curve.front], joined=True),
+        Series("front", [dot(curve.variants[k], spread=True) for k in curve.front], "steps"),
         Series("dominated", [dot(v, spread=False) for v in dominated], faint=True),
     ]
-    return Chart(title, label, _NAMES[score], [s for s in series if s.dots])
+    note = "Horizontal bars: fastest run to 90th percentile." if curve.cost == "latency" else ""
+    return Chart(title, label, _NAMES[score], [s for s in series if s.dots], note)
 
 
 def _dot(point: Point, x: float, y: float, text: str = "", *, spread: bool = False) -> Dot:

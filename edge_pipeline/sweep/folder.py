@@ -73,7 +73,7 @@ class Folder:
             title=f"{self.sweep.setting.model} on {self.sweep.setting.dataset}",
             charts=charts_of(self.sweep, score),
             table=front_rows(self.sweep, score),
-            facts=[*_facts(self.sweep), *self.warnings],
+            facts=[*_facts(self.sweep), *(f"Warning: {text}." for text in self.warnings)],
         )
         contents = (
             rows_csv(point_rows(self.sweep)),

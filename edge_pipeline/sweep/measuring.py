@@ -11,7 +11,7 @@ from edge_pipeline.compiler.compile import CompileRequest, compile_model
 from edge_pipeline.errors import ArtifactError
 from edge_pipeline.harness.bench import bench
 from edge_pipeline.harness.protocol import Plan
-from edge_pipeline.registry import DEVICES
+from edge_pipeline.registry import BACKENDS, DEVICES
 from edge_pipeline.select.record import Measurement, Setting, Sweep
 
 __all__ = ["GROUP", "Measuring", "measure_points", "program_bytes"]
@@ -42,6 +42,16 @@ class Measuring:
     def variant(self) -> tuple[str, str, str, int]:
         """The variant of the measurements; see `Measurement.variant`."""
         return self.backend, "fp32", self.device, self.threads
+
+    def check(self) -> None:
+        """Check the backend and the device, so that an error occurs before the evaluation.
+
+        Raises:
+            UnknownNameError: If there is no such backend or device.
+            MissingExtraError: If a package of the backend is not installed.
+        """
+        BACKENDS.load(self.backend).require()
+        DEVICES.load(self.device)
 
 
 def measure_points(

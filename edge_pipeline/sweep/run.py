@@ -94,6 +94,8 @@ def run_sweep(
         InputError: If the checkpoint, the data set or an option cannot be used.
         EdgePipelineError: If a phi cannot be compiled or measured, or a file cannot be written.
     """
+    if request.measuring is not None:
+        request.measuring.check()
     subject = open_subject(request.checkpoint)
     phi_range = subject.network.phi_range
     grid = grid_of(phi_range, request.phi)

@@ -91,7 +91,6 @@ class Tpe:
         sampler = optuna.samplers.TPESampler(
             seed=seed,
             n_startup_trials=max(2, round(_STARTING * trials)),
-            constraints_func=_shortfall,
         )
         self._study = optuna.create_study(sampler=sampler)
         self._grid, self._goal = list(grid), goal
@@ -110,13 +109,8 @@ class Tpe:
     def observe(self, point: Point) -> None:
         """Tell Optuna the cost of the proposed phi, and by how much its score is too low."""
         missing = self._goal.minimum - score_of(point.scores, self._goal.score)
-        self._trial.set_user_attr("shortfall", missing)
+        self._trial.set_constraint("shortfall", missing)
         self._study.tell(self._trial, cost_of(Variant(point), self._goal.cost))
-
-
-def _shortfall(trial: Any) -> tuple[float]:
-    """Return Optuna's constraint, which is satisfied up to 0."""
-    return (trial.user_attrs["shortfall"],)
 
 
 def open_strategy(

@@ -14,7 +14,9 @@ from tests.fakes.sweeps import make_measurement, make_point, make_sweep
 
 FIGURE = st.integers(1, 5)
 MEASURED = st.lists(
-    st.tuples(FIGURE, FIGURE, st.sampled_from(["onnx", "litert"])), max_size=2, unique_by=lambda m: m[2]
+    st.tuples(FIGURE, FIGURE, st.sampled_from(["onnx", "litert"])),
+    max_size=2,
+    unique_by=lambda m: m[2],
 )
 POINTS = st.lists(st.tuples(FIGURE, FIGURE, FIGURE, FIGURE, MEASURED), min_size=1, max_size=8)
 LIMIT = st.none() | FIGURE
@@ -26,7 +28,9 @@ def _sweep(rows):
     for k, (dice, iou, macs, memory, measured) in enumerate(rows):
         figures = [make_measurement(ms, size, backend=name) for ms, size, name in measured]
         points.append(
-            make_point((k + 1) / 10, dice / 10, macs, iou=iou / 10, memory=memory, measurements=figures)
+            make_point(
+                (k + 1) / 10, dice / 10, macs, iou=iou / 10, memory=memory, measurements=figures
+            )
         )
     return make_sweep(*points)
 

@@ -20,7 +20,7 @@ def sweep():
         make_point(0.2, 0.7, 10, measurements=[make_measurement(5.0)]),
         make_point(0.3, 0.6, 15, memory=120),
         make_point(
-            0.4, 0.8, 20, measurements=[make_measurement(4.0), make_measurement(3, backend="a,\"b")]
+            0.4, 0.8, 20, measurements=[make_measurement(4.0), make_measurement(3, backend='a,"b')]
         ),
     )
 
