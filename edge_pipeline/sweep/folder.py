@@ -117,7 +117,7 @@ def _facts(sweep: Sweep) -> Sequence[str]:
         "the hypernetwork. The memory of activations is counted, not measured: the largest sum of "
         "the maps that are in use at one operator, float32, without fused operators.",
         *(
-            f"Latency: {curve.backend} on {curve.device}, {curve.threads} thread(s), median."
+            f"Latency: median with {curve.backend} on {curve.device}; threads: {curve.threads}."
             for curve in curves
             if curve.cost == "latency"
         ),

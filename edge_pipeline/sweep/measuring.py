@@ -85,11 +85,13 @@ def measure_points(
     device = DEVICES.load(how.device).open_device()
     left = [phi for phi in phis if not _is_measured(sweep, phi, how)]
     groups = -(-len(left) // GROUP)
+    begun = 0
     for number in range(groups):
         chosen = left[number::groups]
         artifacts = []
-        for done, phi in enumerate(chosen):
-            on_step(f"compiling phi {phi:g} ({number * GROUP + done + 1} of {len(left)})")
+        for phi in chosen:
+            begun += 1
+            on_step(f"compiling phi {phi:g} ({begun} of {len(left)})")
             artifacts.append(_artifact(sweep.setting, phi, how, folder))
         records = bench(
             [artifact.folder for artifact in artifacts],

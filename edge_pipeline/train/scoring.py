@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from edge_pipeline.data.labelled import LabelledPictures
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import InputError, JobError
 from edge_pipeline.models.amortised import Amortised
 from edge_pipeline.overlap import confusion
 from edge_pipeline.train.tasks.segmentation import predicted_mask, sized
@@ -55,8 +55,9 @@ class Scorer:
 
         Raises:
             InputError: If phi is outside the trained range, or a picture or mask cannot be used.
+            JobError: If the network's output is not finite.
         """
-        model = _AtPhi(self._model, phi) if isinstance(self._model, Amortised) else self._model
+        model = _AtPhi(self._model, phi)
         found = []
         for index in range(len(self._data)):
             on_picture(index)
@@ -76,16 +77,26 @@ class Scorer:
 
 
 class _AtPhi(nn.Module):
-    """An amortised network whose weights are predicted once, for one phi."""
+    """A network at one phi, whose predicted weights, if any, are predicted once."""
 
-    def __init__(self, model: Amortised, phi: float) -> None:
+    def __init__(self, model: nn.Module, phi: float) -> None:
         super().__init__()
-        self._amortised = model
+        self._model = model
         with torch.no_grad():
-            self._weights = model.weights(phi)
+            self._weights = model.weights(phi) if isinstance(model, Amortised) else None
 
-    def forward(self, x: Tensor, phi: float) -> Any:
-        return functional_call(self._amortised.network, self._weights, (x, phi))
+    def forward(self, x: Tensor, phi: float) -> Tensor:
+        scores: Tensor
+        if self._weights is None or not isinstance(self._model, Amortised):
+            scores = self._model(x, phi)
+        else:
+            scores = functional_call(self._model.network, self._weights, (x, phi))
+        if not torch.isfinite(scores).all():  # a comparison with NaN would be a label
+            raise JobError(
+                f"the network's output at phi {phi:g} is not finite; the checkpoint is of a "
+                "training that failed"
+            )
+        return scores
 
 
 def check_fits(model: nn.Module, data: LabelledPictures) -> None:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from edge_pipeline.cli.main import main
-from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.models.checkpoint import load_checkpoint, save_checkpoint
 from edge_pipeline.models.cost import cost_of
 from edge_pipeline.select.record import RECORDS_FILE, read_sweep
 from tests.fakes.segmenters import SIZE, write_checkpoint, write_pictures
@@ -172,6 +172,32 @@ def test_data_that_does_not_fit_is_refused(run, tmp_path, capsys, pictures):
     assert not (tmp_path / RECORDS_FILE).exists()
 
 
+def test_a_damaged_picture_is_named_and_points_are_kept(run, tmp_path, capsys):
+    folder = write_pictures(tmp_path / "set")
+    assert run("--phi", "0.3:0.3:1", data=folder) == 0
+    path = folder / "images" / "1.png"
+    path.write_bytes(path.read_bytes()[:60])
+    assert run("--phi", "0.3:0.5:0.1", data=folder) == 2
+    assert str(path) in capsys.readouterr().err
+    assert [point.phi for point in read_sweep(tmp_path).points] == [0.3]
+
+
+def test_a_network_whose_output_is_not_finite_has_no_score(run, tmp_path, capsys):
+    source = write_checkpoint(tmp_path / "a.safetensors")
+    found = load_checkpoint(source)
+    state = {name: value.fill_(float("nan")) for name, value in found.state.items()}
+    save_checkpoint(source, model=found.model, options=found.options, state=state, card=found.card)
+    assert run(source=source) == 1
+    assert "output at phi 0.1 is not finite" in capsys.readouterr().err
+    assert not (tmp_path / RECORDS_FILE).exists()
+
+
+def test_a_network_without_hypernetwork_is_evaluated(run, tmp_path):
+    source = write_checkpoint(tmp_path / "a.safetensors", hyper=False)
+    assert run("--phi", "0.3:0.4:0.1", source=source) == 0
+    assert len(read_sweep(tmp_path).points) == 2
+
+
 def test_records_of_another_resize_are_kept(run, capsys):
     assert run("--phi", "0.3:0.3:1") == 0
     assert run("--phi", "0.3:0.3:1", "--resize", "10x12") == 2
@@ -190,7 +216,8 @@ def test_measured_latency_is_selected_and_its_command_compiles(run, tmp_path, ca
         (measured,) = point.measurements
         assert len(measured.record.samples_ms) == 30
         folder = tmp_path / measured.record.artifact
-        assert measured.artifact_bytes == (folder / "forward.onnx").stat().st_size
+        model = [path for path in folder.iterdir() if path.suffix in (".onnx", ".data")]
+        assert measured.artifact_bytes == sum(path.stat().st_size for path in model) > 0
     before = (tmp_path / RECORDS_FILE).read_bytes()
     assert run(*words) == 0
     assert (tmp_path / RECORDS_FILE).read_bytes() == before  # nothing is measured again
