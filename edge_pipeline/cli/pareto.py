@@ -205,7 +205,7 @@ def _run(request: SweepRequest) -> None:
     out = console()
     for path in folder.files:
         out.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
-    for warning in folder.warnings:
+    for warning in folder.warnings if request.measuring else ():
         out.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     if request.goal is not None:
         _answer(folder.sweep, request.goal)
