@@ -46,6 +46,8 @@ VERBS = (
     Verb("bench", "edge_pipeline.cli.bench", "Measure the latency and memory of artifacts."),
     Verb("inspect", "edge_pipeline.cli.inspect", "Show the parameters and cost of a network."),
     Verb("train", "edge_pipeline.cli.train", "Train a network from a recipe."),
+    Verb("pareto", "edge_pipeline.cli.pareto", "Evaluate a checkpoint at many values of phi."),
+    Verb("select", "edge_pipeline.cli.select", "Choose phi under limits of quality and cost."),
     Verb("data", "edge_pipeline.cli.data", "List and fetch data sets."),
 )
 
