@@ -21,7 +21,8 @@ import edge_pipeline
 absent = ("torch", "executorch", "onnx", "onnxscript", "coremltools", "litert_torch", "jax")
 came = [name for name in absent if importlib.util.find_spec(name)]
 assert not came, f"the base install brought {came}"
-rooms = ("models", "compiler", "data", "train", "sweep", "runtime.executorch", "harness.devices.cuda")
+rooms = ("models", "compiler", "data", "train", "sweep")
+rooms += ("runtime.executorch", "harness.devices.cuda")
 needs_torch = tuple(f"edge_pipeline.{room}" for room in rooms)
 assert (importlib.resources.files(edge_pipeline) / "py.typed").is_file(), "py.typed is absent"
 count = 0
