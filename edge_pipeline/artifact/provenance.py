@@ -16,7 +16,9 @@ __all__ = ["Calibration", "CalibrationFile", "Loss", "ModelCard", "Source"]
 class ModelCard(Schema):
     """Description of a model: its purpose, and the meaning of its first input and its output.
 
-    `noise` describes the noise that the model was trained to remove.
+    `noise` describes the noise that the model was trained to remove. `labels` are the names of a
+    segmenter's labels by their numbers, and `background` is whether label 0 is the background; both
+    are empty for other models, and for segmenters that do not state them.
     """
 
     name: str
@@ -26,6 +28,8 @@ class ModelCard(Schema):
     training_data: tuple[str, ...]
     licence: str
     noise: str | None = None
+    labels: tuple[str, ...] = ()
+    background: bool | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
 
 
