@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from edge_pipeline.errors import EdgePipelineError, InputError, JobError
 from edge_pipeline.segmentation.pictures import Orientation, Picture
@@ -22,10 +23,12 @@ PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", 
 # Pillow refuses twice its `Image.MAX_IMAGE_PIXELS`; this is that number.
 MAX_PIXELS = 178_956_970
 
-_FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "WEBP")
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
-_ORIENTATION, _PHOTOMETRIC = 274, 262
+_ORIENTATION, _PHOTOMETRIC, _PLANAR, _BITS = 274, 262, 284, 258
+# None, deflate in both numbers, and PackBits: tifffile decodes others with further packages only.
+_COMPRESSIONS = (1, 8, 32946, 32773)
 _WIDE = 65535
 _WHITE_IS_ZERO = 0
 _PLANES_FIRST = 2
@@ -102,9 +105,9 @@ def _read_by_pillow(path: Path, max_pixels: int) -> Picture:
     # The block closes the file; the decoded picture remains.
     with Image.open(path, formats=_FORMATS) as image:
         _check_size(path, *image.size, max_pixels)
-        tiff = image.format == "TIFF"
-        if tiff and image.mode.startswith("I;16") and image.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
-            return _read_by_tifffile(path, max_pixels)  # Pillow does not invert 16 bits
+        tiff = isinstance(image, TiffImageFile)
+        if isinstance(image, TiffImageFile) and _read_wrongly(image):
+            return _read_by_tifffile(path, max_pixels)
         pages = getattr(image, "n_frames", 1) if tiff else 1
         image.load()
         # Read now, because loading applies the orientation of a TIFF and removes the tag.
@@ -119,6 +122,16 @@ def _read_by_pillow(path: Path, max_pixels: int) -> Picture:
     return Picture(image, _WIDE if wide else 255, orientation, _notes(pages))
 
 
+def _read_wrongly(image: TiffImageFile) -> bool:
+    """Return whether Pillow, as of version 13, opens a TIFF of 16 bits and reads it wrongly.
+
+    It does not invert grey in which white is zero, and takes planes for pixels.
+    """
+    tags = image.tag_v2
+    inverted, planes = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO, tags.get(_PLANAR) == _PLANES_FIRST
+    return max(tags.get(_BITS, (1,))) > 8 and (inverted or planes)
+
+
 def _read_by_tifffile(path: Path, max_pixels: int) -> Picture:
     """Read what Pillow does not: 16 bits in colour, planes, more than four channels, BigTIFF."""
     with tifffile.TiffFile(path) as file:
@@ -126,6 +139,11 @@ def _read_by_tifffile(path: Path, max_pixels: int) -> Picture:
         _check_size(path, page.imagewidth, page.imagelength, max_pixels)
         if page.dtype is None or page.dtype not in (np.uint8, np.uint16) or page.imagedepth != 1:
             raise _wrong_values(path)
+        if page.compression not in _COMPRESSIONS:
+            raise InputError(
+                f"{path} is compressed in a way that is not read with 16 bits a channel or more "
+                "than 4 channels; save it without compression"
+            )
         tag = page.tags.get(_ORIENTATION)
         codes: NDArray[Any] = page.asarray()
         if codes.ndim == 3 and page.planarconfig == _PLANES_FIRST:

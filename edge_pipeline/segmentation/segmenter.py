@@ -65,9 +65,7 @@ class Tiling:
         if self.overlap is not None and self.overlap < 0:
             raise InputError(f"the overlap is {self.overlap} pixels; give 0 or more")
         if self.resize and self.overlap is not None:
-            raise InputError(
-                "--overlap applies to tiles, which --resize replaces; give one of them"
-            )
+            raise InputError("--resize replaces tiles, so there is no overlap; give one of the two")
 
 
 class Segmenter(Closing):
