@@ -44,7 +44,8 @@ _COLOURS = 256
 # Overlays of larger pictures are scaled down: they are for looking, and a JPEG has 65535 columns.
 _MOST_PIXELS = 25_000_000
 _LONGEST_SIDE = 65_000
-_BAND_ROWS = 256
+# Pixels of the picture that are drawn at a time.
+_BAND_PIXELS = 1 << 20
 # From this length of a side on, lines are two pixels wide.
 _LARGE_SIDE = 800
 _DARK = 0.35
@@ -149,7 +150,7 @@ def overlay(
     line = 1 if max(height, width) < _LARGE_SIDE else 2
     colours = colours_of(names).astype(np.float32)
     drawn = Image.new("RGB", (width, height))
-    for top, bottom in _bands(height):
+    for top, bottom in _bands(height, max(1, _BAND_PIXELS // (labels.shape[1] * factor))):
         codes = _shown(picture, (top * factor, min(bottom * factor, labels.shape[0])), factor)
         # The lines of a band depend on labels beyond its edges.
         first, last = max(0, top - line - 1), min(height, bottom + line + 1)
@@ -164,9 +165,9 @@ def overlay(
     return drawn, factor
 
 
-def _bands(height: int) -> Iterator[tuple[int, int]]:
-    for top in range(0, height, _BAND_ROWS):
-        yield top, min(top + _BAND_ROWS, height)
+def _bands(height: int, rows: int) -> Iterator[tuple[int, int]]:
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)
 
 
 def _shown(picture: Picture, rows: tuple[int, int], factor: int) -> NDArray[np.float32]:

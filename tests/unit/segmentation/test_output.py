@@ -64,7 +64,7 @@ def test_bands_join_without_a_seam(monkeypatch):
     labels = disc(100)
     picture = picture_of_array(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))
     whole = np.asarray(overlay(picture, labels, TWO, 0.5)[0])
-    monkeypatch.setattr(output, "_BAND_ROWS", 7)
+    monkeypatch.setattr(output, "_BAND_PIXELS", 700)
     np.testing.assert_array_equal(np.asarray(overlay(picture, labels, TWO, 0.5)[0]), whole)
 
 
