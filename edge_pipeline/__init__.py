@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edge_pipeline.compiler.source.description import Description
     from edge_pipeline.isp.develop import develop
     from edge_pipeline.isp.settings import Settings
+    from edge_pipeline.models.amortised import Amortised
     from edge_pipeline.models.base import build_model
     from edge_pipeline.models.checkpoint import load_checkpoint
     from edge_pipeline.proof.verify import verify_artifact
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from edge_pipeline.segmentation.segmenter import segment
 
 __all__ = [
+    "Amortised",
     "Artifact",
     "CompileRequest",
     "Description",
@@ -47,6 +49,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULES = {
+    "Amortised": "edge_pipeline.models.amortised",
     "Artifact": "edge_pipeline.artifact.store",
     "CompileRequest": "edge_pipeline.compiler.compile",
     "Description": "edge_pipeline.compiler.source.description",

@@ -14,7 +14,7 @@ from typing import Any
 from edge_pipeline.files import atomic_file
 from edge_pipeline.train.recipe import Recipe, load_recipe
 
-__all__ = ["FIXED", "SEEDS", "Run", "runs_of", "train_run"]
+__all__ = ["FIXED", "SEEDS", "Run", "is_trained", "runs_of", "train_run"]
 
 SEEDS = (0, 1, 2)
 FIXED = (0.2, 0.3, 0.4, 0.5, 0.6)
@@ -73,6 +73,11 @@ def _fixed(base: Recipe, phi: float, seed: int) -> Recipe:
     )
 
 
+def is_trained(run: Run, folder: Path) -> bool:
+    """Return whether a run of the folder of all runs is finished."""
+    return (folder / run.name / _RESULT).exists()
+
+
 def train_run(run: Run, folder: Path, *, threads: int) -> dict[str, Any]:
     """Train a run that is not finished, and return its record.
 
@@ -103,9 +108,8 @@ def train_run(run: Run, folder: Path, *, threads: int) -> dict[str, Any]:
     if (own / "run" / "state.safetensors").exists():
         command.append("--resume")
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    subprocess.run(
-        [sys.executable, "-c", _CHILD, str(part), *command], check=True, env=environment
-    )
+    whole = [sys.executable, "-c", _CHILD, str(part), *command]
+    subprocess.run(whole, check=True, env=environment)  # noqa: S603 - a fixed command of ours
     parts = [json.loads(path.read_text())["cpu_s"] for path in own.glob("part-*.json")]
     record = {"cpu_s": sum(parts), "steps": run.recipe.optimiser.steps}
     with atomic_file(done) as temporary:

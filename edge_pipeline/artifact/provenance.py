@@ -17,8 +17,7 @@ class ModelCard(Schema):
     """Description of a model: its purpose, and the meaning of its first input and its output.
 
     `noise` describes the noise that the model was trained to remove. `labels` are the names of a
-    segmenter's labels by their numbers, and `background` is whether label 0 is the background; both
-    are empty for other models, and for segmenters that do not state them.
+    segmenter's labels; if `background` is true, the first one is the background.
     """
 
     name: str
@@ -28,7 +27,7 @@ class ModelCard(Schema):
     training_data: tuple[str, ...]
     licence: str
     noise: str | None = None
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
     background: bool | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
 

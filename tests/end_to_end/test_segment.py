@@ -16,7 +16,7 @@ from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.segmentation import batch
 from edge_pipeline.segmentation.segmenter import Segmenter
 from tests.fakes.folders import snapshot
-from tests.fakes.segmenters import make_segmenter
+from tests.fakes.onnx_segmenters import make_segmenter
 
 Segment = Callable[..., tuple[int, str, str]]
 

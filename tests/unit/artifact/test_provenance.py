@@ -7,7 +7,7 @@ OLD = {"name": "a", "description": "b", "training_data": ["c"], "licence": "MIT"
 
 def test_a_card_without_labels_is_read() -> None:
     card = ModelCard.model_validate(OLD)
-    assert (card.labels, card.background) == ((), None)
+    assert (card.labels, card.background) == (None, None)
 
 
 def test_a_card_keeps_its_labels() -> None:

@@ -14,7 +14,7 @@ from edge_pipeline.segmentation.opening import session_at
 from edge_pipeline.segmentation.pictures import picture_of_array
 from edge_pipeline.segmentation.segmenter import Segmenter, Tiling, segment
 from tests.fakes.artifacts import make_artifact
-from tests.fakes.segmenters import HALO, make_segmenter
+from tests.fakes.onnx_segmenters import HALO, make_segmenter
 
 WINDOW = 24
 
