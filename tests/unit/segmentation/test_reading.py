@@ -196,7 +196,7 @@ def encoded(codes: np.ndarray, kind: str) -> bytes:
     return held.getvalue()
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -207,8 +207,9 @@ def encoded(codes: np.ndarray, kind: str) -> bytes:
         (encoded(COLOUR, "GIF"), "is not a picture in PNG"),
         (png(20_000, 20_000), "more than 178956970 pixels"),
         (png(13_000, 13_000), "is damaged or incomplete"),
-        (encoded(COLOUR, "TIFF")[:60], "damaged|not a picture"),
+        (encoded(COLOUR, "TIFF")[:60], "is damaged or incomplete|is not a picture"),
     ],
+    ids=["empty", "text", "png", "jpeg", "gif", "huge", "bomb", "tiff"],
 )
 def test_a_fault_is_one_sentence_with_the_file(tmp_path, content, words):
     path = tmp_path / "a.png"
