@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edge_pipeline.proof.verify import verify_artifact
     from edge_pipeline.raw.capture import read_capture
     from edge_pipeline.runtime.base import open_session
+    from edge_pipeline.segmentation.segmenter import segment
 
 __all__ = [
     "Amortised",
@@ -37,6 +38,7 @@ __all__ = [
     "load_checkpoint",
     "open_session",
     "read_capture",
+    "segment",
     "verify_artifact",
 ]
 
@@ -59,6 +61,7 @@ _MODULES = {
     "load_checkpoint": "edge_pipeline.models.checkpoint",
     "open_session": "edge_pipeline.runtime.base",
     "read_capture": "edge_pipeline.raw.capture",
+    "segment": "edge_pipeline.segmentation.segmenter",
     "verify_artifact": "edge_pipeline.proof.verify",
 }
 

@@ -102,6 +102,17 @@ def _check_use(bare: _Bare) -> None:
         if (bare.folder / name).stat().st_size < 100_000:
             sys.exit(f"{name} is too small to be a picture")
     bare.step("the shipped model develops the bundled capture")
+    segmenter = data / "pretrained" / "phi_unet_nuclei" / "artifact"
+    words = ("segment", "picture.png", "-o", "masks")
+    if segmenter.exists():
+        bare.run("edge-pipeline", *words)
+        if not (bare.folder / "masks" / "picture.mask.png").is_file():
+            sys.exit("segment wrote no mask")
+    else:
+        said = bare.run("edge-pipeline", *words, expect=2).stderr
+        if "no default segmenter" not in said or said.count("\n") != 1:
+            sys.exit(f"segment does not name the missing model in one line: {said}")
+    bare.step("segment writes a mask, or names the model that is missing")
     bare.run("edge-pipeline", "verify", artifact)
     bare.run("edge-pipeline", "bench", artifact, "--json", "records.json")
     bare.run("edge-pipeline", "inspect", artifact)

@@ -35,6 +35,7 @@ class Verb(NamedTuple):
 
 VERBS = (
     Verb("develop", "edge_pipeline.cli.develop", "Develop RAW captures into pictures."),
+    Verb("segment", "edge_pipeline.cli.segment", "Write masks and overlays of pictures."),
     Verb("compile", "edge_pipeline.cli.compile", "Compile a network into an artifact."),
     Verb(
         "respecialise",
