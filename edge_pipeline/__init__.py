@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from edge_pipeline.compiler.source.description import Description
     from edge_pipeline.isp.develop import develop
     from edge_pipeline.isp.settings import Settings
+    from edge_pipeline.models.amortised import Amortised
     from edge_pipeline.models.base import build_model
     from edge_pipeline.models.checkpoint import load_checkpoint
     from edge_pipeline.proof.verify import verify_artifact
     from edge_pipeline.raw.capture import read_capture
     from edge_pipeline.runtime.base import open_session
+    from edge_pipeline.segmentation.segmenter import segment
 
 __all__ = [
+    "Amortised",
     "Artifact",
     "CompileRequest",
     "Description",
@@ -35,6 +38,7 @@ __all__ = [
     "load_checkpoint",
     "open_session",
     "read_capture",
+    "segment",
     "verify_artifact",
 ]
 
@@ -45,6 +49,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _MODULES = {
+    "Amortised": "edge_pipeline.models.amortised",
     "Artifact": "edge_pipeline.artifact.store",
     "CompileRequest": "edge_pipeline.compiler.compile",
     "Description": "edge_pipeline.compiler.source.description",
@@ -56,6 +61,7 @@ _MODULES = {
     "load_checkpoint": "edge_pipeline.models.checkpoint",
     "open_session": "edge_pipeline.runtime.base",
     "read_capture": "edge_pipeline.raw.capture",
+    "segment": "edge_pipeline.segmentation.segmenter",
     "verify_artifact": "edge_pipeline.proof.verify",
 }
 

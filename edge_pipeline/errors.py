@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import ValidationError
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "StoppedError",
     "UnknownNameError",
     "VerificationError",
+    "exit_code",
     "first_fault",
     "first_line",
 ]
@@ -94,6 +97,14 @@ class RuntimeFailure(JobError):
 
 class VerificationError(JobError):
     """A compiled model's output is outside the tolerance."""
+
+
+def exit_code(errors: Sequence[EdgePipelineError]) -> int:
+    """Return 0 if there is no error, 1 if processing failed, 2 if only inputs were bad."""
+    codes = {error.exit_code for error in errors}
+    if not codes:
+        return 0
+    return 1 if 1 in codes else 2
 
 
 def first_line(error: BaseException) -> str:

@@ -67,6 +67,11 @@ MODELS = Registry(
     (
         ("hyperconv_isp", "edge_pipeline.models.hyperconv_isp"),
         ("hyperconv_unet", "edge_pipeline.models.hyperconv_unet"),
+        ("phi_fpn", "edge_pipeline.models.phi_fpn"),
+        ("phi_psp", "edge_pipeline.models.phi_psp"),
+        ("phi_residual_unet", "edge_pipeline.models.phi_residual_unet"),
+        ("phi_se_unet", "edge_pipeline.models.phi_se_unet"),
+        ("phi_unet", "edge_pipeline.models.phi_unet"),
         ("phi_unet_oasis", "edge_pipeline.models.phi_unet_oasis"),
         ("phi_unet_pets", "edge_pipeline.models.phi_unet_pets"),
         ("patchwise_block", "edge_pipeline.models.patchwise_block"),

@@ -21,7 +21,8 @@ import edge_pipeline
 absent = ("torch", "executorch", "onnx", "onnxscript", "coremltools", "litert_torch", "jax")
 came = [name for name in absent if importlib.util.find_spec(name)]
 assert not came, f"the base install brought {came}"
-rooms = ("models", "compiler", "data", "train", "runtime.executorch", "harness.devices.cuda")
+rooms = ("models", "compiler", "data", "train", "sweep")
+rooms += ("runtime.executorch", "harness.devices.cuda")
 needs_torch = tuple(f"edge_pipeline.{room}" for room in rooms)
 assert (importlib.resources.files(edge_pipeline) / "py.typed").is_file(), "py.typed is absent"
 count = 0
@@ -101,6 +102,17 @@ def _check_use(bare: _Bare) -> None:
         if (bare.folder / name).stat().st_size < 100_000:
             sys.exit(f"{name} is too small to be a picture")
     bare.step("the shipped model develops the bundled capture")
+    segmenter = data / "pretrained" / "phi_unet_nuclei" / "artifact"
+    words = ("segment", "picture.png", "-o", "masks")
+    if segmenter.exists():
+        bare.run("edge-pipeline", *words)
+        if not (bare.folder / "masks" / "picture.mask.png").is_file():
+            sys.exit("segment wrote no mask")
+    else:
+        said = bare.run("edge-pipeline", *words, expect=2).stderr
+        if "no default segmenter" not in said or said.count("\n") != 1:
+            sys.exit(f"segment does not name the missing model in one line: {said}")
+    bare.step("segment writes a mask, or names the model that is missing")
     bare.run("edge-pipeline", "verify", artifact)
     bare.run("edge-pipeline", "bench", artifact, "--json", "records.json")
     bare.run("edge-pipeline", "inspect", artifact)

@@ -37,6 +37,11 @@ from edge_pipeline.models import (
     hyperconv_isp,
     hyperconv_unet,
     patchwise_block,
+    phi_fpn,
+    phi_psp,
+    phi_residual_unet,
+    phi_se_unet,
+    phi_unet,
     phi_unet_oasis,
     phi_unet_pets,
 )
@@ -47,8 +52,19 @@ from edge_pipeline.runtime import executorch as executorch_runtime
 from edge_pipeline.runtime import litert as litert_runtime
 from edge_pipeline.runtime import onnx as onnx_runtime
 from edge_pipeline.runtime.base import Runtime
+from edge_pipeline.train.task import TaskModule
+from edge_pipeline.train.tasks import isp, segmentation
 
-__all__ = ["BACKENDS", "DATASETS", "DEVICES", "LABELLED_SETS", "MODELS", "PASSES", "RUNTIMES"]
+__all__ = [
+    "BACKENDS",
+    "DATASETS",
+    "DEVICES",
+    "LABELLED_SETS",
+    "MODELS",
+    "PASSES",
+    "RUNTIMES",
+    "TASKS",
+]
 
 
 class DeviceModule(Protocol):
@@ -76,6 +92,11 @@ MODELS: dict[str, ModelModule] = {
     "hyperconv_isp": hyperconv_isp,
     "hyperconv_unet": hyperconv_unet,
     "patchwise_block": patchwise_block,
+    "phi_fpn": phi_fpn,
+    "phi_psp": phi_psp,
+    "phi_residual_unet": phi_residual_unet,
+    "phi_se_unet": phi_se_unet,
+    "phi_unet": phi_unet,
     "phi_unet_oasis": phi_unet_oasis,
     "phi_unet_pets": phi_unet_pets,
 }
@@ -95,6 +116,7 @@ LABELLED_SETS: dict[str, LabelledSet] = {
     "voc": voc,
 }
 DEVICES: dict[str, DeviceModule] = {"host": host}
+TASKS: dict[str, TaskModule] = {"isp": isp, "segmentation": segmentation}
 PASSES: tuple[Pass, ...] = (*(step for steps in PIPELINES.values() for step in steps),)
 # Built for one value, so it is in no pipeline.
 SPECIALISE: Callable[..., Pass] = Specialise

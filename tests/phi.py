@@ -7,7 +7,7 @@ from torch import nn
 
 from edge_pipeline.models.base import build_model
 
-__all__ = ["loud", "ordinary"]
+__all__ = ["loud", "ordinary", "under_network"]
 
 
 def loud(model: nn.Module, phi: float = 0.35) -> nn.Module:
@@ -31,3 +31,8 @@ def ordinary(model: nn.Module, options: dict, phi: float) -> nn.Module:
     with torch.no_grad():
         plain.load_state_dict(model.hypernetwork(torch.tensor([phi])))
     return plain
+
+
+def under_network(weights: dict) -> dict:
+    """Predicted tensors by the names that the layers have inside the wrapper."""
+    return {f"network.{name}": value for name, value in weights.items()}

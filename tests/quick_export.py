@@ -4,11 +4,13 @@ It is half of the time of exporting a small network, as most tests of the compil
 export gives does not change. In a version of torch without these functions, nothing changes.
 """
 
+import functools
 import typing
 
 import torch._export.utils as utils
 import torch._ops
 import torch.export.exported_program as exported_program
+from torch.onnx._internal import _lazy_import
 
 __all__ = ["make_exports_quick"]
 
@@ -16,7 +18,8 @@ _COLLECT, _MATERIALISE = "_collect_all_valid_cia_ops", "_materialize_cpp_cia_ops
 
 
 def make_exports_quick() -> None:
-    """List torch's composite operators once an export, and keep types of annotations."""
+    """List torch's composite operators once an export, and keep what never changes."""
+    _keep_operators_of_onnx()
     # `py_impl` has a function with annotations inside, which are evaluated ten thousand times an
     # export; the types of `typing` are cached, those of `collections.abc` are not.
     if hasattr(torch._ops, "Callable"):
@@ -43,3 +46,18 @@ def make_exports_quick() -> None:
 
     collecting.__wrapped__ = collect  # type: ignore[attr-defined]
     setattr(exported_program, _COLLECT, collecting)
+
+
+def _keep_operators_of_onnx() -> None:
+    """Parse the source of ONNX Script's 500 functions once a process instead of once an export."""
+    script = getattr(_lazy_import, "onnxscript_apis", None)
+    name = "get_torchlib_ops"
+    if not isinstance(script, getattr(_lazy_import, "_LazyModule", ())) or name in vars(script):
+        return
+
+    @functools.cache
+    def operators() -> typing.Any:
+        """The functions with their names; each export only reads them."""
+        return script.__getattr__(name)()
+
+    setattr(script, name, operators)

@@ -16,7 +16,8 @@ __all__ = ["Calibration", "CalibrationFile", "Loss", "ModelCard", "Source"]
 class ModelCard(Schema):
     """Description of a model: its purpose, and the meaning of its first input and its output.
 
-    `noise` describes the noise that the model was trained to remove.
+    `noise` describes the noise that the model was trained to remove. `labels` are the names of a
+    segmenter's labels; if `background` is true, the first one is the background.
     """
 
     name: str
@@ -26,6 +27,8 @@ class ModelCard(Schema):
     training_data: tuple[str, ...]
     licence: str
     noise: str | None = None
+    labels: tuple[str, ...] | None = None
+    background: bool | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
 
 

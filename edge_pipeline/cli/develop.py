@@ -12,13 +12,14 @@ from typing import Literal, cast
 import typer
 
 from edge_pipeline.cli import develop_options as cli
-from edge_pipeline.errors import EdgePipelineError, InputError, OutputError
-from edge_pipeline.isp.batch import Outcome, develop_all, exit_code
+from edge_pipeline.errors import EdgePipelineError, InputError, OutputError, exit_code
+from edge_pipeline.gather import Gathered
+from edge_pipeline.isp.batch import Outcome, develop_all
 from edge_pipeline.isp.cluster import ClusterOptions, develop_on_cluster
 from edge_pipeline.isp.colour_spaces import SRGB
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job, check_quality, folder_of, plan
-from edge_pipeline.isp.gather import Gathered, gather
+from edge_pipeline.isp.gather import gather
 from edge_pipeline.isp.grain import DEFAULT_GRAIN
 from edge_pipeline.isp.memory import MemoryLimit, return_large_blocks
 from edge_pipeline.isp.output import bits_of, format_of
@@ -132,7 +133,7 @@ def command(
             if code == 0:
                 send(planned[0].picture)
     else:
-        planned = plan(gathered.captures, output, format_name=format_name)
+        planned = plan(gathered.files, output, format_name=format_name)
         check_quality(planned, quality)
         code = _run(planned, gathered, settings, options)
     if code:

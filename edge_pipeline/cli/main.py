@@ -35,6 +35,7 @@ class Verb(NamedTuple):
 
 VERBS = (
     Verb("develop", "edge_pipeline.cli.develop", "Develop RAW captures into pictures."),
+    Verb("segment", "edge_pipeline.cli.segment", "Write masks and overlays of pictures."),
     Verb("compile", "edge_pipeline.cli.compile", "Compile a network into an artifact."),
     Verb(
         "respecialise",
@@ -46,6 +47,8 @@ VERBS = (
     Verb("bench", "edge_pipeline.cli.bench", "Measure the latency and memory of artifacts."),
     Verb("inspect", "edge_pipeline.cli.inspect", "Show the parameters and cost of a network."),
     Verb("train", "edge_pipeline.cli.train", "Train a network from a recipe."),
+    Verb("pareto", "edge_pipeline.cli.pareto", "Evaluate a checkpoint at many values of phi."),
+    Verb("select", "edge_pipeline.cli.select", "Choose phi under limits of quality and cost."),
     Verb("data", "edge_pipeline.cli.data", "List and fetch data sets."),
 )
 

@@ -37,7 +37,6 @@ __all__ = [
     "approximation_of",
     "arguments_of",
     "constants_of",
-    "is_check",
     "layer_of",
     "run_program",
     "user_inputs",
@@ -45,7 +44,6 @@ __all__ = [
 ]
 
 _TRACED_META = ("nn_module_stack", "stack_trace")
-_CHECKS = ("_assert", "sym_constrain_range")
 
 
 @dataclass(frozen=True)
@@ -122,11 +120,6 @@ def constants_of(program: ExportedProgram) -> dict[str, Tensor]:
 def user_inputs(signature: ExportGraphSignature) -> list[str]:
     """Return the names of the graph inputs that are user inputs, in order."""
     return [s.arg.name for s in signature.input_specs if s.kind is InputKind.USER_INPUT]
-
-
-def is_check(node: fx.Node) -> bool:
-    """Return whether an operator only checks a value or constrains a size."""
-    return node.op == "call_function" and any(word in str(node.target) for word in _CHECKS)
 
 
 def arguments_of(program: ExportedProgram, inputs: Sequence[Tensor]) -> list[Tensor]:

@@ -26,6 +26,13 @@ __all__ = ["board_notes", "compiled_run", "dead_output_warnings", "prove"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
+# Remedies if a precision loses too much; fp32 has none, since its errors are faults.
+_REMEDIES: dict[Precision, str] = {
+    "fp32": "",
+    "fp16": "give --precision fp32; ",
+    "int8": "give --precision fp16 or fp32, or samples like the inputs that it will see; ",
+}
+
 
 def _open(
     folder: Path, backend: str, spec: ProgramSpec, constants: Arrays | None = None
@@ -74,7 +81,8 @@ def prove(
             if complaint is not None:
                 raise CompileError(
                     f"{spec.name} as written for {backend} in {precision} differs from eager: the "
-                    f"{complaint} in {name}; edge-pipeline bisect finds where it begins"
+                    f"{complaint} in {name}; {_REMEDIES[precision]}edge-pipeline bisect finds "
+                    "where it begins"
                 )
 
 

@@ -1,8 +1,8 @@
-"""The rounding errors of a program."""
+"""The rounding errors of a program, and the check that a pass changes outputs by no more."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,9 +10,14 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from edge_pipeline.compiler.program import arguments_of
+from edge_pipeline.compiler.program import Pass, arguments_of
+from edge_pipeline.errors import CompileError
 
-__all__ = ["rounding_errors"]
+__all__ = ["check_outputs", "rounding_errors"]
+
+# A program that amplifies rounding errors has large errors itself, as a comparison with float64
+# shows. A program with another order of operators may differ by this many times that error.
+_TIMES_ITS_OWN = 10
 
 
 class _InDouble(fx.Interpreter):
@@ -50,3 +55,45 @@ def rounding_errors(
         return [0.0] * len(found)
     exact = [value for value in outputs if isinstance(value, Tensor)]
     return [float((a - b).abs().max()) for a, b in zip(found, exact, strict=True)]
+
+
+def check_outputs(
+    step: Pass,
+    found: Sequence[Tensor],
+    expected: Sequence[Tensor],
+    own: Callable[[], list[float]],
+    tolerance: float,
+) -> None:
+    """Check that a pass did not change the outputs of a program by more than rounding does.
+
+    Args:
+        step: The pass, for the messages.
+        found: Outputs after the pass.
+        expected: Outputs before it.
+        own: Function that returns the program's own rounding errors, for each output; it is called
+            only if a difference exceeds the tolerance.
+        tolerance: Difference that is always allowed, relative to the largest magnitude of an output
+            and to 1.
+
+    Raises:
+        CompileError: If the outputs differ by more, or have another number or shape.
+    """
+    if len(found) != len(expected):
+        raise CompileError(f"the pass {step.name} turned {len(expected)} outputs into {len(found)}")
+    for i, (new, old) in enumerate(zip(found, expected, strict=True)):
+        if new.shape != old.shape:
+            raise CompileError(
+                f"the pass {step.name} reshaped output {i} to {tuple(new.shape)}; expected "
+                f"{tuple(old.shape)}"
+            )
+        scale = max(1.0, float(old.abs().max()))
+        error = float((new - old).abs().max())
+        # Written such that NaN fails too.
+        if error <= tolerance * scale:
+            continue
+        allowed = max(tolerance * scale, _TIMES_ITS_OWN * own()[i])
+        if not error <= allowed:
+            raise CompileError(
+                f"the pass {step.name} changed output {i} by {error:.3g}, and at most "
+                f"{allowed:.3g} is allowed; this is a fault of the compiler"
+            )

@@ -27,7 +27,7 @@ from edge_pipeline.isp.output import (
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.sidecar import software
 
-__all__ = ["Outcome", "develop_all", "exit_code"]
+__all__ = ["Outcome", "develop_all"]
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,3 @@ def _remove_orphan(sidecar: Path) -> None:
             sidecar.unlink()
     except (OSError, ValueError):
         return
-
-
-def exit_code(errors: Sequence[EdgePipelineError]) -> int:
-    """Return 0 if there is no error, 1 if processing failed, 2 if only inputs were bad."""
-    codes = {error.exit_code for error in errors}
-    if not codes:
-        return 0
-    return 1 if 1 in codes else 2

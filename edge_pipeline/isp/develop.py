@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.closing import Closing
+from edge_pipeline.cores import usable_cores
 from edge_pipeline.errors import CaptureError, InputError, JobError
 from edge_pipeline.files import packaged, sha256_of
 from edge_pipeline.isp.bands import Bands
@@ -26,7 +27,6 @@ from edge_pipeline.isp.painting import Progress, Work, painted
 from edge_pipeline.isp.rendering import Rendering, prepared, resampled_size
 from edge_pipeline.isp.resize import resampled
 from edge_pipeline.isp.settings import Settings
-from edge_pipeline.isp.share import usable_cores
 from edge_pipeline.isp.sidecar import describe
 from edge_pipeline.raw.capture import Capture, CaptureExif, read_capture, read_headerless
 from edge_pipeline.raw.limits import PixelLimits

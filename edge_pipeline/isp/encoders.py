@@ -14,13 +14,13 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_pipeline.cores import usable_cores
 from edge_pipeline.errors import OutputError
 from edge_pipeline.isp.bands import Bands
 from edge_pipeline.isp.colour_spaces import ColourSpace
 from edge_pipeline.isp.exif import add_to_tiff, jpeg_fields
 from edge_pipeline.isp.icc import icc_profile
 from edge_pipeline.isp.parallel import in_order
-from edge_pipeline.isp.share import usable_cores
 from edge_pipeline.raw.exif_fields import ExifFields, pack_exif
 
 __all__ = ["FULL_COLOUR_QUALITY", "check_size", "write_jpeg", "write_png", "write_tiff"]

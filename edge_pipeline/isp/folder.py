@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_pipeline.errors import InputError, OutputError
-from edge_pipeline.isp.gather import Found
+from edge_pipeline.gather import Found, refuse_clashes, refuse_to_replace
 from edge_pipeline.isp.output import FORMATS, format_of, sidecar_path
 
 __all__ = ["Job", "check_quality", "folder_of", "plan", "suffix_of"]
@@ -83,7 +83,8 @@ def plan(captures: Sequence[Found], output: str, *, format_name: str | None = No
         jobs = _into_folder(captures, folder, suffix)
     else:
         jobs = [_into_file(captures, Path(output), None if format_name is None else suffix)]
-    _refuse_to_replace_captures(jobs)
+    written = [path for job in jobs for path in (job.picture, sidecar_path(job.picture))]
+    refuse_to_replace([job.capture for job in jobs], written, "a capture to develop")
     return jobs
 
 
@@ -135,27 +136,6 @@ def _into_folder(captures: Sequence[Found], folder: Path, suffix: str) -> list[J
         Job(found.path, folder / found.folder / f"{found.path.stem}{suffix}", in_folder=True)
         for found in captures
     ]
-    first: dict[str, Job] = {}
-    for job in jobs:
-        # Case is ignored, because on some file systems X.jpg and x.jpg are the same file.
-        other = first.setdefault(str(job.picture).casefold(), job)
-        if other is not job:
-            raise OutputError(
-                f"{other.capture} and {job.capture} would both become {job.picture}; "
-                f"develop them into different folders"
-            )
+    pairs = [(job.capture, job.picture) for job in jobs]
+    refuse_clashes(pairs, "develop them into different folders")
     return jobs
-
-
-def _real(path: Path) -> str:
-    return os.path.realpath(path)  # Path.resolve raises if links form a cycle
-
-
-def _refuse_to_replace_captures(jobs: Sequence[Job]) -> None:
-    captures = {_real(job.capture) for job in jobs}
-    for job in jobs:
-        for written in (job.picture, sidecar_path(job.picture)):
-            if _real(written) in captures:
-                raise OutputError(
-                    f"{written} is a capture to develop and cannot be written; give another -o"
-                )

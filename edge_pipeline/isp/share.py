@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from edge_pipeline.cores import usable_cores
 from edge_pipeline.errors import InputError
 from edge_pipeline.raw.limits import available_bytes, memory_for
 
-__all__ = ["Share", "share_cores", "usable_cores"]
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+__all__ = ["Share", "share_cores"]
 
 
 class Share(NamedTuple):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from edge_pipeline.errors import InputError, JobError, OutputError
 from edge_pipeline.files import disk_failed
+from edge_pipeline.gather import Gathered
 from edge_pipeline.isp.folder import Job, suffix_of
-from edge_pipeline.isp.gather import Gathered
 
 __all__ = ["STANDARD_OUTPUT", "send", "temporary_jobs"]
 
@@ -37,8 +37,8 @@ def temporary_jobs(
         JobError: If temporary files cannot be written.
     """
     suffix = suffix_of(format_name)
-    if len(gathered.captures) != 1 or gathered.from_folder:
-        count = "a folder" if gathered.from_folder else f"{len(gathered.captures)} captures"
+    if len(gathered.files) != 1 or gathered.from_folder:
+        count = "a folder" if gathered.from_folder else f"{len(gathered.files)} captures"
         raise InputError(f"standard output accepts one picture, got {count}; give one file")
     if sidecar:
         raise OutputError("standard output has no place for a sidecar; give the path of a picture")
@@ -52,7 +52,7 @@ def temporary_jobs(
             "folder that can be written"
         ) from error
     with made as folder:
-        yield [Job(gathered.captures[0].path, Path(folder) / f"picture{suffix}")]
+        yield [Job(gathered.files[0].path, Path(folder) / f"picture{suffix}")]
 
 
 def send(picture: Path) -> None:

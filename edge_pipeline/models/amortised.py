@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import UninitializedParameter
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.layers.hypernetwork import Hypernetwork
@@ -15,7 +16,7 @@ from edge_pipeline.models.layers.rescaling import Phi, factors_of
 
 __all__ = ["Amortised"]
 
-# The attributes of `models.network.Network`, which describe the wrapped network as well.
+# The attributes of `models.network.Network` that are those of the wrapped network.
 _DESCRIPTION = ("inputs", "outputs", "stride", "min_size", "halo", "scale", "default_size")
 
 
@@ -23,11 +24,14 @@ class Amortised(nn.Module):
     """A network whose convolution weights and biases are predicted from a rescaling factor phi.
 
     The wrapped network is an ordinary `nn.Module` with `forward(x, phi)`, whose map sizes depend on
-    phi. All weights and biases of its convolutions become outputs of a hypernetwork; its other
-    parameters, such as those of normalisation, remain trainable parameters.
+    phi. All weights and biases of its convolutions (of one to three dimensions, transposed ones
+    included) become outputs of a hypernetwork; its other parameters, such as those of
+    normalisation, remain trainable parameters. A parameter that several layers share is predicted
+    once.
 
     Args:
-        network: The network; the wrapper takes its convolution parameters away.
+        network: The network; the wrapper takes its convolution parameters away, so it runs only
+            inside the wrapper afterwards.
         phi_range: Lowest and highest phi of training, 0 to 1.
         hidden1: Width of the hypernetwork's first hidden layer.
         hidden2: Width of the hypernetwork's second hidden layer.
@@ -35,15 +39,16 @@ class Amortised(nn.Module):
 
     Attributes:
         network: The wrapped network, without its convolution parameters.
-        hypernetwork: The hypernetwork.
+        hypernetwork: The hypernetwork, with the type and on the device of the parameters that it
+            replaces.
         phi_range: Lowest and highest phi of training.
+        factors: Number of separate rescaling factors.
         free_sizes: False, because map sizes become constants of a program.
 
-    The attributes that `models.network.Network` describes are those of the wrapped network, if it
-    has them.
+    If the network has all attributes of `models.network.Network`, the wrapper has them too.
 
     Raises:
-        InputError: If the network has no convolution.
+        InputError: If the network has no convolution, or one whose sizes are not known yet.
 
     Source: [AmortizedScaling], section 3 and Figure 2.
     """
@@ -60,19 +65,27 @@ class Amortised(nn.Module):
         factors: int = 1,
     ) -> None:
         super().__init__()
-        self.network = network
         self.phi_range = phi_range
         self.factors = factors
-        shapes = _without_convolution_parameters(network)
-        if not shapes:
+        found = _convolution_parameters(network)
+        if not found:
             raise InputError(f"{type(network).__name__} has no convolution to predict weights for")
+        for parameter, names in found:
+            for name in names:
+                _take_away(network, name, parameter)
+        self.network = network
+        # The names of each predicted tensor, the first of which is that of its prediction.
+        self._names = [names for _, names in found]
+        first = found[0][0]
+        shapes = {names[0]: tuple(parameter.shape) for parameter, names in found}
         self.hypernetwork = Hypernetwork(shapes, hidden1, hidden2, factors=factors)
-        for name in _DESCRIPTION:
-            if hasattr(network, name):
+        self.hypernetwork.to(device=first.device, dtype=first.dtype)
+        if all(hasattr(network, name) for name in _DESCRIPTION):
+            for name in _DESCRIPTION:
                 setattr(self, name, getattr(network, name))
 
     def weights(self, phi: Phi) -> dict[str, Tensor]:
-        """Return the predicted tensors by their name in the wrapped network.
+        """Return the predicted tensors by their names in the wrapped network.
 
         Args:
             phi: Rescaling factor within `phi_range`, or one for each of `factors`.
@@ -83,8 +96,8 @@ class Amortised(nn.Module):
         values = factors_of(phi, self.factors, self.phi_range)
         bias = self.hypernetwork.hidden.get_parameter("0.bias")
         parts = [torch.full((1,), x, dtype=bias.dtype, device=bias.device) for x in values]
-        predicted: dict[str, Tensor] = self.hypernetwork(torch.cat(parts))
-        return predicted
+        predicted = self.hypernetwork(torch.cat(parts))
+        return {name: predicted[names[0]] for names in self._names for name in names}
 
     def forward(self, x: Tensor, phi: Phi) -> Any:
         """Predict the weights for phi, and run the wrapped network with them.
@@ -99,7 +112,8 @@ class Amortised(nn.Module):
         Raises:
             InputError: If phi is outside the trained range.
         """
-        return functional_call(self.network, self.weights(phi), (x, phi))
+        # `weights` has the tensors that layers share under the names of all these layers.
+        return functional_call(self.network, self.weights(phi), (x, phi), tie_weights=False)
 
     def rescale_weights(self) -> None:
         """Rescale fresh weights so that the output depends on the picture for every phi.
@@ -111,15 +125,35 @@ class Amortised(nn.Module):
         self.hypernetwork.keep_variance([lowest, (lowest + highest) / 2, highest])
 
 
-def _without_convolution_parameters(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Replace the parameters of all convolutions by empty buffers, and return their shapes."""
-    shapes: dict[str, tuple[int, ...]] = {}
+def _convolution_parameters(network: nn.Module) -> list[tuple[nn.Parameter, list[str]]]:
+    """Return each parameter of a convolution, with a name for each layer that it belongs to.
+
+    They include those from which a parametrisation, such as weight normalisation, computes a
+    convolution's weights.
+    """
+    found: dict[int, tuple[nn.Parameter, list[str]]] = {}
     for layer, module in network.named_modules():
         if not isinstance(module, _ConvNd):
             continue
-        for kind, parameter in list(module.named_parameters(recurse=False)):
-            shapes[f"{layer}.{kind}"] = tuple(parameter.shape)
-            delattr(module, kind)
-            # `functional_call` replaces buffers by name; an empty one holds the name.
-            module.register_buffer(kind, parameter.new_empty(0).detach(), persistent=False)
-    return shapes
+        for parameter in module.parameters():
+            if isinstance(parameter, UninitializedParameter):
+                raise InputError(
+                    f"the convolution {layer} has no sizes yet; run the network once before "
+                    "wrapping it"
+                )
+            found[id(parameter)] = (parameter, [])
+    # A layer that the network has under two names is listed once.
+    for layer, module in network.named_modules():
+        own = module.named_parameters(layer, recurse=False, remove_duplicate=False)
+        for name, parameter in own:
+            if id(parameter) in found:
+                found[id(parameter)][1].append(name)
+    return list(found.values())
+
+
+def _take_away(network: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    """Replace a parameter by an empty buffer, which holds its name for `functional_call`."""
+    path, _, kind = name.rpartition(".")
+    owner = network.get_submodule(path)
+    delattr(owner, kind)
+    owner.register_buffer(kind, parameter.new_empty(0).detach(), persistent=False)

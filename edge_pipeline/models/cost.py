@@ -24,7 +24,7 @@ from edge_pipeline.models.network import check_fixed
 from edge_pipeline.models.reach import Reach
 from edge_pipeline.record import Cost, CostRecord, LayerCost
 
-__all__ = ["cost_of", "cost_of_name"]
+__all__ = ["check_shape", "cost_of", "cost_of_name", "meta_inputs", "without_memory"]
 
 _ATEN = torch.ops.aten
 
@@ -76,10 +76,10 @@ def cost_of(
     Raises:
         InputError: If the network does not support this shape or a fixed value.
     """
-    _check_shape(model, input_shape)
+    check_shape(model, input_shape)
     check_fixed(model, fixed or {})
-    shapes = _without_memory(model)
-    inputs = _inputs(model, input_shape)
+    shapes = without_memory(model)
+    inputs = meta_inputs(model, input_shape)
     try:
         with torch.no_grad():
             on_path, counts = _counts(shapes, inputs, fixed or {})
@@ -91,7 +91,7 @@ def cost_of(
     return Cost.of(_rows(shapes, counts, on_path))
 
 
-def _without_memory(model: nn.Module) -> nn.Module:
+def without_memory(model: nn.Module) -> nn.Module:
     """Return a copy of `model` whose parameters and buffers are on the meta device."""
     memo: dict[int, Any] = {
         id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in model.parameters()
@@ -100,7 +100,7 @@ def _without_memory(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def _inputs(model: nn.Module, input_shape: tuple[int, ...]) -> list[Tensor]:
+def meta_inputs(model: nn.Module, input_shape: tuple[int, ...]) -> list[Tensor]:
     """Return a meta tensor per input of the network; a module without `inputs` has one input."""
     further = getattr(model, "inputs", ())[1:]
     shapes = [input_shape, *(port.shape(*input_shape[2:]) for port in further)]
@@ -123,7 +123,7 @@ def _text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+def check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     """Raise InputError for a shape that the network states it does not support."""
     if len(input_shape) != 4 or input_shape[0] != 1:
         raise InputError(f"the shape {_text(input_shape)} must be 1 x channels x height x width")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_pipeline.models import phi_unet
-from edge_pipeline.models.phi_unet import build
+from torch import nn
+
+from edge_pipeline.models import unet
+from edge_pipeline.models.segmenter import build_with
+from edge_pipeline.models.unet import UNet
 
 __all__ = ["Options", "build"]
 
 
 @dataclass(frozen=True)
-class Options(phi_unet.Options):
-    """Options of `phi_unet.Options` with the defaults of the OASIS network.
+class Options(unet.Options):
+    """Options of `unet.Options` with the defaults of the OASIS network.
 
     The classes are 24 structures and the background. The network has four levels, because only
     four reproduce the costs of Table 1; the paper's text names five. The range of phi in training
@@ -26,3 +29,8 @@ class Options(phi_unet.Options):
     phi_max: float = 1.0
     height: int = 160
     width: int = 192
+
+
+def build(options: Options) -> nn.Module:
+    """Return the network for `options`, with fresh weights from torch's generator."""
+    return build_with(options, UNet)

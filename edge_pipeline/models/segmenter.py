@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from torch import Tensor, nn
 
@@ -15,6 +15,8 @@ from edge_pipeline.models.layers.rescaling import Phi, factors_of, resize, sizes
 from edge_pipeline.models.network import Port
 
 __all__ = ["Options", "Segmenter", "VariableResolution", "build_with"]
+
+_O = TypeVar("_O", bound="Options")
 
 # The rescaling factor of the network of the variable-resolution baseline.
 _HALF = 0.5
@@ -28,7 +30,6 @@ class Options:
         in_channels: Channels of the picture.
         out_channels: Number of classes, or 1 for foreground against background.
         encoder: Channels of each encoder stage from fine to coarse, such as `16-32-64`.
-        decoder: Channels of each decoder stage from coarse to fine; one stage fewer than `encoder`.
         hidden1: Width of the hypernetwork's first hidden layer.
         hidden2: Width of the hypernetwork's second hidden layer.
         hyper: Whether a hypernetwork computes the weights; False builds the paper's baseline with
@@ -46,14 +47,13 @@ class Options:
     in_channels: int = 3
     out_channels: int = 1
     encoder: str = "16-32-64-128-256"
-    decoder: str = "32-16-8-4"
     hidden1: int = 10
     hidden2: int = 100
     hyper: bool = True
     separate: bool = False
     rescaled: Literal["maps", "picture"] = "maps"
     phi_min: float = 0.0
-    phi_max: float = 0.6
+    phi_max: float = 1.0
     height: int = 192
     width: int = 256
     align_corners: bool = False
@@ -67,33 +67,32 @@ class Options:
                 f"phi_min={self.phi_min} and phi_max={self.phi_max} must be from 0 to 1, phi_min "
                 "must not exceed phi_max, and phi_max must not be 0"
             )
-        encoder, decoder = self.widths("encoder"), self.widths("decoder")
-        if len(decoder) != len(encoder) - 1:
-            raise InputError(
-                f"decoder={self.decoder} has {len(decoder)} stages, and the {len(encoder)} of "
-                f"encoder={self.encoder} require {len(encoder) - 1} decoder stages"
-            )
-        if self.separate and (len(encoder) < 2 or self.rescaled == "picture"):
+        if not self.widths("encoder"):
+            raise InputError("encoder is empty; give the channels of at least one stage, as in 16")
+        if self.separate and (self.levels < 2 or self.rescaled == "picture"):
             raise InputError("separate=true requires at least two encoder stages and rescaled=maps")
 
     def widths(self, name: str) -> tuple[int, ...]:
-        """Return the channels that the option `name` (`encoder` or `decoder`) lists.
+        """Return the channels that the option `name`, such as `encoder`, lists.
 
         Raises:
-            InputError: If the option is not a list of numbers from 1, or if `encoder` is empty.
+            InputError: If the option is not a list of numbers from 1.
         """
         text: str = getattr(self, name)
         parts = text.split("-") if text else []
         if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
             raise InputError(f"{name}={text} must be channels of at least 1, as in 16-32-64")
-        if name == "encoder" and not parts:
-            raise InputError("encoder is empty; give the channels of at least one stage, as in 16")
         return tuple(int(part) for part in parts)
+
+    @property
+    def levels(self) -> int:
+        """Number of encoder stages."""
+        return len(self.widths("encoder"))
 
     @property
     def factors(self) -> int:
         """Number of rescaling factors."""
-        return len(self.widths("decoder")) if self.separate else 1
+        return self.levels - 1 if self.separate else 1
 
 
 class Segmenter(nn.Module):
@@ -125,7 +124,7 @@ class Segmenter(nn.Module):
         self.inputs = (Port("image", options.in_channels, "the picture", "srgb", (0.0, 1.0)),)
         meaning = "one score per class" if options.out_channels > 1 else "score for the foreground"
         self.outputs = (Port("logits", options.out_channels, meaning, "logits"),)
-        self.levels = len(options.widths("encoder"))
+        self.levels = options.levels
 
     def sizes(self, x: Tensor, phi: Phi) -> list[tuple[int, int]]:
         """Return the map size of each level, fine to coarse, for a picture [N, C, H, W].
@@ -152,7 +151,7 @@ class VariableResolution(Segmenter):
     Source: [AmortizedScaling], appendix C "Variable Resolution Baseline Experiment".
     """
 
-    def __init__(self, options: Options, network: Callable[[Options], nn.Module]) -> None:
+    def __init__(self, options: _O, network: Callable[[_O], nn.Module]) -> None:
         super().__init__(options)
         at_half = dataclasses.replace(options, phi_min=_HALF, phi_max=_HALF, rescaled="maps")
         self.network = network(at_half)
@@ -176,16 +175,15 @@ class VariableResolution(Segmenter):
         return self.resized(scores, (x.shape[2], x.shape[3]))
 
 
-def build_with(options: Options, network: Callable[[Options], nn.Module]) -> nn.Module:
+def build_with(options: _O, network: Callable[[_O], nn.Module]) -> nn.Module:
     """Return a segmentation network, in the hypernetwork's wrapper if `options.hyper`.
 
     Args:
         options: Options of the network.
         network: Function that builds the plain network with fresh weights.
     """
-    plain = network(options)
-    if options.rescaled == "picture":
-        plain = VariableResolution(options, network)
+    picture = options.rescaled == "picture"
+    plain = VariableResolution(options, network) if picture else network(options)
     if not options.hyper:
         return plain
     return Amortised(

@@ -1,50 +1,17 @@
-"""Print the outcomes of developing when they occur: lines of text, and bars on a terminal.
-
-Standard output has a line for each picture that exists, and a summary. Standard error has the
-notes and the errors. If the picture itself goes to standard output, all lines go to standard error.
-"""
+"""Print the outcomes of developing when they occur; see `edge_pipeline.report.lines`."""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
-from edge_pipeline.errors import EdgePipelineError, JobError
 from edge_pipeline.isp.batch import Outcome
 from edge_pipeline.isp.folder import Job
-from edge_pipeline.report.terminal import console
+from edge_pipeline.report.lines import LineReporter
 
-__all__ = ["BatchReporter", "printable"]
-
-_STYLES = {"developed": "green", "exists": "yellow", "error:": "red"}
+__all__ = ["BatchReporter"]
 
 
-def printable(text: str, encoding: str) -> str:
-    """Return `text` as one line in an encoding; other characters become escapes.
-
-    Args:
-        text: Text with the names of files, which may contain any character.
-        encoding: Encoding of the stream that prints the text.
-    """
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return line.encode(encoding, "backslashreplace").decode(encoding)
-
-
-class BatchReporter:
+class BatchReporter(LineReporter):
     """Prints the outcomes of jobs; a context manager during which bars are shown on a terminal.
 
     Args:
@@ -56,53 +23,15 @@ class BatchReporter:
     def __init__(
         self, jobs: Sequence[Job], *, picture_name: str | None = None, summary: bool
     ) -> None:
-        self._jobs = jobs
-        self._picture_name = picture_name
-        self._summary = summary
-        self._counts: Counter[str] = Counter()
-        self._bars: dict[int, TaskID] = {}
-        self._lock = threading.Lock()
-        self._numbers = {job.picture: number for number, job in enumerate(jobs)}
-        self._out, self._err = console(stderr=picture_name is not None), console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self._err,
-            transient=True,
-            disable=not self._err.is_terminal,
-            redirect_stdout=False,
-            redirect_stderr=False,
+        super().__init__(
+            [job.capture.name for job in jobs],
+            noun="captures",
+            done="developed",
+            summary=summary,
+            all_to_stderr=picture_name is not None,
         )
-        self._all = self._progress.add_task("captures", total=len(jobs), visible=len(jobs) > 1)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-        done = self._counts.total()
-        if isinstance(error, KeyboardInterrupt | SystemExit) and self._summary:
-            self._print(
-                self._err,
-                "interrupted:",
-                f"{done} of {len(self._jobs)} captures done; the same command does the rest",
-            )
-
-    def on_tile(self, number: int, done: int, total: int) -> None:
-        """Update the bar of a job; it is called from several threads."""
-        with self._lock:
-            if number not in self._bars:
-                name = printable(self._jobs[number].capture.name, self._err.encoding)
-                self._bars[number] = self._progress.add_task(name)
-            self._progress.update(self._bars[number], completed=done, total=total)
+        self._picture_name = picture_name
+        self._numbers = {job.picture: number for number, job in enumerate(jobs)}
 
     def report(self, outcome: Outcome) -> None:
         """Print the lines of an outcome.
@@ -110,59 +39,12 @@ class BatchReporter:
         Raises:
             JobError: If standard output cannot be written.
         """
-        with self._lock:
-            bar = self._bars.pop(self._numbers[outcome.job.picture], None)
-            if bar is not None:
-                self._progress.remove_task(bar)
-        self._progress.advance(self._all)
-        self._progress.stop()  # removes the bars while lines are printed
-        for note in outcome.notes:
-            self._print(self._err, "note:", f"{outcome.job.capture}: {note}")
-        self._report_result(outcome)
-        self._progress.start()
-
-    def _report_result(self, outcome: Outcome) -> None:
         job = outcome.job
-        if outcome.error is not None:
-            self.fail(outcome.error, str(job.capture))
-            return
-        word = "exists" if outcome.existed else "developed"
-        self._counts[word] += 1
-        # Padded to the same length, so that the names are aligned.
-        self._print(
-            self._out,
-            f"{word:<9} ",
-            f"{job.capture} -> {self._picture_name or job.picture}",
+        self.ended(
+            self._numbers[job.picture],
+            str(job.capture),
+            self._picture_name or str(job.picture),
+            error=outcome.error,
+            existed=outcome.existed,
+            notes=[f"{job.capture}: {note}" for note in outcome.notes],
         )
-
-    def fail(self, error: EdgePipelineError, subject: str = "") -> None:
-        """Count and print an error; `subject` precedes a message that does not contain it."""
-        self._counts["failed"] += 1
-        said = str(error)
-        self._print(self._err, "error:", said if subject in said else f"{subject}: {said}")
-
-    def summarize(self) -> None:
-        """Print the counts of the outcomes, if there is a summary.
-
-        Raises:
-            JobError: If standard output cannot be written.
-        """
-        if self._summary:
-            counts = self._counts
-            self._print(
-                self._out,
-                f"{counts['developed']} developed,",
-                f"{counts['exists']} existed, {counts['failed']} failed",
-            )
-
-    def _print(self, screen: Console, word: str, rest: str) -> None:
-        line = Text.assemble(
-            (word, _STYLES.get(word.strip(), "")), " ", printable(rest, screen.encoding)
-        )
-        try:
-            screen.print(line, soft_wrap=True)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            stream = "error" if screen is self._err else "output"
-            raise JobError(f"standard {stream} cannot be written: {error.strerror}") from error

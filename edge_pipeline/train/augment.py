@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from edge_pipeline.data.labelled import IGNORED
@@ -15,13 +15,15 @@ from edge_pipeline.train.recipe import Section
 
 __all__ = ["Augmentation", "augmented"]
 
+Zoom = Annotated[float, Field(ge=0.05, le=20)]
+
 
 class Augmentation(Section):
     """Random changes of a training sample.
 
     Attributes:
-        zoom: Smallest and largest factor between a picture and its crop; a factor is drawn from the
-            logarithm's uniform distribution. Below 1, more of the picture is in the crop.
+        zoom: Smallest and largest factor between a picture and its crop, 0.05 to 20; the logarithm
+            of the factor is uniform. Below 1, more of the picture is in the crop.
         stretch: Largest ratio between the factors of the two axes.
         flip_horizontal: Whether to mirror half of the samples left to right.
         flip_vertical: Whether to mirror half of the samples top to bottom.
@@ -33,7 +35,7 @@ class Augmentation(Section):
         invert: Share of samples whose pictures are inverted.
     """
 
-    zoom: tuple[float, float] = (1.0, 1.0)
+    zoom: tuple[Zoom, Zoom] = (1.0, 1.0)
     stretch: float = Field(default=1.0, ge=1, le=4)
     flip_horizontal: bool = False
     flip_vertical: bool = False
@@ -43,6 +45,13 @@ class Augmentation(Section):
     saturation: float = Field(default=0.0, ge=0, le=1)
     hue: float = Field(default=0.0, ge=0, le=0.5)
     invert: float = Field(default=0.0, ge=0, le=1)
+
+    @field_validator("zoom")
+    @classmethod
+    def _in_order(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError(f"the smallest factor {value[0]} exceeds the largest, {value[1]}")
+        return value
 
 
 def augmented(
@@ -54,7 +63,8 @@ def augmented(
 ) -> tuple[Tensor, Tensor]:
     """Return a random crop of a picture and its mask.
 
-    A part of the crop that is outside the picture is black and without a label.
+    If the picture is smaller than the crop, it is extended at the bottom and on the right, by black
+    pixels without a label.
 
     Args:
         picture: Picture [C, H, W], 0 to 1.
@@ -74,7 +84,8 @@ def augmented(
     if any(missing):
         picture, mask = F.pad(picture, missing), F.pad(mask[None], missing, fill=IGNORED)[0]
     picture = F.resized_crop(picture, top, left, rows, columns, list(crop), antialias=True)
-    nearest = F.InterpolationMode.NEAREST
+    # NEAREST would move the mask by up to half a pixel of the crop.
+    nearest = F.InterpolationMode.NEAREST_EXACT
     mask = F.resized_crop(mask[None], top, left, rows, columns, list(crop), nearest)[0]
     if how.rotate:
         # Square crops rotate by any multiple of 90 degrees, others by 180.

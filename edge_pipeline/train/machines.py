@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import InputError, JobError
 
 __all__ = ["Machines", "open_fabric"]
+
+# The variables with which nodes find each other, unless torchrun or SLURM starts the processes.
+_ADDRESS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 
 @dataclass(frozen=True)
@@ -19,9 +24,12 @@ class Machines:
 
     Attributes:
         accelerator: `cpu`, `cuda` or `auto`.
-        devices: Number of processes of a machine, each with its own device.
-        nodes: Number of machines. On several machines, the command is started once on each of them
-            with the environment variables of `torchrun`, or by SLURM.
+        devices: Number of processes of a machine, each with its own device. If neither torchrun nor
+            SLURM starts them, the first process starts the program again for each of the others.
+        nodes: Number of machines. On several machines, there are three ways to start the program:
+            once on each machine with the environment variables MASTER_ADDR and MASTER_PORT (address
+            and free port of the first machine) and NODE_RANK (0, 1, ...); with `torchrun`, which
+            starts one process for each device; or with SLURM's `srun`.
     """
 
     accelerator: str = "auto"
@@ -36,7 +44,8 @@ class Machines:
     @property
     def is_first(self) -> bool:
         """Whether this process is, or will start, the first process."""
-        return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK"))
+        ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+        return self.processes == 1 or all(os.environ.get(name, "0") == "0" for name in ranks)
 
     def check(self, batch: int) -> None:
         """Check that the accelerator exists and that a batch can be divided.
@@ -50,13 +59,43 @@ class Machines:
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if self.accelerator == "cuda" and not found:
             raise InputError("torch finds no CUDA device here; give --accelerator cpu")
-        if self.accelerator == "cuda" and self.devices > found:
-            raise InputError(f"{self.devices} devices are requested and torch finds {found} here")
+        if self.accelerator != "cpu" and found and self.devices > found:
+            raise InputError(
+                f"{self.devices} devices are requested and torch finds {found} here; give at most "
+                f"--devices {found}, or --accelerator cpu"
+            )
         if batch % self.processes:
             raise InputError(
                 f"a batch of {batch} samples cannot be divided among {self.processes} processes; "
                 "change optimiser.batch, --devices or --nodes"
             )
+        self._check_environment()
+
+    def _check_environment(self) -> None:
+        """Check the environment variables by which the processes find each other."""
+        if torch.distributed.is_torchelastic_launched():
+            started = int(os.environ["WORLD_SIZE"])
+            if started != self.processes:
+                raise InputError(
+                    f"torchrun started {started} processes, and {self.devices} devices on "
+                    f"{self.nodes} nodes are requested; give --devices and --nodes as to torchrun"
+                )
+            return
+        if self.nodes == 1 or SLURMEnvironment.detect():
+            return
+        missing = [name for name in _ADDRESS if name not in os.environ]
+        if missing:
+            raise InputError(
+                f"--nodes {self.nodes} requires the environment variable {missing[0]}; set "
+                f"{', '.join(_ADDRESS)}, or start the command with torchrun or srun"
+            )
+        rank, port = os.environ["NODE_RANK"], os.environ["MASTER_PORT"]
+        if rank not in map(str, range(self.nodes)):
+            raise InputError(
+                f"NODE_RANK is {rank!r}; it must be a number from 0 to {self.nodes - 1}"
+            )
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
+            raise InputError(f"MASTER_PORT is {port!r}; it must be a number from 1 to 65535")
 
 
 def open_fabric(machines: Machines, precision: str) -> Fabric:
@@ -65,14 +104,28 @@ def open_fabric(machines: Machines, precision: str) -> Fabric:
     Args:
         machines: The machines.
         precision: Precision of operators, see `recipe.Optimiser`.
+
+    Raises:
+        JobError: If the processes cannot connect.
     """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # announces each process
+    several = machines.processes > 1
+    accelerator = machines.accelerator
+    if several and accelerator == "auto" and not torch.cuda.is_available():
+        accelerator = "cpu"  # Metal has no exchange between processes
     fabric = Fabric(
-        accelerator=machines.accelerator,
+        accelerator=accelerator,
         devices=machines.devices,
         num_nodes=machines.nodes,
-        strategy="ddp" if machines.processes > 1 else "auto",
+        strategy="ddp" if several else "auto",
         precision=precision,  # type: ignore[arg-type]
     )
-    if machines.processes > 1:
-        fabric.launch()
+    if several:
+        try:
+            fabric.launch()
+        except RuntimeError as error:
+            raise JobError(
+                f"the {machines.processes} processes of the training cannot connect; check "
+                "MASTER_ADDR, that MASTER_PORT is free, and that all of them are started"
+            ) from error
     return fabric

@@ -30,7 +30,7 @@ class Prior(Section):
     low: float = Field(default=0.05, gt=0, le=1)
     high: float = Field(default=0.6, gt=0, le=1)
     distribution: str = "uniform"
-    arguments: dict[str, float] = {}
+    arguments: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _drawable(self) -> Self:
@@ -49,10 +49,17 @@ class Prior(Section):
             raise ValueError(  # noqa: TRY004 - pydantic turns it into its error
                 f"scipy.stats has no continuous distribution {self.distribution!r}"
             )
-        try:
-            return family(**self.arguments)
-        except TypeError as error:
-            raise ValueError(f"{self.distribution} does not accept the arguments: {error}") from error
+        shapes = family.shapes.split(", ") if family.shapes else []
+        for name in self.arguments:
+            if name not in (*shapes, "loc", "scale"):
+                raise ValueError(
+                    f"{self.distribution} has no argument {name!r}; it has "
+                    f"{', '.join([*shapes, 'loc', 'scale'])}"
+                )
+        for name in shapes:
+            if name not in self.arguments:
+                raise ValueError(f"{self.distribution} requires the argument {name!r}")
+        return family(**self.arguments)
 
     def _limits(self) -> tuple[float, float]:
         """Return the cumulative probabilities of `low` and `high`."""

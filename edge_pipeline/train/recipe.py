@@ -109,8 +109,12 @@ def load_recipe(name_or_path: str) -> Recipe:
         )
     try:
         recipe = Recipe.model_validate(yaml.safe_load(path.read_text()))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8; a recipe is a YAML file") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" from line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path} is not YAML{where}; correct its syntax") from error
     except ValidationError as error:
         raise InputError(f"{path}: {': '.join(first_fault(error, 'the recipe'))}") from error
     try:

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 from edge_pipeline.errors import CheckpointError
 from edge_pipeline.files import atomic_file
+from edge_pipeline.models.base import build_model, fresh_model, options_of
+from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.train.recipe import Recipe
 
-__all__ = ["TrainingState", "load_state", "save_state"]
+__all__ = ["TrainingState", "fresh_state", "load_state", "save_state"]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -39,6 +42,40 @@ class TrainingState:
     step: int = 0
     best: float = -math.inf
     waited: int = 0
+
+
+def fresh_state(recipe: Recipe, device: torch.device, start: Path | None) -> TrainingState:
+    """Return the state before the first step.
+
+    Args:
+        recipe: The recipe.
+        device: Device of the network.
+        start: Checkpoint with the weights; fresh weights of the recipe's seed if None.
+
+    Raises:
+        CheckpointError: If the checkpoint is damaged or of another network.
+        InputError: If the network's options are not valid.
+    """
+    if start is not None:
+        model = _begun(recipe, start)
+    else:
+        build = fresh_model if recipe.rescale else build_model
+        model = build(recipe.model, recipe.options, seed=recipe.seed)
+    model = model.to(device).train()
+    optimizer = torch.optim.Adam(model.parameters(), betas=recipe.optimiser.betas)
+    average = {name: value.detach().clone() for name, value in model.named_parameters()}
+    return TrainingState(model, average, optimizer)
+
+
+def _begun(recipe: Recipe, start: Path) -> nn.Module:
+    """Return the recipe's network with the weights of a checkpoint."""
+    given, own = load_checkpoint(start), options_of(recipe.model, recipe.options)
+    if (given.model, given.options) != (recipe.model, own):
+        raise CheckpointError(
+            f"{start} contains {given.model} with {given.options}; the recipe {recipe.name} "
+            f"trains {recipe.model} with {own}"
+        )
+    return given.build()
 
 
 def save_state(path: Path, state: TrainingState, recipe: str) -> None:
@@ -86,7 +123,10 @@ def load_state(path: Path, state: TrainingState, recipe: str) -> None:
             metadata: Mapping[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as a training state: {error}") from error
+        raise CheckpointError(
+            f"{path} cannot be read as a training state; it is damaged, so begin the training "
+            "again in another folder"
+        ) from error
     if metadata.get("recipe") != recipe:
         raise CheckpointError(
             f"{path} was written under another recipe; give its recipe, or another run folder"

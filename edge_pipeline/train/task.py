@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
+from edge_pipeline.errors import InputError
+from edge_pipeline.models.base import build_model
+from edge_pipeline.models.network import Network
 from edge_pipeline.registry import TASKS
 
 if TYPE_CHECKING:
     from edge_pipeline.train.recipe import Recipe
 
-__all__ = ["Batch", "Share", "Task", "TaskModule", "Validation", "task_module"]
+__all__ = ["Batch", "Share", "Task", "TaskModule", "Validation", "check_network", "task_module"]
 
 # The samples of one step: a NamedTuple of tensors.
 Batch = Any
@@ -116,3 +120,24 @@ def task_module(name: str) -> TaskModule:
         UnknownNameError: If no task has this name.
     """
     return cast(TaskModule, TASKS.load(name))
+
+
+def check_network(recipe: Recipe, *, takes: str, returns: str) -> None:
+    """Check that a recipe's network has the kinds of input and output that its task requires.
+
+    Args:
+        recipe: The recipe.
+        takes: Kind of the network's first input, the `space` of a `models.network.Port`.
+        returns: Kind of its first output.
+
+    Raises:
+        InputError: If the network has other kinds.
+    """
+    with torch.device("meta"):  # allocates no weights
+        network = cast(Network, build_model(recipe.model, recipe.options))
+    found = network.inputs[0].space, network.outputs[0].space
+    if found != (takes, returns):
+        raise InputError(
+            f"model: {recipe.model} does not fit the task {recipe.task}: it maps {found[0]} to "
+            f"{found[1]}, and the task requires a network from {takes} to {returns}"
+        )

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,15 @@ def cluster(shared: DaskCluster) -> Iterator[DaskCluster]:
     shared.remove_workers()
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
+    """A scheduler with one worker, which no test changes."""
+    made = DaskCluster(tmp_path_factory.mktemp("served"))
+    made.add_worker()
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[DaskCluster]:
     """A scheduler that gives a task up after two lost workers."""
@@ -84,6 +93,21 @@ def ended(running: subprocess.Popen[str]) -> tuple[int, str, str]:
         running.kill()
     assert "Traceback" not in err
     return running.returncode, out, err
+
+
+Develop = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def develop(capsys: pytest.CaptureFixture[str]) -> Develop:
+    """The command in this process: its status, output and errors."""
+
+    def run(model: str, *words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["develop", *map(str, words), "--model", model])
+        return code, *capsys.readouterr()
+
+    return run
 
 
 def captures(folder: Path, names: Iterable[str], height: int, width: int) -> Path:
@@ -154,7 +178,14 @@ def test_a_worker_killed_in_the_middle_loses_no_picture_and_makes_none_twice(
     ],
 )
 def test_a_worker_killed_around_the_writing_of_a_picture(
-    cluster: DaskCluster, model: str, card: Path, tmp_path: Path, moment: str, *, force: bool
+    cluster: DaskCluster,
+    model: str,
+    card: Path,
+    tmp_path: Path,
+    develop: Develop,
+    moment: str,
+    *,
+    force: bool,
 ) -> None:
     """The picture exists once, a temporary file is removed, a finished picture is not replaced."""
     out = tmp_path / "out"
@@ -190,7 +221,7 @@ batch.write_picture, output.write_jpeg = wrapped, drawn
     cluster.add_worker(preload=preload)
     options = ["--force"] if force else []
     words = [card, "-o", out, *options, "--scheduler", cluster.address]
-    code, said, err = ended(started(model, *words))
+    code, said, err = develop(model, *words)
     assert (code, err) == (0, "")
     local = tmp_path / "local"
     assert main(["develop", str(card), "-o", str(local), "--model", model]) == 0
@@ -244,6 +275,7 @@ def test_a_signal_cancels_the_rest_and_the_same_command_continues(
     dozen: Path,
     expected: dict[str, bytes],
     tmp_path: Path,
+    develop: Develop,
     number: int,
     code: int,
 ) -> None:
@@ -264,7 +296,7 @@ def test_a_signal_cancels_the_rest_and_the_same_command_continues(
     time.sleep(1)
     assert len(contents(out)) <= left + 1  # a picture that was being written
     assert left < 11
-    again, said, _ = ended(started(model, *words))
+    again, said, _ = develop(model, *words)
     assert again == 0
     assert said.endswith(" 0 failed\n")
     assert contents(out) == expected
@@ -318,12 +350,17 @@ def test_a_lost_scheduler_is_one_sentence(
 
 @here
 def test_a_capture_that_a_worker_does_not_see_names_the_worker(
-    cluster: DaskCluster, model: str, card: Path, tmp_path: Path
+    served: DaskCluster,
+    model: str,
+    card: Path,
+    tmp_path: Path,
+    develop: Develop,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cluster.add_worker()
     out = tmp_path / "out"
+    monkeypatch.chdir(card)
     words = [HERE / "a.dng", card / "b.dng", "-o", out]
-    code, said, err = ended(started(model, *words, "--scheduler", cluster.address, cwd=card))
+    code, said, err = develop(model, *words, "--scheduler", served.address)
     assert code == 2
     assert err.startswith("error: worker tcp://127.0.0.1:")
     assert "cannot read /proc/self/cwd/a.dng: No such file or directory; all machines must" in err
@@ -334,11 +371,16 @@ def test_a_capture_that_a_worker_does_not_see_names_the_worker(
 
 @here
 def test_a_folder_that_a_worker_does_not_see_stops_the_batch(
-    cluster: DaskCluster, model: str, card: Path, tmp_path: Path
+    served: DaskCluster,
+    model: str,
+    card: Path,
+    tmp_path: Path,
+    develop: Develop,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cluster.add_worker()
-    words = [card, "-o", HERE / "out", "--scheduler", cluster.address]
-    code, said, err = ended(started(model, *words, cwd=tmp_path))
+    monkeypatch.chdir(tmp_path)
+    words = [card, "-o", HERE / "out", "--scheduler", served.address]
+    code, said, err = develop(model, *words)
     assert (code, said, err.count("\n")) == (2, "", 1)
     assert err.startswith("error: worker tcp://127.0.0.1:")
     assert "does not see the folder /proc/self/cwd/out of this machine" in err
@@ -347,13 +389,17 @@ def test_a_folder_that_a_worker_does_not_see_stops_the_batch(
 
 @here
 def test_another_model_on_a_worker_stops_the_batch(
-    cluster: DaskCluster, card: Path, tmp_path: Path
+    served: DaskCluster,
+    card: Path,
+    tmp_path: Path,
+    develop: Develop,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_artifact(tmp_path / "model", filters="split")
-    cluster.add_worker()
-    make_artifact(cluster.newest / "model", filters="folded")
-    words = [card, "-o", tmp_path / "out", "--scheduler", cluster.address]
-    code, said, err = ended(started(str(HERE / "model"), *words, cwd=tmp_path))
+    make_artifact(served.newest / "model", filters="folded")
+    monkeypatch.chdir(tmp_path)
+    words = [card, "-o", tmp_path / "out", "--scheduler", served.address]
+    code, said, err = develop(str(HERE / "model"), *words)
     assert (code, said, err.count("\n")) == (2, "", 1)
     assert "the model /proc/self/cwd/model is not that of this machine" in err
 
@@ -369,11 +415,17 @@ def test_another_model_on_a_worker_stops_the_batch(
     ],
 )
 def test_another_version_on_a_worker_stops_the_batch(
-    cluster: DaskCluster, model: str, card: Path, tmp_path: Path, preload: str, said: str
+    cluster: DaskCluster,
+    model: str,
+    card: Path,
+    tmp_path: Path,
+    develop: Develop,
+    preload: str,
+    said: str,
 ) -> None:
     worker = cluster.add_worker(preload=preload)
     words = [card, "-o", tmp_path / "out", "--scheduler", cluster.address]
-    code, out, err = ended(started(model, *words))
+    code, out, err = develop(model, *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("error: worker tcp://127.0.0.1:")
     assert said in err
@@ -401,14 +453,13 @@ def test_a_scheduler_without_the_package_stops_the_batch(
 
 
 def test_existing_pictures_bad_captures_sidecars_and_a_single_picture(
-    cluster: DaskCluster, model: str, card: Path, tmp_path: Path
+    served: DaskCluster, model: str, card: Path, tmp_path: Path, develop: Develop
 ) -> None:
-    cluster.add_worker()
     out = tmp_path / "out"
     (card / "c.dng").write_bytes(b"short")
     out.mkdir()
     (out / "a.jpg").write_bytes(b"old")
-    there = ["--scheduler", cluster.address]
+    there = ["--scheduler", served.address]
     code, said, err = ended(started(model, card, "-o", out, "--sidecar", *there))
     assert code == 2
     assert f"exists     {card}/a.dng -> {out}/a.jpg\n" in said
@@ -417,24 +468,22 @@ def test_existing_pictures_bad_captures_sidecars_and_a_single_picture(
     assert err.count("error:") == 1
     assert sorted(contents(out)) == ["a.jpg", "b.jpg", "b.jpg.json"]
     single = [card / "a.dng", "-o", out / "a.jpg"]
-    code, said, err = ended(started(model, *single, *there))
+    code, said, err = develop(model, *single, *there)
     assert (code, said) == (2, "")
     assert "a.jpg exists; give --force to replace it" in err
-    code, said, _ = ended(started(model, *single, "--force", *there))
+    code, said, _ = develop(model, *single, "--force", *there)
     assert (code, said) == (0, f"developed  {card}/a.dng -> {out}/a.jpg\n")
     assert (out / "a.jpg").read_bytes() != b"old"
 
 
 def test_options_and_profiles_reach_the_workers(
-    cluster: DaskCluster, model: str, tmp_path: Path
+    served: DaskCluster, model: str, tmp_path: Path, develop: Develop
 ) -> None:
-    cluster.add_worker()
     values = np.random.default_rng(1).integers(64, 4096, (16, 24), np.uint16)
     values.tofile(tmp_path / "a.raw")
     words = [tmp_path / "a.raw", *HEADERLESS, "--size", "half", "--exposure", "0.3"]
-    code, _, err = ended(
-        started(model, *words, "-o", tmp_path / "there.png", "--scheduler", cluster.address)
-    )
+    there = ["-o", tmp_path / "there.png", "--scheduler", served.address]
+    code, _, err = develop(model, *words, *there)
     assert code == 0
     assert err.startswith("note: ")
     assert (

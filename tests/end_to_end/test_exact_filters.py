@@ -11,31 +11,45 @@ from edge_pipeline.cli.main import main
 from edge_pipeline.isp.network import IspSession
 from edge_pipeline.models.base import build_model
 from tests.data_files import CHART
+from tests.fakes.artifacts import make_artifact
 
-OPTIONS = {"width": 8, "coarse": 8, "n_basis": 2}
+# The small network is so wide that its predictor is larger than the graphs that read its weights.
+NETWORKS = {
+    "small_isp": {"width": 64},
+    "hyperconv_isp": {"width": 8, "coarse": 8, "n_basis": 2},
+}
+pytestmark = pytest.mark.usefixtures("small_isp")
 
 
-def compiled(folder, *words):
-    settings = [word for name, value in OPTIONS.items() for word in ("-s", f"{name}={value}")]
-    source = ["hyperconv_isp", *settings, "--seed", "0", "--backend", "onnx", "-o", str(folder)]
+def compiled(folder, name, *words):
+    settings = [word for key, value in NETWORKS[name].items() for word in ("-s", f"{key}={value}")]
+    source = [name, *settings, "--seed", "0", "--backend", "onnx", "-o", str(folder)]
     return main(["compile", *source, *words])
 
 
+@pytest.fixture(
+    scope="module", params=["small_isp", pytest.param("hyperconv_isp", marks=pytest.mark.slow)]
+)
+def network(request):
+    """The name of the network that is compiled."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def streamed(tmp_path_factory):
+def streamed(tmp_path_factory, small_isp, network):
     folder = tmp_path_factory.mktemp("streamed") / "split"
-    assert compiled(folder, "--filters", "split", "--streamed") == 0
+    assert compiled(folder, network, "--filters", "split", "--streamed") == 0
     return folder
 
 
 @pytest.mark.parametrize("largest", [64, 96, 1024])
-def test_filters_are_those_of_the_whole_capture(streamed, largest):
-    mosaic = np.random.default_rng(0).random((328, 456), np.float32)
+def test_filters_are_those_of_the_whole_capture(streamed, network, largest):
+    mosaic = np.random.default_rng(0).random((320, 448), np.float32)
     torch.manual_seed(0)
-    network = build_model("hyperconv_isp", OPTIONS).eval()
+    module = build_model(network, NETWORKS[network]).eval()
     packed = torch.stack([torch.from_numpy(mosaic[y::2, x::2]) for y in (0, 1) for x in (0, 1)])
     with torch.no_grad():
-        expected = network.predict_filters(packed[None])
+        expected = module.predict_filters(packed[None])
     with IspSession(Artifact.open(streamed), threads=1, largest=largest) as session:
         found = session.filters(mosaic, exact=True)
     shared = expected.keys() & found.keys()  # the rest is named after other layers
@@ -43,7 +57,8 @@ def test_filters_are_those_of_the_whole_capture(streamed, largest):
     for name in shared:
         value = expected[name]
         scale = max(1e-3, float(value.abs().max()))
-        assert np.abs(found[name] - value.numpy()).max() <= 1e-5 * scale, name
+        same = found[name].reshape(value.shape)  # the predictor may end before or after a reshape
+        assert np.abs(same - value.numpy()).max() <= 1e-5 * scale, name
 
 
 def test_the_programs_share_their_weights(streamed):
@@ -71,9 +86,8 @@ def test_a_capture_is_developed_with_exact_filters_and_with_anothers(streamed, t
 
 
 def test_an_artifact_without_stages_says_how_to_get_them(tmp_path, capsys):
-    assert compiled(tmp_path / "plain", "--filters", "split") == 0
+    make_artifact(tmp_path / "plain", filters="split")
     words = ["--model", str(tmp_path / "plain"), "-o", str(tmp_path / "x.png")]
-    capsys.readouterr()
     assert main(["develop", str(CHART), *words, "--filters", "exact"]) == 2
     assert "--filters split or refolded and --streamed" in capsys.readouterr().err
     assert not (tmp_path / "x.png").exists()
@@ -87,13 +101,13 @@ def test_an_artifact_without_stages_says_how_to_get_them(tmp_path, capsys):
     ],
 )
 def test_forms_that_cannot_stream_are_refused(tmp_path, capsys, words, said):
-    assert compiled(tmp_path / "x", *words) == 2
+    assert compiled(tmp_path / "x", "small_isp", *words) == 2
     assert said in capsys.readouterr().err
 
 
 def test_fixed_sizes_cannot_stream(tmp_path, capsys):
     pytest.importorskip("executorch", reason="the executorch extra is not installed")
-    words = ["hyperconv_isp", "--backend", "executorch", "-o", str(tmp_path / "x")]
+    words = ["small_isp", "--backend", "executorch", "-o", str(tmp_path / "x")]
     assert main(["compile", *words, "--filters", "split", "--streamed"]) == 2
     assert "one input with free sizes" in capsys.readouterr().err
 

@@ -20,7 +20,7 @@ from edge_pipeline.proof.verify import verify_artifact
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.runtime.base import open_session
-from edge_pipeline.train.recipe import load_recipe
+from edge_pipeline.train.recipe import load_recipe, settings_of
 from tests.data_files import data_file
 
 FOLDER = packaged("calibration/pretrained/isp_default")
@@ -51,7 +51,7 @@ def test_the_checkpoint_is_that_of_the_recipe():
     assert checkpoint.options.items() >= recipe.options.items()
     assert checkpoint.card["metrics"]["training_steps"] == recipe.optimiser.steps
     assert checkpoint.card["licence"] == recipe.licence
-    assert len(checkpoint.card["training_data"]) == len(recipe.data)
+    assert len(checkpoint.card["training_data"]) == len(settings_of(recipe).data)
 
 
 def test_the_artifact_agrees_with_eager_and_with_the_checkpoint(artifact):

@@ -153,6 +153,25 @@ def test_other_networks_too(at_phi, tmp_path, options, size, further, bound):
     assert {n for n, h in other.manifest.files.items() if copy.manifest.files[n] != h} <= NOT_EQUAL
 
 
+WITHOUT_DECODER = {"encoder": "4-6-8", "hidden2": 8}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("phi_residual_unet", SMALL),
+        ("phi_fpn", WITHOUT_DECODER),
+        ("phi_se_unet", SMALL),
+    ],
+)
+def test_other_kinds_of_networks_too(at_phi, tmp_path, source, options):
+    first = at_phi(0.35, options, source=source)
+    for phi in (0.01, 0.1, 0.25, 0.4321, 0.6, 1.0):
+        copy = respecialise(first, tmp_path / "copy", fixed={"phi": phi}, force=True)
+        assert_is_the_network(copy, options, phi, source=source)
+
+
 class Own(nn.Module):
     """A user's network with batch norm, whose sizes are rounded up."""
 

@@ -125,7 +125,7 @@ def test_a_specialised_phi_network_computes_the_same(backend, phi, widths, size,
 
 
 @fast_on("executorch", "litert")
-@few
+@examples(6, 1, **COMMON)  # and the two below
 @given(
     grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     patch=st.integers(2, 7),

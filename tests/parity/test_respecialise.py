@@ -16,7 +16,7 @@ from edge_pipeline.registry import BACKENDS
 from tests.fakes.dng import write_dng
 from tests.selection import fast_or_slow
 
-SMALL_PHI = {"encoder": "4-6-8", "decoder": "6-4", "hidden2": 20}
+SMALL_PHI = {"encoder": "4-6", "decoder": "4", "hidden2": 40}
 # XNNPACK's constants are keyed by their hash, but in a narrower network none of them is its own.
 UNET = ("hyperconv_unet", {"n_fwd": 16, "n_embed": 4, "n_hid": 8})
 ISP = ("hyperconv_isp", {"width": 16, "coarse": 16, "n_basis": 2})
@@ -160,7 +160,7 @@ def test_a_copy_is_what_compiling_anew_with_the_curve_gives(at_phi, tmp_path):
 
 
 def test_the_hypernetwork_travels_in_no_artifact(at_phi):
-    """It is a hundred times the network, which is in the program and in the graph."""
+    """It is forty times the network, which is in the program and in the graph."""
     small = at_phi(0.35, "onnx")
     large = at_phi(0.35, "onnx", respecialisable=True)
     sizes = [sum(a.path(n).stat().st_size for n in a.manifest.files) for a in (small, large)]

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.extent import LINEAR, PRODUCTS, Extent, extents, samples_of
 from edge_pipeline.compiler.analysis.origin import layer_of, nearest_layer
-from edge_pipeline.compiler.program import constants_of
 
-__all__ = [
-    "ComputedWeight",
-    "Extent",
-    "Operand",
-    "ancestors",
-    "computed_weights",
-    "extents",
-    "frontier",
-]
+__all__ = ["ComputedWeight", "Operand", "ancestors", "computed_weights", "frontier"]
 
 _ATEN = torch.ops.aten
 _CONVOLUTIONS = (
@@ -38,52 +28,10 @@ _CONVOLUTIONS = (
     _ATEN.conv_transpose3d.input,
     _ATEN.convolution.default,
 )
-_LINEAR = (_ATEN.linear.default,)
-# Products of two tensors, with the positions of the two factors among the arguments.
-_PRODUCTS: dict[Any, tuple[int, int]] = {
-    _ATEN.mm.default: (0, 1),
-    _ATEN.bmm.default: (0, 1),
-    _ATEN.matmul.default: (0, 1),
-    _ATEN.addmm.default: (1, 2),
-    _ATEN.baddbmm.default: (1, 2),
-}
-# Operators that can reduce a map to one value for all pixels, by the beginning of the name.
-_REDUCING = (
-    "adaptive_avg_pool",
-    "adaptive_max_pool",
-    "amax",
-    "amin",
-    "avg_pool",
-    "conv",
-    "logsumexp",
-    "max",
-    "mean",
-    "norm",
-    "std",
-    "sum",
-    "var",
-)
-
-# Operators that can copy one value to many pixels, by the beginning of the name.
-_SPREADING = ("expand", "repeat", "upsample")
 _GAINS = (_ATEN.mul.Tensor, _ATEN.div.Tensor)
 
 Operand = Literal["weight", "bias", "factor"]
 Kind = Literal["capture", "sample", "patch"]
-
-
-class Extent(IntEnum):
-    """The kind of data that a value depends on, and whether the value has pixels.
-
-    Attributes:
-        CONSTANT: The value depends on parameters and constants only.
-        GLOBAL: The value depends on inputs and has no pixels: a pooled feature, a computed weight.
-        MAP: The value depends on inputs and has pixels.
-    """
-
-    CONSTANT = 0
-    GLOBAL = 1
-    MAP = 2
 
 
 @dataclass(frozen=True)
@@ -104,83 +52,6 @@ class ComputedWeight:
     layer: str
     operand: Operand
     kind: Kind
-
-
-def extents(program: ExportedProgram) -> dict[fx.Node, Extent]:
-    """Classify every input and operator of a program.
-
-    A value is a map if it depends on an input that is a map, until a reduction over the pixels:
-    an operator that returns one pixel, or that returns at most two axes after a mean, a maximum,
-    a sum or a matrix product. A value of one pixel that is copied to many pixels becomes a map.
-
-    Args:
-        program: A functional program; its inputs with at least three axes are maps.
-    """
-    constants = constants_of(program)
-    samples = _samples(n for n in program.graph.nodes if n.name not in constants)
-    found: dict[fx.Node, Extent] = {}
-    for node in program.graph.nodes:
-        if node.op == "placeholder":
-            value = node.meta.get("val")
-            rank = value.dim() if isinstance(value, Tensor) else 0
-            own = Extent.MAP if rank > 2 else Extent.GLOBAL
-            found[node] = Extent.CONSTANT if node.name in constants else own
-        elif node.op == "call_function":
-            widest = max((found[n] for n in node.all_input_nodes), default=Extent.CONSTANT)
-            if widest is Extent.MAP and _has_no_pixels(node, samples):
-                widest = Extent.GLOBAL
-            elif widest is Extent.GLOBAL and _spreads(node, samples):
-                widest = Extent.MAP
-            found[node] = widest
-    return found
-
-
-def _samples(nodes: Iterable[fx.Node]) -> int:
-    """Return the largest size of the first axis among input nodes; 1 if there are none."""
-    values = [node.meta.get("val") for node in nodes if node.op == "placeholder"]
-    sizes = [v.shape[0] for v in values if isinstance(v, Tensor) and v.dim() > 1]
-    return max((size for size in sizes if isinstance(size, int)), default=1)
-
-
-def _has_no_pixels(node: fx.Node, samples: int) -> bool:
-    """Return whether an operator on a map returns one value for the whole map."""
-    value = node.meta.get("val")
-    if not isinstance(value, Tensor):
-        return False
-    if node.target in _PRODUCTS or node.target in _LINEAR:
-        # If there are more rows than samples, the rows are pixels, as in attention.
-        rows = value.shape[0] if value.dim() == 2 else 1
-        return value.dim() <= 2 and isinstance(rows, int) and rows <= samples
-    if value.dim() <= 2:
-        return _is_named(node, _REDUCING)
-    return value.dim() > 3 and _is_named(node, _REDUCING) and _is_pixel(value)
-
-
-def _spreads(node: fx.Node, samples: int) -> bool:
-    """Return whether an operator copies [N, C, 1, 1] to many pixels."""
-    if not _is_named(node, _SPREADING) or not isinstance(node.args[0], fx.Node):
-        return False
-    old, new = node.args[0].meta.get("val"), node.meta.get("val")
-    if not isinstance(old, Tensor) or not isinstance(new, Tensor) or old.dim() < 4:
-        return False
-    same = old.shape[0] == samples and old.shape[:2] == new.shape[:2]
-    return same and _is_pixel(old) and not _is_pixel(new)
-
-
-def _is_named(node: fx.Node, beginnings: tuple[str, ...]) -> bool:
-    """Return whether the name of an operator starts with one of `beginnings`."""
-    if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
-        node = node.args[0]  # one of the results of an operator such as max.dim
-    return str(node.target).removeprefix("aten.").startswith(beginnings)
-
-
-def _is_pixel(value: Tensor) -> bool:
-    """Return whether a map has a single pixel."""
-    return all(map(_is_one, value.shape[2:]))
-
-
-def _is_one(size: int | torch.SymInt) -> bool:
-    return isinstance(size, int) and size == 1
 
 
 def computed_weights(program: ExportedProgram) -> tuple[ComputedWeight, ...]:
@@ -204,12 +75,12 @@ def _weights(program: ExportedProgram, known: dict[fx.Node, Extent]) -> tuple[Co
 
 def _places(node: fx.Node, known: dict[fx.Node, Extent]) -> Iterator[tuple[fx.Node, Operand]]:
     """Yield the computed operands of a node that are weights."""
-    if node.target in (*_CONVOLUTIONS, *_LINEAR):
+    if node.target in (*_CONVOLUTIONS, *LINEAR):
         weight = node.args[1]
         if isinstance(weight, fx.Node) and known[weight] is not Extent.CONSTANT:
             yield weight, "weight"
-    elif node.target in _PRODUCTS:
-        factors = [node.args[place] for place in _PRODUCTS[node.target]]
+    elif node.target in PRODUCTS:
+        factors = [node.args[place] for place in PRODUCTS[node.target]]
         pair = [n for n in factors if isinstance(n, fx.Node)]
         if sorted(known[n] for n in pair) == [Extent.GLOBAL, Extent.MAP]:
             yield next(n for n in pair if known[n] is Extent.GLOBAL), "factor"
@@ -222,7 +93,7 @@ def _weight(
         kind: Kind = "patch"
     else:
         inputs = (n for n in ancestors([weight], stop=set()) if known[n] is not Extent.CONSTANT)
-        kind = "sample" if _samples(inputs) > 1 else "capture"
+        kind = "sample" if samples_of(inputs) > 1 else "capture"
     return ComputedWeight(node, weight, layer_of(node), operand, kind)
 
 

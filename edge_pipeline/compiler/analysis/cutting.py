@@ -20,7 +20,8 @@ from torch.export.graph_signature import (
 )
 from torch.utils import _pytree as pytree
 
-from edge_pipeline.compiler.program import Editor, is_check, user_inputs
+from edge_pipeline.compiler.analysis.checks import is_check
+from edge_pipeline.compiler.program import Editor, user_inputs
 from edge_pipeline.compiler.rebuilding import Parts, copied_graph, rebuilt
 
 __all__ = ["cut_at", "inputs_left"]

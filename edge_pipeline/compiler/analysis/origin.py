@@ -14,7 +14,8 @@ __all__ = ["NETWORK", "layer_of", "line_of", "nearest_layer"]
 NETWORK = "network"
 
 _FRAME = re.compile(r'File "(.+?)", line (\d+), in')
-_TORCH = str(Path(torch.__file__).parent)
+# Frames of torch and of this compiler are no lines of the network.
+_NOT_THE_NETWORK = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 
 
 def layer_of(node: fx.Node) -> str:
@@ -55,11 +56,11 @@ def nearest_layer(node: fx.Node) -> str:
 def line_of(node: fx.Node) -> str:
     """Return the line of code that called the operator, as `FILE:LINE`; empty if unknown.
 
-    It is the innermost line outside torch. The folder is omitted, so that messages and files do
-    not depend on the location of the sources.
+    It is the innermost line outside torch and this compiler. The folder is omitted, so that
+    messages and files do not depend on the location of the sources.
     """
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
     for file, line in reversed(frames):
-        if not file.startswith(_TORCH):
+        if not file.startswith(_NOT_THE_NETWORK):
             return f"{Path(file).name}:{line}"
     return ""

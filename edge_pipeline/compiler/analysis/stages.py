@@ -21,7 +21,8 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.analysis.computed import Extent, ancestors, extents
+from edge_pipeline.compiler.analysis.computed import ancestors
+from edge_pipeline.compiler.analysis.extent import Extent, extents
 from edge_pipeline.compiler.analysis.origin import nearest_layer
 from edge_pipeline.errors import InputError
 

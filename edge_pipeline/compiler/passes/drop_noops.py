@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.checks import is_check
 from edge_pipeline.compiler.analysis.movement import same_shape
-from edge_pipeline.compiler.program import Editor, Result, is_check, layer_of
+from edge_pipeline.compiler.program import Editor, Result, layer_of
 
 __all__ = ["DropNoops"]
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.analysis.computed import Extent, extents
 from edge_pipeline.compiler.analysis.computed_convolution import (
     CONVOLUTIONS,
     change_nothing,
     scale_computed,
     serves_input,
 )
+from edge_pipeline.compiler.analysis.extent import Extent, extents
 from edge_pipeline.compiler.analysis.mapped_weights import Refusal, scale_mapped
 from edge_pipeline.compiler.analysis.movement import arrived, chain, has_fixed_shape
 from edge_pipeline.compiler.program import Editor, Result, layer_of, value_of

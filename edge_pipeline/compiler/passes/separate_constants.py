@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import fx
 from torch.export import ExportedProgram
 
+from edge_pipeline.compiler.analysis.packing import packs
 from edge_pipeline.compiler.program import Editor, Result, layer_of
 
 __all__ = ["SeparateConstants"]
-
-_ATEN = torch.ops.aten
-# Operators whose weights and biases the delegate packs when it loads the program.
-_PACKING = frozenset(
-    {
-        _ATEN.conv1d.default,
-        _ATEN.conv2d.default,
-        _ATEN.conv_transpose2d.input,
-        _ATEN.linear.default,
-    }
-)
 
 
 class SeparateConstants:
@@ -43,7 +31,7 @@ class SeparateConstants:
             value = editor.constant(node)
             if value is None:
                 continue
-            readers = [user for user in node.users if not _packs(user, node)]
+            readers = [user for user in node.users if not packs(user, node)]
             if not readers or len(readers) == len(node.users):
                 continue
             copy = editor.add_constant(value.clone(), f"copy_of_{node.name}")
@@ -52,8 +40,3 @@ class SeparateConstants:
                 editor.notes.append(f"{layer_of(user)}: {user.name} reads a copy of {node.name}")
             editor.modified = True
         return editor.finish()
-
-
-def _packs(user: fx.Node, constant: fx.Node) -> bool:
-    """Return whether `user` takes the constant as a weight or a bias, and not as its input."""
-    return user.target in _PACKING and constant not in user.args[:1]

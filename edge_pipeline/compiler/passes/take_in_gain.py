@@ -6,13 +6,13 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.analysis.computed import Extent, extents
 from edge_pipeline.compiler.analysis.computed_convolution import (
     CONVOLUTIONS,
     change_nothing,
     scale_computed,
     serves_input,
 )
+from edge_pipeline.compiler.analysis.extent import Extent, extents
 from edge_pipeline.compiler.analysis.movement import chain
 from edge_pipeline.compiler.program import Editor, Result, value_of
 

@@ -1,4 +1,4 @@
-"""Layers that int8 leaves in float32: those that read the input, if they have few weights."""
+"""Operators that int8 leaves in float32: layers that read the input, and statistics."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.program import constants_of, user_inputs
 
-__all__ = ["Step", "input_layers", "steps_of"]
+__all__ = ["Step", "input_layers", "statistics", "steps_of"]
 
 _ATEN = torch.ops.aten
 _WEIGHTED = (_ATEN.conv2d.default, _ATEN.convolution.default, _ATEN.linear.default)
 _PRODUCTS = (_ATEN.bmm.default, _ATEN.mm.default, _ATEN.matmul.default)
+_ROOTS = (_ATEN.rsqrt.default, _ATEN.sqrt.default, _ATEN.reciprocal.default)
+_POINTWISE = (_ATEN.mul.Tensor, _ATEN.add.Tensor, _ATEN.reshape.default, _ATEN.view.default)
 # The largest share of the constant weights that may stay in float32; more would cost int8's gain.
 _MOST = 0.1
 
@@ -63,6 +65,38 @@ def input_layers(steps: Iterable[Step], inputs: Iterable[str]) -> frozenset[str]
     if sum(step.weights for step in first) > _MOST * sum(step.weights for step in listed):
         return frozenset()
     return frozenset(step.name for step in first)
+
+
+def statistics(program: ExportedProgram) -> frozenset[str]:
+    """Return the operators of normalisations that int8 cannot represent.
+
+    Passes write means and variances as convolutions or linear layers whose weights have one value
+    besides zero. Int8 would save nothing there, and a variance that it rounds to zero becomes a
+    division by zero. So these sums, the operators that only they or an inverse root read (squares,
+    a guard added to the variance), and the products with an inverse root stay in float32.
+
+    Returns:
+        Names of the operators.
+    """
+    constants = constants_of(program)
+    found: set[str] = set()
+    scales: set[str] = set()
+    for node in reversed(program.graph.nodes):
+        if node.target in _WEIGHTED:
+            weight = constants.get(node.args[1].name)
+            if weight is not None and torch.unique(weight[weight != 0]).numel() == 1:
+                found.add(node.name)
+        elif node.target in _ROOTS or (
+            node.target in _POINTWISE and all(user.name in found for user in node.users)
+        ):
+            found.add(node.name)
+    for node in program.graph.nodes:
+        names = {operand.name for operand in node.all_input_nodes}
+        if node.target in _ROOTS or (node.target in _POINTWISE and names & scales):
+            found.add(node.name)
+            if node.target in _ROOTS or names <= scales | constants.keys():
+                scales.add(node.name)
+    return frozenset(found)
 
 
 def steps_of(program: ExportedProgram) -> tuple[list[Step], list[str]]:

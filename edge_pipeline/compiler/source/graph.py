@@ -16,7 +16,8 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.graph import Call, Graph, graph_file_bytes
-from edge_pipeline.compiler.program import constants_of, is_check, layer_of, user_inputs
+from edge_pipeline.compiler.analysis.checks import is_check
+from edge_pipeline.compiler.program import constants_of, layer_of, user_inputs
 from edge_pipeline.errors import CompileError
 
 __all__ = ["graph_bytes"]

@@ -99,11 +99,12 @@ class Hypernetwork(nn.Module):
         Args:
             phis: Values of phi, at least one; each is used for all factors.
         """
-        count = self.hidden.get_submodule("0").in_features // 2
-        predicted = [self(torch.full((count,), phi)) for phi in phis]
+        first = self.hidden.get_parameter("0.weight")
+        count = first.shape[1] // 2
+        predicted = [self(first.new_full((count,), phi)) for phi in phis]
         for name in self.shapes:
             values = torch.stack([one[name] for one in predicted])
-            kernel = name.endswith(".weight")
+            kernel = len(self.shapes[name]) > 1
             target = math.sqrt(2 / values[0, 0].numel()) if kernel else _SMALL_BIAS
             found = float(values.pow(2).mean().sqrt())
             head = self.heads.get_submodule(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
@@ -31,22 +32,27 @@ def factors_of(phi: Phi, count: int, limits: tuple[float, float]) -> tuple[float
     Raises:
         InputError: If a factor is not a number within the limits, or if their number is wrong.
     """
-    given: Sequence[object] = [phi] if isinstance(phi, int | float) else list(phi)
+    given: Sequence[object] = [phi]
     if isinstance(phi, str):
         given = [_number(part) for part in phi.split("-")]
+    elif isinstance(phi, Sequence):
+        given = phi
     if len(given) not in (1, count):
         expected = "one rescaling factor" if count == 1 else f"one or {count} rescaling factors"
         raise InputError(f"phi={phi} has {len(given)} factors; the network has {expected}")
     lowest, highest = limits
     factors: list[float] = []
     for value in given:
-        # NaN and values that are not numbers fail this test too.
-        if not (isinstance(value, int | float) and lowest <= value <= highest and value > 0):
+        if not isinstance(value, Real):
+            shown = phi if isinstance(phi, str) else type(value).__name__
+            raise InputError(f"phi={shown} must be a number from {lowest} to {highest}")
+        factor = float(value)
+        if not (lowest <= factor <= highest and factor > 0):  # NaN fails this test too
             raise InputError(
                 f"phi={phi} is outside the range {lowest} to {highest} for which the network is "
-                f"trained{'; phi must be above 0' if value == 0 else ''}"
+                f"trained{'; phi must be above 0' if factor == 0 else ''}"
             )
-        factors.append(float(value))
+        factors.append(factor)
     return tuple(factors) * (count // len(factors))
 
 

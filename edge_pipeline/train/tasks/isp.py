@@ -17,7 +17,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from edge_pipeline.train.losses import coded_error, encode, log_energy, log_mse, ms_ssim
 from edge_pipeline.train.recipe import Recipe, Section
-from edge_pipeline.train.task import Share, Validation
+from edge_pipeline.train.task import Share, Validation, check_network
 
 __all__ = ["Batch", "IspTask", "LossWeights", "Settings", "check", "loss_of", "open_task"]
 
@@ -32,7 +32,7 @@ class DataPart(Section):
 
     dataset: str
     share: float = Field(default=1.0, gt=0)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class LossWeights(Section):
@@ -119,6 +119,7 @@ def check(recipe: Recipe, settings: Settings, options: Mapping[str, Any]) -> Non
                 f"options.{name}: {options[name]} does not fit the synthesised captures; "
                 f"it must be {channels}"
             )
+    check_network(recipe, takes="packed_bayer_white_balanced", returns="camera_linear")
 
 
 def open_task(recipe: Recipe, settings: Settings, world: int) -> IspTask:

@@ -7,24 +7,18 @@ from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's name for it
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from edge_pipeline.data.labelled import IGNORED, LabelledPictures, load_labelled
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import options_of
-from edge_pipeline.overlap import Overlap, confusion, overlap_of
 from edge_pipeline.train.augment import Augmentation, augmented
+from edge_pipeline.train.evaluation import coloured, evaluate, predicted_mask, sized
 from edge_pipeline.train.prior import Prior
 from edge_pipeline.train.recipe import Recipe, Section
-from edge_pipeline.train.segmentation_losses import (
-    bootstrapped,
-    cross_entropies,
-    soft_dice_loss,
-)
-from edge_pipeline.train.task import Share, Validation
+from edge_pipeline.train.segmentation_losses import bootstrapped, cross_entropies, soft_dice_loss
+from edge_pipeline.train.task import Share, Validation, check_network
 
 __all__ = [
     "Batch",
@@ -41,8 +35,6 @@ __all__ = [
 # Pictures and masks that are kept in memory.
 _CACHED_BYTES = 1 << 30
 _SHOWN = 3
-# Colours of the labels in the log, as multiples of the golden angle around the colour circle.
-_TURN = 0.61803398875
 
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
@@ -83,7 +75,7 @@ class Settings(Section):
     """
 
     dataset: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     resize: Size | None = None
     crop: Size = (128, 128)
     augmentation: Augmentation = Augmentation()
@@ -107,12 +99,13 @@ class Batch(NamedTuple):
 
 
 def check(recipe: Recipe, settings: Settings, options: Mapping[str, Any]) -> None:
-    """Check that the network is trained and validated within its range of phi.
+    """Check that the network is a segmenter, trained and validated within its range of phi.
 
     Raises:
         InputError: If this is not so.
     """
-    low, high = options.get("phi_min", 0.0), options.get("phi_max", 1.0)
+    check_network(recipe, takes="srgb", returns="logits")
+    low, high = options["phi_min"], options["phi_max"]
     for field, values in (
         ("prior", (settings.prior.low, settings.prior.high)),
         ("validation_phi", settings.validation_phi),
@@ -170,28 +163,33 @@ class SegmentationTask:
         """Return this process's crops of a step; phi is the same in all processes."""
         phi = self._settings.prior.draw(np.random.default_rng([self._seed, step]), self._factors)
         samples = [
-            self._sample(np.random.default_rng([self._seed, step, number]))
+            # From 1, because NumPy's seeds [a, b] and [a, b, 0] are the same.
+            self._sample(np.random.default_rng([self._seed, step, number + 1]))
             for number in range(share.rank, self._size, share.world)
         ]
         pictures, masks = zip(*samples, strict=True)
         return Batch(torch.stack(pictures), torch.stack(masks).long(), torch.from_numpy(phi))
 
     def _sample(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        index = int(rng.integers(len(self._training)))
-        if index not in self._cache:
-            read = sized(*self._training.read(index), self._settings.resize)
-            bytes_of = sum(x.element_size() * x.numel() for x in read)
-            if self._cached + bytes_of > _CACHED_BYTES:
-                return augmented(*read, self._settings.crop, self._settings.augmentation, rng)
-            self._cache[index], self._cached = read, self._cached + bytes_of
-        picture, mask = self._cache[index]
-        return augmented(picture, mask, self._settings.crop, self._settings.augmentation, rng)
+        settings = self._settings
+        read = self._read(int(rng.integers(len(self._training))))
+        return augmented(*read, settings.crop, settings.augmentation, rng)
+
+    def _read(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return a training picture and its mask, from memory if they have been read before."""
+        if index in self._cache:
+            return self._cache[index]
+        read = sized(*self._training.read(index), self._settings.resize)
+        size = sum(part.element_size() * part.numel() for part in read)
+        if self._cached + size <= _CACHED_BYTES:
+            self._cache[index], self._cached = read, self._cached + size
+        return read
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the weighted loss of a batch, a mean over its samples."""
         weights = self._settings.loss
         pictures = batch.pictures.contiguous(memory_format=torch.channels_last)
-        scores = model(pictures, phi_of(batch.phi))
+        scores: Tensor = model(pictures, phi_of(batch.phi))
         loss = scores.new_zeros((), dtype=torch.float32)
         if weights.cross_entropy:
             errors = cross_entropies(scores, batch.masks, IGNORED)
@@ -227,8 +225,8 @@ class SegmentationTask:
             picture, mask = sized(*self._validation.read(index), self._settings.resize)
             predicted = predicted_mask(model, picture, middle)
             count = len(self._validation.labels)
-            parts = [picture.expand(3, -1, -1), _coloured(mask.numpy(), count)]
-            parts.append(_coloured(predicted, count))
+            parts = [picture.expand(3, -1, -1), coloured(mask.numpy(), count)]
+            parts.append(coloured(predicted, count))
             shown[self._validation.names[index]] = torch.cat(parts, 2)
         return shown
 
@@ -259,77 +257,10 @@ def _check_fits(options: Mapping[str, Any], data: LabelledPictures) -> None:
 
 def factors_of_options(options: Mapping[str, Any]) -> int:
     """Return the number of separate rescaling factors that the options of a network request."""
-    if str(options.get("separate", False)).lower() != "true":
-        return 1
-    return str(options["decoder"]).count("-") + 1
+    return str(options["encoder"]).count("-") if options["separate"] else 1
 
 
 def phi_of(factors: Tensor) -> float | tuple[float, ...]:
     """Return phi as a network takes it: one number, or several."""
     values = tuple(float(factor) for factor in factors)
     return values[0] if len(values) == 1 else values
-
-
-def sized(
-    picture: NDArray[np.float32], mask: NDArray[np.uint8], size: tuple[int, int] | None
-) -> tuple[Tensor, Tensor]:
-    """Return a picture [C, H, W] and its mask [H, W] as tensors, scaled to `size` if given."""
-    image, labels = torch.from_numpy(picture), torch.from_numpy(mask)
-    if size is None or tuple(image.shape[1:]) == size:
-        return image, labels
-    image = F.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0]
-    labels = F.interpolate(labels[None, None], size=size, mode="nearest-exact")[0, 0]
-    return image.clamp(0, 1), labels
-
-
-def predicted_mask(
-    model: nn.Module, picture: Tensor, phi: float | tuple[float, ...]
-) -> NDArray[np.uint8]:
-    """Return the most probable label of each pixel.
-
-    Args:
-        model: Network from a picture and phi to scores.
-        picture: Picture [C, H, W], 0 to 1.
-        phi: Rescaling factor.
-
-    Returns:
-        Labels [H, W].
-    """
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        scores = model(picture[None].to(device), phi)[0]
-    labels = scores[0] > 0 if len(scores) == 1 else scores.argmax(0)
-    return labels.to(torch.uint8).cpu().numpy()
-
-
-def evaluate(
-    model: nn.Module,
-    data: LabelledPictures,
-    phi: float | tuple[float, ...],
-    size: tuple[int, int] | None,
-) -> Overlap:
-    """Return the metrics of a network on the pictures of a data set.
-
-    Args:
-        model: Network from a picture and phi to scores.
-        data: Labelled pictures.
-        phi: Rescaling factor.
-        size: Height and width that pictures and masks are scaled to; None keeps them.
-
-    Raises:
-        InputError: If a picture or a mask cannot be used.
-    """
-    counts = []
-    for index in range(len(data)):
-        picture, mask = sized(*data.read(index), size)
-        counts.append(confusion(predicted_mask(model, picture, phi), mask.numpy(), len(data.labels)))
-    return overlap_of(counts, background=data.background)
-
-
-def _coloured(mask: NDArray[np.uint8], labels: int) -> Tensor:
-    """Return a picture [3, H, W] of a mask: label 0 is black, pixels without a label are grey."""
-    angles = 2 * np.pi * _TURN * np.arange(labels)[:, None] + np.array([0, 2, 4]) * np.pi / 3
-    table = np.full((256, 3), 0.5, np.float32)
-    table[:labels] = 0.5 + 0.5 * np.cos(angles)
-    table[0] = 0
-    return torch.from_numpy(table[mask]).permute(2, 0, 1)

@@ -54,6 +54,15 @@ def test_bad_words_are_input_errors(tmp_path, words, kind):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_phi_of_zero_is_an_input_error(tmp_path):
+    words = ["phi_unet_pets", "-s", "encoder=4-6", "-s", "decoder=4", "--backend", "onnx"]
+    result = run(*words, "--phi", "0", "-o", tmp_path / "a")
+    assert isinstance(result.exception, InputError)
+    assert "phi=0.0 is outside the range 0.0 to 0.6" in str(result.exception)
+    assert "phi must be above 0" in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "captures",
     [["--calibration", "a.dng", "b.dng"], ["--calibration", "a.dng", "--calibration", "b.dng"]],

@@ -16,7 +16,7 @@ from edge_pipeline.data.fetch import check_of, fetch, is_right
 from edge_pipeline.data.photographs import Options, load
 from edge_pipeline.data.sets import data_root, find_set, load_set, set_names
 from edge_pipeline.errors import InputError, JobError
-from edge_pipeline.train.recipe import load_recipe
+from edge_pipeline.train.recipe import load_recipe, settings_of
 
 FETCHED = [name for name in set_names() if load_set(name).files]
 
@@ -102,8 +102,9 @@ def test_a_missing_set_says_how_to_get_it(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["isp_default", "isp_large"])
 def test_recipes_name_sets_that_can_be_fetched(name):
-    recipe = load_recipe(name)
-    named = [p.options["set"] for p in (*recipe.data, recipe.validation) if "set" in p.options]
+    settings = settings_of(load_recipe(name))
+    parts = (*settings.data, settings.validation)
+    named = [part.options["set"] for part in parts if "set" in part.options]
     assert set(named) == {"photos", "kodak_full"}
     assert set(named) <= set(FETCHED)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_pipeline.errors import CaptureError, JobError
+from edge_pipeline.errors import CaptureError, JobError, exit_code
+from edge_pipeline.gather import Found
 from edge_pipeline.isp import batch as batch_module
 from edge_pipeline.isp import output
-from edge_pipeline.isp.batch import develop_all, exit_code
+from edge_pipeline.isp.batch import develop_all
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import plan
-from edge_pipeline.isp.gather import Found
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.profile import CameraProfile
 from tests.fakes.artifacts import make_artifact

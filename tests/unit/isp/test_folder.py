@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from edge_pipeline.errors import InputError, OutputError
+from edge_pipeline.gather import Found
 from edge_pipeline.isp.folder import Job, plan
-from edge_pipeline.isp.gather import Found
 
 
 def test_a_name_without_extension_or_with_a_slash_is_a_folder(tmp_path):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import CaptureError
-from edge_pipeline.isp.gather import RAW_SUFFIXES, Found, gather
+from edge_pipeline.gather import Found
+from edge_pipeline.isp.gather import RAW_SUFFIXES, gather
 from edge_pipeline.isp.output import FORMATS
 
 
@@ -27,18 +28,18 @@ def names(found: list[Found], top: Path) -> list[str]:
 def test_a_folder_gives_its_raw_files_sorted_with_their_folders(tmp_path: Path) -> None:
     top = tree(tmp_path / "in", "b.NEF", "a.dng", "day/1/c.Cr2", "day/notes.txt", "day/1/c.jpg")
     found = gather([top], None)
-    assert names(found.captures, top) == ["a.dng", "b.NEF", "day/1/c.Cr2"]
-    assert found.captures[2].folder == Path("day/1")
+    assert names(found.files, top) == ["a.dng", "b.NEF", "day/1/c.Cr2"]
+    assert found.files[2].folder == Path("day/1")
     assert found.from_folder
 
 
 def test_hidden_files_and_folders_are_ignored(tmp_path: Path) -> None:
     top = tree(tmp_path, "a.dng", "._a.dng", ".Trash/b.dng", "x/.hidden/c.dng")
-    assert names(gather([top], None).captures, top) == ["a.dng"]
+    assert names(gather([top], None).files, top) == ["a.dng"]
 
 
 def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
-    assert gather([Path("x.txt"), Path(".y")], None).captures == [
+    assert gather([Path("x.txt"), Path(".y")], None).files == [
         Found(Path("x.txt")),
         Found(Path(".y")),
     ]
@@ -46,8 +47,8 @@ def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
 
 def test_the_output_folder_below_an_input_is_not_searched(tmp_path: Path) -> None:
     top = tree(tmp_path, "a.dng", "out/b.dng", "sub/c.dng")
-    assert names(gather([top], top / "out").captures, top) == ["a.dng", "sub/c.dng"]
-    assert names(gather([top], top).captures, top) == ["a.dng", "out/b.dng", "sub/c.dng"]
+    assert names(gather([top], top / "out").files, top) == ["a.dng", "sub/c.dng"]
+    assert names(gather([top], top).files, top) == ["a.dng", "out/b.dng", "sub/c.dng"]
 
 
 def test_no_picture_is_a_capture() -> None:
@@ -62,7 +63,7 @@ def test_links_in_a_circle_end_and_no_file_comes_twice(tmp_path: Path) -> None:
     (top / "link").symlink_to(outside)
     (outside / "back").symlink_to(top)
     (top / "self").symlink_to("self")
-    assert names(gather([top], None).captures, top) == ["a/x.dng", "z/y.dng", "link/o.dng"]
+    assert names(gather([top], None).files, top) == ["a/x.dng", "z/y.dng", "link/o.dng"]
 
 
 def test_a_folder_without_captures_is_refused(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_a_folder_without_captures_is_refused(tmp_path: Path) -> None:
 
 def test_described_captures_are_raw_only(tmp_path: Path) -> None:
     tree(tmp_path, "a.raw", "b.RAW", "c.dng")
-    assert names(gather([tmp_path], None, headerless=True).captures, tmp_path) == ["a.raw", "b.RAW"]
+    assert names(gather([tmp_path], None, headerless=True).files, tmp_path) == ["a.raw", "b.RAW"]
     (tmp_path / "d").mkdir()
     tree(tmp_path / "d", "c.dng")
     with pytest.raises(CaptureError, match=r"no headerless file \(.raw\)"):
@@ -93,7 +94,7 @@ def test_a_sub_folder_that_cannot_be_read_is_reported(
 
     monkeypatch.setattr(os, "scandir", locked)
     found = gather([top], None)
-    assert names(found.captures, top) == ["a.dng"]
+    assert names(found.files, top) == ["a.dng"]
     assert [str(error) for error in found.unreadable] == [
         f"the folder {top / 'locked'} cannot be read: permission denied; check its permissions"
     ]
@@ -103,7 +104,7 @@ def test_a_sub_folder_that_cannot_be_read_is_reported(
 
 def test_paths_that_the_system_refuses_are_files(tmp_path: Path) -> None:
     long = Path("a" * 300)
-    assert gather([long], None).captures == [Found(long)]
+    assert gather([long], None).files == [Found(long)]
 
 
 @given(st.sampled_from(sorted(RAW_SUFFIXES)), st.data())

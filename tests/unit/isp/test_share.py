@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_pipeline.cores import usable_cores
 from edge_pipeline.errors import InputError
-from edge_pipeline.isp.share import Share, share_cores, usable_cores
+from edge_pipeline.isp.share import Share, share_cores
 
 GB = 10**9
 

@@ -193,8 +193,8 @@ def test_phi_sets_the_cost_and_the_hypernetwork_is_the_predictor():
     options = {"encoder": "4-6", "decoder": "3"}
     cost = cost_of_name("phi_unet_pets", options, (3, 10, 20), {"phi": 0.35})
     layers = {layer.name: layer for layer in cost.layers}
-    assert layers["encoder1_0"].macs == 3 * 7 * 9 * 4 * 6
-    assert layers["encoder1_0"].op == "dynamic_conv2d"
+    assert layers["network.encoder1.0"].macs == 3 * 7 * 9 * 4 * 6
+    assert layers["network.encoder1.0"].op == "dynamic_conv2d"
     assert {layer.name.split(".")[0] for layer in cost.layers if layer.part == "predictor"} == {
         "hypernetwork"
     }
@@ -208,7 +208,7 @@ def test_phi_sets_the_cost_and_the_hypernetwork_is_the_predictor():
     [
         ("phi_unet_pets", {}, "requires phi, which has no value; give --fix phi=VALUE"),
         ("phi_unet_pets", {"phi": 0.7}, "phi=0.7 is outside the range 0.0 to 0.6"),
-        ("phi_unet_pets", {"phi": 0.5, "x": 1}, "an input of PhiUNet cannot be fixed"),
+        ("phi_unet_pets", {"phi": 0.5, "x": 1}, "an input of Amortised cannot be fixed"),
         ("hyperconv_unet", {"phi": 0.5}, "forward has no parameter 'phi' to fix; it has x"),
     ],
 )

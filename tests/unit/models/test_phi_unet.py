@@ -52,10 +52,17 @@ def test_every_size_and_phi_gives_a_map_of_the_input_s_size(phi, height, width):
     assert out.isfinite().all()
 
 
-@pytest.mark.parametrize("phi", [0, -0.01, 0.61, float("nan"), float("inf"), "much"])
+@pytest.mark.parametrize("phi", [0, -0.01, 0.61, float("nan"), float("inf"), "0.7"])
 def test_a_phi_that_was_not_trained_is_refused(phi):
     model, x = build_model("phi_unet_pets", SMALL), torch.rand(1, 3, 8, 8)
     with pytest.raises(InputError, match=rf"phi={phi} is outside the range 0.0 to 0.6"):
+        model(x, phi)
+
+
+@pytest.mark.parametrize("phi", ["much", "", "0.2-", None, torch.rand(2)])
+def test_a_phi_that_is_not_a_number_is_refused(phi):
+    model, x = build_model("phi_unet_pets", SMALL), torch.rand(1, 3, 8, 8)
+    with pytest.raises(InputError, match=r"phi=\S* (must be a number from 0.0 to|has 2 factors)"):
         model(x, phi)
 
 

@@ -5,7 +5,7 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 
 from edge_pipeline.raw.colour import to_srgb
 from edge_pipeline.train.losses import coded_error, encode, log_energy, log_mse, ms_ssim
-from edge_pipeline.train.recipe import LossWeights
+from edge_pipeline.train.tasks.isp import LossWeights
 
 
 def pair(noise):

@@ -16,7 +16,12 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from edge_pipeline.compiler.precision.kept_float import input_layers, steps_of
+from edge_pipeline.compiler.backends.executorch.quantised import (
+    quantise_pads,
+    restore_origins,
+    separate_readers,
+)
+from edge_pipeline.compiler.precision.kept_float import input_layers, statistics, steps_of
 from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.errors import CompileError
 
@@ -52,10 +57,12 @@ def quantise(
 
     Activations have a scale per tensor and weights a scale per output channel, symmetric where
     XNNPACK requires it. The first attempt quantises all operators, with ranges from histograms. If
-    a range does not cover the samples' values, as can happen for a division by a small number, the
-    second attempt quantises only convolutions and linear layers, and the third also uses ranges
-    from minimum to maximum. If a product has two computed operands, such as filters computed at run
-    time, the first attempt is skipped: XNNPACK could lower its result and then not load it.
+    a range does not cover the values that the int8 program computes from the samples, as can happen
+    for a division by a small number, the second attempt quantises only convolutions and linear
+    layers. The third uses ranges from minimum to maximum, which cover all values of the float
+    program; if rounding leads beyond them, the comparison with the network measures the loss. If a
+    product has two computed operands, such as filters computed at run time, the first attempt is
+    skipped: XNNPACK could lower its result and then not load it.
 
     Args:
         program: Float32 program after all passes; it is not modified.
@@ -65,7 +72,7 @@ def quantise(
         The quantised program, and notes for the user.
 
     Raises:
-        CompileError: If there are no samples, or the last attempt's ranges do not cover them.
+        CompileError: If there are no samples, or a scale is not a positive number.
     """
     if not samples:
         raise CompileError(
@@ -116,7 +123,7 @@ def _quantised(
     else:
         for target in (_ATEN.conv2d.default, _ATEN.linear.default):
             quantiser.set_operator_type(target, config)
-    kept = input_layers(*steps_of(program))
+    kept = input_layers(*steps_of(program)) | statistics(program)
     quantiser.set_filter_function(lambda node: node.name not in kept)
     with _quiet(), torch.no_grad():
         prepared = prepare_pt2e(_without_origins(program), quantiser)
@@ -124,8 +131,11 @@ def _quantised(
             arguments, named = _called(program, sample)
             prepared(*arguments, **named)
         converted = convert_pt2e(prepared)
+        quantise_pads(converted)
+        separate_readers(converted)
         found: ExportedProgram = torch.export.export(converted, arguments, named)
-    check_ranges(found, samples)
+    restore_origins(found, program)
+    check_ranges(found, samples, clipped=_CLIPPED if attempt.histograms else math.inf)
     return found
 
 
@@ -141,16 +151,23 @@ def _without_origins(program: ExportedProgram) -> Any:
     return module
 
 
-def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]) -> None:
+def check_ranges(
+    program: ExportedProgram,
+    samples: Sequence[tuple[Tensor, ...]],
+    *,
+    clipped: float = _CLIPPED,
+) -> None:
     """Raise an error if the scale of a tensor clips the samples' values too much.
 
     Args:
         program: Quantised program.
         samples: Inputs of the program.
+        clipped: Largest share of a tensor (root mean square) that its range may clip; infinity to
+            check only that scales are positive numbers.
 
     Raises:
-        CompileError: If a range clips more than 5 % of a tensor (root mean square), or a scale is
-            not a number; the message names layer, scale and share.
+        CompileError: If a range clips more, or a scale is not a positive number; the message names
+            layer, scale and share.
     """
     worst: dict[fx.Node, float] = {}
 
@@ -170,7 +187,7 @@ def check_ranges(program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]
         with torch.no_grad():
             Watch(program.graph_module).run(*arguments)
     for node, share in worst.items():
-        if not share <= _CLIPPED:
+        if not share <= clipped:
             scale = f"{node.args[1]:.3g}"
             raise _RangeError(
                 f"{layer_of(node)}: int8 with the scale {scale} clips {share:.1%} of {node.args[0]}"

@@ -140,7 +140,10 @@ def _in_precision(
             return _in_half(data, program, options)
         computed = [o for o in place(data).operators if o.computed_product]
         if not computed:
-            note = "int8 with ranges observed on samples; GELU and sigmoid stay in float32"
+            note = (
+                "int8 with ranges observed on samples; sigmoid and operators that XNNPACK does not "
+                "run in integers stay in float32"
+            )
             return static(data, options.inputs, options.samples), (f"{options.name}: {note}",)
         note = (
             "constant weights are int8, with dynamic ranges; convolutions whose weights are "

@@ -23,11 +23,15 @@ from edge_pipeline.errors import CompileError
 
 __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]
 
-# These stay in float32: operators up to SOFTMAX, which XNNPACK does not run in integers; LOGISTIC,
-# which loses accuracy; BATCH_MATMUL, which LiteRT computes incorrectly (see the decision record);
-# and the program's inputs and outputs.
+# These stay in float32: operators up to SOFTMAX, which XNNPACK does not run in integers (a RELU
+# that follows a layer is part of it, and no operator); LOGISTIC, which loses accuracy;
+# BATCH_MATMUL, which LiteRT computes incorrectly (see the decision record); and the program's
+# inputs and outputs.
 _IN_FLOAT = (
     "GELU",
+    "HARD_SWISH",
+    "RELU",
+    "DIV",
     "MAXIMUM",
     "SQRT",
     "RSQRT",

@@ -9,8 +9,9 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from hypothesis import given
 from torch import nn
 
-from edge_pipeline.compiler.analysis.computed import Extent, computed_weights, extents, frontier
+from edge_pipeline.compiler.analysis.computed import computed_weights, frontier
 from edge_pipeline.compiler.analysis.cutting import cut_at
+from edge_pipeline.compiler.analysis.extent import Extent, extents
 from edge_pipeline.compiler.program import run_program, user_inputs
 from edge_pipeline.models.layers.hyperconv import HyperConvEmbed
 from tests.programs import exported

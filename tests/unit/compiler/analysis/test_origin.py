@@ -3,6 +3,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from edge_pipeline.compiler.analysis import origin
 from edge_pipeline.compiler.analysis.origin import layer_of, line_of
 from tests.programs import exported
 
@@ -48,6 +49,14 @@ def test_an_operator_of_no_layer_has_its_line_and_never_the_layer_of_an_operand(
 def test_the_line_is_outside_torch():
     found, _ = nodes()
     assert line_of(found["relu"]).startswith("test_origin.py:")
+
+
+def test_a_line_of_this_compiler_is_no_line_of_the_network():
+    found, _ = nodes()
+    frames = [("/net/mine.py", 3), (torch.__file__, 5), (origin.__file__, 7), (torch.__file__, 9)]
+    trace = "\n".join(f'  File "{file}", line {line}, in forward' for file, line in frames)
+    found["add"].meta["stack_trace"] = trace
+    assert line_of(found["add"]) == "mine.py:3"
 
 
 def test_a_node_without_any_trace_is_of_the_network_itself():

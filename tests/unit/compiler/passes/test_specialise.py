@@ -10,7 +10,7 @@ from torch import nn
 from edge_pipeline.compiler.passes.specialise import Specialise, specialised_weights
 from edge_pipeline.compiler.program import constants_of, layer_of, run_program
 from edge_pipeline.models.base import build_model
-from tests.phi import loud, ordinary
+from tests.phi import loud, ordinary, under_network
 from tests.programs import exported, run_checked, targets
 from tests.selection import examples
 
@@ -64,7 +64,7 @@ def test_operators_are_those_of_the_unet_with_ordinary_weights():
 
 def test_each_constant_is_called_after_the_layer_that_takes_it():
     model, _, result = run()
-    weights = model.hypernetwork(torch.tensor([0.35]))
+    weights = under_network(model.hypernetwork(torch.tensor([0.35])))
     constants = constants_of(result.program)
     assert set(constants) == {"c_fixed_" + name.replace(".", "_") for name in weights}
     found = specialised_weights(result.program)

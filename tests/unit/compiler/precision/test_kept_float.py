@@ -10,7 +10,7 @@ from torch import nn
 
 from edge_pipeline.compiler.backends.base import EmitOptions
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
-from edge_pipeline.compiler.precision.kept_float import Step, input_layers, steps_of
+from edge_pipeline.compiler.precision.kept_float import Step, input_layers, statistics, steps_of
 from edge_pipeline.registry import BACKENDS
 from tests.compiled import outputs_of
 from tests.programs import exported
@@ -45,6 +45,36 @@ def test_they_are_quantised_if_they_are_most_of_the_network():
 def test_a_product_of_computed_operands_ends_the_reach_of_the_input():
     steps = [Step("bmm", ("x", "y"), ("bmm",), True), layer("a", "bmm", 1), layer("b", "a", 99)]
     assert input_layers(steps, ["x", "y"]) == frozenset()
+
+
+def test_means_written_as_products_are_statistics_with_the_squares_that_only_they_read():
+    mean = torch.full((1, 4), 0.25)
+    weights = torch.tensor([[1.0, 2.0, 0.0, 0.0]])
+
+    def function(x):
+        other = x * 2.0
+        spread = torch.nn.functional.linear(x * x, mean)
+        return spread + torch.nn.functional.linear(other, mean) + other[..., :1], (
+            torch.nn.functional.linear(x * 3.0, weights)
+        )
+
+    program = exported(function, torch.rand(2, 4))
+    kept = [node for node in program.graph.nodes if node.name in statistics(program)]
+    assert [str(node.target).split(".")[1] for node in kept] == ["mul", "linear", "linear"]
+    assert kept[0].args[0] is kept[0].args[1]
+
+
+def test_a_normalisation_is_kept_up_to_the_product_with_its_inverse_root():
+    mean, gain = torch.full((1, 4), 0.25), torch.tensor(3.0)
+
+    def function(x):
+        root = (torch.nn.functional.linear(x * x, mean) + 1e-5).rsqrt()
+        return (x + 1.0) * (root * gain) * gain + 1.0
+
+    program = exported(function, torch.rand(2, 4))
+    kept = [node for node in program.graph.nodes if node.name in statistics(program)]
+    names = [str(node.target).split(".")[1] for node in kept]
+    assert names == ["mul", "linear", "add", "rsqrt", "mul", "mul"]
 
 
 class Skipping(nn.Module):

@@ -53,7 +53,10 @@ def run(spec, inputs):
     }
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+# The two heads have the same predictors.
+@pytest.fixture(
+    scope="module", params=["isp", pytest.param("published", marks=pytest.mark.slow), "shuffle"]
+)
 def network(request):
     torch.manual_seed(0)
     name, options = NETWORKS[request.param]

@@ -19,6 +19,7 @@ from edge_pipeline.errors import CompileError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.runtime.mil.evaluate import Evaluator
 from edge_pipeline.runtime.mil.package import read_package
+from tests.fakes import small_isp
 from tests.fakes.coreml import emitted, written
 from tests.programs import exported, lively
 from tests.selection import fast_or_slow
@@ -59,13 +60,17 @@ class Applied(nn.Module):
 
 
 @functools.cache
-def network(head):
+def network(name):
+    """`hyperconv_unet` with a head of this name, or the small network."""
     torch.manual_seed(0)
-    return lively(build_model("hyperconv_unet", TINY | {"head": head})).eval()
+    if name == "small":
+        return lively(small_isp.build(small_isp.Options())).eval()
+    return lively(build_model("hyperconv_unet", TINY | {"head": name})).eval()
 
 
-HEADS = ("published", "shuffle")
-CASES = [(head, precision) for head in HEADS for precision in TOLERANCES]
+# Convolutions with predicted weights, and at least so many other layers with weights.
+HEAVY = {"published": (11, 14 + 11 * 4), "shuffle": (11, 14 + 11 * 4), "small": (2, 2 + 2 * 4)}
+CASES = [(name, precision) for name in HEAVY for precision in TOLERANCES]
 
 
 class TestHyperConv:
@@ -83,7 +88,10 @@ class TestHyperConv:
 
     @pytest.mark.parametrize(
         ("head", "precision"),
-        fast_or_slow(CASES, [("published", "fp32"), ("shuffle", "int8")], uncovered=("fp16",)),
+        # The head with a shuffle is tested folded and with given filters.
+        fast_or_slow(
+            CASES, [("published", "fp32"), ("small", "int8")], uncovered=("fp16", "shuffle")
+        ),
     )
     def test_dynamic(self, head, precision, tmp_path):
         files = self.compare(
@@ -94,8 +102,9 @@ class TestHyperConv:
         heavy = [op for op in operations if op.kind in ("conv", "linear")]
         fixed = ("const", "constexpr_affine_dequantize")
         predicted = [op for op in heavy if made_by[op.inputs["weight"][0]] not in fixed]
-        assert len(predicted) == 11
-        assert len(heavy) - len(predicted) >= 14 + 11 * 4
+        computed, constant = HEAVY[head]
+        assert len(predicted) == computed
+        assert len(heavy) - len(predicted) >= constant
         for op in heavy:
             # An int8 input goes with int8 weights, and not with predicted ones.
             quantised = precision == "int8" and op not in predicted
@@ -103,7 +112,9 @@ class TestHyperConv:
 
     @pytest.mark.parametrize(
         ("head", "precision"),
-        fast_or_slow(CASES, [("shuffle", "fp16"), ("published", "int8")], uncovered=("fp32",)),
+        fast_or_slow(
+            CASES, [("shuffle", "fp16"), ("small", "int8")], uncovered=("fp32", "published")
+        ),
     )
     def test_folded(self, head, precision, tmp_path):
         x = torch.rand(1, 4, 32, 48)

@@ -228,6 +228,29 @@ def test_an_inverse_root_stays_float_in_int8(x, tmp_path):
     assert psnr(run(result, tmp_path, x), expected) > 30
 
 
+@pytest.mark.parametrize(
+    "function", [F.hardswish, lambda y: y / (y.abs() + 1), lambda y: F.relu(y[:, 1:])]
+)
+def test_operators_without_integer_kernels_stay_float_in_int8(function, x, tmp_path):
+    torch.manual_seed(0)
+    first, last = nn.Conv2d(x.shape[1], 4, 3, padding=1), nn.LazyConv2d(3, 1)
+
+    class Between(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = first, last
+
+        def forward(self, x):
+            return self.last(function(self.first(x)))
+
+    network = Between().eval()
+    network(x)
+    result, (expected,) = emitted(network, x, precision="int8", samples=((x,),))
+    assert result.delegation.outside == {}
+    assert any(kind.endswith("QUANTIZE") for kind in result.delegation.delegated)
+    assert psnr(run(result, tmp_path, x), expected) > 30
+
+
 def test_eight_bits_without_samples_are_refused(networks, x):
     with pytest.raises(CompileError, match="int8 requires samples to observe value ranges on"):
         emitted(networks[False], x, precision="int8")

@@ -1,0 +1,1 @@
+"""The study of cost-adjustable segmenters: trainings, their evaluation, and tables."""
