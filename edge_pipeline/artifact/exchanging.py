@@ -18,7 +18,7 @@ from edge_pipeline.artifact.places import check_places
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import ArtifactError, InputError
 
-__all__ = ["exchanged_files"]
+__all__ = ["checked_content", "exchanged_files"]
 
 
 def exchanged_files(
@@ -52,7 +52,7 @@ def exchanged_files(
         )
     check_values(spec.constants, values)
     names = {spec.graph, *(constant.file for constant in spec.constants)}
-    held = {name: _read(artifact, name) for name in sorted(names)}
+    held = {name: checked_content(artifact, name) for name in sorted(names)}
     try:
         check_places(held, spec.constants, spec.graph)
     except ArtifactError as error:
@@ -60,8 +60,12 @@ def exchanged_files(
     return patch(held, spec.constants, values)
 
 
-def _read(artifact: Artifact, name: str) -> bytes:
-    """Return a listed file's content after checking it against the hash in the manifest."""
+def checked_content(artifact: Artifact, name: str) -> bytes:
+    """Return a listed file's content after checking it against the hash in the manifest.
+
+    Raises:
+        ArtifactError: If the file cannot be read, or was changed.
+    """
     path = artifact.path(name)
     try:
         content = path.read_bytes()

@@ -20,6 +20,7 @@ from pydantic import (
 
 from edge_pipeline.artifact.provenance import Calibration, Loss, ModelCard, Source
 from edge_pipeline.artifact.schema import FileName, Precision, Schema, Sha256, Value
+from edge_pipeline.artifact.size_places import Sizes
 from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = [
@@ -102,10 +103,11 @@ class ProgramSpec(Schema):
 
     `file` is the model file, or a folder for formats that consist of several files; `extra` are
     further files of the program. `graph` is the network as torch exported it, which
-    `runtime/eager.py` runs; `constants` are the places of the exchangeable weights. `variation` is
-    the standard deviation of each of eager's outputs over different inputs, in the output's unit;
-    empty if it was not measured with these weights. `passes` maps the name of each compiler pass
-    that changed or checked something to its notes, one line for each kind.
+    `runtime/eager.py` runs; `constants` are the places of the exchangeable weights, and `sizes`
+    those of the map sizes if one program serves a range of a fixed input. `variation` is the
+    standard deviation of each of eager's outputs over different inputs, in the output's unit; empty
+    if it was not measured with these weights. `passes` maps the name of each compiler pass that
+    changed or checked something to its notes, one line for each kind.
     """
 
     name: ProgramName
@@ -119,6 +121,7 @@ class ProgramSpec(Schema):
     extra: tuple[FileName, ...] = ()
     graph: FileName | None = None
     constants: tuple[Constant, ...] = ()
+    sizes: Sizes | None = None
     variation: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     passes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 

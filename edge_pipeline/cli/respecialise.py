@@ -67,4 +67,22 @@ def command(
         opened, output, filters=values, fixed=fixed, reference=reference.value, force=force
     )
     spent_ms = (perf_counter_ns() - start) / 1e6
-    console().print(f"wrote {copy.folder} in {spent_ms:.1f} ms", markup=False, highlight=False)
+    for line in (_changes(opened, copy), f"wrote {copy.folder} in {spent_ms:.1f} ms"):
+        console().print(line, markup=False, highlight=False)
+
+
+def _changes(old: Artifact, new: Artifact) -> str:
+    """Return a sentence about the difference between two artifacts of one program."""
+    before, after = old.manifest, new.manifest
+    values = [
+        f"{name} {before.fixed[name]} -> {value}: "
+        for name, value in after.fixed.items()
+        if before.fixed.get(name) != value
+    ]
+    weights = len({(p.name, c.name) for p in after.programs for c in p.constants})
+    sizes = sum(len(p.sizes.numbers) for p in after.programs if p.sizes is not None)
+    replaced = f"replaced {weights} weight{'s' if weights != 1 else ''}"
+    macs = [sum(program.macs for program in one.programs) for one in (before, after)]
+    if macs[0] != macs[1]:
+        replaced += f" and {sizes} map sizes; {macs[0]} -> {macs[1]} multiply-accumulates"
+    return f"{''.join(values)}{replaced}"

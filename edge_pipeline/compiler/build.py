@@ -23,9 +23,10 @@ from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
 from edge_pipeline.compiler.source.reference import macs_of, reference_of
 from edge_pipeline.compiler.source.shapes import Letters, dtype_of, tensors_of
+from edge_pipeline.compiler.source.size_places import sizes_of
 from edge_pipeline.proof.variation import with_variation
 
-__all__ = ["Built", "Target", "build"]
+__all__ = ["Built", "Target", "build", "varied"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
         except LostMarker as reason:
             notes = (f"its weights cannot be exchanged: {reason}",)
     built = _write(source, entry, target, options)
-    return replace(built, notes=built.notes + notes, spec=_varied(built.spec, entry))
+    return replace(built, notes=built.notes + notes, spec=varied(built.spec, entry))
 
 
 def _build_exchangeable(
@@ -95,10 +96,10 @@ def _build_exchangeable(
         twin = Twin(_write(other.program, entry, target, options).files, other.markers)
     files, constants = exchange.settle(marked.files, _graph_file(entry), twin)
     spec = marked.spec.model_copy(update={"constants": constants})
-    return Built(_varied(spec, entry), files, marked.notes)
+    return Built(varied(spec, entry), files, marked.notes)
 
 
-def _varied(spec: ProgramSpec, entry: Entry) -> ProgramSpec:
+def varied(spec: ProgramSpec, entry: Entry) -> ProgramSpec:
     """Return `spec` with the variation of its outputs over different inputs, computed eagerly."""
 
     def run(inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
@@ -134,6 +135,9 @@ def _write(source: ExportedProgram, entry: Entry, target: Target, options: EmitO
     files = dict(emitted.files)
     files[spec.reference] = reference_of(entry)
     files[_graph_file(entry)] = graph_bytes(source)
+    if entry.columns is not None:
+        sizes = sizes_of(files[_graph_file(entry)], emitted.sizes, entry.columns)
+        spec = spec.model_copy(update={"sizes": sizes})
     return Built(spec, files, (*emitted.notes, *notes))
 
 

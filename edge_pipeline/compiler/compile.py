@@ -18,7 +18,13 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.backends.base import Backend, open_backend
 from edge_pipeline.compiler.build import Built, Target, build
 from edge_pipeline.compiler.contents import ArtifactContents, BuiltStage
-from edge_pipeline.compiler.preparing import open_network, prepared, with_listed_files
+from edge_pipeline.compiler.every import Template, build_every
+from edge_pipeline.compiler.preparing import (
+    Prepared,
+    open_network,
+    prepared,
+    with_listed_files,
+)
 from edge_pipeline.compiler.refolding import check_constants, check_request
 from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source.description import Description
@@ -26,6 +32,7 @@ from edge_pipeline.compiler.source.entries import Entry
 from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import SourceNetwork
+from edge_pipeline.compiler.source.tabulate import NotEveryValue
 from edge_pipeline.device_profile import DEFAULT_DEVICE
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import MODELS
@@ -161,10 +168,8 @@ def compile_network(
         The errors of `compile_model`.
     """
     tools = _tools() | backend.require()
-    ready = prepared(network, request, backend, on_step=on_step)
     target = Target(request.backend, backend, request.device, on_step)
-
-    built = [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
+    ready, built = _built(network, request, target)
     check_constants(request, built)
     stored = {name: built[0].files[name] for name in built[0].spec.extra}
 
@@ -180,6 +185,24 @@ def compile_network(
         draft.add(contents.files())
         proof = contents.prove(draft.folder)
         return draft.seal(contents.manifest(proof))
+
+
+def _built(
+    network: SourceNetwork, request: CompileRequest, target: Target
+) -> tuple[Prepared, list[Built]]:
+    """Prepare and build the programs of the request's deployment form."""
+    try:
+        ready = prepared(network, request, target.backend, on_step=target.on_step)
+        form = ready.form
+        if form.anchor is not None and form.curve is not None:
+            (entry,), (value, first) = form.entries, form.anchor
+            template = Template(first, value, form.curve, ready.network)
+            return ready, [build_every(entry, template, target, ready.options_of(entry))]
+    except NotEveryValue as reason:
+        ready = prepared(network, request, target.backend, every=False, on_step=target.on_step)
+        note = f"respecialise changes the value in a narrow range only: {reason}"
+        ready = replace(ready, form=replace(ready.form, notes=(*ready.form.notes, note)))
+    return ready, [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
 
 
 def _sources(request: CompileRequest) -> tuple[Path, ...]:

@@ -115,6 +115,7 @@ class ArtifactContents:
         """Return the manifest without the files' hashes."""
         request, form = self.request, self.form
         notes = [note for one in self._every_built() for note in one.notes] + _advice(self.specs)
+        notes += form.notes
         return Manifest(
             source=self.network.source,
             backend=request.backend,

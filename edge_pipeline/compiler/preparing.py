@@ -87,6 +87,7 @@ def prepared(
     request: CompileRequest,
     backend: Backend,
     *,
+    every: bool = True,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
     """Trace a network and cut it into the programs of the requested deployment form.
@@ -95,9 +96,11 @@ def prepared(
         network: Network with example inputs, or with a geometry that determines them.
         request: Request to compile; its source and its output are ignored.
         backend: Module of the request's backend.
+        every: Whether a respecialisable program may serve every value of the fixed number.
         on_step: Function that is called with a short description of each step.
 
     Raises:
+        NotEveryValue: If the programs for other values differ; not if `every` is false.
         InputError: If a size, a capture or a deployment form cannot be used.
         CompileError: If the network cannot be traced or cut.
     """
@@ -117,6 +120,7 @@ def prepared(
         request.calibration,
         request.window,
         respecialisable=request.respecialisable,
+        every=every and getattr(backend, "MOVABLE", False),
         streamed=request.streamed,
     )
     samples, observed = _samples(request, network.geometry, size, given)

@@ -9,8 +9,7 @@ function, so the copy's files are identical to those of a new compilation.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -18,26 +17,23 @@ from typing import Literal
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from edge_pipeline.artifact.draft import drafted_artifact, reference_bytes
-from edge_pipeline.artifact.exchanging import exchanged_files
 from edge_pipeline.artifact.manifest import Manifest, ProgramSpec, WeightsForm
 from edge_pipeline.artifact.place import check_output
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile
 from edge_pipeline.artifact.schema import Value
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compare import TOLERANCES
 from edge_pipeline.errors import (
-    ArtifactError,
     InputError,
     MissingExtraError,
     VerificationError,
 )
+from edge_pipeline.proof.changes import Change, change_to, changed_cost, changed_files
 from edge_pipeline.proof.reports import judged
-from edge_pipeline.record import COST_FILE, CostRecord
+from edge_pipeline.record import COST_FILE
 from edge_pipeline.runtime.base import EAGER, runtime_named
 
 __all__ = ["ReferenceFrom", "read_filters", "respecialise"]
@@ -56,15 +52,6 @@ _COMPUTED: Mapping[WeightsForm, str] = {
     "split": "receives its filters as an input",
     "refolded": "computes its filters for each capture",
 }
-
-
-@dataclass(frozen=True)
-class _Change:
-    """New weights, their fixed inputs, and their description for the manifest."""
-
-    values: Arrays
-    fixed: Mapping[str, Value]
-    words: str
 
 
 def respecialise(
@@ -100,7 +87,7 @@ def respecialise(
     Raises:
         InputError: If neither or both of `filters` and `fixed` are given, if the artifact's weights
             cannot be exchanged, if a filter has the wrong name, shape or type, or if the fixed
-            value is outside the range in which the program stays the same.
+            value is outside the range that the artifact serves.
         ArtifactError: If a file of the artifact is damaged.
         OutputError: If the folder exists, cannot be written, or lies inside an artifact.
         MissingExtraError: If `eager` requires torch or a runtime that is not installed.
@@ -111,18 +98,20 @@ def respecialise(
     check_output(output, force=force, sources=[artifact.folder])
     old_fixed = artifact.manifest.fixed
     if filters is not None and not fixed:
-        change = _Change(filters, old_fixed, "its weights were replaced by given ones")
+        change = Change(filters, old_fixed, "its weights were replaced by given ones")
     elif fixed and filters is None:
-        words = ", ".join(f"{name} was changed to {value}" for name, value in fixed.items())
-        change = _Change(_predicted(artifact, fixed), {**old_fixed, **fixed}, words)
+        change = change_to(artifact, fixed)
     else:
         raise InputError("give either filters or a fixed value, not both or neither")
     old = {name: artifact.folder / name for name in artifact.manifest.files}
     files: dict[str, bytes | Path] = {**old}
-    for spec in artifact.manifest.programs:
-        files |= exchanged_files(artifact, spec, change.values)
+    specs: list[ProgramSpec] = []
+    for one in artifact.manifest.programs:
+        exchanged, spec = changed_files(artifact, one, change)
+        files |= exchanged
+        specs.append(spec)
     if change.fixed and COST_FILE in old:
-        files[COST_FILE] = _cost(old[COST_FILE], change.fixed)
+        files[COST_FILE] = changed_cost(old[COST_FILE], change)
     if reference == "own" and not _has_runtime(artifact):
         reference = "none"
     for spec in artifact.manifest.programs:
@@ -134,7 +123,7 @@ def respecialise(
             for spec in artifact.manifest.programs:
                 content = _rerun(draft.folder, artifact, spec, prove=reference == "eager")
                 draft.add({spec.reference: content})
-        return draft.seal(_manifest(artifact, change, reference))
+        return draft.seal(_manifest(artifact, specs, change, reference))
 
 
 def read_filters(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -169,37 +158,6 @@ def _check_exchangeable(artifact: Artifact) -> None:
         raise InputError(
             f"{artifact.folder} does not list the places of its weights ({why}); compile again"
         )
-
-
-def _predicted(artifact: Artifact, fixed: Mapping[str, object]) -> Arrays:
-    """Return the weights at another value of the artifact's fixed input."""
-    manifest = artifact.manifest
-    if len(fixed) != 1:
-        raise InputError(f"{', '.join(fixed)}: change one fixed input at a time")
-    ((name, value),) = fixed.items()
-    if name not in manifest.fixed:
-        known = ", ".join(manifest.fixed) or "none"
-        raise InputError(f"{artifact.folder} has no fixed input {name}; its fixed inputs: {known}")
-    curve = None
-    if manifest.curve is not None:
-        curve = WeightCurve.open(artifact.path(manifest.curve))
-    if curve is None or curve.spec.input != name:
-        raise InputError(
-            f"{artifact.folder} contains weights for {name}={manifest.fixed[name]} only; compile "
-            f"it with --respecialisable to change {name}"
-        )
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise InputError(f"{name}={value} must be a number")
-    return curve.at(value)
-
-
-def _cost(path: Path, fixed: Mapping[str, Value]) -> bytes:
-    """Return the cost record for another value: the maps, and so the counts, stay the same."""
-    try:
-        record = CostRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ArtifactError(f"{path} is not a cost record; compile the artifact again") from error
-    return record.model_copy(update={"fixed": dict(fixed)}).json_text().encode()
 
 
 def _has_runtime(artifact: Artifact) -> bool:
@@ -247,12 +205,14 @@ def _run(
         return session.run(inputs)
 
 
-def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> Manifest:
+def _manifest(
+    artifact: Artifact, specs: Sequence[ProgramSpec], change: Change, reference: ReferenceFrom
+) -> Manifest:
     """Return the copy's manifest, without any measurement of the old weights."""
     old = artifact.manifest
     replaced = f"{change.words}; {_REFERENCE_NOTES[reference]}"
     note = f"respecialised from the artifact {artifact.digest}: {replaced}"
-    programs = tuple(spec.model_copy(update={"variation": {}}) for spec in old.programs)
+    programs = tuple(spec.model_copy(update={"variation": {}}) for spec in specs)
     return old.model_copy(
         update={
             "programs": programs,
@@ -266,7 +226,7 @@ def _manifest(artifact: Artifact, change: _Change, reference: ReferenceFrom) -> 
     )
 
 
-def _calibration(change: _Change) -> Calibration:
+def _calibration(change: Change) -> Calibration:
     """Return a calibration record that lists the new weights in place of captures."""
     content = b"".join(_canonical(change.values))
     record = CalibrationFile(name="filters", sha256=hashlib.sha256(content).hexdigest())

@@ -15,7 +15,7 @@ from edge_pipeline.device_profile import load_device
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import BACKENDS
 
-__all__ = ["Backend", "EmitOptions", "Emitted", "half_notes", "open_backend"]
+__all__ = ["Backend", "EmitOptions", "Emitted", "StoredSize", "half_notes", "open_backend"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class EmitOptions:
         arch: Processor architecture of the target, as `uname -m` prints it.
         stored: Files of the artifact's other programs, by name; if the format allows it, equal
             weights are not stored again.
+        movable: Whether the output size of each resize is stored separately, so that it can be
+            changed later; only for a backend with `MOVABLE`.
     """
 
     name: str
@@ -43,6 +45,22 @@ class EmitOptions:
     allowed: frozenset[str] = frozenset()
     arch: str = "aarch64"
     stored: Mapping[str, bytes] = field(default_factory=dict)
+    movable: bool = False
+
+
+@dataclass(frozen=True)
+class StoredSize:
+    """A map size in a program's file.
+
+    Attributes:
+        offset: Byte offset of the size, int64 and little endian.
+        axis: Axis of the map, counted from the last (-1).
+        size: The size.
+    """
+
+    offset: int
+    axis: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,7 @@ class Emitted:
         delegation: Operators that the delegate runs, and operators that stay outside it.
         notes: Notes for a user of the file, one sentence each.
         shared: Names of other programs' files that the program also requires.
+        sizes: Sizes to which maps are resized, if they were requested to be `movable`.
     """
 
     file: str
@@ -62,6 +81,7 @@ class Emitted:
     delegation: Delegation
     notes: tuple[str, ...] = field(default=())
     shared: tuple[str, ...] = ()
+    sizes: tuple[StoredSize, ...] = ()
 
 
 class Backend(Protocol):

@@ -84,6 +84,8 @@ class Entry:
         inputs: Role of each tensor of the example.
         outputs: Role of each tensor that the program returns.
         weights: Computed weights that become constants, by name; they may be exchanged later.
+        columns: If map sizes may be changed later, the column in the table of sizes by axis of a
+            map, counted from the last, and size; None for a size that never changes.
     """
 
     name: ProgramName
@@ -92,6 +94,7 @@ class Entry:
     inputs: tuple[Role, ...]
     outputs: tuple[Role, ...]
     weights: Mapping[str, Tensor]
+    columns: Mapping[tuple[int, int], int | None] | None = None
 
     def run(self, inputs: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
         """Run the program eagerly on its example, or on other inputs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from edge_pipeline.artifact.weight_curve import WeightCurve
 from edge_pipeline.compiler.passes.fold_batch_norm import FoldBatchNorm
 from edge_pipeline.compiler.precision.calibrate import calibrated_filters
 from edge_pipeline.compiler.source import entries
-from edge_pipeline.compiler.source.curve import curve_of
+from edge_pipeline.compiler.source.curve import Found, curve_of
 from edge_pipeline.compiler.source.entries import Entry, windowed
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.streaming import StageEntries, stage_entries
+from edge_pipeline.compiler.source.tabulate import NotEveryValue
 from edge_pipeline.errors import InputError
 from edge_pipeline.raw.windows import VIEW
 
@@ -40,6 +41,9 @@ class Form:
             the output of the folded program with each input's own filters.
         curve: Weights for other values of the fixed input, if they are to be exchanged.
         stages: Programs of a predictor that sees a picture tile by tile, if requested.
+        anchor: If one program serves every value of the fixed input, the program from which those
+            for all values are made, and its value.
+        notes: Notes for the manifest, one sentence each.
     """
 
     filters: WeightsForm
@@ -50,6 +54,8 @@ class Form:
     curve: WeightCurve | None = None
     path: Entry | None = None
     stages: tuple[StageEntries, ...] = ()
+    anchor: tuple[float, Entry] | None = None
+    notes: tuple[str, ...] = ()
 
     def run(self, inputs: tuple[Tensor, ...]) -> NDArray[np.float32]:
         """Return the network's first output, eagerly and in fp32."""
@@ -82,6 +88,7 @@ def form_of(
     window: int = VIEW,
     *,
     respecialisable: bool = False,
+    every: bool = False,
     streamed: bool = False,
 ) -> Form:
     """Trace the programs of a deployment form.
@@ -93,6 +100,7 @@ def form_of(
         calibration: Captures for `folded` and `refolded`; the project's own set if empty.
         window: Largest side of the part of each map that a separate predictor sees.
         respecialisable: Whether the weights for other values of the fixed input are computed too.
+        every: Whether these are all values of the trained range, if one program can serve them.
         streamed: Whether a predictor that sees a picture tile by tile is built too.
 
     Raises:
@@ -109,9 +117,11 @@ def form_of(
             f"--streamed cannot be combined with --filters {filters}; give split or refolded"
         )
     if filters == "dynamic":
-        curve = curve_of(network) if respecialisable else None
-        entry = entries.dynamic(network, curve)
-        return Form("specialised" if entry.weights else "dynamic", (entry,), curve=curve)
+        found = curve_of(network, every=every) if respecialisable else None
+        if found is not None:
+            return _respecialisable(network, found)
+        entry = entries.dynamic(network)
+        return Form("specialised" if entry.weights else "dynamic", (entry,))
     # Before the cut: so the predictor scales its weights, and no later pass changes a filter.
     network = network.after(FoldBatchNorm())
     ports = tuple(port.name for port in network.geometry.inputs)
@@ -124,3 +134,17 @@ def form_of(
         return Form("folded", (folded,), calibration=record)
     predictor, path = entries.split(network, window)
     return Form("refolded", (predictor, folded), ports, record, window, path=path, stages=stages)
+
+
+def _respecialisable(network: SourceNetwork, found: Found) -> Form:
+    """Return the form of a network whose fixed number can be changed later."""
+    curve, sizes = found.curve, found.tabulated
+    entry = entries.dynamic(network, curve)
+    anchor = None
+    if sizes is not None:
+        fixed = {**network.fixed, curve.spec.input: sizes.anchor}
+        first = entries.dynamic(network.with_fixed(fixed), curve)
+        if list(first.weights) != list(entry.weights):
+            raise NotEveryValue("its weights have other names at other values")
+        anchor = (sizes.anchor, replace(first, columns=sizes.columns))
+    return Form("specialised", (entry,), curve=curve, anchor=anchor, notes=found.notes)

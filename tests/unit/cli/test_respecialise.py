@@ -36,7 +36,7 @@ def folder(tmp_path):
 def test_the_milliseconds_are_told(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     assert main(["respecialise", "artifact", "-o", "copy", "--filters", "f.safetensors"]) == 0
-    assert re.fullmatch(r"wrote copy in \d+\.\d ms\n", capsys.readouterr().out)
+    assert re.fullmatch(r"replaced 1 weight\nwrote copy in \d+\.\d ms\n", capsys.readouterr().out)
     Artifact.open(folder / "copy")
     words = [
         "respecialise",

@@ -21,14 +21,16 @@ from edge_pipeline.compiler.analysis.refusals import refusal
 from edge_pipeline.compiler.backends.base import EmitOptions, Emitted, half_notes
 from edge_pipeline.compiler.backends.onnx.missing import missing_operators
 from edge_pipeline.compiler.backends.onnx.precision import to_half, to_int8
+from edge_pipeline.compiler.backends.onnx.sizes import locate_sizes, separate_sizes
 from edge_pipeline.compiler.backends.quiet import quiet
 from edge_pipeline.compiler.source.shapes import Letters
 from edge_pipeline.errors import CompileError, first_line
 from edge_pipeline.optional import require as require_module
 
-__all__ = ["FREE_SIZES", "OPSET", "PRECISIONS", "checked", "emit", "require"]
+__all__ = ["FREE_SIZES", "MOVABLE", "OPSET", "PRECISIONS", "checked", "emit", "require"]
 
 FREE_SIZES = True
+MOVABLE = True
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 # The first opset with GELU as one operator; ONNX Runtime supports it since version 1.17.
@@ -111,11 +113,15 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     )
     file = f"{options.name}.onnx"
     weights, shared = _move_weights(model, f"{file}.data", options.stored)
-    files = {file: model.SerializeToString(deterministic=True)}
+    if options.movable:
+        content, sizes = locate_sizes(model, separate_sizes(model))
+    else:
+        content, sizes = model.SerializeToString(deterministic=True), ()
+    files = {file: content}
     if weights:
         files[f"{file}.data"] = weights
     notes = (*_NOTES[options.precision], *half_notes(options, _HALF))
-    return Emitted(file, files, delegation, notes, shared)
+    return Emitted(file, files, delegation, notes, shared, sizes)
 
 
 def _export(program: ExportedProgram, options: EmitOptions) -> Any:
