@@ -6,10 +6,10 @@ from pathlib import Path
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.artifact.tensors import TensorSpec
-from edge_pipeline.artifact.weight_curve import WeightCurve
-from edge_pipeline.errors import ArtifactError, InputError
+from edge_pipeline.errors import ArtifactError, InputError, RuntimeFailure
 from edge_pipeline.files import packaged
-from edge_pipeline.runtime.base import Session, open_session
+from edge_pipeline.proof.changes import change_to, changed_files
+from edge_pipeline.runtime.base import Session, loads_from_memory, open_session, runtime_named
 
 __all__ = ["DEFAULT_MODEL", "opened", "ports", "session_at"]
 
@@ -92,12 +92,13 @@ def session_at(artifact: Artifact, phi: float | None, threads: int) -> Session:
             f"{artifact.folder} has no rescaling factor phi; leave out --phi, or give a model that "
             "was compiled with --phi"
         )
-    curve = None
-    if artifact.manifest.curve is not None:
-        curve = WeightCurve.open(artifact.path(artifact.manifest.curve))
-    if curve is None or curve.spec.input != _PHI:
-        raise InputError(
-            f"{artifact.folder} contains weights for phi={fixed} only; compile it with "
-            f"--respecialisable, or for phi={phi:g}"
+    spec = artifact.program("forward")
+    files, spec = changed_files(artifact, spec, change_to(artifact, {_PHI: phi}))
+    backend = artifact.manifest.backend
+    if not loads_from_memory(backend):
+        raise RuntimeFailure(
+            f"{backend} loads programs from files only, so the weights of {artifact.folder} cannot "
+            "be replaced; write a copy with edge-pipeline respecialise"
         )
-    return open_session(artifact, "forward", threads=threads, constants=curve.at(phi))
+    runtime = runtime_named(backend)
+    return runtime.open_session(artifact.path(spec.file), spec, threads, files)
