@@ -1,4 +1,4 @@
-"""The demo of `make demo`: develop a capture; compile, verify and measure the model; write a page.
+"""The demo of `make demo`: develop, segment, compile, verify and measure, and write a page.
 
 Every step is a command that a user can type; it is printed, run, and listed on the page.
 """
@@ -17,10 +17,14 @@ from pathlib import Path
 import rawpy
 from PIL import Image
 
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError, JobError
 from edge_pipeline.files import atomic_file, packaged
-from edge_pipeline.record import Record, read_records
+from edge_pipeline.proof.changes import change_to, changed_cost
+from edge_pipeline.record import COST_FILE, CostRecord, Record, read_records
+from edge_pipeline.report.chart import Chart, Dot, Series
 from edge_pipeline.report.page import Accuracy, DemoPage, Picture, Step, render
+from edge_pipeline.segmentation.opening import DEFAULT_MODEL
 
 __all__ = ["main"]
 
@@ -32,6 +36,10 @@ FORMS = ("dynamic", "folded")
 SIZE = "256x256"
 # Left, top, right and bottom of a crop of the capture with edges, colours and flat patches.
 CROP = (1140, 660, 1460, 900)
+MICROGRAPH = packaged("calibration/pictures/nuclei-d6a880b1.jpg")
+# The beginning of the names of the segmenter's metrics in its model card.
+DICE = "dice_phi_"
+PHIS = (0.15, 0.5)
 # The bundled capture was exposed for the window behind the chart.
 EXPOSURE_EV = 1.0
 
@@ -149,7 +157,49 @@ def _titled(records: Sequence[Record]) -> list[Record]:
     return [record.model_copy(update={"artifact": _title(record.artifact)}) for record in records]
 
 
-def write_page(steps: Steps, picture: Path) -> Path:
+def segmented(steps: Steps) -> list[Picture]:
+    """Segment a bundled picture at two values of phi; return it and its overlays."""
+    with Image.open(MICROGRAPH) as opened:
+        shown = [picture_of(opened, "PNG", "A micrograph", "cell nuclei, CC0")]
+    for phi in PHIS:
+        folder = OUTPUT / f"segmented_{phi:g}"
+        steps.run("segment", MICROGRAPH, "-o", folder, "--phi", f"{phi:g}", "--force")
+        with Image.open(folder / f"{MICROGRAPH.stem}.overlay.jpg") as opened:
+            note = f"{macs_at(phi) / 1e6:.0f} million multiply-accumulates"
+            shown.append(picture_of(opened, "PNG", f"Labels at phi {phi:g}", note))
+    return shown
+
+
+def macs_at(phi: float) -> int:
+    """Return the multiply-accumulates of the default segmenter's program at phi."""
+    artifact = Artifact.open(packaged("calibration") / DEFAULT_MODEL)
+    path = artifact.path(COST_FILE)
+    cost = changed_cost(path, change_to(artifact, {"phi": phi}))
+    return CostRecord.model_validate_json(cost).path.macs
+
+
+def costs_of_segmenter() -> Chart:
+    """Return the chart of the default segmenter's Dice score, from its model card, and its cost."""
+    metrics = Artifact.open(packaged("calibration") / DEFAULT_MODEL).manifest.card.metrics
+    known = {
+        float(name.removeprefix(DICE)): value
+        for name, value in metrics.items()
+        if name.startswith(DICE)
+    }
+    dots = [
+        Dot(macs_at(phi) / 1e6, value, f"phi {phi:g}: {value:.3f}")
+        for phi, value in sorted(known.items())
+    ]
+    return Chart(
+        "Dice score and cost",
+        "million multiply-accumulates for 256 x 256 pixels",
+        "mean Dice score",
+        [Series("phi " + ", ".join(f"{phi:g}" for phi in sorted(known)), dots, "straight")],
+        "On the validation pictures, which were not used for training.",
+    )
+
+
+def write_page(steps: Steps, picture: Path, masks: Sequence[Picture]) -> Path:
     """Write the report page and return its path."""
     with Image.open(picture) as opened:
         developed = opened.convert("RGB")
@@ -157,6 +207,8 @@ def write_page(steps: Steps, picture: Path) -> Path:
         capture=CAPTURE.name,
         picture=picture_of(developed, "JPEG", "The whole picture.", f"In full: {picture.name}."),
         crops=crops_of(developed, render_with_libraw(CAPTURE)),
+        masks=masks,
+        costs=costs_of_segmenter(),
         records=_titled(read_records(OUTPUT / "bench.json")),
         accuracies=accuracies_of(OUTPUT / "verify.json"),
         steps=steps.done,
@@ -177,10 +229,11 @@ def main() -> int:
         # LibRaw has no tone curve.
         options = (*exposure, "--tone", "linear", "--sidecar", "--force")
         steps.run("develop", CAPTURE, "-o", picture, *options)
+        masks = segmented(steps)
         folders = compile_all(steps)
         steps.run("verify", *folders, "--json", OUTPUT / "verify.json")
         steps.run("bench", *folders, "--json", OUTPUT / "bench.json")
-        page = write_page(steps, picture)
+        page = write_page(steps, picture, masks)
     except EdgePipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

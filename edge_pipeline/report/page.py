@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edge_pipeline.record import Record
+from edge_pipeline.report.chart import Chart, drawn
 from edge_pipeline.report.words import count, mib, ms, setting_of, shape, warnings_of
 
 __all__ = ["Accuracy", "DemoPage", "Picture", "Step", "render"]
@@ -87,6 +88,8 @@ class DemoPage:
         capture: Name of the capture.
         picture: The whole developed picture.
         crops: The same crop, developed by different methods.
+        masks: Segmented pictures.
+        costs: Quality of the segmenter against its cost.
         records: Records of one measurement; at least one.
         accuracies: Differences from eager, one per program.
         steps: Commands of the demo, in order.
@@ -95,6 +98,8 @@ class DemoPage:
     capture: str
     picture: Picture
     crops: Sequence[Picture]
+    masks: Sequence[Picture]
+    costs: Chart
     records: Sequence[Record]
     accuracies: Sequence[Accuracy]
     steps: Sequence[Step]
@@ -117,6 +122,7 @@ def render(page: DemoPage) -> str:
     longest = max(max(record.samples_ms) for record in page.records)
     return environment.get_template("demo.html").render(
         page=page,
+        charts=drawn([page.costs]),
         axis_ms=_round_up(longest),
         setting=setting_of(page.records[0]),
         warnings=warnings_of(page.records),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edge_pipeline.report.front_page import Chart, Dot, Series
+from edge_pipeline.report.chart import Chart, Dot, Series
 from edge_pipeline.select.choice import figures_text
 from edge_pipeline.select.front import Cost, Curve, Score, Variant, cost_of, curves_of, score_of
 from edge_pipeline.select.record import Point, Sweep

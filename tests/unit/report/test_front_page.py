@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_pipeline.report.front_page import Chart, Dot, FrontPage, Series, render_front, ticks
+from edge_pipeline.report.chart import Chart, Dot, Series, ticks
+from edge_pipeline.report.front_page import FrontPage, render_front
 
 
 def _page(*series, **changes):

@@ -67,7 +67,12 @@ def test_the_page_is_made_of_what_the_steps_left(tmp_path, monkeypatch):
     assert edge_pipeline(["bench", folder, *words]) == 0
     picture = tmp_path / "chart.png"
     Image.new("RGB", (1734, 1156)).save(picture)
-    html = demo.write_page(demo.Steps(), picture).read_text(encoding="utf-8")
+    steps = demo.Steps()
+    masks = demo.segmented(steps)
+    assert len(steps.done) == len(demo.PHIS)
+    assert len({mask.content for mask in masks}) == 3
+    html = demo.write_page(steps, picture, masks).read_text(encoding="utf-8")
     assert "onnx folded" in html
-    assert html.count("data:image/") == 3
+    assert html.count("data:image/") == 6
+    assert html.count("<title>phi ") == 4
     assert len(html) < 4_000_000
