@@ -7,8 +7,8 @@
 
 Trains one network for every phi and five networks for one phi, three seeds each, evaluates those
 that are finished on the test split, and prints the tables of docs/segmenters.md. A command that was
-interrupted continues where it stopped. `deploy` compiles the network of seed 0 for every runtime, at
-a phi and at 0.5, and measures the artifacts in rounds on one pinned thread.
+interrupted continues where it stopped. `deploy` compiles the network of seed 0 for every runtime,
+at a phi and at 0.5, and measures the artifacts in rounds on one pinned thread.
 """
 
 from __future__ import annotations
