@@ -102,7 +102,8 @@ class ArtifactContents:
             every = [one.spec for one in self._every_built()]
             prove(folder, request.backend, every, request.precision, space)
             ports = [port.name for port in self.network.geometry.inputs]
-            after = compiled_run(folder, request.backend, specs, ports, self.form.window)
+            path = specs[-1:] if request.several else specs
+            after = compiled_run(folder, request.backend, path, ports, self.form.window)
         dead = dead_output_warnings(folder, specs[-1], request.precision)
         notes = []
         if request.backend == "litert":
@@ -194,7 +195,7 @@ def _recorded(fixed: Mapping[str, object]) -> dict[str, Value]:
 
 def _advice(specs: Sequence[ProgramSpec]) -> list[str]:
     """Return a note if most of the network's cost is in the predictor after splitting."""
-    if len(specs) < 2:
+    if specs[0].name != "predict_filters" or len(specs) < 2:
         return []
     predictor, path = specs[0].macs, specs[1].macs
     if is_worth_splitting(predictor, path):

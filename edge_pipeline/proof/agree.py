@@ -63,6 +63,11 @@ def _pair(one: Artifact, other: Artifact, threads: int, trials: Trials) -> PairR
     )
 
 
+def _fixed(manifest: Manifest) -> list[dict[str, Value]]:
+    """Return the fixed values of each program."""
+    return [spec.fixed or manifest.fixed for spec in manifest.programs]
+
+
 def _why_not(one: Manifest, other: Manifest) -> str | None:
     """Return why two artifacts compute different functions, as a clause, or None."""
     for subject, first, second in (
@@ -70,7 +75,7 @@ def _why_not(one: Manifest, other: Manifest) -> str | None:
         ("the options", one.source.options, other.source.options),
         ("the checkpoints", one.source.checkpoint_sha256, other.source.checkpoint_sha256),
         ("the seeds", one.source.seed, other.source.seed),
-        ("the fixed values", one.fixed, other.fixed),
+        ("the fixed values", _fixed(one), _fixed(other)),
         ("the deployment forms", one.filters, other.filters),
         ("the calibration sets", one.calibration, other.calibration),
     ):

@@ -231,7 +231,7 @@ def _random_trial(
         drawn[spec.name] = inputs
         expected, found = eager.run(spec, inputs), tested.run(spec, inputs)
         reports.append(_judged(manifest, spec, label, inputs, expected, found, trials))
-    if len(drawn) > 1:
+    if len(drawn) > 1 and not manifest.has_several:
         predictor, path = manifest.programs
         seen, packed = drawn[predictor.name], drawn[path.name]
         expected, found = eager.chain(seen, packed), tested.chain(seen, packed)

@@ -6,7 +6,7 @@ import importlib
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,7 +24,16 @@ from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 from edge_pipeline.errors import CompileError, DelegationError, MissingExtraError, first_line
 from edge_pipeline.optional import require as require_module
 
-__all__ = ["CONSTANTS", "Delegate", "Lowered", "lower", "require", "require_part", "write"]
+__all__ = [
+    "CONSTANTS",
+    "Delegate",
+    "Lowered",
+    "lower",
+    "require",
+    "require_part",
+    "together",
+    "write",
+]
 
 # A part of torch's message.
 _CYCLE = "found dependency cycles"
@@ -151,14 +160,34 @@ def lower(
     return Lowered(manager, _delegation(module, delegate, refused, allowed))
 
 
-def write(lowered: Lowered, name: str) -> dict[str, bytes]:
+def together(lowered: Mapping[str, Lowered]) -> Any:
+    """Return an `EdgeProgramManager` with a method for each lowered program, by name.
+
+    Raises:
+        CompileError: If ExecuTorch fails.
+    """
+    import executorch.exir as exir
+
+    programs = {name: one.manager.exported_program() for name, one in lowered.items()}
+    config = exir.EdgeCompileConfig(_check_ir_validity=False)
+    try:
+        return exir.EdgeProgramManager(programs, None, config)
+    except _FAILURES as error:
+        raise _failure(error) from error
+
+
+def write(manager: Any, name: str) -> dict[str, bytes]:
     """Return the contents of `NAME.pte` and, if constants are external, of `NAME.ptd`.
+
+    Args:
+        manager: ExecuTorch's `EdgeProgramManager`.
+        name: Name of the files without their endings.
 
     Raises:
         CompileError: If ExecuTorch fails.
     """
     try:
-        program = lowered.manager.to_executorch()
+        program = manager.to_executorch()
     except _FAILURES as error:
         raise _failure(error) from error
     files = {f"{name}.pte": bytes(program.buffer)}
