@@ -101,12 +101,12 @@ class Manifest(Schema):
     and `specialised` those that the `fixed` inputs determine; these three have one program,
     `forward`. For several values of a fixed number, `dynamic` and `specialised` have the programs
     `forward_1`, `forward_2`, ... in ascending order of the value, in one file; then `fixed` are the
-    values of the last one. `split` has `predict_filters` (input to filters) and `apply_filters` (input and
-    filters to output). `refolded` has `predict_filters` and the folded `forward`, whose `constants`
-    are these filters: the caller predicts the filters of a capture and writes them over the
-    constants in memory before the runtime loads the program. `stages`, if there are any, compute
-    the same filters as `predict_filters`, from a picture of any size. `curve` is the file of the
-    weights at other values of a fixed input.
+    values of the last one. `split` has `predict_filters` (input to filters) and `apply_filters`
+    (input and filters to output). `refolded` has `predict_filters` and the folded `forward`, whose
+    `constants` are these filters: the caller predicts the filters of a capture and writes them over
+    the constants in memory before the runtime loads the program. `stages`, if there are any,
+    compute the same filters as `predict_filters`, from a picture of any size. `curve` is the file
+    of the weights at other values of a fixed input.
 
     `checked` is `verified` if each program ran in its own runtime and agreed with eager on its
     reference input before the artifact was written; `translation` if another program evaluated the
