@@ -14,6 +14,7 @@ from typing import cast
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.constants import Twin, overlapping, patch
+from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.backends.base import Backend, EmitOptions, EmitSeveral
@@ -25,7 +26,7 @@ from edge_pipeline.compiler.source.forms import Form, form_of
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.errors import InputError
 
-__all__ = ["build_several", "check_several", "curve_file", "several_prepared"]
+__all__ = ["build_several", "check_several", "several_prepared"]
 
 _NAME = "forward"
 
@@ -95,11 +96,6 @@ def several_prepared(
     return replace(ready, form=whole), tuple(forms)
 
 
-def curve_file(entry: Entry) -> str:
-    """Return the name of the file of a program's weights at other values."""
-    return f"{entry.name}.curve.safetensors"
-
-
 def build_several(
     forms: Sequence[Form], ready: Prepared, request: CompileRequest, target: Target
 ) -> list[Built]:
@@ -126,7 +122,7 @@ def build_several(
         (entry,) = form.entries
         files, curve = built.files, None
         if form.curve is not None:
-            curve = curve_file(entry)
+            curve = f"{entry.name}.curve.safetensors"
             files = files | {curve: form.curve.content()}
         update = {"fixed": {**common, name: value}, "curve": curve}
         spec = varied(built.spec.model_copy(update=update), entry)
@@ -160,28 +156,26 @@ def _exchangeable(
     specs, settled = [], dict(shared)
     for one, exchange, entry, twin in zip(marked, exchanges, entries, twins, strict=True):
         graph = graph_file(entry)
-        files = shared | {graph: one.files[graph]}
-        found, constants = exchange.settle(files, graph, twin)
-        settled |= {graph: found[graph]} | patch(
-            settled | {graph: found[graph]}, constants, exchange.weights
-        )
+        own = {graph: one.files[graph]}
+        _, constants = exchange.settle(shared | own, graph, twin)
+        settled |= patch(settled | own, constants, exchange.weights)
         specs.append(one.spec.model_copy(update={"constants": constants}))
-    _check_apart([constant for spec in specs for constant in _numbered(spec)])
+    _check_apart(specs)
     return [
-        replace(
-            one, spec=spec, files={name: settled.get(name, one.files[name]) for name in one.files}
-        )
+        replace(one, spec=spec, files={n: settled.get(n, own) for n, own in one.files.items()})
         for one, spec in zip(marked, specs, strict=True)
     ]
 
 
-def _numbered(spec):  # type: ignore[no-untyped-def]
-    return [c.model_copy(update={"name": f"{spec.name}: {c.name}"}) for c in spec.constants]
-
-
-def _check_apart(constants) -> None:  # type: ignore[no-untyped-def]
+def _check_apart(specs: Sequence[ProgramSpec]) -> None:
     """Raise LostMarker if weights of two programs have a place in common."""
-    found = overlapping(constants)
+    found = overlapping(
+        [
+            constant.model_copy(update={"name": f"{constant.name} of {spec.name}"})
+            for spec in specs
+            for constant in spec.constants
+        ]
+    )
     if found is not None:
         raise LostMarker(f"{found[0]} and {found[1]} were found at the same place")
 

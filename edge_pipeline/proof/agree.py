@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
+from edge_pipeline.artifact.schema import Value
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.proof.reports import PairReport, ProgramReport, judged
 from edge_pipeline.proof.verify import DEFAULT_RANDOM, Trials

@@ -91,7 +91,7 @@ def change_to(artifact: Artifact, fixed: Mapping[str, Value]) -> Change:
     if curve.table is not None:
         sizes = Sizes(curve.table, float(old), float(value))
     words = f"{name} was changed to {value}"
-    return Change(curve.at(value), {**manifest.fixed, name: value}, words, sizes)
+    return Change(curve.at(float(value)), {**manifest.fixed, name: value}, words, sizes)
 
 
 def _check_number(name: str, value: Value) -> None:

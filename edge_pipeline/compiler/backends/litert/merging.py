@@ -51,7 +51,9 @@ class _Merging:
 
     def __init__(self, whole: Any) -> None:
         self._whole = whole
-        self._codes = {_code(one): i for i, one in reversed([*enumerate(whole.operatorCodes)])}
+        self._codes: dict[tuple[Any, ...], int] = {}
+        for index, code in enumerate(whole.operatorCodes):
+            self._codes.setdefault(_code(code), index)
         # Buffers of metadata are not those of tensors.
         used = {int(tensor.buffer) for graph in whole.subgraphs for tensor in graph.tensors}
         self._buffers: dict[bytes, int] = {}
@@ -83,7 +85,7 @@ class _Merging:
 
     def _share(self, graph: Any, buffers: Any, *, foreign: bool = False) -> None:
         """Let the tensors of a subgraph refer to buffers of this model."""
-        moved: dict[int, int] = {0: 0}  # the empty buffer, by the format's definition
+        moved = {0: 0}  # the empty buffer, by the format's definition
         for tensor in graph.tensors:
             index = int(tensor.buffer)
             if index not in moved:
