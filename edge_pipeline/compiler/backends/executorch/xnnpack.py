@@ -57,10 +57,10 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
         CompileError: If ExecuTorch itself fails, or the precision cannot represent the network's
             values.
     """
-    lowered, notes = _lowered(program, options)
+    file = f"{options.name}.pte"
+    lowered, notes = _lowered(program, options, file)
     files = write(lowered.manager, options.name)
-    delegation = _timed(lowered, files, options.name)
-    return Emitted(f"{options.name}.pte", files, delegation, notes)
+    return Emitted(file, files, _timed(lowered, files, options.name), notes)
 
 
 def emit_several(
@@ -70,7 +70,8 @@ def emit_several(
 
     The constants in the `.ptd` are named by their hashes, so equal ones are stored once.
     """
-    parts = [_lowered(*one) for one in zip(programs, options, strict=True)]
+    file = f"{name}.pte"
+    parts = [_lowered(*one, file) for one in zip(programs, options, strict=True)]
     lowered = {o.name: one for o, (one, _) in zip(options, parts, strict=True)}
     files = write(together(lowered), name)
     emitted = []
@@ -79,16 +80,18 @@ def emit_several(
         if delegation.outside:
             alone = write(lowered[own.name].manager, own.name)
             delegation = _timed(lowered[own.name], alone, own.name)
-        emitted.append(Emitted(f"{name}.pte", files, delegation, notes))
+        emitted.append(Emitted(file, files, delegation, notes))
     return tuple(emitted)
 
 
-def _lowered(program: ExportedProgram, options: EmitOptions) -> tuple[Lowered, tuple[str, ...]]:
+def _lowered(
+    program: ExportedProgram, options: EmitOptions, file: str
+) -> tuple[Lowered, tuple[str, ...]]:
     """Return a program in the requested precision, lowered to XNNPACK, and notes about it."""
     require()
     notes: tuple[str, ...] = ()
     if options.precision == "fp16":
-        program, notes = to_half(program), (f"{options.name}.pte {_HALF}",)
+        program, notes = to_half(program), (f"{file} {_HALF}",)
         notes += half_notes(options, _ON_X86)
     elif options.precision == "int8":
         program, notes = quantise(program, options.samples)
