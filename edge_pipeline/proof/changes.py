@@ -114,7 +114,12 @@ def _change_of_one(artifact: Artifact, name: str, value: Value) -> Change:
                 f"{artifact.folder} contains weights for {name}={_values(artifact, name)} only; "
                 f"compile it with --respecialisable to change {name}"
             )
-        knots = WeightCurve.open(artifact.path(spec.curve), number).spec.knots
+        held = WeightCurve.open(artifact.path(spec.curve), number).spec
+        if held.input != name:
+            raise InputError(
+                f"{artifact.folder} contains weights for other values of {held.input}, not of {name}"
+            )
+        knots = held.knots
         ranges.append((spec, (knots[0], knots[-1])))
     able = [spec for spec, (low, high) in ranges if low <= number <= high]
     if not able:

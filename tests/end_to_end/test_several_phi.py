@@ -13,8 +13,9 @@ from edge_pipeline.segmentation.opening import session_at
 from tests.fakes import own_networks
 
 NEEDS = {"executorch": "executorch", "litert": "litert_torch"}
-OWN = ["--input", "image=1x3x8x12"]
 TINY = ["-s", "encoder=4-6-8", "-s", "decoder=5-3", "-s", "hidden2=8", "--input", "20x33"]
+# The input of each network of `own_networks`.
+PICTURE = {"amortised": "x", "wide": "image"}
 BOUND = 1e-5
 
 
@@ -25,9 +26,11 @@ def backend(request):
 
 
 def compiled(folder, backend, phi, *words, source="amortised"):
-    source = source if source.startswith("phi_") else f"tests.fakes.own_networks:{source}"
-    command = ["compile", source, "--backend", backend, "--phi", phi, *words, "-o", str(folder)]
-    assert main(command) == 0
+    command = ["compile", source, *words]
+    if source in PICTURE:
+        command = ["compile", f"tests.fakes.own_networks:{source}", *words]
+        command += ["--input", f"{PICTURE[source]}=1x3x8x12"]
+    assert main([*command, "--backend", backend, "--phi", phi, "-o", str(folder)]) == 0
     return Artifact.open(folder)
 
 
@@ -38,7 +41,7 @@ def assert_near(found, expected, bound=BOUND):
 def assert_is_the_network(artifact, program, phi, network):
     inputs, _ = artifact.reference(program)
     with torch.no_grad():
-        expected = network(torch.from_numpy(inputs["image"]), phi).numpy()
+        expected = network(*map(torch.from_numpy, inputs.values()), phi).numpy()
     with open_session(artifact, program, threads=1) as session:
         (found,) = session.run(inputs).values()
     assert_near(found, expected)
@@ -51,7 +54,7 @@ def differing(one, other):
 
 
 def test_each_program_is_the_network_and_moves_in_its_own_range(tmp_path, backend, capsys):
-    several = compiled(tmp_path / "a", backend, "0.6,0.3", "--respecialisable", *OWN)
+    several = compiled(tmp_path / "a", backend, "0.6,0.3", "--respecialisable")
     network = own_networks.amortised()
     programs = several.manifest.programs
     assert [(p.name, p.fixed) for p in programs] == [
@@ -89,19 +92,19 @@ def test_each_program_is_the_network_and_moves_in_its_own_range(tmp_path, backen
     assert "programs for several values" in capsys.readouterr().err
 
     assert main(["verify", str(tmp_path / "a"), "--random", "1"]) == 0
-    image, _ = several.reference("forward_1")
+    inputs, _ = several.reference("forward_1")
     for phi in (0.3, 0.31, 0.6, None):
         with torch.no_grad():
-            expected = network(torch.from_numpy(image["image"]), phi or 0.6).numpy()
+            expected = network(torch.from_numpy(inputs["x"]), phi or 0.6).numpy()
         with session_at(several, phi, 1) as session:
-            (found,) = session.run(image).values()
+            (found,) = session.run(inputs).values()
         assert_near(found, expected)
 
 
 @pytest.mark.slow
 def test_a_moved_program_has_the_bytes_of_compiling_for_its_phi(tmp_path, backend):
-    compiled(tmp_path / "a", backend, "0.3,0.6", "--respecialisable", *OWN)
-    other = compiled(tmp_path / "b", backend, "0.31,0.6", "--respecialisable", *OWN)
+    compiled(tmp_path / "a", backend, "0.3,0.6", "--respecialisable")
+    other = compiled(tmp_path / "b", backend, "0.31,0.6", "--respecialisable")
     assert (
         main(["respecialise", str(tmp_path / "a"), "--phi", "0.31", "-o", str(tmp_path / "c")]) == 0
     )
@@ -113,10 +116,11 @@ def test_a_moved_program_has_the_bytes_of_compiling_for_its_phi(tmp_path, backen
     assert_near(found, expected)
 
 
+@pytest.mark.parametrize(
+    "backend", ["executorch", pytest.param("litert", marks=pytest.mark.slow)], indirect=True
+)
 def test_equal_weights_are_in_the_file_once(tmp_path, backend):
-    single = compiled(tmp_path / "a", backend, "0.6", *OWN, source="wide")
-    several = compiled(tmp_path / "b", backend, "0.3,0.6", *OWN, source="wide")
-    assert single.manifest.programs[0].name == "forward"
+    several = compiled(tmp_path / "b", backend, "0.3,0.6", source="wide")
     assert [p.name for p in several.manifest.programs] == ["forward_1", "forward_2"]
     network = own_networks.wide()
     for program in several.manifest.programs:
@@ -131,21 +135,26 @@ def test_equal_weights_are_in_the_file_once(tmp_path, backend):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp16", "fp32", "int8"])
-def test_a_phi_unet_in_every_precision(tmp_path, backend, precision):
-    words = [*TINY, "-s", "out_channels=1", "--precision", precision]
-    words += [] if precision == "int8" else ["--respecialisable"]
+def test_int8(tmp_path, backend):
+    several = compiled(tmp_path / "a", backend, "0.3,0.6", "--precision", "int8", source="wide")
+    assert several.manifest.checked == "verified"
+    assert main(["verify", str(tmp_path / "a"), "--random", "1"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_a_phi_unet(tmp_path, backend, precision):
+    words = [*TINY, "-s", "out_channels=1", "--precision", precision, "--respecialisable"]
     several = compiled(tmp_path / "a", backend, "0.2,0.35,0.5", *words, source="phi_unet_pets")
     assert several.manifest.checked == "verified"
     assert main(["verify", str(tmp_path / "a"), "--random", "1"]) == 0
-    if precision == "int8":
-        return
     assert (
         main(["respecialise", str(tmp_path / "a"), "--phi", "0.352", "-o", str(tmp_path / "b")])
         == 0
     )
     assert main(["verify", str(tmp_path / "b"), "--random", "1"]) == 0
     single = compiled(tmp_path / "c", backend, "0.352", *words, source="phi_unet_pets")
+    assert [p.fixed for p in single.manifest.programs] == [{}]
     inputs, expected = single.reference("forward")
     with open_session(Artifact.open(tmp_path / "b"), "forward_2", threads=1) as session:
         found = session.run(inputs)

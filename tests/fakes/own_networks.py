@@ -136,5 +136,7 @@ def wide():
     with torch.random.fork_rng():
         torch.manual_seed(4)
         network = Rescaled()
-        network.first = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 4, 3))
+        network.first = nn.Sequential(
+            nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 4, 3, padding=1)
+        )
         return network.eval()
