@@ -117,7 +117,8 @@ def _change_of_one(artifact: Artifact, name: str, value: Value) -> Change:
         held = WeightCurve.open(artifact.path(spec.curve), number).spec
         if held.input != name:
             raise InputError(
-                f"{artifact.folder} contains weights for other values of {held.input}, not of {name}"
+                f"{artifact.folder} contains weights for other values of {held.input}, "
+                f"not of {name}"
             )
         knots = held.knots
         ranges.append((spec, (knots[0], knots[-1])))
