@@ -15,7 +15,6 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.constants import Twin, overlapping, patch
 from edge_pipeline.artifact.manifest import ProgramSpec
-from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.backends.base import Backend, EmitOptions, EmitSeveral
 from edge_pipeline.compiler.build import Built, Target, graph_file, is_finite, passed, varied
@@ -53,9 +52,11 @@ def check_several(request: CompileRequest, backend: Backend) -> None:
             )
         if name in request.fixed:
             raise InputError(f"{name} is fixed twice; give it one value")
-        for low, high in pairwise(values):
-            if low >= high:
-                raise InputError(f"the values of {name} must be in ascending order, got {said}")
+        # Written such that NaN is refused too.
+        if len(values) < 2 or not all(low < high for low, high in pairwise(values)):
+            raise InputError(
+                f"give two or more values of {name} in ascending order, got {said or 'none'}"
+            )
 
 
 def several_prepared(
@@ -113,10 +114,7 @@ def build_several(
     entries = ready.form.entries
     options = [ready.options_of(entry) for entry in entries]
     ((name, values),) = request.several.items()
-    common: dict[str, Value] = {
-        key: value if isinstance(value, str | int | float) else repr(value)
-        for key, value in ready.network.fixed.items()
-    }
+    common = ready.network.recorded_fixed()
     found = []
     for built, form, value in zip(_built(entries, target, options), forms, values, strict=True):
         (entry,) = form.entries
