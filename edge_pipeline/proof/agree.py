@@ -65,8 +65,8 @@ def _pair(one: Artifact, other: Artifact, threads: int, trials: Trials) -> PairR
 
 
 def _fixed(manifest: Manifest) -> list[dict[str, Value]]:
-    """Return the fixed values of each program."""
-    return [spec.fixed or manifest.fixed for spec in manifest.programs]
+    """Return the fixed values of the artifact, and of each of several programs."""
+    return [manifest.fixed, *(spec.fixed for spec in manifest.programs if spec.fixed)]
 
 
 def _why_not(one: Manifest, other: Manifest) -> str | None:

@@ -48,9 +48,9 @@ def ports(artifact: Artifact) -> tuple[TensorSpec, TensorSpec]:
     """
     programs = artifact.manifest.programs
     fault = None
-    several = len({(one.inputs, one.outputs) for one in programs}) > 1
-    if several or len(programs[0].inputs) != 1 or len(programs[0].outputs) != 1:
-        fault = "it must have programs with one input, the picture, and one output"
+    alike = len({(one.inputs, one.outputs) for one in programs}) == 1
+    if not alike or len(programs[0].inputs) != 1 or len(programs[0].outputs) != 1:
+        fault = "it must have one program for each phi, with one input, the picture, and one output"
     else:
         picture, logits = programs[0].inputs[0], programs[0].outputs[0]
         if any(t.layout != "NCHW" or t.dtype != "float32" for t in (picture, logits)):
