@@ -7,21 +7,13 @@ so that a file of a later schema is never read in part.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    AwareDatetime,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_validator
 
+from edge_pipeline.artifact.program_spec import Constant, Delegation, ProgramName, ProgramSpec
 from edge_pipeline.artifact.provenance import Calibration, Loss, ModelCard, Source
 from edge_pipeline.artifact.schema import FileName, Precision, Schema, Sha256, Value
-from edge_pipeline.artifact.size_places import Sizes
-from edge_pipeline.artifact.tensors import TensorSpec
 
 __all__ = [
     "FORMAT",
@@ -41,10 +33,6 @@ __all__ = [
 FORMAT: Literal["edge_pipeline.artifact"] = "edge_pipeline.artifact"
 SCHEMA_VERSION: Literal[1] = 1
 
-# `maps_1`, `filters_1`, ... are the programs of the stages of a streamed predictor.
-ProgramName = Annotated[
-    str, Field(pattern=r"^(forward|predict_filters|apply_filters|(maps|filters)_[1-9])$")
-]
 WeightsForm = Literal["dynamic", "folded", "split", "refolded", "specialised"]
 Checked = Literal["verified", "translation", "not_run"]
 
@@ -55,88 +43,6 @@ _PROGRAMS_OF: dict[WeightsForm, tuple[str, ...]] = {
     "split": ("predict_filters", "apply_filters"),
     "refolded": ("predict_filters", "forward"),
 }
-
-
-class Delegation(Schema):
-    """Counts of operators by name: `delegated` run in the delegate, `outside` run outside of it.
-
-    `outside_share` is the share of a run's time, 0 to 1, spent in the operators outside the
-    delegate, measured on the compiling machine; None if there are no such operators.
-    """
-
-    delegate: str
-    delegated: dict[str, NonNegativeInt]
-    outside: dict[str, NonNegativeInt]
-    outside_share: Annotated[float, Field(ge=0, le=1)] | None = None
-
-
-class Constant(Schema):
-    """Places of an exchangeable weight in one file of an artifact.
-
-    `name` and `shape` are the weight's name and shape in the source network. The weight is
-    multiplied by `scale`, its axes are permuted to the order `axes`, and it is stored little endian
-    at each byte offset of `offsets` in `file`. If `rounded`, the float32 numbers are first rounded
-    to half precision.
-    """
-
-    name: str
-    shape: tuple[PositiveInt, ...]
-    axes: tuple[NonNegativeInt, ...]
-    dtype: Literal["float32", "float16"]
-    scale: float = 1.0
-    rounded: bool = False
-    file: FileName
-    offsets: tuple[NonNegativeInt, ...]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if sorted(self.axes) != list(range(len(self.shape))) or not self.offsets:
-            raise ValueError(
-                f"constant {self.name}: the axes {self.axes} do not fit the shape {self.shape}, or "
-                "it has no offset"
-            )
-        return self
-
-
-class ProgramSpec(Schema):
-    """One compiled program: its file, its tensors in call order, its cost at the reference input.
-
-    `file` is the model file, or a folder for formats that consist of several files; `extra` are
-    further files of the program. `graph` is the network as torch exported it, which
-    `runtime/eager.py` runs; `constants` are the places of the exchangeable weights, and `sizes`
-    those of the map sizes if one program serves a range of a fixed input. `variation` is the
-    standard deviation of each of eager's outputs over different inputs, in the output's unit; empty
-    if it was not measured with these weights. `passes` maps the name of each compiler pass that
-    changed or checked something to its notes, one line for each kind.
-    """
-
-    name: ProgramName
-    file: FileName
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    macs: NonNegativeInt
-    flops: NonNegativeInt
-    delegation: Delegation
-    reference: FileName
-    extra: tuple[FileName, ...] = ()
-    graph: FileName | None = None
-    constants: tuple[Constant, ...] = ()
-    sizes: Sizes | None = None
-    variation: dict[str, NonNegativeFloat] = Field(default_factory=dict)
-    passes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.flops != 2 * self.macs:
-            raise ValueError(f"program {self.name}: flops {self.flops} is not 2 x macs {self.macs}")
-        for tensors in (self.inputs, self.outputs):
-            names = [tensor.name for tensor in tensors]
-            if not names or len(set(names)) != len(names):
-                raise ValueError(
-                    f"program {self.name}: expected at least one tensor and unique names, got "
-                    f"{names}"
-                )
-        return self
 
 
 class Tile(Schema):
@@ -193,12 +99,14 @@ class Manifest(Schema):
     `filters` is the deployment form. `dynamic` computes the weights in the graph (also used for a
     network without computed weights), `folded` contains those of a calibration set as constants,
     and `specialised` those that the `fixed` inputs determine; these three have one program,
-    `forward`. `split` has `predict_filters` (input to filters) and `apply_filters` (input and
-    filters to output). `refolded` has `predict_filters` and the folded `forward`, whose `constants`
-    are these filters: the caller predicts the filters of a capture and writes them over the
-    constants in memory before the runtime loads the program. `stages`, if there are any, compute
-    the same filters as `predict_filters`, from a picture of any size. `curve` is the file of the
-    weights at other values of a fixed input.
+    `forward`. For several values of a fixed number, `dynamic` and `specialised` have the programs
+    `forward_1`, `forward_2`, ... in ascending order of the value, in one file; then `fixed` are the
+    values of the last one. `split` has `predict_filters` (input to filters) and `apply_filters`
+    (input and filters to output). `refolded` has `predict_filters` and the folded `forward`, whose
+    `constants` are these filters: the caller predicts the filters of a capture and writes them over
+    the constants in memory before the runtime loads the program. `stages`, if there are any,
+    compute the same filters as `predict_filters`, from a picture of any size. `curve` is the file
+    of the weights at other values of a fixed input.
 
     `checked` is `verified` if each program ran in its own runtime and agreed with eager on its
     reference input before the artifact was written; `translation` if another program evaluated the
@@ -236,7 +144,9 @@ class Manifest(Schema):
     def _consistent(self) -> Self:
         names = tuple(program.name for program in self.programs)
         expected = _PROGRAMS_OF[self.filters]
-        if names != expected:
+        if self.has_several:
+            self._check_several(names)
+        elif names != expected:
             raise ValueError(
                 f"filters={self.filters} requires the programs {expected}, got {names}"
             )
@@ -259,9 +169,25 @@ class Manifest(Schema):
             raise ValueError(f"filters={self.filters} requires a calibration")
         if self.filters == "specialised" and not self.fixed:
             raise ValueError("filters=specialised requires a fixed value")
-        if self.curve is not None and self.filters != "specialised":
+        curves = [program.curve for program in self.every_program()]
+        if any((self.curve, *curves)) and self.filters != "specialised":
             raise ValueError(f"a curve requires filters=specialised, got filters={self.filters}")
         return self
+
+    @property
+    def has_several(self) -> bool:
+        """Whether there is a program for each of several values of a fixed number."""
+        return len(self.programs) > 1 and self.filters in ("dynamic", "specialised")
+
+    def _check_several(self, names: tuple[str, ...]) -> None:
+        if names != tuple(f"forward_{number}" for number in range(1, len(names) + 1)):
+            raise ValueError(f"programs for several values must be forward_1, ..., got {names}")
+        if len({program.file for program in self.programs}) != 1:
+            raise ValueError("programs for several values must have one file")
+        if self.programs[-1].fixed != self.fixed or not self.fixed:
+            raise ValueError("the fixed values must be those of the last program")
+        if any(program.fixed.keys() != self.fixed.keys() for program in self.programs):
+            raise ValueError("all programs must have the same fixed inputs")
 
     def _check_stages(self) -> None:
         if len(self.programs) < 2:
@@ -288,6 +214,8 @@ class Manifest(Schema):
             yield from program.extra
             if program.graph is not None:
                 yield program.graph
+            if program.curve is not None:
+                yield program.curve
             for constant in program.constants:
                 yield constant.file
         if self.curve is not None:

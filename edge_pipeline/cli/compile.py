@@ -15,6 +15,7 @@ from edge_pipeline.cli.options import (
     parse_fixed,
     parse_height_width,
     parse_inputs,
+    parse_phi,
     parse_settings,
 )
 from edge_pipeline.compiler.source.naming import is_factory
@@ -86,7 +87,12 @@ def command(
         ),
     ] = None,
     phi: Annotated[
-        float | None, typer.Option(metavar="VALUE", help="Short for --fix phi=VALUE.")
+        str | None,
+        typer.Option(
+            metavar="VALUE[,VALUE...]",
+            help="Short for --fix phi=VALUE. Several values, such as 0.2,0.35: a program for each "
+            "in one file, for litert and executorch.",
+        ),
     ] = None,
     respecialisable: Annotated[
         bool,
@@ -191,6 +197,7 @@ def command(
     from edge_pipeline.compiler.source.description import read_description
 
     own = is_factory(source)
+    values = parse_phi(phi)
     size = None if own else parse_height_width(inputs or [])
     request = CompileRequest(
         source=source,
@@ -209,7 +216,8 @@ def command(
         size=size,
         inputs=parse_inputs(inputs or []) if own else {},
         weights=weights,
-        fixed=parse_fixed(fix or [], phi),
+        fixed=parse_fixed(fix or [], values[0] if len(values) == 1 else None),
+        several={"phi": values} if len(values) > 1 else {},
         description=None if describe is None else read_description(describe),
         free_sizes=free_sizes,
         seed=seed,

@@ -18,6 +18,7 @@ __all__ = [
     "parse_fixed",
     "parse_height_width",
     "parse_inputs",
+    "parse_phi",
     "parse_settings",
     "parse_size",
 ]
@@ -120,6 +121,31 @@ def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:
             )
         shapes[name] = InputShape(shape, kind)
     return shapes
+
+
+def parse_phi(text: str | None) -> tuple[float, ...]:
+    """Parse the value of `--phi`, one number or several that are separated by commas.
+
+    Returns:
+        The numbers in ascending order; empty if there is no `--phi`.
+
+    Raises:
+        InputError: If a part is not a finite number, or a number is given twice.
+    """
+    found: list[float] = []
+    for part in () if text is None else text.split(","):
+        try:
+            value = float(part)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise InputError(
+                f"--phi {text!r} is not a number; write one, as in 0.35, or several, as in 0.2,0.35"
+            )
+        if value in found:
+            raise InputError(f"--phi {text} has the value {value:g} twice; give it once")
+        found.append(value)
+    return tuple(sorted(found))
 
 
 def parse_fixed(texts: Sequence[str], phi: float | None = None) -> dict[str, Value]:

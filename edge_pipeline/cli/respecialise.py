@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter_ns
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from edge_pipeline.artifact.schema import Value
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.options import parse_fixed
 from edge_pipeline.proof.respecialise import read_filters, respecialise
@@ -74,15 +76,27 @@ def command(
 def _changes(old: Artifact, new: Artifact) -> str:
     """Return a sentence about the difference between two artifacts of one program."""
     before, after = old.manifest, new.manifest
-    values = [
-        f"{name} {before.fixed[name]} -> {value}: "
-        for name, value in after.fixed.items()
-        if before.fixed.get(name) != value
-    ]
-    weights = len({(p.name, c.name) for p in after.programs for c in p.constants})
+    values = _values(before.fixed, after.fixed)
+    changed = after.programs
+    if after.has_several:
+        pairs = list(zip(before.programs, after.programs, strict=True))
+        changed = tuple(new for old, new in pairs if old.fixed != new.fixed)
+        values = "".join(
+            f"{new.name}: {_values(old.fixed, new.fixed)}" for old, new in pairs if new in changed
+        )
+    weights = len({(p.name, c.name) for p in changed for c in p.constants})
     sizes = sum(len(p.sizes.numbers) for p in after.programs if p.sizes is not None)
     replaced = f"replaced {weights} weight{'s' if weights != 1 else ''}"
     macs = [sum(program.macs for program in one.programs) for one in (before, after)]
     if macs[0] != macs[1]:
         replaced += f" and {sizes} map sizes; {macs[0]} -> {macs[1]} multiply-accumulates"
-    return f"{''.join(values)}{replaced}"
+    return f"{values}{replaced}"
+
+
+def _values(before: Mapping[str, Value], after: Mapping[str, Value]) -> str:
+    """Return the fixed values that changed, as the beginning of a sentence."""
+    return "".join(
+        f"{name} {before[name]} -> {value}: "
+        for name, value in after.items()
+        if before.get(name) != value
+    )

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.constants import Twin
 from edge_pipeline.artifact.manifest import ProgramSpec
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.backends.base import Backend, EmitOptions, Emitted
@@ -26,7 +27,7 @@ from edge_pipeline.compiler.source.shapes import Letters, dtype_of, tensors_of
 from edge_pipeline.compiler.source.size_places import sizes_of
 from edge_pipeline.proof.variation import with_variation
 
-__all__ = ["Built", "Target", "build", "varied"]
+__all__ = ["Built", "Passed", "Target", "build", "graph_file", "is_finite", "passed", "varied"]
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,21 @@ def _build_exchangeable(
 ) -> Built:
     """Build the program with markers as weights, then overwrite the markers with the weights."""
     exchange = Exchange.of(source, entry.weights)
-    if not all(value.isfinite().all() for value in run_program(exchange.program, entry.example)):
+    if not is_finite(exchange.program, entry):
         raise LostMarker("with other weights, the network's outputs are not finite")
     marked = _write(exchange.program, entry, target, options)
     other = exchange.twin() if options.precision == "fp16" else None
     twin: Twin | None = None
     if other is not None:
         twin = Twin(_write(other.program, entry, target, options).files, other.markers)
-    files, constants = exchange.settle(marked.files, _graph_file(entry), twin)
+    files, constants = exchange.settle(marked.files, graph_file(entry), twin)
     spec = marked.spec.model_copy(update={"constants": constants})
     return Built(varied(spec, entry), files, marked.notes)
+
+
+def is_finite(program: ExportedProgram, entry: Entry) -> bool:
+    """Return whether all outputs of a program are finite for the entry's example."""
+    return all(bool(value.isfinite().all()) for value in run_program(program, entry.example))
 
 
 def varied(spec: ProgramSpec, entry: Entry) -> ProgramSpec:
@@ -113,15 +119,59 @@ def varied(spec: ProgramSpec, entry: Entry) -> ProgramSpec:
     return with_variation(spec, {role.name: value.numpy() for role, value in pairs}, run)
 
 
-def _graph_file(entry: Entry) -> str:
+def graph_file(entry: Entry) -> str:
+    """Return the name of the file with an entry's graph."""
     return f"{entry.name}.graph.safetensors"
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A program after the passes, which the backend writes.
+
+    Attributes:
+        source: The program before the passes.
+        program: The program after them.
+        entry: The roles of its tensors.
+        changes: Notes of each pass, for the manifest.
+        notes: Notes on approximations, for the user.
+    """
+
+    source: ExportedProgram
+    program: ExportedProgram
+    entry: Entry
+    changes: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+    def built(self, emitted: Emitted) -> Built:
+        """Return the files and the manifest entry of the written program."""
+        entry = self.entry
+        macs = macs_of(self.source, entry.example)
+        spec = _spec(entry, self.program, emitted, macs, self.changes)
+        files = dict(emitted.files)
+        files[spec.reference] = reference_of(entry)
+        files[graph_file(entry)] = graph_bytes(self.source)
+        if entry.columns is not None:
+            sizes = sizes_of(files[graph_file(entry)], emitted.sizes, entry.columns)
+            spec = spec.model_copy(update={"sizes": sizes})
+        return Built(spec, files, (*emitted.notes, *self.notes))
 
 
 def _write(source: ExportedProgram, entry: Entry, target: Target, options: EmitOptions) -> Built:
     """Run the passes and the backend; return the files and the manifest entry."""
+    ready = passed(source, entry, target, options.precision)
+    target.on_step(f"{entry.name}: writing for {target.name}")
+    return ready.built(target.backend.emit(ready.program, options))
+
+
+def passed(source: ExportedProgram, entry: Entry, target: Target, precision: Precision) -> Passed:
+    """Run the passes on a program.
+
+    Raises:
+        CompileError: If a pass cannot compile the network; the layer is named.
+    """
     passes = [
         step
-        for step in passes_for(target.name, target.device, options.precision)
+        for step in passes_for(target.name, target.device, precision)
         if step.name not in target.without
     ]
     changes: dict[str, tuple[str, ...]] = {}
@@ -135,16 +185,7 @@ def _write(source: ExportedProgram, entry: Entry, target: Target, options: EmitO
             notes.extend(lines if approximation_of(step) else ())
 
     program = run_passes(source, passes, entry.example, on_result=on_result)
-    target.on_step(f"{entry.name}: writing for {target.name}")
-    emitted = target.backend.emit(program, options)
-    spec = _spec(entry, program, emitted, macs_of(source, entry.example), changes)
-    files = dict(emitted.files)
-    files[spec.reference] = reference_of(entry)
-    files[_graph_file(entry)] = graph_bytes(source)
-    if entry.columns is not None:
-        sizes = sizes_of(files[_graph_file(entry)], emitted.sizes, entry.columns)
-        spec = spec.model_copy(update={"sizes": sizes})
-    return Built(spec, files, (*emitted.notes, *notes))
+    return Passed(source, program, entry, changes, tuple(notes))
 
 
 def _spec(
@@ -174,6 +215,6 @@ def _spec(
             *(f for f in emitted.files if f != model and not f.startswith(f"{model}/")),
             *emitted.shared,
         ),
-        graph=_graph_file(entry),
+        graph=graph_file(entry),
         passes=changes,
     )

@@ -27,6 +27,7 @@ from edge_pipeline.compiler.preparing import (
 )
 from edge_pipeline.compiler.refolding import check_constants, check_request
 from edge_pipeline.compiler.request import CompileRequest
+from edge_pipeline.compiler.several import build_several, check_several, several_prepared
 from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.entries import Entry
 from edge_pipeline.compiler.source.foreign import foreign_network
@@ -147,6 +148,7 @@ def _backend_of(request: CompileRequest) -> Backend:
     if request.free_sizes and not backend.FREE_SIZES:
         raise InputError(f"{request.backend} is compiled for fixed sizes; leave out --free-sizes")
     check_request(request)
+    check_several(request, backend)
     return backend
 
 
@@ -192,6 +194,9 @@ def _built(
     network: SourceNetwork, request: CompileRequest, target: Target
 ) -> tuple[Prepared, list[Built]]:
     """Prepare and build the programs of the request's deployment form."""
+    if request.several:
+        ready, forms = several_prepared(network, request, target)
+        return ready, build_several(forms, ready, request, target)
     try:
         ready = prepared(network, request, target.backend, on_step=target.on_step)
         form = ready.form

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import NamedTuple, cast
 
 from edge_pipeline.artifact.manifest import Checked, Manifest, ProgramSpec, Stage
 from edge_pipeline.artifact.provenance import Calibration, Loss
-from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.build import Built
 from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
@@ -102,7 +101,8 @@ class ArtifactContents:
             every = [one.spec for one in self._every_built()]
             prove(folder, request.backend, every, request.precision, space)
             ports = [port.name for port in self.network.geometry.inputs]
-            after = compiled_run(folder, request.backend, specs, ports, self.form.window)
+            path = specs[-1:] if request.several else specs
+            after = compiled_run(folder, request.backend, path, ports, self.form.window)
         dead = dead_output_warnings(folder, specs[-1], request.precision)
         notes = []
         if request.backend == "litert":
@@ -121,7 +121,7 @@ class ArtifactContents:
             backend=request.backend,
             precision=request.precision,
             filters=form.filters,
-            fixed=_recorded(self.network.fixed),
+            fixed=self.network.recorded_fixed(),
             checked=proof.checked,
             programs=tuple(self.specs),
             stages=tuple(one.stage for one in self.stages),
@@ -150,7 +150,7 @@ class ArtifactContents:
         source = self.network.source
         entry = self.form.entries[-1]
         shape = tuple(entry.example[0].shape[1:])
-        cost = cost_of_name(source.model, source.options, shape, _recorded(self.network.fixed))
+        cost = cost_of_name(source.model, source.options, shape, self.network.recorded_fixed())
         if self.form.filters in ("folded", "specialised"):
             cost = cost.on_path()
         return cost.json_text().encode()
@@ -184,17 +184,9 @@ class ArtifactContents:
         return tuple(losses)
 
 
-def _recorded(fixed: Mapping[str, object]) -> dict[str, Value]:
-    """Return the fixed values for the manifest; values of other types become their `repr`."""
-    return {
-        name: value if isinstance(value, str | int | float) else repr(value)
-        for name, value in fixed.items()
-    }
-
-
 def _advice(specs: Sequence[ProgramSpec]) -> list[str]:
     """Return a note if most of the network's cost is in the predictor after splitting."""
-    if len(specs) < 2:
+    if specs[0].name != "predict_filters" or len(specs) < 2:
         return []
     predictor, path = specs[0].macs, specs[1].macs
     if is_worth_splitting(predictor, path):

@@ -77,7 +77,7 @@ def open_network(request: CompileRequest) -> SourceNetwork:
         request.seed,
         inputs=request.inputs,
         weights=request.weights,
-        fixed=request.fixed,
+        fixed={**request.fixed, **{name: values[-1] for name, values in request.several.items()}},
         description=request.description,
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
+from edge_pipeline.artifact.schema import Value
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.proof.reports import PairReport, ProgramReport, judged
 from edge_pipeline.proof.verify import DEFAULT_RANDOM, Trials
@@ -63,6 +64,11 @@ def _pair(one: Artifact, other: Artifact, threads: int, trials: Trials) -> PairR
     )
 
 
+def _fixed(manifest: Manifest) -> list[dict[str, Value]]:
+    """Return the fixed values of the artifact, and of each of several programs."""
+    return [manifest.fixed, *(spec.fixed for spec in manifest.programs if spec.fixed)]
+
+
 def _why_not(one: Manifest, other: Manifest) -> str | None:
     """Return why two artifacts compute different functions, as a clause, or None."""
     for subject, first, second in (
@@ -70,7 +76,7 @@ def _why_not(one: Manifest, other: Manifest) -> str | None:
         ("the options", one.source.options, other.source.options),
         ("the checkpoints", one.source.checkpoint_sha256, other.source.checkpoint_sha256),
         ("the seeds", one.source.seed, other.source.seed),
-        ("the fixed values", one.fixed, other.fixed),
+        ("the fixed values", _fixed(one), _fixed(other)),
         ("the deployment forms", one.filters, other.filters),
         ("the calibration sets", one.calibration, other.calibration),
     ):

@@ -35,12 +35,25 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Change:
-    """New weights, their fixed inputs, and their description for the manifest."""
+    """A change of an artifact's programs.
+
+    Attributes:
+        values: The new weights by name.
+        fixed: The changed programs' fixed inputs.
+        words: Description for the manifest.
+        sizes: Map sizes and costs, if these change too.
+        program: Name of the only program to change; None for all.
+    """
 
     values: Mapping[str, NDArray[np.float32]]
     fixed: Mapping[str, Value]
     words: str
     sizes: Sizes | None = None
+    program: str | None = None
+
+    def concerns(self, spec: ProgramSpec) -> bool:
+        """Return whether the change is one of this program."""
+        return self.program in (None, spec.name)
 
 
 def change_to(artifact: Artifact, fixed: Mapping[str, Value]) -> Change:
@@ -62,6 +75,8 @@ def change_to(artifact: Artifact, fixed: Mapping[str, Value]) -> Change:
         known = ", ".join(manifest.fixed) or "none"
         raise InputError(f"{artifact.folder} has no fixed input {name}; its fixed inputs: {known}")
     number = float(value) if isinstance(value, int | float) else None
+    if manifest.has_several:
+        return _change_of_one(artifact, name, value)
     curve = None
     if manifest.curve is not None:
         curve = WeightCurve.open(artifact.path(manifest.curve), number)
@@ -71,13 +86,57 @@ def change_to(artifact: Artifact, fixed: Mapping[str, Value]) -> Change:
             f"{artifact.folder} contains weights for {name}={old} only; compile it with "
             f"--respecialisable to change {name}"
         )
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise InputError(f"{name}={value} must be a number")
+    _check_number(name, value)
     sizes = None
     if curve.table is not None:
         sizes = Sizes(curve.table, float(old), float(value))
     words = f"{name} was changed to {value}"
-    return Change(curve.at(value), {**manifest.fixed, name: value}, words, sizes)
+    return Change(curve.at(float(value)), {**manifest.fixed, name: value}, words, sizes)
+
+
+def _check_number(name: str, value: Value) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InputError(f"{name}={value} must be a number")
+
+
+def _change_of_one(artifact: Artifact, name: str, value: Value) -> Change:
+    """Return the change of the program in whose range a value lies, among several programs.
+
+    If the value is in several ranges, the program with the nearest value is changed, so the
+    programs stay in ascending order.
+    """
+    _check_number(name, value)
+    number = float(value)
+    ranges: list[tuple[ProgramSpec, tuple[float, ...]]] = []
+    for spec in artifact.manifest.programs:
+        if spec.curve is None:
+            raise InputError(
+                f"{artifact.folder} contains weights for {name}={_values(artifact, name)} only; "
+                f"compile it with --respecialisable to change {name}"
+            )
+        held = WeightCurve.open(artifact.path(spec.curve), number).spec
+        if held.input != name:
+            raise InputError(
+                f"{artifact.folder} contains weights for other values of {held.input}, "
+                f"not of {name}"
+            )
+        knots = held.knots
+        ranges.append((spec, (knots[0], knots[-1])))
+    able = [spec for spec, (low, high) in ranges if low <= number <= high]
+    if not able:
+        raise InputError(
+            f"{name}={value:g} is in the range of no program of {artifact.folder}: "
+            + ", ".join(f"{spec.name} serves {low:g} to {high:g}" for spec, (low, high) in ranges)
+            + f"; compile for {value:g}"
+        )
+    spec = min(able, key=lambda one: abs(float(one.fixed[name]) - number))
+    curve = WeightCurve.open(artifact.path(str(spec.curve)), number)
+    words = f"{name} of {spec.name} was changed from {spec.fixed[name]} to {value}"
+    return Change(curve.at(number), {**spec.fixed, name: value}, words, program=spec.name)
+
+
+def _values(artifact: Artifact, name: str) -> str:
+    return ", ".join(str(spec.fixed[name]) for spec in artifact.manifest.programs)
 
 
 def changed_files(
@@ -90,6 +149,8 @@ def changed_files(
         ArtifactError: If the manifest lists a wrong place.
     """
     files = exchanged_files(artifact, spec, change.values)
+    if change.program is not None:
+        spec = spec.model_copy(update={"fixed": dict(change.fixed)})
     if change.sizes is None:
         return files, spec
     if spec.sizes is None:

@@ -97,6 +97,11 @@ def respecialise(
     _check_exchangeable(artifact)
     check_output(output, force=force, sources=[artifact.folder])
     old_fixed = artifact.manifest.fixed
+    if filters is not None and artifact.manifest.has_several:
+        raise InputError(
+            f"{artifact.folder} has programs for several values, whose weights differ; give a new "
+            "value, not filters"
+        )
     if filters is not None and not fixed:
         change = Change(filters, old_fixed, "its weights were replaced by given ones")
     elif fixed and filters is None:
@@ -107,20 +112,23 @@ def respecialise(
     files: dict[str, bytes | Path] = {**old}
     specs: list[ProgramSpec] = []
     for one in artifact.manifest.programs:
-        exchanged, spec = changed_files(artifact, one, change)
-        files |= exchanged
+        spec = one
+        if change.concerns(one):
+            exchanged, spec = changed_files(artifact, one, change)
+            files |= exchanged
         specs.append(spec)
-    if change.fixed and COST_FILE in old:
+    if change.fixed and COST_FILE in old and change.concerns(specs[-1]):
         files[COST_FILE] = changed_cost(old[COST_FILE], change)
     if reference == "own" and not _has_runtime(artifact):
         reference = "none"
-    for spec in artifact.manifest.programs:
+    changed = [spec for spec in artifact.manifest.programs if change.concerns(spec)]
+    for spec in changed:
         files[spec.reference] = _unknown(artifact, spec)
 
     with drafted_artifact(output, force=force) as draft:
         draft.add(files, artifact.manifest.files)
         if reference != "none":
-            for spec in artifact.manifest.programs:
+            for spec in changed:
                 content = _rerun(draft.folder, artifact, spec, prove=reference == "eager")
                 draft.add({spec.reference: content})
         return draft.seal(_manifest(artifact, specs, change, reference))
@@ -212,11 +220,14 @@ def _manifest(
     old = artifact.manifest
     replaced = f"{change.words}; {_REFERENCE_NOTES[reference]}"
     note = f"respecialised from the artifact {artifact.digest}: {replaced}"
-    programs = tuple(spec.model_copy(update={"variation": {}}) for spec in specs)
+    programs = tuple(
+        spec.model_copy(update={"variation": {}}) if change.concerns(spec) else spec
+        for spec in specs
+    )
     return old.model_copy(
         update={
             "programs": programs,
-            "fixed": dict(change.fixed),
+            "fixed": dict(change.fixed) if change.concerns(specs[-1]) else old.fixed,
             "checked": old.checked if reference == "eager" else "not_run",
             "calibration": _calibration(change) if old.filters == "folded" else None,
             "losses": (),

@@ -28,14 +28,15 @@ def artifact_table(artifact: Artifact) -> Table:
     table.add_column("runs in")
     for heading in ("operators inside", "outside", "GMAC", "size"):
         table.add_column(heading, justify="right")
-    for program in artifact.manifest.programs:
+    for number, program in enumerate(artifact.manifest.programs):
+        shared = artifact.manifest.has_several and number > 0
         table.add_row(
             program.name,
             program.delegation.delegate,
             str(sum(program.delegation.delegated.values())),
             str(sum(program.delegation.outside.values())),
             f"{program.macs / 1e9:.3f}",
-            f"{_bytes(artifact, program) / 1024:.0f} KiB",
+            "same file" if shared else f"{_bytes(artifact, program) / 1024:.0f} KiB",
         )
     return table
 

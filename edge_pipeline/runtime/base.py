@@ -123,7 +123,8 @@ def open_session(
 
     Args:
         artifact: A checked artifact.
-        program: Name of the program: `forward`, `predict_filters` or `apply_filters`.
+        program: Name of the program: `forward`, `predict_filters` or `apply_filters`; `forward_1`,
+            `forward_2`, ... if there is one for each of several values of a fixed number.
         threads: Number of threads that compute, 1 to 512, including the caller's.
         runtime: Name of the runtime; by default the runtime of the artifact's backend. `eager` runs
             the original network in torch, from the graph in the artifact.

@@ -30,9 +30,15 @@ class LitertSession(Closing):
     """A program loaded in LiteRT; created by `open_session`."""
 
     def __init__(
-        self, interpreter: Any, spec: ProgramSpec, inputs: list[int], outputs: list[int]
+        self,
+        interpreter: Any,
+        spec: ProgramSpec,
+        inputs: list[int],
+        outputs: list[int],
+        runner: Any = None,
     ) -> None:
         self._interpreter = interpreter
+        self._runner = runner  # for a program that is not the file's first one
         self._spec = spec
         self._inputs = inputs
         self._kinds = [np.dtype(_narrowed(tensor)) for tensor in spec.inputs]
@@ -44,14 +50,11 @@ class LitertSession(Closing):
         """Run the program; see `edge_pipeline.runtime.base.Session.run`."""
         values, sizes = check_inputs(self._spec, inputs)
         with self._lock:
-            interpreter = self._interpreter
-            if interpreter is None:
+            if self._interpreter is None:
                 raise RuntimeFailure(f"the session of {self._spec.name} is closed; open a new one")
             try:
-                for index, value, kind in zip(self._inputs, values, self._kinds, strict=True):
-                    interpreter.set_tensor(index, value.astype(kind, copy=False))
-                interpreter.invoke()
-                outputs = [interpreter.get_tensor(index) for index in self._outputs]
+                pairs = zip(values, self._kinds, strict=True)
+                outputs = self._outputs_for([v.astype(kind, copy=False) for v, kind in pairs])
             except (RuntimeError, ValueError) as error:
                 raise RuntimeFailure(
                     f"LiteRT could not run {self._spec.name}: {first_line(error)[:300]}"
@@ -62,9 +65,20 @@ class LitertSession(Closing):
         )
         return check_outputs(self._spec, list(widened), sizes)
 
+    def _outputs_for(self, values: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        if self._runner is not None:
+            names = [tensor.name for tensor in self._spec.inputs]
+            found = self._runner(**dict(zip(names, values, strict=True)))
+            return [found[tensor.name] for tensor in self._spec.outputs]
+        for index, value in zip(self._inputs, values, strict=True):
+            self._interpreter.set_tensor(index, value)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
+
     def close(self) -> None:
         """Release the program and its memory."""
         with self._lock:
+            self._runner = None
             self._interpreter = None
 
 
@@ -92,15 +106,29 @@ def open_session(
         source = {"model_path": str(path)} if content is None else {"model_content": content}
         try:
             interpreter = litert.Interpreter(**source, num_threads=threads)
+            # This also gives all programs of the file to the delegate.
             interpreter.allocate_tensors()
-            runner = interpreter.get_signature_runner()
+            names = list(interpreter.get_signature_list())
+            runner = interpreter.get_signature_runner(_signature(names, spec, path))
         except (RuntimeError, ValueError) as error:
             raise RuntimeFailure(
                 f"LiteRT could not load {path}: {first_line(error)[:300]}"
             ) from error
     inputs = _indices(runner.get_input_details(), spec.inputs, "inputs", path)
     outputs = _indices(runner.get_output_details(), spec.outputs, "outputs", path)
-    return LitertSession(interpreter, spec, inputs, outputs)
+    is_first = names[:1] == [spec.name] or len(names) == 1
+    return LitertSession(interpreter, spec, inputs, outputs, None if is_first else runner)
+
+
+def _signature(names: list[str], spec: ProgramSpec, path: Path) -> str | None:
+    """Return the name of the program's signature; None for the only one, whatever its name."""
+    if len(names) == 1:
+        return None
+    if spec.name not in names:
+        raise RuntimeFailure(
+            f"{path} has the signatures {', '.join(names) or 'none'}; expected {spec.name}"
+        )
+    return spec.name
 
 
 def preload() -> ModuleType:

@@ -41,15 +41,16 @@ def opened(model: Path | str | None) -> Artifact:
 
 
 def ports(artifact: Artifact) -> tuple[TensorSpec, TensorSpec]:
-    """Return the picture and the logits of a segmenter's only program.
+    """Return the picture and the logits of a segmenter; its programs have the same tensors.
 
     Raises:
         ArtifactError: If the artifact is no segmenter.
     """
     programs = artifact.manifest.programs
     fault = None
-    if len(programs) != 1 or len(programs[0].inputs) != 1 or len(programs[0].outputs) != 1:
-        fault = "it must have one program with one input, the picture, and one output"
+    alike = len({(one.inputs, one.outputs) for one in programs}) == 1
+    if not alike or len(programs[0].inputs) != 1 or len(programs[0].outputs) != 1:
+        fault = "it must have one program for each phi, with one input, the picture, and one output"
     else:
         picture, logits = programs[0].inputs[0], programs[0].outputs[0]
         if any(t.layout != "NCHW" or t.dtype != "float32" for t in (picture, logits)):
@@ -75,9 +76,11 @@ def _is_count(size: int | str) -> bool:
 def session_at(artifact: Artifact, phi: float | None, threads: int) -> Session:
     """Load the program of a segmenter, with the weights of phi; nothing is written.
 
+    Of an artifact with programs for several values, the one in whose range phi lies is loaded.
+
     Args:
         artifact: Artifact of a segmenter.
-        phi: Rescaling factor; None for that of the artifact.
+        phi: Rescaling factor; None for that of the artifact, the highest of several.
         threads: Number of threads that compute.
 
     Raises:
@@ -85,15 +88,20 @@ def session_at(artifact: Artifact, phi: float | None, threads: int) -> Session:
         EdgePipelineError: As for `runtime.base.open_session`.
     """
     fixed = artifact.manifest.fixed.get(_PHI)
+    programs = artifact.manifest.programs
     if phi is None or phi == fixed:
-        return open_session(artifact, "forward", threads=threads)
+        return open_session(artifact, programs[-1].name, threads=threads)
     if fixed is None:
         raise InputError(
             f"{artifact.folder} has no rescaling factor phi; leave out --phi, or give a model that "
             "was compiled with --phi"
         )
-    spec = artifact.program("forward")
-    files, spec = changed_files(artifact, spec, change_to(artifact, {_PHI: phi}))
+    for one in programs:
+        if one.fixed.get(_PHI) == phi:
+            return open_session(artifact, one.name, threads=threads)
+    change = change_to(artifact, {_PHI: phi})
+    spec = next(one for one in programs if change.concerns(one))
+    files, spec = changed_files(artifact, spec, change)
     backend = artifact.manifest.backend
     if not loads_from_memory(backend):
         raise RuntimeFailure(

@@ -120,3 +120,23 @@ class Labels(nn.Module):
 
     def forward(self, image):
         return self.scores(image).argmax(1)
+
+
+def amortised():
+    """`Rescaled` with weights that are functions of phi."""
+    from edge_pipeline.models.amortised import Amortised
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return Amortised(Rescaled(), (0.2, 0.9), hidden2=4).eval()
+
+
+def wide():
+    """`Rescaled` with ordinary weights, most of which are in one layer."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        network = Rescaled()
+        network.first = nn.Sequential(
+            nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 4, 3, padding=1)
+        )
+        return network.eval()

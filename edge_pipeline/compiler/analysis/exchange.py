@@ -65,19 +65,22 @@ class Exchange:
     markers: Arrays
 
     @classmethod
-    def of(cls, program: ExportedProgram, weights: Mapping[str, Tensor]) -> Exchange:
+    def of(
+        cls, program: ExportedProgram, weights: Mapping[str, Tensor], number: int = 0
+    ) -> Exchange:
         """Replace each weight of a program by a marker.
 
         Args:
             program: An exported or specialised program.
             weights: Weights by name. Each is found among the program's constants by its value, and
                 among constants of equal value by `constant_name`.
+            number: Number of the program among those of one file, which have different markers.
 
         Raises:
             LostMarker: If a weight is not a constant of the program, or if another constant is
                 computed from it.
         """
-        markers, targets = _markers(weights), _targets(program, weights)
+        markers, targets = _markers(weights, number), _targets(program, weights)
         _check_uses(program, targets)
         values = {
             target: torch.from_numpy(markers[name].copy()) for name, target in targets.items()
@@ -125,7 +128,7 @@ class Exchange:
         return dict(files) | patch(files, found.constants, self.weights), found.constants
 
 
-def _markers(weights: Mapping[str, Tensor]) -> Arrays:
+def _markers(weights: Mapping[str, Tensor], program: int) -> Arrays:
     """Return a unique marker for each weight, of the magnitude of a layer's usual weights.
 
     Marks depend only on shapes and on the order of names, since ExecuTorch stores constants by
@@ -134,7 +137,7 @@ def _markers(weights: Mapping[str, Tensor]) -> Arrays:
     """
     markers = {}
     for number, (name, weight) in enumerate(weights.items()):
-        rng = np.random.default_rng([20240306, number])
+        rng = np.random.default_rng([20240306, number, *([program] if program else [])])
         scale = float(weight[0].numel()) ** -0.5
         sign = rng.choice(np.array([-1, 1], np.float32), tuple(weight.shape))
         if weight.dim() <= 1:

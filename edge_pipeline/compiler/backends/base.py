@@ -15,7 +15,15 @@ from edge_pipeline.device_profile import load_device
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import BACKENDS
 
-__all__ = ["Backend", "EmitOptions", "Emitted", "StoredSize", "half_notes", "open_backend"]
+__all__ = [
+    "Backend",
+    "EmitOptions",
+    "EmitSeveral",
+    "Emitted",
+    "StoredSize",
+    "half_notes",
+    "open_backend",
+]
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,9 @@ class Backend(Protocol):
     Attributes:
         FREE_SIZES: Whether a program may have free height and width.
         PRECISIONS: Precisions that the backend can write.
+
+    A backend whose files can contain several programs also has a function `emit_several`; see
+    `EmitSeveral`.
     """
 
     FREE_SIZES: bool
@@ -117,6 +128,28 @@ class Backend(Protocol):
         Raises:
             CompileError: If the format cannot represent the program; the message names the layer,
                 the reason and a remedy.
+        """
+        ...
+
+
+class EmitSeveral(Protocol):
+    """The function `emit_several` of a backend."""
+
+    def __call__(
+        self, programs: Sequence[ExportedProgram], options: Sequence[EmitOptions], name: str
+    ) -> tuple[Emitted, ...]:
+        """Write programs into one file, in which equal constants are stored once.
+
+        Args:
+            programs: Programs after this backend's passes.
+            options: Options of each program; their names are those of the file's methods.
+            name: Name with which the names of all files begin.
+
+        Returns:
+            The programs, all of them with the same file and files.
+
+        Raises:
+            CompileError: As for `Backend.emit`.
         """
         ...
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.pipeline import run_passes
 from edge_pipeline.compiler.program import Pass
@@ -88,6 +89,13 @@ class SourceNetwork:
     def with_fixed(self, fixed: Mapping[str, object]) -> SourceNetwork:
         """Return the network with other fixed values."""
         return replace(self, fixed=fixed, _exports={}, _programs={})
+
+    def recorded_fixed(self) -> dict[str, Value]:
+        """Return the fixed values for the manifest; values of other types become their `repr`."""
+        return {
+            name: value if isinstance(value, str | int | float) else repr(value)
+            for name, value in self.fixed.items()
+        }
 
     def run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Run the network eagerly, with its fixed values."""

@@ -114,6 +114,45 @@ def test_a_refolded_program_says_what_its_file_was_folded_with() -> None:
         Manifest.model_validate(data)
 
 
+def _several() -> dict[str, Any]:
+    data = _manifest("dynamic")
+    (program,) = data["programs"]
+    data["programs"] = [
+        program | {"name": f"forward_{number}", "fixed": {"phi": phi}}
+        for number, phi in ((1, 0.2), (2, 0.5))
+    ]
+    return data | {"fixed": {"phi": 0.5}}
+
+
+def test_a_manifest_has_programs_for_several_values() -> None:
+    assert Manifest.model_validate(_several()).has_several
+    assert not Manifest.model_validate(_manifest("dynamic")).has_several
+    assert not Manifest.model_validate(_manifest("split")).has_several
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("programs", 1, "name"), "forward_3", "must be forward_1, ..."),
+        (("programs", 1, "name"), "forward", "must be forward_1, ..."),
+        (("programs", 1, "file"), "other.onnx", "must have one file"),
+        (("programs", 1, "fixed"), {"phi": 0.6}, "must be those of the last program"),
+        (("programs", 0, "fixed"), {}, "must have the same fixed inputs"),
+        (("fixed",), {}, "must be those of the last program"),
+    ],
+)
+def test_programs_for_several_values_fit_each_other(
+    path: tuple[str | int, ...], value: object, message: str
+) -> None:
+    data = _several()
+    place: Any = data
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = value
+    with pytest.raises(ValidationError, match=message):
+        Manifest.model_validate(data)
+
+
 def test_tensors_of_one_side_have_different_names() -> None:
     program = _manifest("split")["programs"][1]
     program["inputs"][1]["name"] = "packed"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_pipeline.cli.options import parse_settings, parse_size
+from edge_pipeline.cli.options import parse_phi, parse_settings, parse_size
 from edge_pipeline.errors import InputError
 
 KEYS = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
@@ -46,3 +46,23 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_a_size_that_would_overflow_counts_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=f"{text} exceeds 65536"):
         parse_size(text, "HxW")
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=5, unique=True))
+def test_several_phi_are_read_in_ascending_order(values: list[float]) -> None:
+    assert parse_phi(",".join(map(repr, values))) == tuple(sorted(values))
+
+
+def test_no_phi_is_none() -> None:
+    assert parse_phi(None) == ()
+
+
+@pytest.mark.parametrize("text", ["", "a", "0.2,", "0.2;0.3", "nan", "0.2,inf"])
+def test_what_is_no_phi_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"is not a number; write one, as in 0\.35, or several"):
+        parse_phi(text)
+
+
+def test_a_phi_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match=r"has the value 0\.2 twice"):
+        parse_phi("0.2,0.3,0.20")

@@ -63,7 +63,7 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     require()
     with quiet():
         lowered = edge.lower(program, _delegate(options.precision), allowed=options.allowed)
-        files = edge.write(lowered, options.name)
+        files = edge.write(lowered.manager, options.name)
     return Emitted(f"{options.name}.pte", files, lowered.delegation, (_NOTE,))
 
 

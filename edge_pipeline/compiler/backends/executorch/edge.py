@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,13 +17,22 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Delegation
-from edge_pipeline.compiler.analysis.refusals import Refused, refusal
+from edge_pipeline.compiler.backends.executorch.delegates import Delegate, delegation_of
 from edge_pipeline.compiler.backends.executorch.retracing import brief
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
-from edge_pipeline.errors import CompileError, DelegationError, MissingExtraError, first_line
+from edge_pipeline.errors import CompileError, MissingExtraError, first_line
 from edge_pipeline.optional import require as require_module
 
-__all__ = ["CONSTANTS", "Delegate", "Lowered", "lower", "require", "require_part", "write"]
+__all__ = [
+    "CONSTANTS",
+    "Delegate",
+    "Lowered",
+    "lower",
+    "require",
+    "require_part",
+    "together",
+    "write",
+]
 
 # A part of torch's message.
 _CYCLE = "found dependency cycles"
@@ -34,36 +42,6 @@ CONSTANTS = "constants"
 
 # Exceptions that the lowering raises for any kind of failure.
 _FAILURES = (RuntimeError, ValueError, TypeError, KeyError, IndexError, AssertionError)
-
-# Remedies by operator, which are more specific than the delegate's own remedy.
-_WHOLE_NUMBERS = "compute integers and masks from constants, or compute in floats"
-_PRODUCTS = "make its weight a parameter, or write it as a matrix product"
-_COMPARISON = "write it with relu, clamp, minimum or maximum"
-_REMEDIES = {
-    "convolution": _PRODUCTS,
-    **dict.fromkeys(("where", "gt", "ge", "lt", "le", "eq", "ne", "sign"), _COMPARISON),
-    **dict.fromkeys(("index", "gather", "index_select"), "use constant indices or slices"),
-    "pow": "write it as products, or as exp and log",
-}
-
-
-@dataclass(frozen=True)
-class Delegate:
-    """An ExecuTorch delegate.
-
-    Attributes:
-        backend: Name of the delegate in the program and the manifest.
-        title: Name of the delegate in messages.
-        partitioner: ExecuTorch's partitioner, which selects the delegate's operators.
-        loggers: Part of the names of the loggers to which the partitioner reports its reasons.
-        remedy: Clause that names a remedy if the delegate rejects an operator.
-    """
-
-    backend: str
-    title: str
-    partitioner: Any
-    loggers: str
-    remedy: str
 
 
 @dataclass(frozen=True)
@@ -148,17 +126,37 @@ def lower(
         except _FAILURES as error:
             raise _failure(error) from error
     module = manager.exported_program().graph_module
-    return Lowered(manager, _delegation(module, delegate, refused, allowed))
+    return Lowered(manager, delegation_of(module, delegate, refused, allowed))
 
 
-def write(lowered: Lowered, name: str) -> dict[str, bytes]:
+def together(lowered: Mapping[str, Lowered]) -> Any:
+    """Return an `EdgeProgramManager` with a method for each lowered program, by name.
+
+    Raises:
+        CompileError: If ExecuTorch fails.
+    """
+    import executorch.exir as exir
+
+    programs = {name: one.manager.exported_program() for name, one in lowered.items()}
+    config = exir.EdgeCompileConfig(_check_ir_validity=False)
+    try:
+        return exir.EdgeProgramManager(programs, None, config)
+    except _FAILURES as error:
+        raise _failure(error) from error
+
+
+def write(manager: Any, name: str) -> dict[str, bytes]:
     """Return the contents of `NAME.pte` and, if constants are external, of `NAME.ptd`.
+
+    Args:
+        manager: ExecuTorch's `EdgeProgramManager`.
+        name: Name of the files without their endings.
 
     Raises:
         CompileError: If ExecuTorch fails.
     """
     try:
-        program = lowered.manager.to_executorch()
+        program = manager.to_executorch()
     except _FAILURES as error:
         raise _failure(error) from error
     files = {f"{name}.pte": bytes(program.buffer)}
@@ -228,58 +226,3 @@ def _refusals(part: str) -> Iterator[dict[str, str]]:
             logger.removeHandler(handler)
             logger.setLevel(level)
             logger.propagate = propagate
-
-
-def _delegation(
-    module: fx.GraphModule, delegate: Delegate, refused: dict[str, str], allowed: frozenset[str]
-) -> Delegation:
-    """Count the operators inside and outside the delegate; raise for those not allowed outside."""
-    inside: Counter[str] = Counter()
-    outside: Counter[str] = Counter()
-    strays: list[fx.Node] = []
-    for node in _operators(module.graph):
-        if "executorch_call_delegate" in str(node.target):
-            handle: Any = node.args[0]
-            lowered = getattr(module, handle.target)
-            inside += Counter(map(_name, _operators(lowered.original_module.graph)))
-        elif (name := _name(node)) in allowed:
-            outside[name] += 1
-        else:
-            strays.append(node)
-    if strays:
-        heading = f"{len(strays)} operators stay outside {delegate.title}"
-        raise DelegationError(refusal(heading, [_stray(n, delegate, refused) for n in strays]))
-    return Delegation(
-        delegate=delegate.backend,
-        delegated=dict(sorted(inside.items())),
-        outside=dict(sorted(outside.items())),
-    )
-
-
-def _stray(node: fx.Node, delegate: Delegate, reasons: dict[str, str]) -> Refused:
-    """Return the reason why an operator stays outside, and a remedy."""
-    name = _name(node)
-    given = [v for n in (node, *node.all_input_nodes) for v in [n.meta.get("val")]]
-    kinds = {v.dtype for v in given if isinstance(v, torch.Tensor) and not v.is_floating_point()}
-    reason = reasons.get(node.name, "its partitioner has no rule for it")
-    if kinds:
-        reason = f"it computes in {', '.join(sorted(str(k).removeprefix('torch.') for k in kinds))}"
-    problem = (
-        f"the operator {name} stays outside {delegate.title} ({reason}), where a slow portable "
-        "kernel runs it"
-    )
-    remedy = _WHOLE_NUMBERS if kinds else _REMEDIES.get(name, delegate.remedy)
-    return Refused.of(node, problem, f"{remedy}, or give --allow-outside {name}")
-
-
-def _operators(graph: fx.Graph) -> Iterator[fx.Node]:
-    """Yield the nodes that compute: all calls except the unpacking of tuples."""
-    for node in graph.nodes:
-        if node.op == "call_function" and getattr(node.target, "__name__", "") != "getitem":
-            yield node
-
-
-def _name(node: fx.Node) -> str:
-    """Return the short name of an operator, `bmm` for `aten.bmm.default`."""
-    parts = str(getattr(node.target, "__name__", node.target)).split(".")
-    return parts[1] if len(parts) > 2 else parts[0]

@@ -78,7 +78,7 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     _check_weights(program)
     with _without_exported_patterns():
         lowered = edge.lower(program, _delegate(options.precision), allowed=options.allowed)
-    files = edge.write(lowered, options.name)
+    files = edge.write(lowered.manager, options.name)
     return Emitted(f"{options.name}.pte", files, lowered.delegation, (_NOTE,))
 
 

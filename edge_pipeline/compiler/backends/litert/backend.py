@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 from torch.export import ExportedProgram
@@ -21,6 +23,7 @@ from edge_pipeline.compiler.backends.litert.delegation import (
     measured_share,
     place,
 )
+from edge_pipeline.compiler.backends.litert.merging import merged
 from edge_pipeline.compiler.backends.litert.quantize import (
     dynamic_range,
     half,
@@ -32,7 +35,7 @@ from edge_pipeline.errors import CompileError, DelegationError, first_line
 from edge_pipeline.optional import require as require_module
 from edge_pipeline.runtime.native import native_silence
 
-__all__ = ["FREE_SIZES", "PRECISIONS", "checked", "emit", "require"]
+__all__ = ["FREE_SIZES", "PRECISIONS", "checked", "emit", "emit_several", "require"]
 
 FREE_SIZES = False
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
@@ -108,6 +111,23 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     file = f"{options.name}.tflite"
     notes += half_notes(options, _ON_X86)
     return Emitted(file, {file: data}, _delegation(placement, share), notes)
+
+
+def emit_several(
+    programs: Sequence[ExportedProgram], options: Sequence[EmitOptions], name: str
+) -> tuple[Emitted, ...]:
+    """Write programs as the signatures of one `.tflite` file; see `base.EmitSeveral`."""
+    written = [emit(*one) for one in zip(programs, options, strict=True)]
+    parts = {o.name: e.files[e.file] for o, e in zip(options, written, strict=True)}
+    file = f"{name}.tflite"
+    try:
+        files = {file: merged(parts)}
+    except _FAILURES as error:
+        raise CompileError(
+            f"the programs {', '.join(parts)} cannot be merged into one file: "
+            f"{first_line(error)[:300]}"
+        ) from error
+    return tuple(replace(one, file=file, files=files) for one in written)
 
 
 def _converted(program: ExportedProgram, options: EmitOptions) -> bytes:

@@ -99,7 +99,7 @@ def check_board(
     values, sizes = check_inputs(spec, inputs)
     named = {t.name: value for t, value in zip(spec.inputs, values, strict=True)}
     try:
-        found = _run(path, named, python)
+        found = _run(path, (spec.name,) if spec.fixed else (), named, python)
         outputs = check_outputs(spec, [found[t.name] for t in spec.outputs], sizes)
         ranges = {t.name: t.range for t in spec.outputs if t.range is not None}
         differences = compare(expected, outputs, ranges=ranges)
@@ -205,9 +205,9 @@ def _version(python: Path) -> str:
 
 
 def _run(
-    path: Path, inputs: Mapping[str, NDArray[np.float32]], python: Path
+    path: Path, signature: tuple[str, ...], inputs: Mapping[str, NDArray[np.float32]], python: Path
 ) -> dict[str, NDArray[np.float32]]:
-    """Run a file and return its outputs by name.
+    """Run a file's signature, by default its only one, and return its outputs by name.
 
     Raises:
         RuntimeFailure: If tflite-runtime cannot load or run the file.
@@ -215,7 +215,7 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="edge_pipeline.") as folder:
         given, gives = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
         np.savez(given, allow_pickle=False, **inputs)
-        words = [str(board_program.__file__), str(path), str(given), str(gives)]
+        words = [str(board_program.__file__), str(path), str(given), str(gives), *signature]
         try:
             done = subprocess.run(  # noqa: S603 - the user's own interpreter, no shell
                 [str(python), "-I", *words],
