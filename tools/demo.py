@@ -24,7 +24,7 @@ from edge_pipeline.proof.changes import change_to, changed_cost
 from edge_pipeline.record import COST_FILE, CostRecord, Record, read_records
 from edge_pipeline.report.chart import Chart, Dot, Series
 from edge_pipeline.report.page import Accuracy, DemoPage, Picture, Step, render
-from edge_pipeline.segmentation.opening import DEFAULT_MODEL
+from edge_pipeline.segmentation.opening import opened
 
 __all__ = ["main"]
 
@@ -159,20 +159,20 @@ def _titled(records: Sequence[Record]) -> list[Record]:
 
 def segmented(steps: Steps) -> list[Picture]:
     """Segment a bundled picture at two values of phi; return it and its overlays."""
-    with Image.open(MICROGRAPH) as opened:
-        shown = [picture_of(opened, "PNG", "A micrograph", "cell nuclei, CC0")]
+    artifact = opened(None)
+    with Image.open(MICROGRAPH) as image:
+        shown = [picture_of(image, "PNG", "A micrograph", "cell nuclei, CC0")]
     for phi in PHIS:
         folder = OUTPUT / f"segmented_{phi:g}"
         steps.run("segment", MICROGRAPH, "-o", folder, "--phi", f"{phi:g}", "--force")
-        with Image.open(folder / f"{MICROGRAPH.stem}.overlay.jpg") as opened:
-            note = f"{macs_at(phi) / 1e6:.0f} million multiply-accumulates"
-            shown.append(picture_of(opened, "PNG", f"Labels at phi {phi:g}", note))
+        with Image.open(folder / f"{MICROGRAPH.stem}.overlay.jpg") as image:
+            note = f"{macs_at(artifact, phi) / 1e6:.0f} million multiply-accumulates"
+            shown.append(picture_of(image, "PNG", f"Labels at phi {phi:g}", note))
     return shown
 
 
-def macs_at(phi: float) -> int:
-    """Return the multiply-accumulates of the default segmenter's program at phi."""
-    artifact = Artifact.open(packaged("calibration") / DEFAULT_MODEL)
+def macs_at(artifact: Artifact, phi: float) -> int:
+    """Return the multiply-accumulates of a segmenter's program at phi."""
     path = artifact.path(COST_FILE)
     cost = changed_cost(path, change_to(artifact, {"phi": phi}))
     return CostRecord.model_validate_json(cost).path.macs
@@ -180,14 +180,15 @@ def macs_at(phi: float) -> int:
 
 def costs_of_segmenter() -> Chart:
     """Return the chart of the default segmenter's Dice score, from its model card, and its cost."""
-    metrics = Artifact.open(packaged("calibration") / DEFAULT_MODEL).manifest.card.metrics
+    artifact = opened(None)
+    metrics = artifact.manifest.card.metrics
     known = {
         float(name.removeprefix(DICE)): value
         for name, value in metrics.items()
         if name.startswith(DICE)
     }
     dots = [
-        Dot(macs_at(phi) / 1e6, value, f"phi {phi:g}: {value:.3f}")
+        Dot(macs_at(artifact, phi) / 1e6, value, f"phi {phi:g}: {value:.3f}")
         for phi, value in sorted(known.items())
     ]
     return Chart(
@@ -201,8 +202,8 @@ def costs_of_segmenter() -> Chart:
 
 def write_page(steps: Steps, picture: Path, masks: Sequence[Picture]) -> Path:
     """Write the report page and return its path."""
-    with Image.open(picture) as opened:
-        developed = opened.convert("RGB")
+    with Image.open(picture) as image:
+        developed = image.convert("RGB")
     page = DemoPage(
         capture=CAPTURE.name,
         picture=picture_of(developed, "JPEG", "The whole picture.", f"In full: {picture.name}."),

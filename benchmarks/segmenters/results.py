@@ -15,8 +15,8 @@ from edge_pipeline.data.labelled import load_labelled
 from edge_pipeline.files import atomic_file
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.models.cost import cost_of
+from edge_pipeline.train.evaluation import SizedPictures, evaluate
 from edge_pipeline.train.recipe import Recipe, settings_of
-from edge_pipeline.train.tasks.segmentation import evaluate
 
 __all__ = ["Point", "evaluate_run", "markdown", "plot", "points_of"]
 
@@ -61,12 +61,13 @@ def evaluate_run(run: Run, folder: Path) -> dict[str, dict[str, float]]:
         held = json.loads((own / _RESULT).read_text())
     settings = settings_of(run.recipe)
     data = load_labelled(settings.dataset, "test", settings.options)
+    pictures = SizedPictures(data, settings.resize)
     model = load_checkpoint(own / "run" / "checkpoint.safetensors").build()
     size = (run.recipe.options["height"], run.recipe.options["width"])
     for phi in [run.phi] if run.phi is not None else grid_of(run.recipe):
         if f"{phi:g}" in held:
             continue
-        found = evaluate(model, data, phi, settings.resize)
+        found = evaluate(model, pictures, phi)
         cost = cost_of(model, (1, data.channels, *size), {"phi": phi})
         held[f"{phi:g}"] = {"dice": found.dice, "iou": found.iou, "macs": cost.path.macs}
         with atomic_file(own / _RESULT) as temporary:

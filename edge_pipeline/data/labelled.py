@@ -11,11 +11,11 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
+from edge_pipeline.data.pictures import parsed_options
 from edge_pipeline.data.sets import find_set, load_set
 from edge_pipeline.data.splits import SPLITS, Split
-from edge_pipeline.errors import InputError, first_fault
+from edge_pipeline.errors import InputError
 from edge_pipeline.registry import LABELLED_SETS
 
 __all__ = [
@@ -164,13 +164,7 @@ def load_labelled(dataset: str, split: str, options: Mapping[str, Any]) -> Label
     if split not in SPLITS:
         raise InputError(f"no split is called {split!r}; choose from {', '.join(SPLITS)}")
     module = cast(LabelledSet, LABELLED_SETS.load(dataset))
-    try:
-        chosen = module.Options(**options)
-    except ValidationError as error:
-        raise InputError(
-            f"data set {dataset}: {': '.join(first_fault(error, 'options'))}"
-        ) from error
-    pictures = module.load(chosen, split)
+    pictures = module.load(parsed_options(dataset, module.Options, options), split)
     if not pictures.samples:
         raise InputError(
             f"the split {split} of the data set {dataset} contains no picture; "

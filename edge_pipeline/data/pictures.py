@@ -13,7 +13,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.registry import DATASETS
 
-__all__ = ["Dataset", "DatasetOptions", "Mixture", "Pictures", "load_mixture", "load_pictures"]
+__all__ = [
+    "Dataset",
+    "DatasetOptions",
+    "Mixture",
+    "Pictures",
+    "load_mixture",
+    "load_pictures",
+    "parsed_options",
+]
 
 RGB8 = NDArray[np.uint8]
 
@@ -77,6 +85,25 @@ class Dataset(Protocol):
         ...
 
 
+def parsed_options(dataset: str, kind: type[Any], options: Mapping[str, Any]) -> Any:
+    """Return checked options of a data set.
+
+    Args:
+        dataset: Name of the data set, for the message.
+        kind: Subclass of `DatasetOptions`.
+        options: Its fields.
+
+    Raises:
+        InputError: If an option is not valid.
+    """
+    try:
+        return kind(**options)
+    except ValidationError as error:
+        raise InputError(
+            f"data set {dataset}: {': '.join(first_fault(error, 'options'))}"
+        ) from error
+
+
 def load_pictures(dataset: str, options: Mapping[str, Any]) -> Pictures:
     """Load a registered data set of pictures.
 
@@ -89,13 +116,7 @@ def load_pictures(dataset: str, options: Mapping[str, Any]) -> Pictures:
         InputError: If an option is not valid or the data set contains no picture.
     """
     module = cast(Dataset, DATASETS.load(dataset))
-    try:
-        chosen = module.Options(**options)
-    except ValidationError as error:
-        raise InputError(
-            f"data set {dataset}: {': '.join(first_fault(error, 'options'))}"
-        ) from error
-    pictures = module.load(chosen)
+    pictures = module.load(parsed_options(dataset, module.Options, options))
     if not pictures.pictures:
         raise InputError(f"data set {dataset} with {dict(options)} contains no picture")
     return pictures

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from edge_pipeline.models.cost import check_shape, meta_inputs, without_memory
-from edge_pipeline.models.network import check_fixed
+from edge_pipeline.models.cost import without_values
 from edge_pipeline.models.reach import Reach
 
 __all__ = ["peak_activation_bytes"]
@@ -41,10 +40,7 @@ def peak_activation_bytes(
     Raises:
         InputError: If the network does not support this shape or a fixed value.
     """
-    check_shape(model, input_shape)
-    check_fixed(model, fixed or {})
-    shapes = without_memory(model)
-    inputs = meta_inputs(model, input_shape)
+    shapes, inputs = without_values(model, input_shape, fixed or {})
     with torch.no_grad(), _Recorder(inputs) as recorder:
         outputs = shapes(*inputs, **(fixed or {}))
         peak: int = recorder.peak_bytes(outputs)

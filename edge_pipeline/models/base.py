@@ -13,7 +13,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.network import Rescalable
 from edge_pipeline.registry import MODELS
 
-__all__ = ["ModelModule", "build_model", "fresh_model", "options_of"]
+__all__ = ["ModelModule", "build_model", "fresh_model", "options_of", "parsed_options"]
 
 Value = str | int | float | bool
 _MAX_SEED = 2**63 - 1
@@ -60,7 +60,7 @@ def build_model(
     if not 0 <= seed <= _MAX_SEED:
         raise InputError(f"the seed {seed} is out of range; give 0 to {_MAX_SEED}")
     module = _module(name)
-    chosen = module.Options(**options_of(name, options or {}))
+    chosen = parsed_options(name, options or {})
     if torch.get_default_device().type != "meta":  # the meta device allocates no memory
         _check_parameters(name, module, chosen)
     with torch.random.fork_rng(devices=[]):
@@ -120,13 +120,21 @@ def options_of(name: str, options: Mapping[str, Value]) -> dict[str, Any]:
         UnknownNameError: If no network has this name.
         InputError: If an option does not exist or cannot have its value.
     """
+    return dataclasses.asdict(parsed_options(name, options))
+
+
+def parsed_options(name: str, options: Mapping[str, Value]) -> Any:
+    """Return the options of a network as an instance of its module's `Options`.
+
+    Arguments and errors are those of `options_of`.
+    """
     module = _module(name)
     hints = get_type_hints(module.Options)
     unknown = sorted(set(options) - set(hints))
     if unknown:
         raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join(sorted(hints))}")
     typed = {key: _parse(key, value, hints[key]) for key, value in options.items()}
-    return dataclasses.asdict(module.Options(**typed))
+    return module.Options(**typed)
 
 
 def _parse(key: str, value: Value, hint: Any) -> Value:

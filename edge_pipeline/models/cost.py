@@ -24,7 +24,7 @@ from edge_pipeline.models.network import check_fixed
 from edge_pipeline.models.reach import Reach
 from edge_pipeline.record import Cost, CostRecord, LayerCost
 
-__all__ = ["check_shape", "cost_of", "cost_of_name", "meta_inputs", "without_memory"]
+__all__ = ["cost_of", "cost_of_name", "without_values"]
 
 _ATEN = torch.ops.aten
 
@@ -76,10 +76,7 @@ def cost_of(
     Raises:
         InputError: If the network does not support this shape or a fixed value.
     """
-    check_shape(model, input_shape)
-    check_fixed(model, fixed or {})
-    shapes = without_memory(model)
-    inputs = meta_inputs(model, input_shape)
+    shapes, inputs = without_values(model, input_shape, fixed or {})
     try:
         with torch.no_grad():
             on_path, counts = _counts(shapes, inputs, fixed or {})
@@ -91,7 +88,26 @@ def cost_of(
     return Cost.of(_rows(shapes, counts, on_path))
 
 
-def without_memory(model: nn.Module) -> nn.Module:
+def without_values(
+    model: nn.Module, input_shape: tuple[int, ...], fixed: Mapping[str, object]
+) -> tuple[nn.Module, list[Tensor]]:
+    """Return a copy of a network and its inputs on the meta device, where no value is computed.
+
+    Args:
+        model: The network, on any device; it is not changed.
+        input_shape: Batch size 1, channels, height and width of the first input.
+        fixed: Values by name, for parameters of `forward` that are not inputs.
+
+    Raises:
+        InputError: If the network does not support this shape, or `fixed` has other names than
+            these parameters.
+    """
+    _check_shape(model, input_shape)
+    check_fixed(model, fixed)
+    return _without_memory(model), _meta_inputs(model, input_shape)
+
+
+def _without_memory(model: nn.Module) -> nn.Module:
     """Return a copy of `model` whose parameters and buffers are on the meta device."""
     memo: dict[int, Any] = {
         id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in model.parameters()
@@ -100,7 +116,7 @@ def without_memory(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def meta_inputs(model: nn.Module, input_shape: tuple[int, ...]) -> list[Tensor]:
+def _meta_inputs(model: nn.Module, input_shape: tuple[int, ...]) -> list[Tensor]:
     """Return a meta tensor per input of the network; a module without `inputs` has one input."""
     further = getattr(model, "inputs", ())[1:]
     shapes = [input_shape, *(port.shape(*input_shape[2:]) for port in further)]
@@ -123,7 +139,7 @@ def _text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
     """Raise InputError for a shape that the network states it does not support."""
     if len(input_shape) != 4 or input_shape[0] != 1:
         raise InputError(f"the shape {_text(input_shape)} must be 1 x channels x height x width")

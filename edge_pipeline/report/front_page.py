@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from edge_pipeline.report.chart import Chart, drawn
+from edge_pipeline.report.rendering import rendered
 
 __all__ = ["FrontPage", "render_front"]
 
@@ -35,15 +34,7 @@ def render_front(page: FrontPage) -> str:
     Args:
         page: Content of the page.
     """
-    environment = Environment(
-        loader=PackageLoader("edge_pipeline.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = _figure
-    return environment.get_template("front.html").render(page=page, charts=drawn(page.charts))
+    return rendered("front.html", {"figure": _figure}, page=page, charts=drawn(page.charts))
 
 
 def _figure(value: str | float | None) -> str:

@@ -6,10 +6,9 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from edge_pipeline.record import Record
 from edge_pipeline.report.chart import Chart, drawn
+from edge_pipeline.report.rendering import rendered
 from edge_pipeline.report.words import count, mib, ms, setting_of, shape, warnings_of
 
 __all__ = ["Accuracy", "DemoPage", "Picture", "Step", "render"]
@@ -111,16 +110,10 @@ def render(page: DemoPage) -> str:
     Args:
         page: Content of the page.
     """
-    environment = Environment(
-        loader=PackageLoader("edge_pipeline.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"ms": ms, "mib": mib, "count": count, "shape": shape}
     longest = max(max(record.samples_ms) for record in page.records)
-    return environment.get_template("demo.html").render(
+    return rendered(
+        "demo.html",
+        {"ms": ms, "mib": mib, "count": count, "shape": shape},
         page=page,
         charts=drawn([page.costs]),
         axis_ms=_round_up(longest),

@@ -34,12 +34,7 @@ def front_rows(sweep: Sweep, score: Score) -> list[Row]:
     """
     return [
         {
-            "cost": curve.cost,
-            "unit": UNITS[curve.cost],
-            "backend": curve.backend,
-            "precision": curve.precision,
-            "device": curve.device,
-            "threads": curve.threads,
+            **_subject(curve),
             "value": cost_of(curve.variants[k], curve.cost),
             "score": score,
             "score_value": score_of(curve.variants[k].point.scores, score),
@@ -50,19 +45,24 @@ def front_rows(sweep: Sweep, score: Score) -> list[Row]:
     ]
 
 
+def _subject(curve: Curve) -> dict[str, str | int | None]:
+    """Return the cost of a curve, and how it was measured."""
+    return {
+        "cost": curve.cost,
+        "unit": UNITS[curve.cost],
+        "backend": curve.backend,
+        "precision": curve.precision,
+        "device": curve.device,
+        "threads": curve.threads,
+    }
+
+
 def front_json(sweep: Sweep, score: Score) -> str:
     """Return the fronts as JSON text: for each cost, its points with all of their figures."""
 
     def entry(curve: Curve) -> dict[str, object]:
-        return {
-            "cost": curve.cost,
-            "unit": UNITS[curve.cost],
-            "backend": curve.backend,
-            "precision": curve.precision,
-            "device": curve.device,
-            "threads": curve.threads,
-            "points": [answer_figures(curve.variants[k]) for k in curve.front],
-        }
+        points = [answer_figures(curve.variants[k]) for k in curve.front]
+        return {**_subject(curve), "points": points}
 
     content = {
         "schema_version": 1,

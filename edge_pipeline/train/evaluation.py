@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
@@ -11,10 +13,63 @@ from torch import Tensor, nn
 from edge_pipeline.data.labelled import LabelledPictures
 from edge_pipeline.overlap import Overlap, confusion, overlap_of
 
-__all__ = ["coloured", "evaluate", "predicted_mask", "sized"]
+__all__ = [
+    "SizedPictures",
+    "coloured",
+    "counts_of",
+    "evaluate",
+    "outputs_for",
+    "predicted_mask",
+    "sized",
+]
 
 # Colours of the labels, as multiples of the golden angle around the colour circle.
 _TURN = 0.61803398875
+# Pictures and masks that are kept in memory.
+_CACHED_BYTES = 1 << 30
+
+
+class SizedPictures:
+    """Labelled pictures of one size; those that were read are kept in memory, up to a limit.
+
+    Args:
+        data: Labelled pictures.
+        size: Height and width that pictures and masks are scaled to; None keeps them.
+
+    Attributes:
+        data: The labelled pictures.
+    """
+
+    def __init__(self, data: LabelledPictures, size: tuple[int, int] | None) -> None:
+        self.data, self._size = data, size
+        self._cache: dict[int, tuple[Tensor, Tensor]] = {}
+        self._cached = 0
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return a picture [C, H, W], 0 to 1, and its mask [H, W], uint8.
+
+        Raises:
+            InputError: If the picture or the mask cannot be used.
+        """
+        if index in self._cache:
+            return self._cache[index]
+        read = sized(*self.data.read(index), self._size)
+        needed = sum(part.element_size() * part.numel() for part in read)
+        if self._cached + needed <= _CACHED_BYTES:
+            self._cache[index], self._cached = read, self._cached + needed
+        return read
+
+
+def outputs_for(data: LabelledPictures) -> tuple[int, ...]:
+    """Return the numbers of outputs that a network for a data set may have.
+
+    A network for foreground against background has one or two.
+    """
+    labels = len(data.labels)
+    return (1, 2) if labels == 2 else (labels,)
 
 
 def sized(
@@ -50,29 +105,45 @@ def predicted_mask(
     return found
 
 
-def evaluate(
+def counts_of(
     model: nn.Module,
-    data: LabelledPictures,
+    pictures: SizedPictures,
     phi: float | tuple[float, ...],
-    size: tuple[int, int] | None,
-) -> Overlap:
-    """Return the metrics of a network on the pictures of a data set.
+    on_picture: Callable[[int], None] = lambda _index: None,
+) -> list[NDArray[np.int64]]:
+    """Return the counts of each picture, [labels, labels]; the first axis is the true label.
 
     Args:
         model: Network from a picture and phi to scores.
-        data: Labelled pictures.
+        pictures: Labelled pictures.
         phi: Rescaling factor.
-        size: Height and width that pictures and masks are scaled to; None keeps them.
+        on_picture: Function that is called with the position of each picture before it is
+            evaluated.
 
     Raises:
         InputError: If a picture or a mask cannot be used.
     """
-    counts = []
-    for index in range(len(data)):
-        picture, mask = sized(*data.read(index), size)
+    found = []
+    for index in range(len(pictures)):
+        on_picture(index)
+        picture, mask = pictures.read(index)
         predicted = predicted_mask(model, picture, phi)
-        counts.append(confusion(predicted, mask.numpy(), len(data.labels)))
-    return overlap_of(counts, background=data.background)
+        found.append(confusion(predicted, mask.numpy(), len(pictures.data.labels)))
+    return found
+
+
+def evaluate(model: nn.Module, pictures: SizedPictures, phi: float | tuple[float, ...]) -> Overlap:
+    """Return the metrics of a network on labelled pictures.
+
+    Args:
+        model: Network from a picture and phi to scores.
+        pictures: Labelled pictures.
+        phi: Rescaling factor.
+
+    Raises:
+        InputError: If a picture or a mask cannot be used.
+    """
+    return overlap_of(counts_of(model, pictures, phi), background=pictures.data.background)
 
 
 def coloured(mask: NDArray[np.uint8], labels: int) -> Tensor:

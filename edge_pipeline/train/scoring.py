@@ -14,13 +14,9 @@ from torch.func import functional_call
 from edge_pipeline.data.labelled import LabelledPictures
 from edge_pipeline.errors import InputError, JobError
 from edge_pipeline.models.amortised import Amortised
-from edge_pipeline.overlap import confusion
-from edge_pipeline.train.evaluation import predicted_mask, sized
+from edge_pipeline.train.evaluation import SizedPictures, counts_of, outputs_for
 
 __all__ = ["Scorer", "check_fits"]
-
-# Pictures and masks that are kept in memory between values of phi.
-_CACHED_BYTES = 1 << 30
 
 
 class Scorer:
@@ -39,9 +35,7 @@ class Scorer:
         self, model: nn.Module, data: LabelledPictures, size: tuple[int, int] | None
     ) -> None:
         check_fits(model, data)
-        self._model, self._data, self._size = model.eval(), data, size
-        self._cache: dict[int, tuple[Tensor, Tensor]] = {}
-        self._cached = 0
+        self._model, self._pictures = model.eval(), SizedPictures(data, size)
 
     def counts(
         self, phi: float, on_picture: Callable[[int], None] = lambda _index: None
@@ -57,23 +51,7 @@ class Scorer:
             InputError: If phi is outside the trained range, or a picture or mask cannot be used.
             JobError: If the network's output is not finite.
         """
-        model = _AtPhi(self._model, phi)
-        found = []
-        for index in range(len(self._data)):
-            on_picture(index)
-            picture, mask = self._read(index)
-            predicted = predicted_mask(model, picture, phi)
-            found.append(confusion(predicted, mask.numpy(), len(self._data.labels)))
-        return found
-
-    def _read(self, index: int) -> tuple[Tensor, Tensor]:
-        if index in self._cache:
-            return self._cache[index]
-        read = sized(*self._data.read(index), self._size)
-        needed = sum(x.element_size() * x.numel() for x in read)
-        if self._cached + needed <= _CACHED_BYTES:
-            self._cache[index], self._cached = read, self._cached + needed
-        return read
+        return counts_of(_AtPhi(self._model, phi), self._pictures, phi, on_picture)
 
 
 class _AtPhi(nn.Module):
@@ -117,7 +95,7 @@ def check_fits(model: nn.Module, data: LabelledPictures) -> None:
             f"the network expects pictures of {channels} channels, and those of {data.name} have "
             f"{data.channels}; use another checkpoint or data set"
         )
-    if outputs not in ((1, 2) if labels == 2 else (labels,)):
+    if outputs not in outputs_for(data):
         raise InputError(
             f"the network predicts {max(outputs, 2)} labels, and {data.name} has {labels} "
             f"({', '.join(data.labels[:4])}{', ...' if labels > 4 else ''}); use another "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.analysis.packing import packs
-from edge_pipeline.compiler.program import Editor, Result, layer_of
+from edge_pipeline.compiler.analysis.packing import give_copy, packs
+from edge_pipeline.compiler.program import Editor, Result
 
 __all__ = ["OwnConstants"]
 
@@ -34,8 +34,5 @@ class OwnConstants:
                 continue
             readers = [user for user in node.users if packs(user, node)]
             for index, user in enumerate(readers[1:], start=2):
-                copy = editor.add_constant(value.clone(), f"copy_{index}_of_{node.name}")
-                user.replace_input_with(node, copy)
-                editor.notes.append(f"{layer_of(user)}: {user.name} reads a copy of {node.name}")
-                editor.modified = True
+                give_copy(editor, node, value, f"copy_{index}_of_{node.name}", [user])
         return editor.finish()

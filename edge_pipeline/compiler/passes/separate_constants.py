@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch.export import ExportedProgram
 
-from edge_pipeline.compiler.analysis.packing import packs
-from edge_pipeline.compiler.program import Editor, Result, layer_of
+from edge_pipeline.compiler.analysis.packing import give_copy, packs
+from edge_pipeline.compiler.program import Editor, Result
 
 __all__ = ["SeparateConstants"]
 
@@ -34,9 +34,5 @@ class SeparateConstants:
             readers = [user for user in node.users if not packs(user, node)]
             if not readers or len(readers) == len(node.users):
                 continue
-            copy = editor.add_constant(value.clone(), f"copy_of_{node.name}")
-            for user in readers:
-                user.replace_input_with(node, copy)
-                editor.notes.append(f"{layer_of(user)}: {user.name} reads a copy of {node.name}")
-            editor.modified = True
+            give_copy(editor, node, value, f"copy_of_{node.name}", readers)
         return editor.finish()

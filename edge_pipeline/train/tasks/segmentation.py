@@ -12,9 +12,15 @@ from torch import Tensor, nn
 
 from edge_pipeline.data.labelled import IGNORED, LabelledPictures, load_labelled
 from edge_pipeline.errors import InputError
-from edge_pipeline.models.base import options_of
+from edge_pipeline.models.base import parsed_options
 from edge_pipeline.train.augment import Augmentation, augmented
-from edge_pipeline.train.evaluation import coloured, evaluate, predicted_mask, sized
+from edge_pipeline.train.evaluation import (
+    SizedPictures,
+    coloured,
+    evaluate,
+    outputs_for,
+    predicted_mask,
+)
 from edge_pipeline.train.prior import Prior
 from edge_pipeline.train.recipe import Recipe, Section
 from edge_pipeline.train.segmentation_losses import bootstrapped, cross_entropies, soft_dice_loss
@@ -26,14 +32,9 @@ __all__ = [
     "SegmentationTask",
     "Settings",
     "check",
-    "evaluate",
     "open_task",
-    "predicted_mask",
-    "sized",
 ]
 
-# Pictures and masks that are kept in memory.
-_CACHED_BYTES = 1 << 30
 _SHOWN = 3
 
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
@@ -152,12 +153,11 @@ class SegmentationTask:
         validation: LabelledPictures,
     ) -> None:
         self._size, self._seed, self._settings = recipe.optimiser.batch, recipe.seed, settings
-        self._training, self._validation = training, validation
-        options = options_of(recipe.model, recipe.options)
+        options = parsed_options(recipe.model, recipe.options)
         _check_fits(options, training)
-        self._factors = factors_of_options(options)
-        self._cache: dict[int, tuple[Tensor, Tensor]] = {}
-        self._cached = 0
+        self._factors: int = options.factors
+        self._training = SizedPictures(training, settings.resize)
+        self._validation = SizedPictures(validation, settings.resize)
 
     def batch(self, step: int, share: Share) -> Batch:
         """Return this process's crops of a step; phi is the same in all processes."""
@@ -172,18 +172,8 @@ class SegmentationTask:
 
     def _sample(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         settings = self._settings
-        read = self._read(int(rng.integers(len(self._training))))
+        read = self._training.read(int(rng.integers(len(self._training))))
         return augmented(*read, settings.crop, settings.augmentation, rng)
-
-    def _read(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return a training picture and its mask, from memory if they have been read before."""
-        if index in self._cache:
-            return self._cache[index]
-        read = sized(*self._training.read(index), self._settings.resize)
-        size = sum(part.element_size() * part.numel() for part in read)
-        if self._cached + size <= _CACHED_BYTES:
-            self._cache[index], self._cached = read, self._cached + size
-        return read
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the weighted loss of a batch, a mean over its samples."""
@@ -196,7 +186,7 @@ class SegmentationTask:
             counted = batch.masks != IGNORED
             loss = loss + weights.cross_entropy * bootstrapped(errors, counted, weights.share)
         if weights.dice:
-            background = self._training.background
+            background = self._training.data.background
             loss = loss + weights.dice * soft_dice_loss(
                 scores, batch.masks, IGNORED, background=background
             )
@@ -207,7 +197,7 @@ class SegmentationTask:
         metrics: dict[str, float] = {}
         scores = {}
         for phi in self._settings.validation_phi:
-            found = evaluate(model, self._validation, phi, self._settings.resize)
+            found = evaluate(model, self._validation, phi)
             metrics |= {f"dice_phi_{phi:g}": found.dice, f"miou_phi_{phi:g}": found.iou}
             scores[phi] = found.dice
         return Validation(
@@ -219,20 +209,20 @@ class SegmentationTask:
 
     def _shown(self, model: nn.Module) -> dict[str, Tensor]:
         """Return the first validation pictures beside their true and predicted masks."""
-        shown = {}
+        shown, data = {}, self._validation.data
         middle = sorted(self._settings.validation_phi)[len(self._settings.validation_phi) // 2]
         for index in range(min(_SHOWN, len(self._validation))):
-            picture, mask = sized(*self._validation.read(index), self._settings.resize)
+            picture, mask = self._validation.read(index)
             predicted = predicted_mask(model, picture, middle)
-            count = len(self._validation.labels)
+            count = len(data.labels)
             parts = [picture.expand(3, -1, -1), coloured(mask.numpy(), count)]
             parts.append(coloured(predicted, count))
-            shown[self._validation.names[index]] = torch.cat(parts, 2)
+            shown[data.names[index]] = torch.cat(parts, 2)
         return shown
 
     def card(self) -> dict[str, object]:
         """Return the fields of the model card for a segmenter."""
-        data = self._training
+        data = self._training.data
         return {
             "input_space": "srgb",
             "output_space": "logits",
@@ -242,22 +232,17 @@ class SegmentationTask:
         }
 
 
-def _check_fits(options: Mapping[str, Any], data: LabelledPictures) -> None:
+def _check_fits(options: Any, data: LabelledPictures) -> None:
     """Raise InputError if a network has other channels or labels than a data set."""
-    labels = len(data.labels)
-    permitted = (1, 2) if labels == 2 else (labels,)
-    for name, possible in (("in_channels", (data.channels,)), ("out_channels", permitted)):
-        if options[name] not in possible:
+    possible = {"in_channels": (data.channels,), "out_channels": outputs_for(data)}
+    for name, permitted in possible.items():
+        found = getattr(options, name)
+        if found not in permitted:
             raise InputError(
-                f"options.{name}: {options[name]} does not fit the data set {data.name} of "
-                f"{data.channels} channels and {labels} labels; it must be "
-                f"{' or '.join(map(str, possible))}"
+                f"options.{name}: {found} does not fit the data set {data.name} of "
+                f"{data.channels} channels and {len(data.labels)} labels; it must be "
+                f"{' or '.join(map(str, permitted))}"
             )
-
-
-def factors_of_options(options: Mapping[str, Any]) -> int:
-    """Return the number of separate rescaling factors that the options of a network request."""
-    return str(options["encoder"]).count("-") if options["separate"] else 1
 
 
 def phi_of(factors: Tensor) -> float | tuple[float, ...]:

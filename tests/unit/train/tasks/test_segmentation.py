@@ -11,7 +11,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from edge_pipeline.artifact.provenance import ModelCard
 from edge_pipeline.data.labelled import IGNORED, load_labelled
 from edge_pipeline.models.base import build_model
-from edge_pipeline.train.evaluation import coloured, evaluate, predicted_mask, sized
+from edge_pipeline.train.evaluation import (
+    SizedPictures,
+    coloured,
+    evaluate,
+    predicted_mask,
+    sized,
+)
 from edge_pipeline.train.loop import train
 from edge_pipeline.train.recipe import load_recipe, settings_of
 from edge_pipeline.train.task import Share, Validation
@@ -73,11 +79,11 @@ def test_the_shares_of_two_processes_are_the_batch_and_their_mean_loss_is_its_lo
 
 def test_a_picture_that_does_not_fit_into_memory_is_read_again(discs, monkeypatch):
     expected = opened(discs_recipe(discs)).batch(0, Share())
-    monkeypatch.setattr("edge_pipeline.train.tasks.segmentation._CACHED_BYTES", 0)
+    monkeypatch.setattr("edge_pipeline.train.evaluation._CACHED_BYTES", 0)
     task = opened(discs_recipe(discs))
     for _ in range(2):
         assert torch.equal(task.batch(0, Share()).pictures, expected.pictures)
-    assert task._cache == {}
+    assert task._training._cache == {}
 
 
 def test_the_losses_are_weighted(discs):
@@ -231,12 +237,12 @@ def test_an_evaluation_is_that_of_the_predicted_masks(discs):
             return self.layer(x)
 
     shares = [data.read(index)[1].mean() for index in range(len(data))]
-    found = evaluate(Everywhere(), data, 0.3, None)
+    found = evaluate(Everywhere(), SizedPictures(data, None), 0.3)
     assert found.dice == pytest.approx(np.mean([2 * share / (1 + share) for share in shares]))
     assert found.iou == pytest.approx(np.mean(shares))
     with torch.no_grad():
         always.bias.fill_(-1)
-    assert evaluate(Everywhere(), data, 0.3, (8, 8)).dice == 0
+    assert evaluate(Everywhere(), SizedPictures(data, (8, 8)), 0.3).dice == 0
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
