@@ -70,7 +70,8 @@ class DeviceProfile(_Fields):
     Attributes:
         name: Name of the file without its extension.
         identity: Maker, model and processor.
-        transport: Way in which the device is reached.
+        transport: Way in which the device is reached: a kind of device of `bench`.
+        address: Address of the device, such as a serial number or a host; empty if there is none.
         runtimes: Runtimes that the device can run, by their names in `registry.RUNTIMES`.
         limits: Memory, cache and temperature limits.
         peaks: Peak speed, measured on one thread.
@@ -78,7 +79,8 @@ class DeviceProfile(_Fields):
 
     name: Annotated[str, Field(pattern=_NAME.pattern)]
     identity: Identity
-    transport: Literal["host", "adb", "ssh"]
+    transport: Literal["host", "adb", "ssh", "emulator", "cuda"]
+    address: str = ""
     runtimes: tuple[str, ...]
     limits: Limits
     peaks: Peaks

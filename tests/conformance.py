@@ -6,7 +6,6 @@ tests/unit/test_conformance.py checks that no registered module is missing here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.backends.coreml import backend as coreml
@@ -32,7 +31,7 @@ from edge_pipeline.data.labels import (
 from edge_pipeline.data.labels import folder as labelled_folder
 from edge_pipeline.data.pictures import Dataset
 from edge_pipeline.harness.devices import host
-from edge_pipeline.harness.devices.base import Device
+from edge_pipeline.harness.devices.base import DeviceModule
 from edge_pipeline.models import (
     hyperconv_isp,
     hyperconv_unet,
@@ -65,12 +64,6 @@ __all__ = [
     "RUNTIMES",
     "TASKS",
 ]
-
-
-class DeviceModule(Protocol):
-    """A module that opens a device."""
-
-    open_device: Callable[[], Device]
 
 
 BACKENDS: dict[str, Backend] = {
