@@ -1,0 +1,151 @@
+"""Runners: programs on another machine that run artifacts there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import InputError
+from edge_pipeline.harness.devices.base import Worker
+from edge_pipeline.harness.devices.link import Link, pull_checked, push_checked, run_checked
+from edge_pipeline.harness.job import Job
+from edge_pipeline.harness.process import ProcessWorker, worker_request
+
+__all__ = ["Place", "ProcessRunner", "Runner", "choose_runner"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A job on another machine.
+
+    Attributes:
+        link: Connection to the machine.
+        job: The job.
+        artifact: Folder of the artifact on the machine.
+        scratch: Folder on the machine for outputs.
+        threads: Number of threads that compute.
+        cpus: Processors to pin to; None for no pinning.
+    """
+
+    link: Link
+    job: Job
+    artifact: str
+    scratch: str
+    threads: int
+    cpus: Sequence[int] | None
+
+
+class Runner(Protocol):
+    """A program that runs artifacts on another machine.
+
+    Attributes:
+        name: Name of the program with its version, for the record.
+        backends: Backends whose artifacts it runs.
+    """
+
+    name: str
+    backends: frozenset[str]
+
+    def refusal(self, artifact: Artifact, size: tuple[int, int] | None) -> str | None:
+        """Return the reason why the program cannot run an artifact; None if it can."""
+        ...
+
+    def install(self, link: Link) -> None:
+        """Copy the program to the machine, unless it is there."""
+        ...
+
+    def start(self, place: Place) -> Worker:
+        """Start the program, and return its worker.
+
+        Raises:
+            RuntimeFailure: If it cannot be started.
+        """
+        ...
+
+
+def choose_runner(
+    runners: Sequence[Runner], device: str, artifact: Artifact, size: tuple[int, int] | None
+) -> Runner:
+    """Return the first runner that can run an artifact.
+
+    Raises:
+        InputError: If none can; the message has the reason of each.
+    """
+    reasons = []
+    for runner in runners:
+        reason = runner.refusal(artifact, size)
+        if reason is None:
+            return runner
+        reasons.append(f"{runner.name} {reason}")
+    listed = "; ".join(reasons) or "it has no runner"
+    raise InputError(
+        f"{artifact.folder} ({artifact.manifest.backend}) cannot run on {device}: {listed}"
+    )
+
+
+class ProcessRunner:
+    """A program that speaks the protocol of `harness/worker.py` on its stdin and stdout.
+
+    Args:
+        name: Name of the program with its version.
+        words: Command that starts it on the machine.
+        backends: Backends whose artifacts it runs.
+        files: Files of this machine to copy first, by their paths on the other machine.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[str],
+        backends: frozenset[str],
+        files: dict[str, Path] | None = None,
+    ) -> None:
+        self.name = name
+        self.backends = backends
+        self._words = list(words)
+        self._files = files or {}
+
+    def refusal(self, artifact: Artifact, _size: tuple[int, int] | None) -> str | None:
+        """Return the reason why the program cannot run an artifact; None if it can."""
+        if artifact.manifest.backend in self.backends:
+            return None
+        return f"runs {', '.join(sorted(self.backends)) or 'nothing'}"
+
+    def install(self, link: Link) -> None:
+        """Copy the program's files, unless they are there, and make them executable."""
+        for target, source in self._files.items():
+            parent = str(PurePosixPath(target).parent)
+            run_checked(link, ["mkdir", "-p", parent], "making a folder")
+            push_checked(link, source, target)
+            run_checked(link, ["chmod", "755", target], "making the runner executable")
+
+    def start(self, place: Place) -> ProcessWorker:
+        """Start the program, and return its worker."""
+        request = worker_request(place.job, place.artifact, threads=place.threads, cpus=place.cpus)
+        return ProcessWorker(
+            place.job.label,
+            lambda stderr: place.link.start(self._words, stderr),
+            request,
+            runner=self.name,
+            far=_Far(place.link, f"{place.scratch}/outputs.safetensors"),
+        )
+
+
+class _Far:
+    """The machine of a worker, for the files and signals that its pipe does not carry."""
+
+    def __init__(self, link: Link, outputs: str) -> None:
+        self._link = link
+        self.outputs = outputs
+
+    def fetch(self, target: Path) -> None:
+        """Copy the outputs to this machine, and remove them there."""
+        pull_checked(self._link, self.outputs, target)
+        self._link.run(["rm", "-f", self.outputs])
+
+    def kill(self, process_id: int) -> None:
+        """End the process, if it still runs."""
+        self._link.run(["kill", "-9", str(process_id)])
