@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.harness.devices.base import Device, Placement, Worker
+from edge_pipeline.harness.devices.base import Device, DeviceLostError, Placement, Worker
 from edge_pipeline.harness.gate import Gate, pass_gate, refuse_throttled
 from edge_pipeline.harness.job import Job, inputs_of
 from edge_pipeline.harness.protocol import UNTIMED, Plan, Timing, measure, sustain
@@ -19,6 +19,9 @@ from edge_pipeline.harness.verification import verification_of
 from edge_pipeline.record import Instructions, MemoryDetail, Record, Sensors, Sustained
 
 __all__ = ["Settings", "bench"]
+
+# A measurement is repeated if the device was lost; nothing of a lost one is recorded.
+_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,17 @@ def bench(
     ]
     for job in jobs:
         inputs_of(job)
-    device.acquire(settings.placement)
-    with ExitStack() as stack:
-        stack.callback(device.release)
-        return _measured(jobs, device, settings, stack, on_step)
+    for attempt in range(_ATTEMPTS):
+        try:
+            device.acquire(settings.placement)
+            with ExitStack() as stack:
+                stack.callback(device.release)
+                return _measured(jobs, device, settings, stack, on_step)
+        except DeviceLostError as error:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            on_step(f"connecting again: {error}")
+    raise AssertionError("unreachable")
 
 
 @dataclass(frozen=True)

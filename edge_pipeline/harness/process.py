@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import edge_pipeline.errors as errors_module
 from edge_pipeline.errors import EdgePipelineError, RuntimeFailure
+from edge_pipeline.harness.devices.base import DeviceLostError
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Loaded, TimedRun
 from edge_pipeline.harness.verification import read_outputs
@@ -37,6 +38,10 @@ class Far(Protocol):
 
     def fetch(self, target: Path) -> None:
         """Copy the file of outputs to `target` on this machine, and remove it there."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Return whether the connection to that machine ended."""
         ...
 
     def kill(self, process_id: int) -> None:
@@ -150,6 +155,8 @@ class ProcessWorker:
         """
         line = self._answer(order)
         if not line:
+            if self._far is not None and self._far.is_lost():
+                raise DeviceLostError(f"the device was lost while it ran {self._label}")
             raise RuntimeFailure(self._failure_message())
         try:
             answer = json.loads(line)
@@ -195,6 +202,8 @@ class ProcessWorker:
             code = self._process.wait()
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        if self._far is not None and code > 128:  # a shell says so of a signal
+            code = 128 - code
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         last = f": {lines[-1]}" if lines else ""
         return f"the process that ran {self._label} {how}{last}"
@@ -205,7 +214,8 @@ class ProcessWorker:
             self._process.kill()
         self._process.wait()
         if self._far is not None and self._far_id is not None:
-            self._far.kill(self._far_id)
+            with contextlib.suppress(EdgePipelineError):  # the device may be lost
+                self._far.kill(self._far_id)
             self._far_id = None
         self._reader.join(_DYING_S)
         for pipe in (self._process.stdin, self._process.stdout, self._stderr):

@@ -71,6 +71,10 @@ class Link(Protocol):
         """
         ...
 
+    def is_lost(self) -> bool:
+        """Return whether the machine does not answer any more."""
+        ...
+
     def close(self) -> None:
         """Release the connection; may be called more than once, and never raises."""
         ...

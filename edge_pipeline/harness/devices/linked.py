@@ -192,14 +192,15 @@ class LinkedDevice:
 
     def _place(self, job: Job, runner: Runner) -> Place:
         held = self._demand()
+        tools = f"{held.folder}/tools"
         if runner.name not in held.installed:
-            runner.install(self._link)
+            runner.install(self._link, tools)
             held.installed.add(runner.name)
         folder = self._pushed(job.artifact)
         scratch = f"{folder}-{job.program}"
         run_checked(self._link, ["mkdir", "-p", scratch], "making a folder")
         threads = held.placement.threads
-        return Place(self._link, job, folder, scratch, threads, held.cpus)
+        return Place(self._link, job, folder, scratch, tools, threads, held.cpus)
 
     def _pushed(self, artifact: Artifact) -> str:
         """Return the folder of an artifact on the device, after copying the missing files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from edge_pipeline.artifact.store import Artifact
@@ -14,7 +14,7 @@ from edge_pipeline.harness.devices.link import Link, pull_checked, push_checked,
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.process import ProcessWorker, worker_request
 
-__all__ = ["Place", "ProcessRunner", "Runner", "choose_runner"]
+__all__ = ["Place", "ProcessRunner", "Runner", "choose_runner", "install_executable"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Place:
         job: The job.
         artifact: Folder of the artifact on the machine.
         scratch: Folder on the machine for outputs.
+        tools: Folder on the machine into which runners are installed.
         threads: Number of threads that compute.
         cpus: Processors to pin to; None for no pinning.
     """
@@ -34,6 +35,7 @@ class Place:
     job: Job
     artifact: str
     scratch: str
+    tools: str
     threads: int
     cpus: Sequence[int] | None
 
@@ -53,8 +55,8 @@ class Runner(Protocol):
         """Return the reason why the program cannot run an artifact; None if it can."""
         ...
 
-    def install(self, link: Link) -> None:
-        """Copy the program to the machine, unless it is there."""
+    def install(self, link: Link, folder: str) -> None:
+        """Copy the program into a folder of the machine; do nothing if it is on the machine."""
         ...
 
     def start(self, place: Place) -> Worker:
@@ -91,9 +93,9 @@ class ProcessRunner:
 
     Args:
         name: Name of the program with its version.
-        words: Command that starts it on the machine.
+        words: Command that starts it on the machine; the arguments only, if there is a file.
         backends: Backends whose artifacts it runs.
-        files: Files of this machine to copy first, by their paths on the other machine.
+        executable: File of this machine to copy to the other one and to start there.
     """
 
     def __init__(
@@ -101,12 +103,12 @@ class ProcessRunner:
         name: str,
         words: Sequence[str],
         backends: frozenset[str],
-        files: dict[str, Path] | None = None,
+        executable: Path | None = None,
     ) -> None:
         self.name = name
         self.backends = backends
         self._words = list(words)
-        self._files = files or {}
+        self._executable = executable
 
     def refusal(self, artifact: Artifact, _size: tuple[int, int] | None) -> str | None:
         """Return the reason why the program cannot run an artifact; None if it can."""
@@ -114,24 +116,36 @@ class ProcessRunner:
             return None
         return f"runs {', '.join(sorted(self.backends)) or 'nothing'}"
 
-    def install(self, link: Link) -> None:
-        """Copy the program's files, unless they are there, and make them executable."""
-        for target, source in self._files.items():
-            parent = str(PurePosixPath(target).parent)
-            run_checked(link, ["mkdir", "-p", parent], "making a folder")
-            push_checked(link, source, target)
-            run_checked(link, ["chmod", "755", target], "making the runner executable")
+    def install(self, link: Link, folder: str) -> None:
+        """Copy the executable into a folder of the machine, if there is one."""
+        if self._executable is not None:
+            install_executable(link, self._executable, folder)
 
     def start(self, place: Place) -> ProcessWorker:
         """Start the program, and return its worker."""
         request = worker_request(place.job, place.artifact, threads=place.threads, cpus=place.cpus)
+        words = self._words
+        if self._executable is not None:
+            words = [f"{place.tools}/{self._executable.name}", *words]
         return ProcessWorker(
             place.job.label,
-            lambda stderr: place.link.start(self._words, stderr),
+            lambda stderr: place.link.start(words, stderr),
             request,
             runner=self.name,
             far=_Far(place.link, f"{place.scratch}/outputs.safetensors"),
         )
+
+
+def install_executable(link: Link, source: Path, folder: str) -> None:
+    """Copy an executable into a folder of the machine, unless an equal one is there.
+
+    Raises:
+        JobError: If it cannot be copied.
+    """
+    target = f"{folder}/{source.name}"
+    run_checked(link, ["mkdir", "-p", folder], "making a folder")
+    push_checked(link, source, target)
+    run_checked(link, ["chmod", "755", target], "making the runner executable")
 
 
 class _Far:
@@ -145,6 +159,10 @@ class _Far:
         """Copy the outputs to this machine, and remove them there."""
         pull_checked(self._link, self.outputs, target)
         self._link.run(["rm", "-f", self.outputs])
+
+    def is_lost(self) -> bool:
+        """Return whether the connection ended."""
+        return self._link.is_lost()
 
     def kill(self, process_id: int) -> None:
         """End the process, if it still runs."""
