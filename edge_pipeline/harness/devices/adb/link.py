@@ -1,7 +1,7 @@
 """Link to an Android device through the system's adb.
 
 Commands, files and the list of devices go through adbutils, whose calls have time limits; the pipe
-of a worker is the adb client itself. The client's exit code says little: a lost connection can end it with
+of a worker is the adb client itself. Its exit code says little: a lost connection can end it with
 code 0, so every command ends with a mark that carries its own exit code.
 """
 
