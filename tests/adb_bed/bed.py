@@ -1,10 +1,12 @@
 """The whole test bed: a sandbox, the device in front of it, and what a test may change."""
 
+import contextlib
 import os
 import signal
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.adb_bed import holder
@@ -14,11 +16,12 @@ from tests.adb_bed.prepare import NotPrepared
 from tests.adb_bed.sandbox import DATA_BYTES, Proot, open_sandbox
 from tests.adb_bed.sensors import Sensors
 
-__all__ = ["WORK", "AdbBed"]
+__all__ = ["WORK", "AdbBed", "wait_until"]
 
 WORK = "/data/local/tmp"
 POLL_S = 0.01
 ELF_HEAD_BYTES = 48
+COMM_BYTES = 15
 
 
 class AdbBed:
@@ -114,42 +117,59 @@ class AdbBed:
             "".join(f"echo '{line}' > /proc/sys/fs/binfmt_misc/register;" for line in lines)
         )
 
-    def processes(self, name: str = "") -> list[int]:
-        """The ids on this machine of the sandbox's processes with this text in their command."""
-        found = []
-        for pid in self.sandbox.processes():
-            try:
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except OSError:
-                continue  # it has ended
-            if name.encode() in command:
-                found.append(pid)
-        return found
+    def processes(self, text: str = "") -> list[int]:
+        """The ids on this machine of the sandbox's processes whose command contains this text."""
+        return [pid for pid in self.sandbox.processes() if text in _read(pid, "cmdline")]
 
-    def crash(self, name: str, number: int = signal.SIGSEGV, after_s: float = 0.0) -> None:
-        """Send a signal to the next process with this text in its command, once it runs.
+    def running(self, program: str) -> list[int]:
+        """The ids on this machine of the processes that execute a program of this name."""
+        name = program[:COMM_BYTES] + "\n"
+        return [pid for pid in self.sandbox.processes() if _read(pid, "comm") == name]
+
+    def crash(self, program: str, number: int = signal.SIGSEGV, after_s: float = 0.0) -> None:
+        """Send a signal to the next process that executes a program of this name.
 
         Args:
-            name: Such as the path of a pushed program.
+            program: The name of a pushed program's file, such as runner.
             number: SIGSEGV ends it, SIGSTOP freezes it.
             after_s: How long it runs before.
         """
-        watcher = threading.Thread(target=self._watch, args=(name, number, after_s), daemon=True)
+        work = (program, number, after_s)
+        watcher = threading.Thread(target=self._watch, args=work, daemon=True)
         watcher.start()
         self._watchers.append(watcher)
 
-    def freeze(self, name: str) -> None:
-        """Stop the next process with this text in its command for ever."""
-        self.crash(name, signal.SIGSTOP)
+    def freeze(self, program: str) -> None:
+        """Stop the next process that executes a program of this name for ever."""
+        self.crash(program, signal.SIGSTOP)
 
-    def _watch(self, name: str, number: int, after_s: float) -> None:
-        while not self._is_closing.is_set():
-            for pid in reversed(self.processes(name)):
-                time.sleep(after_s)
-                try:
+    def _watch(self, program: str, number: int, after_s: float) -> None:
+        while not self._is_closing.wait(POLL_S):
+            for pid in self.running(program):
+                self._is_closing.wait(after_s)
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-                except ProcessLookupError:
-                    continue
-                self.faults.happened.append(f"signal {number} {name}")
-                return
-            self._is_closing.wait(POLL_S)
+                    self.faults.happened.append(f"signal {number} {program}")
+                    return
+
+
+def wait_until(condition: Callable[[], object], limit_s: float = 10) -> None:
+    """Wait until a condition is true.
+
+    Raises:
+        TimeoutError: It was not within the limit.
+    """
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"a condition was not true within {limit_s} s")
+        time.sleep(POLL_S)
+
+
+def _read(pid: int, name: str) -> str:
+    """A file of /proc with spaces for NULs; empty if the process has ended."""
+    try:
+        data = Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return ""
+    return data.replace(b"\0", b" ").decode(errors="replace")

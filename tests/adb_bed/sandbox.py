@@ -244,9 +244,10 @@ class Proot(_Base):
         raise NotPrepared("proot cannot limit the size of /data")
 
     def close(self) -> None:
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        while pids := self.processes():  # some may be starting others
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def open_sandbox(folder: Path, kind: str | None = None, data_bytes: int = DATA_BYTES) -> Sandbox:
