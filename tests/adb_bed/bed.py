@@ -68,8 +68,9 @@ class AdbBed:
         self._is_closing.set()
         for watcher in self._watchers:
             watcher.join()
+        self._device.unplug()
+        self.sandbox.close()  # before the device, which collects the processes that entered it
         self._device.close()
-        self.sandbox.close()
         self._folder.cleanup()
 
     def plug(self) -> None:

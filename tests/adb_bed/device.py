@@ -108,9 +108,7 @@ class Device:
         values = ";".join(f"{name}={self._properties(name)}" for name in names)
         return f"device::{values};features={','.join(FEATURES)}".encode()
 
-    async def _serve_host(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _serve_host(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(
             reader, writer, self._faults, self._banner, self._serve, self._stop_listening
         )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 __all__ = ["AUTH", "CLSE", "CNXN", "MAX_DATA", "OKAY", "OPEN", "VERSION", "WRTE", "Packet", "parse"]
 
 AUTH, CLSE, CNXN, OKAY, OPEN, WRTE = (
-    int.from_bytes(name, "little") for name in (b"AUTH", b"CLSE", b"CNXN", b"OKAY", b"OPEN", b"WRTE")
+    int.from_bytes(name, "little")
+    for name in (b"AUTH", b"CLSE", b"CNXN", b"OKAY", b"OPEN", b"WRTE")
 )
 VERSION = 0x01000001  # from here on, peers ignore checksums
 MAX_DATA = 0x100000

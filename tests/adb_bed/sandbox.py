@@ -109,6 +109,12 @@ def program(name: str) -> str:
     return path
 
 
+def _parent(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return None
+
+
 class _Base:
     root: Path
 
@@ -185,8 +191,13 @@ class Namespaces(_Base):
 
     def close(self) -> None:
         self._process.stdin.close()  # type: ignore[union-attr]
+        parents = [pid for pid in map(_parent, self.processes()) if pid is not None]
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.holder, signal.SIGKILL)  # ends all processes of its namespace
+        for pid in parents:  # nsenter stops together with its child; it must collect that
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text() == "nsenter\n":
+                    os.kill(pid, signal.SIGCONT)
         self._process.wait(START_S)
         self._process.stdout.close()  # type: ignore[union-attr]
         self._process.stderr.close()  # type: ignore[union-attr]

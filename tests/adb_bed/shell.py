@@ -45,8 +45,8 @@ async def run_version_2(stream: Stream, sandbox: Sandbox, command: str) -> None:
     if not end.done() or end.exception() is not None:
         _hang_up(process)
         end.cancel()
-        process._transport.close()  # type: ignore[attr-defined] # closes its pipes
         await stdin
+        _close_pipes(process)
         return
     with contextlib.suppress(StreamClosed):
         await stream.write(HEAD.pack(EXIT, 1) + bytes([exit_byte(end.result())]))
@@ -66,7 +66,7 @@ async def run_plain(stream: Stream, sandbox: Sandbox, command: str, service: str
         await _pump(process.stdout, stream, None, service)
     except StreamClosed:
         await stdin
-        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        _close_pipes(process)
         return
     await process.wait()
     await stream.close()
@@ -125,3 +125,16 @@ def _hang_up(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(OSError):
         for pid in children.read_text().split():
             os.kill(int(pid), signal.SIGHUP)
+
+
+def _close_pipes(process: asyncio.subprocess.Process) -> None:
+    """Close this side of the pipes.
+
+    The process that entered the sandbox must remain until its child ends: the child of a dead one
+    belongs to the first process of this machine, which may be slow to collect it, and until then
+    the sandbox cannot end.
+    """
+    for number in (0, 1, 2):
+        pipe = process._transport.get_pipe_transport(number)  # type: ignore[attr-defined]
+        if pipe is not None:
+            pipe.close()

@@ -9,7 +9,18 @@ import os
 from collections.abc import Awaitable, Callable
 
 from tests.adb_bed.faults import Faults
-from tests.adb_bed.packets import AUTH, CLSE, CNXN, MAX_DATA, OKAY, OPEN, VERSION, WRTE, Packet, parse
+from tests.adb_bed.packets import (
+    AUTH,
+    CLSE,
+    CNXN,
+    MAX_DATA,
+    OKAY,
+    OPEN,
+    VERSION,
+    WRTE,
+    Packet,
+    parse,
+)
 
 __all__ = ["Connection", "Stream", "StreamClosed"]
 

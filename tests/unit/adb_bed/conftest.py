@@ -49,7 +49,9 @@ def any_server(
 
 
 @pytest.fixture
-def client(any_server: AdbServer, adb_bed: AdbBed, request: pytest.FixtureRequest) -> Iterator[Client]:
+def client(
+    any_server: AdbServer, adb_bed: AdbBed, request: pytest.FixtureRequest
+) -> Iterator[Client]:
     said = any_server.run("connect", adb_bed.serial).stdout
     assert said.startswith(b"connected"), said
     name = "adbutils" if "adbutils" in str(any_server.adb) else "debian"

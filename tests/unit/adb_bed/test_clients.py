@@ -16,7 +16,7 @@ SIZES = (0, 1, 65535, 65536, 65537, 1 << 20, (1 << 20) + 1)
 
 
 def content(size: int) -> bytes:
-    return random.Random(size).randbytes(size)
+    return random.Random(size).randbytes(size)  # noqa: S311
 
 
 def test_device_is_listed(client: Client) -> None:

@@ -1,5 +1,6 @@
 """Each fault, and what the two real clients report of it."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -26,8 +27,8 @@ def left_over(bed: AdbBed) -> list[str]:
     return sorted(path.name for path in (bed.root / "data/local/tmp").iterdir())
 
 
-def push(client: Client, folder: Path, data: bytes = MEBIBYTE) -> subprocess.CompletedProcess[bytes]:
-    (folder / "file").write_bytes(data)
+def push(client: Client, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    (folder / "file").write_bytes(MEBIBYTE)
     return client.run("push", str(folder / "file"), f"{WORK}/file")
 
 
@@ -141,10 +142,10 @@ def test_push_that_changes_bytes_is_not_noticed(client: Client, tmp_path: Path) 
     assert (len(stored), stored == MEBIBYTE) == (len(MEBIBYTE), False)
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["shell", "true"], 1), (["exec-out", "true"], 255)])
-def test_refused_service(client: Client, arguments: list[str], code: int) -> None:
+@pytest.mark.parametrize(("service", "code"), [("shell", 1), ("exec-out", 255)])
+def test_refused_service(client: Client, service: str, code: int) -> None:
     client.bed.faults.refuse("true")
-    done = client.run(*arguments)
+    done = client.run(service, "true")
     assert done.returncode == code
     assert "closed" in texts(done)
 
@@ -206,8 +207,6 @@ def test_server_that_is_killed(adb_bed: AdbBed, any_server: AdbServer, tmp_path:
 
 
 def test_fixture_has_what_it_promises(adb_device: AdbDevice, tmp_path: Path) -> None:
-    import os
-
     assert os.environ["ANDROID_ADB_SERVER_PORT"] == str(adb_device.server_port)
     assert adb_device.serial == f"127.0.0.1:{adb_device.bed.port}"
     assert left_over(adb_device.bed) == []

@@ -9,7 +9,7 @@ from tests.adb_bed.bed import AdbBed
 from tests.adb_bed.fixtures import open_bed
 from tests.adb_bed.sensors import PROPERTIES
 
-NUMBER = r"-?\d+"
+BATTERY_LINE = re.compile(r"  [A-Z ]*[a-z ]+: (true|false|-?\d+|Li-ion)")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_dumpsys_battery_has_the_lines_of_android(adb_bed: AdbBed) -> None:
     adb_bed.sensors.set_battery(15, "Charging", 34.0)
     first, *lines = say(adb_bed, "dumpsys battery").splitlines()
     assert first == "Current Battery Service state:"
-    assert all(re.fullmatch(rf"  [A-Z ]*[a-z ]+: (true|false|{NUMBER}|Li-ion)", line) for line in lines)
+    assert [line for line in lines if not BATTERY_LINE.fullmatch(line)] == []
     values = dict(line.strip().split(": ") for line in lines)
     assert (values["level"], values["status"], values["temperature"]) == ("15", "2", "340")
     assert say(adb_bed, "dumpsys battery get level; cmd battery get status") == "15\n2\n"
@@ -86,7 +86,7 @@ def test_unknown_services_are_reported(lasting_bed: AdbBed) -> None:
 def test_packages_and_instrumentation(adb_bed: AdbBed) -> None:
     assert say(adb_bed, "pm list packages; pm path org.example; echo $?") == "1\n"
     runner = "androidx.test.runner.AndroidJUnitRunner"
-    adb_bed.sensors.install("org.example", runner, "echo \"INSTRUMENTATION_RESULT: got=$model\"\n")
+    adb_bed.sensors.install("org.example", runner, 'echo "INSTRUMENTATION_RESULT: got=$model"\n')
     assert say(adb_bed, "pm list packages; pm path org.example") == (
         "package:org.example\npackage:/data/app/org.example/base.apk\n"
     )
