@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from edge_pipeline.registry import MODELS
+from tests.adb_bed.fixtures import adb_bed, adb_device, adb_server  # noqa: F401
 from tests.selection import PROFILES
 from tests.shared import SharedArtifacts
 
