@@ -179,10 +179,11 @@ class ToolWorker:
             f"{place.scratch}/outputs",
         )
         with tempfile.TemporaryDirectory() as folder:
+            files: dict[str, Path] = {}
             for name, target in self._files.inputs:
-                local = Path(folder) / "input.bin"
-                local.write_bytes(np.ascontiguousarray(inputs[name]).tobytes())
-                push_checked(place.link, local, target)
+                files[target] = Path(folder) / target.rpartition("/")[2]
+                files[target].write_bytes(np.ascontiguousarray(inputs[name]).tobytes())
+            push_checked(place.link, files)
 
     def load(self) -> Loaded:
         """Run once, and return the time of loading that the program prints; 0 if it prints none."""
