@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.harness.devices.link import (
@@ -165,6 +166,7 @@ class ToolWorker:
 
     def __init__(self, tool: Tool, path: str, runner: str, place: Place) -> None:
         self.runner = runner
+        self.precision: Precision | None = None
         self.versions: dict[str, str] = {}
         self.open = True
         self._tool = tool

@@ -133,7 +133,7 @@ def test_a_runner_for_another_abi_is_refused(phone, artifact, tmp_path):
 
 def test_a_phone_without_a_runner_says_so(phone, artifact, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(InputError, match="cannot run on adb:.*: it has no runner"):
+    with pytest.raises(InputError, match=r"cannot run on adb:.*: it has no runner"):
         bench([artifact.folder], open_device(phone.serial, Options()), QUICK)
     assert leftovers(phone) == []
 
