@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from edge_pipeline.cli.options import parse_size
-from edge_pipeline.errors import VerificationError
+from edge_pipeline.cli.suite import measure_suite
+from edge_pipeline.errors import InputError, VerificationError
 from edge_pipeline.harness.bench import Settings, bench
 from edge_pipeline.harness.devices.base import Options, Placement
 from edge_pipeline.harness.devices.named import open_named
@@ -29,15 +30,26 @@ class Throttled(StrEnum):
     refuse = "refuse"
 
 
+_WITH_SUITE = {"suite", "output", "runner"}
+
+
 def command(
+    context: typer.Context,
     artifacts: Annotated[
-        list[Path], typer.Argument(metavar="ARTIFACT...", help="Artifact folders.")
-    ],
+        list[Path] | None, typer.Argument(metavar="[ARTIFACT...]", help="Artifact folders.")
+    ] = None,
     records_to: Annotated[
         str | None,
         typer.Option(
             "--records", metavar="FILE|-", help="Append records as JSON lines; - is stdout."
         ),
+    ] = None,
+    suite: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.yaml", help="Measure a matrix instead of artifacts."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of a suite's results.")
     ] = None,
     device: Annotated[
         str, typer.Option(help="Device to measure on; `edge-pipeline devices` lists them.")
@@ -84,8 +96,17 @@ def command(
     """Measure the latency and memory of artifacts on a device, and verify their outputs there.
 
     Every program of every artifact runs in a pinned process of its own. Programs take turns, so
-    that they can be compared. Peak memory is measured in a separate pass.
+    that they can be compared. Peak memory is measured in a separate pass. A suite compiles and
+    measures a matrix of networks, backends and devices, and continues where it was interrupted.
     """
+    if suite is not None:
+        _check_for_suite(context)
+        measure_suite(suite, output, runner)
+        return
+    if output is not None:
+        raise InputError("-o is the folder of a suite's results; give --records FILE instead")
+    if not artifacts:
+        raise InputError("no artifacts are given; give their folders, or --suite FILE")
     size = None if input_size is None else parse_size(input_size, "HxW")
     settings = Settings(
         plan=Plan(runs=runs, seconds=seconds, warmup=warmup, sustained_s=60 * sustained),
@@ -108,6 +129,18 @@ def command(
             ]
     if failed:
         raise VerificationError(f"{', '.join(failed)}: the outputs are wrong")
+
+
+def _check_for_suite(context: typer.Context) -> None:
+    """Refuse options that the suite's file has fields for.
+
+    Raises:
+        InputError: If one is given.
+    """
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in _WITH_SUITE and source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"the file of a suite says what is measured; leave out {name}")
 
 
 def _show(records: list[Record], records_to: str | None) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import InputError
 from edge_pipeline.harness.devices.base import Device, DeviceLostError, Placement, Worker
 from edge_pipeline.harness.gate import Gate, pass_gate, refuse_throttled
 from edge_pipeline.harness.job import Job, inputs_of
@@ -47,6 +48,7 @@ def bench(
     settings: Settings | None = None,
     *,
     on_step: Callable[[str], None] = lambda _step: None,
+    on_refused: Callable[[Job, str], None] | None = None,
 ) -> list[Record]:
     """Measure every program of every artifact.
 
@@ -55,9 +57,12 @@ def bench(
         device: An idle device; it is idle again afterwards.
         settings: How they are measured.
         on_step: Function that is called with a description of each step before it starts.
+        on_refused: Function that is called with each job that the device cannot run and the
+            reason, and the others are measured; None if such a job is an error.
 
     Returns:
-        One record per program, whose verification says whether its outputs are right.
+        One record per program that was measured; its verification says whether its outputs are
+        right.
 
     Raises:
         ArtifactError: If a folder is not an artifact, or is damaged.
@@ -81,12 +86,23 @@ def bench(
             device.acquire(settings.placement)
             with ExitStack() as stack:
                 stack.callback(device.release)
-                return _measured(jobs, device, settings, stack, on_step)
+                able = [job for job in jobs if _is_able(job, device, on_refused)]
+                return _measured(able, device, settings, stack, on_step) if able else []
         except DeviceLostError as error:
             if attempt == _ATTEMPTS - 1:
                 raise
             on_step(f"connecting again: {error}")
     raise AssertionError("unreachable")
+
+
+def _is_able(job: Job, device: Device, on_refused: Callable[[Job, str], None] | None) -> bool:
+    reason = device.refusal(job)
+    if reason is None:
+        return True
+    if on_refused is None:
+        raise InputError(reason)
+    on_refused(job, reason)
+    return False
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,10 @@ class Device(Protocol):
         """Return the readings of the sensors now; requires HELD or ACTIVE."""
         ...
 
+    def refusal(self, job: Job) -> str | None:
+        """Return a sentence if the device cannot run a job's artifact, or None; requires HELD."""
+        ...
+
     def place(self, job: Job) -> Worker:
         """Return a worker that measures the job's times; HELD or ACTIVE becomes ACTIVE.
 

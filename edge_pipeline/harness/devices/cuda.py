@@ -89,6 +89,12 @@ class Cuda(Host):
             _smi("temperature.gpu,power.draw,clocks_event_reasons.sw_thermal_slowdown")
         )
 
+    def refusal(self, job: Job) -> str | None:
+        """Return a sentence if the variant cannot run a job's artifact, or None."""
+        if self._variant != "onnx" or job.artifact.manifest.backend == "onnx":
+            return None
+        return f"{job.artifact.folder} cannot run on {self.name}: it is not for ONNX Runtime"
+
     def peak_memory(self, job: Job) -> MemoryDetail | None:
         """Return the peak of torch's allocator; None for ONNX Runtime, which has another."""
         return None if self._variant == "onnx" else super().peak_memory(job)

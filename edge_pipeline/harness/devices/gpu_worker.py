@@ -196,10 +196,6 @@ def _array(value: Any, dtype: str) -> Any:
 
 def _onnx_call(artifact: Artifact, program: str, inputs: Mapping[str, Any], device: str) -> Call:
     """Return a function that runs the program in ONNX Runtime, with inputs on the device."""
-    if artifact.manifest.backend != "onnx":
-        raise InputError(
-            f"{artifact.folder} is for {artifact.manifest.backend}; cuda:onnx runs onnx artifacts"
-        )
     import onnxruntime
 
     provider = "CUDAExecutionProvider" if device == "cuda" else "CPUExecutionProvider"

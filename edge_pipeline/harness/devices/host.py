@@ -185,6 +185,14 @@ class Host:
             found.append("turbo is on, so the clock depends on temperature")
         return found
 
+    def refusal(self, job: Job) -> str | None:
+        """Return a sentence if this machine has no runtime for a job's artifact, or None."""
+        self._demand(State.HELD)
+        backend = job.artifact.manifest.backend
+        if backend in RUNTIMES:
+            return None
+        return f"{job.artifact.folder} cannot run on host: no runtime here runs {backend} artifacts"
+
     def place(self, job: Job) -> Worker:
         """Start a pinned process for the job, and return its worker.
 

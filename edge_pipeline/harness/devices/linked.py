@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.errors import EdgePipelineError
+from edge_pipeline.errors import EdgePipelineError, InputError
 from edge_pipeline.harness.devices.base import DeviceStateError, Placement, State, Worker
 from edge_pipeline.harness.devices.link import Link, push_checked, run_checked
 from edge_pipeline.harness.devices.probe import Facts, cores_for, facts_of, sensors_of
@@ -135,6 +135,15 @@ class LinkedDevice:
         """Return the readings of the sensors now."""
         self._demand()
         return self._kind.sensors(self._link)
+
+    def refusal(self, job: Job) -> str | None:
+        """Return a sentence if no runner can run a job's artifact, or None."""
+        held = self._require_held()
+        try:
+            choose_runner(held.runners, self.name, job.artifact, job.size)
+        except InputError as error:
+            return str(error)
+        return None
 
     def place(self, job: Job) -> Worker:
         """Copy the job's artifact, and start a worker for it.
