@@ -54,7 +54,7 @@ SHIPPED = {
         "isp_default",
         16_000_000,
         "train a network with fewer channels or a smaller n_basis",
-        {"filters": "refolded", "streamed": True},
+        {"filters": "refolded", "streamed": True, "trimmed": True},
     ),
     "logits": Shipped(
         "phi_unet_nuclei",

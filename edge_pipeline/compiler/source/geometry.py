@@ -30,6 +30,7 @@ class Geometry:
     halo: int | None
     default_size: tuple[int, int]
     free_sizes: bool
+    margin: int = 0
 
     @classmethod
     def of(cls, model: nn.Module) -> Geometry:
@@ -44,6 +45,7 @@ class Geometry:
             halo=network.halo,
             default_size=network.default_size,
             free_sizes=network.free_sizes,
+            margin=getattr(network, "margin", 0),
         )
 
     def size(self, asked: tuple[int, int] | None, *, free: bool) -> tuple[int, int]:
@@ -73,4 +75,10 @@ class Geometry:
 
     def tile(self) -> Tile:
         """Return the sizes as the manifest stores them."""
-        return Tile(stride=self.stride, halo=self.halo, scale=self.scale, minimum=self.minimum)
+        return Tile(
+            stride=self.stride,
+            halo=self.halo,
+            scale=self.scale,
+            minimum=self.minimum,
+            margin=self.margin,
+        )
