@@ -114,8 +114,8 @@ def command(
         bool,
         typer.Option(
             "--trimmed",
-            help="Compute the last stage only for the pixels that tiles keep; for hyperconv_isp, and "
-            "hyperconv_unet with head=shuffle.",
+            help="Compute the last stage only for the pixels that tiles keep; for hyperconv_isp, "
+            "and for hyperconv_unet with head=shuffle.",
         ),
     ] = False,
     precision: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,24 +54,19 @@ def _rewrite(editor: Editor, node: fx.Node) -> None:
         times = _times(editor, repeated)
         if times == 0 or value_of(other).shape != value_of(node).shape:
             continue
-        channels, target = int(value_of(repeated.source).shape[1]), node.target
-        is_first = place == 0
-
-        def spread(
-            y: Tensor,
-            x: Tensor,
-            size: tuple[int, int] = (channels, times),
-            operator: Any = target,
-            is_first: bool = is_first,
-        ) -> Tensor:
-            grouped, alone = y.unflatten(1, size), x.unsqueeze(2)
-            combined = operator(alone, grouped) if is_first else operator(grouped, alone)
-            result: Tensor = combined.flatten(1, 2)
-            return result
-
+        channels = int(value_of(repeated.source).shape[1])
+        function = partial(_spread, node.target, (channels, times), place)
         note = f"{channels} channels are repeated {times} times by broadcasting"
-        editor.replace(node, spread, [other, repeated.source], note)
+        editor.replace(node, function, [other, repeated.source], note)
         return
+
+
+def _spread(operator: Any, size: tuple[int, int], place: int, y: Tensor, x: Tensor) -> Tensor:
+    """Return an operator's result for y [N, C R, H, W] and, as operand `place`, repeated x."""
+    operands = [torch.unflatten(y, 1, size)]
+    operands.insert(place, x.unsqueeze(2))
+    result: Tensor = operator(*operands).flatten(1, 2)
+    return result
 
 
 def _times(editor: Editor, convolution: Conv2d) -> int:

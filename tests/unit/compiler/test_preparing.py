@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,19 @@ from edge_pipeline.errors import InputError
 SMALL = {"width": 8, "coarse": 12, "n_basis": 2}
 
 
-def opened(model, **options):
-    return open_network(CompileRequest(model, Path("out"), "onnx", options=options, trimmed=True))
+def opened(model, options=None, **more):
+    request = CompileRequest(model, Path("out"), "onnx", options=options or {}, trimmed=True)
+    return open_network(replace(request, **more))
 
 
 def test_a_trimmed_network_states_its_margin_and_its_smallest_size():
-    geometry = opened("hyperconv_isp", **SMALL).geometry
+    geometry = opened("hyperconv_isp", SMALL).geometry
     assert geometry.tile().margin == geometry.margin == 24
     assert geometry.minimum == 52
-    with pytest.raises(InputError, match="multiples of 4 from 52"):
+    with pytest.raises(InputError, match=r"multiples of 4 from 52"):
         geometry.size((48, 64), free=True)
 
 
 def test_a_network_that_cannot_be_trimmed_is_refused():
-    with pytest.raises(InputError, match="unet computes its whole output .*--trimmed"):
-        opened("unet")
+    with pytest.raises(InputError, match=r"phi_unet_pets computes its whole .*--trimmed"):
+        opened("phi_unet_pets", fixed={"phi": 0.5})
