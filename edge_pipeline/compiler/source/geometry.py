@@ -59,7 +59,7 @@ class Geometry:
             InputError: If a side is not a multiple of the stride or below the minimum, or there are
                 too many pixels.
         """
-        height, width = asked or (_SMALL if free else self.default_size)
+        height, width = asked or (self._small() if free else self.default_size)
         if height * width > _MOST_PIXELS:
             raise InputError(
                 f"the input {height}x{width} has {height * width} pixels; give at most "
@@ -72,6 +72,11 @@ class Geometry:
                     f"{self.inputs[0].name} must be multiples of {self.stride} from {self.minimum}"
                 )
         return height, width
+
+    def _small(self) -> tuple[int, int]:
+        """Return a small size that is not square, and that the network accepts."""
+        least = -(-self.minimum // self.stride) * self.stride
+        return max(_SMALL[0], least), max(_SMALL[1], least + 2 * self.stride)
 
     def tile(self) -> Tile:
         """Return the sizes as the manifest stores them."""
