@@ -144,7 +144,14 @@ def compiled(folder: Path, head: str) -> Path:
     if not target.exists():
         options = {**OPTIONS, "head": head}
         compile_model(
-            CompileRequest(MODEL, target, backend="onnx", options=options, filters="refolded")
+            CompileRequest(
+                MODEL,
+                target,
+                backend="onnx",
+                options=options,
+                filters="refolded",
+                trimmed=head == "shuffle",
+            )
         )
     return target
 

@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from edge_pipeline.compiler.compile import CompileRequest, compile_model
 from edge_pipeline.errors import CheckpointError, EdgePipelineError, InputError
 from edge_pipeline.files import atomic_folder, packaged
 from edge_pipeline.models.checkpoint import load_checkpoint
+from edge_pipeline.models.network import Trimmable
 
 __all__ = ["SHIPPED", "Shipped", "main", "ship", "size_of"]
 
@@ -84,7 +87,8 @@ def ship(checkpoint: Path, folder: Path | None = None, *, largest_bytes: int | N
             cannot be compiled as the shipped model is.
         OutputError: If `folder` cannot be written.
     """
-    space = str(load_checkpoint(checkpoint).card.get("output_space"))
+    found = load_checkpoint(checkpoint)
+    space = str(found.card.get("output_space"))
     if space not in SHIPPED:
         raise CheckpointError(
             f"{checkpoint} has the output space {space!r}; that of a shipped model must be "
@@ -97,7 +101,13 @@ def ship(checkpoint: Path, folder: Path | None = None, *, largest_bytes: int | N
         shutil.copyfile(checkpoint, shipped)
         output = new / "artifact"
         compile_model(
-            CompileRequest(source=shipped, output=output, backend="onnx", **model.request)
+            CompileRequest(
+                source=shipped,
+                output=output,
+                backend="onnx",
+                trimmed=_is_trimmable(found.build()),
+                **model.request,
+            )
         )
         size = size_of(new)
         if size > largest:
@@ -106,6 +116,11 @@ def ship(checkpoint: Path, folder: Path | None = None, *, largest_bytes: int | N
                 f"{model.smaller}"
             )
     return folder
+
+
+def _is_trimmable(network: nn.Module) -> bool:
+    """Return whether tiles of a network take less time if its output is trimmed."""
+    return isinstance(network, Trimmable) and getattr(network, "halo", None) is not None
 
 
 def size_of(folder: Path) -> int:

@@ -51,12 +51,22 @@ class Tile(Schema):
     Tile sizes must be multiples of `stride` and at least `minimum`. An output pixel depends on
     inputs at most `halo` away; if `halo` is None, every output pixel depends on the size of the
     whole picture, and it cannot be tiled. `scale` is the number of RGB pixels per packed pixel.
+    There is no output for the `margin` packed pixels at each edge of a tile.
     """
 
     stride: PositiveInt
     halo: NonNegativeInt | None
     scale: PositiveInt
     minimum: PositiveInt = 1
+    margin: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.margin > (self.halo or 0):
+            raise ValueError(
+                f"the margin is {self.margin}; it must be at most the halo, {self.halo or 0}"
+            )
+        return self
 
 
 class Reduction(Schema):

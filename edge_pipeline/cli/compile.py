@@ -110,6 +110,14 @@ def command(
             "exact.",
         ),
     ] = False,
+    trimmed: Annotated[
+        bool,
+        typer.Option(
+            "--trimmed",
+            help="Compute the last stage only for the pixels that tiles keep; for hyperconv_isp, "
+            "and for hyperconv_unet with head=shuffle.",
+        ),
+    ] = False,
     precision: Annotated[
         Precisions,
         typer.Option(help="Precision of weights and arithmetic; inputs and outputs stay fp32."),
@@ -207,6 +215,7 @@ def command(
         filters=filters.value,
         respecialisable=respecialisable,
         streamed=streamed,
+        trimmed=trimmed,
         precision=precision.value,
         validation=tuple(validation or ()),
         allowed=frozenset(allow_outside or ()),

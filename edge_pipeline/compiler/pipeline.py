@@ -48,6 +48,7 @@ from edge_pipeline.compiler.passes.own_constants import OwnConstants
 from edge_pipeline.compiler.passes.raise_convolution import RaiseConvolution
 from edge_pipeline.compiler.passes.relax_views import RelaxViews
 from edge_pipeline.compiler.passes.separate_constants import SeparateConstants
+from edge_pipeline.compiler.passes.spread_channels import SpreadChannels
 from edge_pipeline.compiler.passes.state_layouts import StateLayouts
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
@@ -187,7 +188,8 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         FoldBias(),  # after constants: it looks for constant addends
         StateSizes(),  # anywhere: it drops resizes to the same size
         FloatScalars(),  # before blocks, which look for float factors
-        KeepBlocks(),  # after folding: it looks for convolutions with constant weights
+        SpreadChannels(),  # after folding: it looks for convolutions with constant weights
+        KeepBlocks(),  # likewise
         MergeDuplicates(),  # last: the passes above may create equal operators
     ),
     "coreml": _FOR_COREML,

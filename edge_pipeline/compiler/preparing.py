@@ -21,6 +21,7 @@ from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
 from edge_pipeline.device_profile import load_profile
 from edge_pipeline.errors import InputError
+from edge_pipeline.models.network import Trimmable
 
 __all__ = ["Prepared", "open_network", "prepared", "with_listed_files"]
 
@@ -71,7 +72,7 @@ def open_network(request: CompileRequest) -> SourceNetwork:
     Raises:
         InputError: If an option, a checkpoint, a file of weights or a factory cannot be used.
     """
-    return open_source(
+    network = open_source(
         request.source,
         request.options,
         request.seed,
@@ -80,6 +81,19 @@ def open_network(request: CompileRequest) -> SourceNetwork:
         fixed={**request.fixed, **{name: values[-1] for name, values in request.several.items()}},
         description=request.description,
     )
+    return _trimmed(network) if request.trimmed else network
+
+
+def _trimmed(network: SourceNetwork) -> SourceNetwork:
+    """Return a network without the part of its output that no tile keeps; its module changes."""
+    module = network.module
+    if not isinstance(module, Trimmable):
+        raise InputError(
+            f"{network.source.model} computes its whole output at once, so no part of it can be "
+            "left out; leave out --trimmed"
+        )
+    module.trim()
+    return replace(network, geometry=Geometry.of(network.module))
 
 
 def prepared(

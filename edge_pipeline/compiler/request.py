@@ -51,6 +51,8 @@ class CompileRequest:
         free_sizes: Whether height and width of such a network stay free, if the backend can.
         streamed: Whether the artifact also contains a filter predictor that sees a picture tile by
             tile.
+        trimmed: Whether the program leaves out the part of its output that no tile keeps, if the
+            network can.
         several: Two or more values of one fixed number, by its name and in ascending order; the
             artifact has a program for each, all of them in one file.
     """
@@ -77,4 +79,5 @@ class CompileRequest:
     free_sizes: bool = False
     respecialisable: bool = False
     streamed: bool = False
+    trimmed: bool = False
     several: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from edge_pipeline.isp.tiles import (
     fixed_spans,
     flexible_spans,
     grow,
+    inner,
     single_span,
     tiles,
 )
@@ -173,6 +174,8 @@ class IspSession(Closing):
             RuntimeFailure: If the runtime fails, or its output is not finite.
         """
         rows, cols = self._spans((mosaic.shape[0] // 2, mosaic.shape[1] // 2), largest)
+        if not all(span.keeps(self._tile.margin) for span in (*rows, *cols)):
+            raise InputError(self._without_margin(mosaic.shape))
         every = list(tiles(rows, cols, by_columns=by_columns, backwards=backwards))
 
         def core(run: _Run, tile: Tile) -> NDArray[np.float32]:
@@ -215,10 +218,11 @@ class IspSession(Closing):
     def _run_tile(self, mosaic: Mosaic, run: _Run, tile: Tile, grain: float) -> NDArray[np.float32]:
         rows, cols = tile.rows, tile.cols
         packed = pack(cut(mosaic, tile))
-        # [1, C, 2h, 2w] -> [3, 2h, 2w] of the window -> [3, h', w'] of the core
+        margin = self._tile.margin
+        # [1, C, 2h, 2w] -> [3, 2h, 2w] of the window without margin -> [3, h', w'] of the core
         rgb = run(packed[None])[0, :_COLOURS]
-        rgb = keep_grain(rgb, packed, grain)
-        top, left = rows.core_start - rows.start, cols.core_start - cols.start
+        rgb = keep_grain(rgb, inner(packed, margin), grain)
+        top, left = (s.core_start - s.start - margin for s in (rows, cols))
         high, wide = rows.core_stop - rows.core_start, cols.core_stop - cols.core_start
         kept = rgb[:, 2 * top : 2 * (top + high), 2 * left : 2 * (left + wide)]
         if not np.isfinite(kept).all():
@@ -271,6 +275,15 @@ class IspSession(Closing):
             for n, least in zip(size, self._least(), strict=True)
         )
         return rows, cols
+
+    def _without_margin(self, shape: tuple[int, ...]) -> str:
+        height, width = self._fixed or (0, 0)
+        margin = _SCALE * self._tile.margin
+        return (
+            f"{self.artifact.folder} accepts {2 * height} x {2 * width} pixels and returns none of "
+            f"the {margin} at each edge, so a capture of {shape[0]} x {shape[1]} does not fit; "
+            "compile it without --trimmed, or with a larger --input"
+        )
 
     def _too_large(self, size: tuple[int, int]) -> str:
         height, width = self._fixed or size

@@ -29,6 +29,7 @@ __all__ = [
     "fixed_spans",
     "flexible_spans",
     "grow",
+    "inner",
     "single_span",
     "tiles",
 ]
@@ -49,6 +50,10 @@ class Span:
     stop: int
     core_start: int
     core_stop: int
+
+    def keeps(self, margin: int) -> bool:
+        """Return whether the core is at least `margin` away from both ends of the window."""
+        return self.start + margin <= self.core_start and self.core_stop <= self.stop - margin
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,12 @@ def grow(mosaic: Mosaic, height: int, width: int) -> Mosaic:
     if isinstance(mosaic, Signal):
         return mosaic.grown(height, width)
     return np.pad(mosaic[:, :], ((0, rows), (0, cols)), mode="reflect")
+
+
+def inner(maps: NDArray[Any], margin: int) -> NDArray[Any]:
+    """Return maps [..., h, w] without `margin` rows and columns at each edge, a view."""
+    height, width = maps.shape[-2:]
+    return maps[..., margin : height - margin, margin : width - margin]
 
 
 def _reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:

@@ -17,6 +17,7 @@ from edge_pipeline.models.layers.coding import OFFSET, compress, expand
 from edge_pipeline.models.layers.colour_shift import ColourShift
 from edge_pipeline.models.layers.directional import DirectionalDemosaic
 from edge_pipeline.models.layers.hyperconv import Filters
+from edge_pipeline.models.layers.margin import without
 from edge_pipeline.models.layers.noise_statistics import NoiseStatistics
 from edge_pipeline.models.network import Port
 
@@ -32,6 +33,8 @@ _OFFSET_PER_NOISE = 0.75
 _LEAST_NOISE, _DETAIL_SCALE = 0.008, 0.25
 # Measured shifts are up to about 0.3; this scales them to the range of the other inputs of `mix`.
 _SHIFT_SCALE = 4.0
+# The reach of the last stage, in packed pixels: the demosaicing's last filter, and the bands.
+_LAST_REACH = 8
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class HyperConvIsp(nn.Module):
             filters are given.
         default_size: Packed height and width to compile for.
         free_sizes: Whether one graph supports all sizes.
+        margin: Distance, in packed pixels, from the edges of the input up to which there is no
+            output; 0 before `trim`.
         inputs: The packed capture.
         outputs: The picture.
 
@@ -137,6 +142,7 @@ class HyperConvIsp(nn.Module):
 
     stride = 4
     min_size = 20
+    margin = 0
     scale = 2
     default_size = (256, 256)
     free_sizes = True
@@ -188,6 +194,11 @@ class HyperConvIsp(nn.Module):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
+    def trim(self) -> None:
+        """Compute the last stage, from the corrections on, only where tiles keep the picture."""
+        self.margin = (self.halo or 0) - _LAST_REACH
+        self.min_size = 2 * self.margin + self.stride
+
     def forward(self, x: Tensor) -> Tensor:
         """Predict the filters of every sample and apply them.
 
@@ -196,7 +207,7 @@ class HyperConvIsp(nn.Module):
                 at least 20.
 
         Returns:
-            Linear camera RGB [N, 3, 2H, 2W].
+            Linear camera RGB [N, 3, 2H, 2W], less `margin` at each edge.
         """
         return self.apply_filters(x, self.predict_filters(x))
 
@@ -232,7 +243,7 @@ class HyperConvIsp(nn.Module):
         return predicted
 
     def apply_filters(self, x: Tensor, filters: Mapping[str, Tensor]) -> Tensor:
-        """Return the picture [N, 3, 2H, 2W] for given filters.
+        """Return the picture [N, 3, 2H, 2W], less `margin` at each edge, for given filters.
 
         Args:
             x: Packed capture, as for `forward`.
@@ -252,7 +263,7 @@ class HyperConvIsp(nn.Module):
         )
         with _full_precision(x):
             z = compress(x, offset)
-            first = self.demosaic(z)
+            first = self.demosaic(z, self.margin)
             around = enlarged(F.avg_pool2d(z, 4), 4.0)
             detail = torch.cat([z - around, first.disagreement], 1) * scale
             seen = torch.cat([z, detail, first.share - 0.5], 1)
@@ -261,7 +272,8 @@ class HyperConvIsp(nn.Module):
         coarse = several("within", self.within, self.down(fine))
         fine = fine + enlarged(self.up(coarse, of("up")))
         fine = several("after", self.after, fine)
-        leaving = in_type_of(first.picture, self.leave(fine, of("leave")))
+        leaving = without(self.leave(fine, of("leave")), self.margin // 2)
+        leaving = in_type_of(first.picture, leaving)
         with _full_precision(x):
             picture = self.gains(first.picture, leaving[:, 48:])
             picture = picture + F.pixel_shuffle(leaving[:, :48], 2)

@@ -15,10 +15,14 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.layers import given_filters
 from edge_pipeline.models.layers.convolution import ReflectConv
 from edge_pipeline.models.layers.hyperconv import HyperConv
+from edge_pipeline.models.layers.margin import without
 from edge_pipeline.models.layers.shuffle_head import ShuffleHead, compress
 from edge_pipeline.models.network import Port
 
 __all__ = ["HyperConvUNet", "Options", "build"]
+
+# The reach of the stage at full resolution after the coarser ones, rounded up, in input pixels.
+_LAST_REACH = 8
 
 
 @dataclass(frozen=True)
@@ -101,12 +105,15 @@ class HyperConvUNet(nn.Module):
         halo: Distance, in input pixels, up to which input pixels affect an output pixel if the
             filters are given; None for the published head, which aligns corners, so that every
             output pixel depends on the size of the input.
+        margin: Distance, in input pixels, from the edges of the input up to which there is no
+            output; 0 before `trim`.
 
     Source: [HyperConvISP], Table 6 and Figures 7 and 8.
     """
 
     stride = 16
     min_size = 32
+    margin = 0
     scale = 2
     default_size = (256, 256)
     free_sizes = True
@@ -146,6 +153,20 @@ class HyperConvUNet(nn.Module):
         self.hyper_conv4 = conv(n, 16 * e, options.out_channels * (4 if shuffle else 1), h)
         self.head = ShuffleHead(c, options.out_channels) if shuffle else None
 
+    def trim(self) -> None:
+        """Compute the stage at full resolution, after the coarser ones, only where tiles keep it.
+
+        Raises:
+            InputError: If the head is the published one, for which there are no tiles.
+        """
+        if self.halo is None:
+            raise InputError(
+                "the published head aligns corners, so no part of its output can be left out; "
+                "give head=shuffle, or leave out --trimmed"
+            )
+        self.margin = self.halo - _LAST_REACH
+        self.min_size = 2 * self.margin + self.stride
+
     def forward(self, x: Tensor) -> Tensor:
         """Predict the filters of every sample and apply them.
 
@@ -154,7 +175,7 @@ class HyperConvUNet(nn.Module):
                 of 16 and at least 32.
 
         Returns:
-            The picture [N, out_channels, 2H, 2W].
+            The picture [N, out_channels, 2H, 2W], less `margin` at each edge.
         """
         if self.head is not None:
             x = compress(x)
@@ -173,7 +194,9 @@ class HyperConvUNet(nn.Module):
         y8 = F.gelu(self.hyper_conv2_8(y8 + self._up(y16 * 0.25), e8) + y8)
         y4 = F.gelu(self.hyper_conv2_4(y4 + self._up(y8 * 0.25), e4) + y4)
         y2 = F.gelu(self.hyper_conv2_2(y2 + self._up(y4 * 0.25), e2) + y2.mean(1, keepdim=True))
+        y0, y2 = without(y0, self.margin), without(y2, self.margin // 2)
         y = F.gelu(self.hyper_conv2(y0 + self._up(y2 * 0.25), e) + y0)
+        x = without(x, self.margin)
         y = y + x.mean(1, keepdim=True)
         if self.head is None:
             return torch.sigmoid(self.hyper_conv4(self._up(y), e))

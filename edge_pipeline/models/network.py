@@ -11,7 +11,7 @@ from torch import nn
 
 from edge_pipeline.errors import InputError
 
-__all__ = ["Network", "Port", "Rescalable", "check_fixed", "free_parameters"]
+__all__ = ["Network", "Port", "Rescalable", "Trimmable", "check_fixed", "free_parameters"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,28 @@ class Network(Protocol):
     scale: int
     default_size: tuple[int, int]
     free_sizes: bool
+
+
+@runtime_checkable
+class Trimmable(Protocol):
+    """A network that can leave out the part of its output that no tile keeps.
+
+    Attributes:
+        margin: Pixels of the input, at each edge, for which there is no output; 0 before `trim`.
+    """
+
+    margin: int
+
+    def trim(self) -> None:
+        """Leave out as much as the network can, at most its halo, from now on.
+
+        The rest of the output does not change where it is at least `halo` from the input's edges.
+        The smallest input grows, so `min_size` may change.
+
+        Raises:
+            InputError: If no part of the output can be left out.
+        """
+        ...
 
 
 def free_parameters(module: nn.Module, fixed: Mapping[str, object]) -> list[inspect.Parameter]:

@@ -212,6 +212,7 @@ def make_files(
     halo: int | None = 16,
     minimum: int = 32,
     size: tuple[int, int] | None = None,
+    margin: int = 0,
     output_space: Literal["camera_linear", "srgb"] = "camera_linear",
 ) -> tuple[Manifest, dict[str, bytes]]:
     """What `make_artifact` writes: the manifest without hashes, and the files."""
@@ -229,7 +230,7 @@ def make_files(
         backend="onnx",
         filters=filters,
         programs=tuple(spec for spec, _, _ in programs),
-        tile=Tile(stride=stride, halo=halo, scale=2, minimum=minimum),
+        tile=Tile(stride=stride, halo=halo, scale=2, minimum=minimum, margin=margin),
         calibration=Calibration(files=(capture,)) if filters in ("folded", "refolded") else None,
         card=ModelCard(
             name="nearest",
@@ -252,6 +253,7 @@ def make_artifact(
     halo: int | None = 16,
     minimum: int = 32,
     size: tuple[int, int] | None = None,
+    margin: int = 0,
     output_space: Literal["camera_linear", "srgb"] = "camera_linear",
     force: bool = False,
 ) -> Artifact:
@@ -264,6 +266,7 @@ def make_artifact(
         halo: what the manifest says; in truth 0 for folded, 1 for the filters of the others.
         minimum: smallest packed size that the manifest allows.
         size: a fixed packed height and width, or None for free multiples of `stride`.
+        margin: what the manifest says; in truth 0.
         output_space: what the model card says.
         force: whether an artifact there is replaced.
     """
@@ -273,6 +276,7 @@ def make_artifact(
         halo=halo,
         minimum=minimum,
         size=size,
+        margin=margin,
         output_space=output_space,
     )
     return write_artifact(folder, manifest, files, force=force)

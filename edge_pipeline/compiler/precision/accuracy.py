@@ -122,14 +122,15 @@ def loss_of(cause: Literal["folding", "precision"], trial: Trial, before: Run, a
 
 def _synthetic_captures(geometry: Geometry, card: ModelCard, size: tuple[int, int]) -> Trial:
     """Return captures with known ground truth, made like those of the training's validation."""
-    side = 2 * max(32, *size)
+    side, margin = 2 * max(32, *size), 2 * geometry.margin
     drawn = load(Options(count=_PICTURES, size=max(64, side), seed=_SEED))
     examples: list[Example] = []
     files: list[CalibrationFile] = []
     for index, (name, picture) in enumerate(zip(drawn.names, drawn.pictures, strict=True)):
         sample = validation_sample(picture, _NOISE, index)
         packed = torch.from_numpy(sample.packed[None, :, : size[0], : size[1]].copy())
-        target = sample.target[:, : 2 * size[0], : 2 * size[1]]
+        rows, columns = (slice(margin, 2 * length - margin) for length in size)
+        target = sample.target[:, rows, columns]
         matrix = sample.camera_to_srgb
 
         def score(

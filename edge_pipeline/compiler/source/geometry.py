@@ -30,6 +30,7 @@ class Geometry:
     halo: int | None
     default_size: tuple[int, int]
     free_sizes: bool
+    margin: int = 0
 
     @classmethod
     def of(cls, model: nn.Module) -> Geometry:
@@ -44,6 +45,7 @@ class Geometry:
             halo=network.halo,
             default_size=network.default_size,
             free_sizes=network.free_sizes,
+            margin=getattr(network, "margin", 0),
         )
 
     def size(self, asked: tuple[int, int] | None, *, free: bool) -> tuple[int, int]:
@@ -57,7 +59,7 @@ class Geometry:
             InputError: If a side is not a multiple of the stride or below the minimum, or there are
                 too many pixels.
         """
-        height, width = asked or (_SMALL if free else self.default_size)
+        height, width = asked or (self._small() if free else self.default_size)
         if height * width > _MOST_PIXELS:
             raise InputError(
                 f"the input {height}x{width} has {height * width} pixels; give at most "
@@ -71,6 +73,17 @@ class Geometry:
                 )
         return height, width
 
+    def _small(self) -> tuple[int, int]:
+        """Return a small size that is not square, and that the network accepts."""
+        least = -(-self.minimum // self.stride) * self.stride
+        return max(_SMALL[0], least), max(_SMALL[1], least + 2 * self.stride)
+
     def tile(self) -> Tile:
         """Return the sizes as the manifest stores them."""
-        return Tile(stride=self.stride, halo=self.halo, scale=self.scale, minimum=self.minimum)
+        return Tile(
+            stride=self.stride,
+            halo=self.halo,
+            scale=self.scale,
+            minimum=self.minimum,
+            margin=self.margin,
+        )

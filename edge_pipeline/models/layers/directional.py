@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor, nn
 
+from edge_pipeline.models.layers.margin import without
+
 __all__ = ["DirectionalDemosaic", "Estimate"]
 
 _R, _G1, _G2, _B = range(4)
@@ -128,12 +130,13 @@ class DirectionalDemosaic(nn.Module):
         ):
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, z: Tensor) -> Estimate:
+    def forward(self, z: Tensor, margin: int = 0) -> Estimate:
         """Demosaic a packed capture.
 
         Args:
             z: Packed RGGB [N, 4, H, W], padded with zeros; a square-root or similar coding leads to
                 better pictures than linear values.
+            margin: Rows and columns at each edge that the picture lacks; the other maps do not.
         """
         difference = F.conv2d(z, self.differences, padding=1)  # [N, 4, H, W]
         along_row, along_column = difference[:, :2], difference[:, 2:]
@@ -142,5 +145,6 @@ class DirectionalDemosaic(nn.Module):
         share = energy[:, 1:] / (energy[:, :1] + energy[:, 1:])
         disagreement = along_column - along_row
         chosen = along_column - share * disagreement  # [N, 2, H, W]
-        picture = F.conv2d(torch.cat([z, chosen], 1), self.pictures, padding=1)
+        known = without(torch.cat([z, chosen], 1), margin)
+        picture = F.conv2d(known, self.pictures, padding=1)
         return Estimate(picture, disagreement, share)

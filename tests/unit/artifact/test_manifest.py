@@ -71,6 +71,7 @@ def test_frozen() -> None:
         (("card", "metrics"), {"psnr_db": float("inf")}, "finite number"),
         (("card", "output_space"), "yuv", "camera_linear"),
         (("tile", "stride"), 0, "greater than 0"),
+        (("tile", "margin"), 17, "margin is 17; it must be at most the halo, 16"),
         (("source", "checkpoint_sha256"), "abc", "pattern"),
         (("files",), {"../out": "0" * 64}, "plain path"),
         (("files",), {"manifest.json": "0" * 64}, "reserved for the manifest"),

@@ -1,5 +1,6 @@
 """A network over a mosaic of any size: tiles change nothing, filters are the whole capture's."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -44,10 +45,10 @@ def some_mosaic(height, width, seed=0):
     return align(mosaic, "RGGB", 32).mosaic
 
 
-def assemble(opened, mosaic, filters=None):
+def assemble(opened, mosaic, filters=None, grain=0.0):
     """The whole picture from its cores; each pixel must come once, and no other."""
     filters = opened.filters(mosaic) if filters is None else filters
-    cores = list(opened.cores(mosaic, filters))
+    cores = list(opened.cores(mosaic, filters, grain=grain))
     high = max(core.top + core.rgb.shape[1] for core in cores)
     wide = max(core.left + core.rgb.shape[2] for core in cores)
     out = np.full((3, high, wide), np.nan, np.float32)
@@ -240,6 +241,62 @@ def test_tiles_of_the_true_network_are_exact(monkeypatch, folder, unet, height, 
         got = assemble(tiled, mosaic, filters)
     scale = np.abs(expected).max()
     assert np.abs(got - expected).max() <= 5e-6 * scale
+
+
+@pytest.fixture(scope="module")
+def trimmed(unet):
+    torch, model = unet
+    model = copy.deepcopy(model)
+    model.trim()
+    return torch, model
+
+
+@settings(
+    deadline=None, max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(height=st.integers(300, 620), width=st.integers(2, 700), grain=st.sampled_from([0, 0.4]))
+def test_tiles_of_a_trimmed_network_give_the_whole_picture(
+    monkeypatch, folder, unet, trimmed, height, width, grain
+):
+    """Compared with the network that is not trimmed, in one piece."""
+    model = trimmed[1]
+    plain, cut = (
+        make_artifact(
+            folder / f"of_margin_{margin}",
+            filters="split",
+            stride=model.stride,
+            halo=model.halo,
+            margin=margin,
+            force=True,
+        )
+        for margin in (0, model.margin)
+    )
+    networks = {plain.folder: unet, cut.folder: trimmed}
+    monkeypatch.setattr(
+        network_module,
+        "open_session",
+        lambda artifact, program, **_: eager_program(*networks[artifact.folder], program),
+    )
+    mosaic = some_mosaic(height, width)
+    with (
+        IspSession(plain, threads=1) as whole,
+        IspSession(cut, threads=1, largest=224) as tiled,
+    ):
+        filters = whole.filters(mosaic)
+        expected = assemble(whole, mosaic, filters, grain)
+        got = assemble(tiled, mosaic, filters, grain)
+    assert np.abs(got - expected).max() <= 5e-6 * np.abs(expected).max()
+
+
+def test_a_trimmed_program_of_one_size_refuses_a_capture_that_fills_it(folder):
+    artifact = make_artifact(
+        folder / "full", filters="dynamic", halo=16, margin=8, size=(64, 80), force=True
+    )
+    with (
+        IspSession(artifact, threads=1) as opened,
+        pytest.raises(InputError, match=r"none of the 16 at each edge.*128 x 160.*--trimmed"),
+    ):
+        list(opened.cores(some_mosaic(128, 160), {}))
 
 
 def test_a_halo_too_small_for_the_true_network_is_seen(monkeypatch, folder, unet):

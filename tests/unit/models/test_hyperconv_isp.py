@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.models import hyperconv_isp
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.cost import cost_of
 
@@ -90,6 +91,47 @@ def test_it_sees_no_further_than_its_halo(options):
             reach = max(reach, at - int(columns.min()), int(columns.max()) - at)
     assert halo - 8 < reach <= halo
     assert halo % model.stride == 0
+
+
+def trimmed_and_whole(model, height, width):
+    """The trimmed output for given filters, and the whole one without the margin."""
+    x = capture(1, height, width, torch.float64)
+    with torch.no_grad():
+        filters = model.predict_filters(x)
+        whole = model.apply_filters(x, filters)
+        model.trim()
+        trimmed = model.apply_filters(x, filters)
+    left = 2 * model.margin
+    return trimmed, whole[..., left:-left, left:-left]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"within": 1, "after": 1}, {"before": 2, "after": 3, "width": 4}]
+)
+def test_a_trimmed_network_gives_the_same_picture_where_tiles_keep_it(options):
+    model = build(**options).double()
+    halo = model.halo
+    trimmed, whole = trimmed_and_whole(model, 2 * halo + 8, 2 * halo + 20)
+    assert 0 < model.margin < halo
+    assert trimmed.shape == whole.shape
+    rest = 2 * (halo - model.margin)
+    inside = (..., slice(rest, -rest), slice(rest, -rest))
+    torch.testing.assert_close(trimmed[inside], whole[inside], atol=1e-12, rtol=0)
+
+
+def test_a_network_that_is_trimmed_too_much_is_seen(monkeypatch):
+    """The planted fault for the tolerance above: nothing is left for the reach of the bands."""
+    monkeypatch.setattr(hyperconv_isp, "_LAST_REACH", 0)
+    model = build().double()
+    trimmed, whole = trimmed_and_whole(model, 96, 96)
+    assert (trimmed - whole).abs().max() > 1e-4
+
+
+def test_a_trimmed_network_accepts_its_smallest_size():
+    model = build()
+    model.trim()
+    side = model.min_size
+    assert model(capture(1, side, side)).shape == (1, 3, 8, 8)
 
 
 def test_the_path_costs_at_most_6600_macs_a_mosaic_pixel():

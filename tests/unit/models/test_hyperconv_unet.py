@@ -56,6 +56,29 @@ def test_shuffle_head_sees_no_further_than_its_halo():
     assert halo - 16 < reach <= halo
 
 
+def test_a_trimmed_network_gives_the_same_picture_where_tiles_keep_it():
+    torch.manual_seed(0)
+    model = build_model("hyperconv_unet", SMALL | {"head": "shuffle"}).double()
+    x = torch.rand(1, 4, 2 * model.halo + 16, 2 * model.halo + 32, dtype=torch.float64)
+    with torch.no_grad():
+        filters = model.predict_filters(x)
+        whole = model.apply_filters(x, filters)
+        model.trim()
+        trimmed = model.apply_filters(x, filters)
+        again = model.predict_filters(x)
+    left, kept = 2 * model.margin, 2 * (model.halo - model.margin)
+    inside = (..., slice(kept, -kept), slice(kept, -kept))
+    expected = whole[..., left:-left, left:-left]
+    assert trimmed.shape == expected.shape
+    torch.testing.assert_close(trimmed[inside], expected[inside], atol=1e-12, rtol=0)
+    assert all(torch.equal(again[name], value) for name, value in filters.items())
+
+
+def test_the_published_head_cannot_be_trimmed():
+    with pytest.raises(InputError, match="head=shuffle, or leave out --trimmed"):
+        build_model("hyperconv_unet", SMALL).trim()
+
+
 def test_published_head_is_not_tileable():
     assert build_model("hyperconv_unet", SMALL).halo is None
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,18 @@ def test_captures_are_scored_against_their_truth():
     assert loss.loss == loss.before - loss.after > 2
     assert loss_of("folding", trial, good, good).loss == 0
     assert len({f.sha256 for f in trial.on.files}) == len(trial.on.files) == 6
+
+
+def test_the_margin_of_a_trimmed_network_is_not_scored():
+    whole, card = setting("packed_bayer_white_balanced", 4, "camera_linear", 3)
+    trial = trial_for(replace(whole, margin=8), card, SIZE, [])
+
+    def inner(inputs):
+        return half_size(inputs[0].numpy())[..., 16:-16, 16:-16]
+
+    loss = loss_of("folding", trial, inner, lambda inputs: inner(inputs) * 0.8)
+    assert 15 < loss.before < 60
+    assert loss.loss > 2
 
 
 def test_named_captures_have_no_truth():
