@@ -1,6 +1,6 @@
 """Fixtures with a phone that is not there; tests/conftest.py imports them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.adb_bed.bed import AdbBed
 from tests.adb_bed.prepare import NotPrepared
 from tests.adb_bed.server import AdbServer, adb_of_adbutils, adb_of_debian
 
-__all__ = ["AdbDevice", "adb_bed", "adb_device", "adb_server", "open_bed"]
+__all__ = ["AdbDevice", "adb_bed", "adb_device", "adb_server", "connect_adb_device", "open_bed"]
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,29 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
 
 
 @pytest.fixture
-def adb_device(
-    adb_server: AdbServer, adb_bed: AdbBed, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[AdbDevice]:
-    """A device that is connected; programs that this test starts use the private server."""
+def connect_adb_device(
+    adb_server: AdbServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], AdbDevice]]:
+    """Each call gives one more connected device; programs of this test use the private server."""
+    adb_server.start()  # an earlier test may have ended it
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(adb_server.port))
-    said = adb_server.run("connect", adb_bed.serial).stdout
-    if not said.startswith(b"connected"):
-        raise RuntimeError(f"adb connect said {said!r}")
-    yield AdbDevice(adb_bed.serial, adb_server.port, adb_bed, adb_bed.root, adb_server)
-    adb_server.run("disconnect", adb_bed.serial)
+    devices: list[AdbDevice] = []
+
+    def connect() -> AdbDevice:
+        bed = open_bed()
+        devices.append(AdbDevice(bed.serial, adb_server.port, bed, bed.root, adb_server))
+        said = adb_server.run("connect", bed.serial).stdout
+        if not said.startswith(b"connected"):
+            raise RuntimeError(f"adb connect said {said!r}")
+        return devices[-1]
+
+    yield connect
+    for device in devices:
+        adb_server.run("disconnect", device.serial)
+        device.bed.close()
+
+
+@pytest.fixture
+def adb_device(connect_adb_device: Callable[[], AdbDevice]) -> AdbDevice:
+    """A connected device; programs that this test starts use the private server."""
+    return connect_adb_device()

@@ -169,7 +169,7 @@ def test_several_at_once(client: Client, tmp_path: Path) -> None:
 
 def test_killed_client_ends_its_shell_but_not_what_that_started(client: Client) -> None:
     command = "sh -c 'sleep 71; true' & sleep 72; echo end"
-    adb = [client.server.adb, "-P", str(client.server.port), "-s", client.bed.serial]
+    adb = [str(client.server.adb), "-P", str(client.server.port), "-s", client.bed.serial]
     process = subprocess.Popen(
         [*adb, "shell", command], env=client.server.environment, stdin=subprocess.DEVNULL
     )

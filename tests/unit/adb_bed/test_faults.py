@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -193,7 +194,7 @@ def test_server_that_is_killed(adb_bed: AdbBed, any_server: AdbServer, tmp_path:
     server = AdbServer(any_server.adb, tmp_path)
     try:
         server.run("connect", adb_bed.serial)
-        adb = [server.adb, "-P", str(server.port), "-s", adb_bed.serial, "shell", "sleep 20"]
+        adb = [str(server.adb), "-P", str(server.port), "-s", adb_bed.serial, "shell", "sleep 20"]
         with subprocess.Popen(adb, env=server.environment, stdin=subprocess.DEVNULL) as process:
             wait_until(lambda: adb_bed.processes("sleep 20"))
             server.stop()
@@ -213,6 +214,24 @@ def test_fixture_has_what_it_promises(adb_device: AdbDevice, tmp_path: Path) -> 
     done = adb_device.server.run("-s", adb_device.serial, "shell", f"touch {WORK}/one")
     assert done.returncode == 0
     assert [path.name for path in (adb_device.root / "data/local/tmp").iterdir()] == ["one"]
+
+
+def test_several_devices(connect_adb_device: Callable[[], AdbDevice]) -> None:
+    one, two = connect_adb_device(), connect_adb_device()
+    assert one.serial != two.serial
+    for number, device in enumerate((one, two)):
+        name = f"{WORK}/{number}"
+        assert device.server.run("-s", device.serial, "shell", f"touch {name}").returncode == 0
+    assert (left_over(one.bed), left_over(two.bed)) == (["0"], ["1"])
+
+
+def test_server_of_the_fixture_may_be_ended(adb_device: AdbDevice) -> None:
+    server = adb_device.server
+    server.stop()
+    assert server.run("connect", adb_device.serial).returncode == 0  # starts a server itself
+    server.start()
+    assert b"connected" in server.run("connect", adb_device.serial).stdout
+    assert server.run("-s", adb_device.serial, "shell", "echo new").stdout == b"new\n"
 
 
 def test_faults_occur_as_often_as_the_test_says() -> None:

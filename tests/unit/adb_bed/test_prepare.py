@@ -1,6 +1,7 @@
 """The preparation is atomic, happens once, and is the only part that needs the network."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.adb_bed import prepare as module
 from tests.adb_bed.bed import AdbBed
 from tests.adb_bed.prepare import NotPrepared, cache_folder, find_prepared, prepare
 from tests.adb_bed.sandbox import Proot, open_sandbox
@@ -62,7 +62,7 @@ def test_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_missing_cache_says_what_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(module.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(NotPrepared, match=r"python -m tests\.adb_bed\.prepare"):
         AdbBed()
 
@@ -102,7 +102,8 @@ def test_command_reports_a_failure(apt: Path) -> None:
     for package in apt.glob("*.deb"):
         package.write_bytes(b"not a package")
     command = [sys.executable, "-m", "tests.adb_bed.prepare"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    root = Path(__file__).parents[3]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=root)
     assert done.returncode == 1
     assert done.stderr.startswith("error: dpkg-deb failed: ")
     assert done.stderr.count("\n") == 1
@@ -118,7 +119,7 @@ def test_sandbox_that_cannot_start_gives_every_reason(
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("qemu-aarch64-static", "nsenter"):
-        (tools / name).symlink_to(module.shutil.which(name) or "/missing")
+        (tools / name).symlink_to(shutil.which(name) or "/missing")
     (tools / "unshare").write_text("#!/bin/sh\necho unshare: Operation not permitted >&2\nexit 1\n")
     (tools / "unshare").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools))

@@ -101,14 +101,18 @@ def test_a_program_outlives_its_shell(adb_bed: AdbBed) -> None:
     wait_until(lambda: adb_bed.processes("63"))
 
 
-def test_sandbox_ends_with_a_killed_test() -> None:
+def test_sandbox_ends_with_a_killed_test(tmp_path: Path) -> None:
     open_bed("namespaces").close()  # skips where there are none
     program = (
         "from tests.adb_bed.bed import AdbBed\nimport time\n"
         "bed = AdbBed('namespaces')\nprint(bed.sandbox.holder, flush=True)\ntime.sleep(60)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # where it leaves its folder
     ) as process:
         assert process.stdout is not None
         holder = Path(f"/proc/{int(process.stdout.readline())}/ns")
