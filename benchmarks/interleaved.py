@@ -19,6 +19,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.harness.devices.host import host_worker
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.machine import (
     allowed_cpus,
@@ -28,7 +29,8 @@ from edge_pipeline.harness.machine import (
     cpu_name,
 )
 from edge_pipeline.harness.process import ProcessWorker
-from edge_pipeline.harness.protocol import Loaded, Plan, TimedRun, measure, summarise
+from edge_pipeline.harness.protocol import Loaded, Plan, TimedRun, measure
+from edge_pipeline.harness.statistics import summarise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -112,6 +114,8 @@ class Served:
         stderr: Destination of its stderr, as for Popen; by default that of this process.
     """
 
+    block = 1
+
     def __init__(
         self,
         script: str,
@@ -144,9 +148,9 @@ class Served:
         """Load the program, and return the time."""
         return Loaded(0, self._ask("load"))
 
-    def run(self) -> TimedRun:
-        """Run the program once, and return the time."""
-        return TimedRun(self._ask("run"))
+    def run(self, count: int) -> list[TimedRun]:
+        """Run the program `count` times, and return the times."""
+        return [TimedRun(self._ask("run")) for _ in range(count)]
 
     def close(self) -> None:
         """End the process."""
@@ -268,7 +272,7 @@ def run_all(
         for eager in everything:
             workers.append(_eager_worker(eager, size, cpu))  # noqa: PERF401 - closed if one fails
         for job in jobs:
-            workers.append(ProcessWorker(job, threads=1, cpus=[cpu]))  # noqa: PERF401
+            workers.append(host_worker(job, threads=1, cpus=[cpu]))  # noqa: PERF401
         timings = measure(workers, plan)
     finally:
         for worker in workers:

@@ -146,7 +146,7 @@ def _try(worker: Served) -> None:
     """
     try:
         worker.load()
-        worker.run()
+        worker.run(1)
     finally:
         worker.close()
 
@@ -226,7 +226,7 @@ def main() -> int:
             }
             for name, rows in ready.items():
                 if arguments.runs:
-                    timed(name, rows, folder, Plan(runs=arguments.runs), cpu)
+                    timed(name, rows, folder, Plan(runs=arguments.runs, seconds=0), cpu)
                 for row in rows:
                     print(f"| {name} | {RUNTIMES[row.backend]} | {row.cells()} |", flush=True)
                     if row.compiled_ms and row.plain_ms and row.ratios()[1] < LEAST:

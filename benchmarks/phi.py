@@ -43,7 +43,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         compiled(folder, cases, SIZE)
-        figures, peak, where = run_all(folder, cases, eagers, SIZE, Plan(runs=arguments.runs))
+        figures, peak, where = run_all(
+            folder, cases, eagers, SIZE, Plan(runs=arguments.runs, seconds=0)
+        )
     print(f"{where}, phi {arguments.phi:g}\n")
     print("| form | median ms | p10 to p90 | min | of ordinary | floor ms |")
     print("|---|---|---|---|---|---|")

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.files import packaged
 
-__all__ = ["DEFAULT_DEVICE", "DeviceProfile", "device_file", "device_names", "load_device"]
+__all__ = ["DEFAULT_TARGET", "DeviceProfile", "load_profile", "profile_file", "profile_names"]
 
-# Target of compilation if no device is named.
-DEFAULT_DEVICE = "x86_epyc"
+# Profile that the compiler uses if no target is named.
+DEFAULT_TARGET = "x86_epyc"
 
 _FOLDER = "devices"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -70,7 +70,8 @@ class DeviceProfile(_Fields):
     Attributes:
         name: Name of the file without its extension.
         identity: Maker, model and processor.
-        transport: Way in which the device is reached.
+        transport: Way in which the device is reached: a kind of device of `bench`.
+        address: Address of the device, such as a serial number or a host; empty if there is none.
         runtimes: Runtimes that the device can run, by their names in `registry.RUNTIMES`.
         limits: Memory, cache and temperature limits.
         peaks: Peak speed, measured on one thread.
@@ -78,40 +79,43 @@ class DeviceProfile(_Fields):
 
     name: Annotated[str, Field(pattern=_NAME.pattern)]
     identity: Identity
-    transport: Literal["host", "adb", "ssh"]
+    transport: Literal["host", "adb", "ssh", "emulator", "cuda"]
+    address: str = ""
     runtimes: tuple[str, ...]
     limits: Limits
     peaks: Peaks
 
 
-def device_names() -> list[str]:
+def profile_names() -> list[str]:
     """Return the names of the device profiles of this project, sorted."""
     return sorted(path.stem for path in packaged(_FOLDER).glob("*.toml"))
 
 
-def device_file(name: str, ending: str) -> Path:
-    """Return the path of a device's file, such as its `costs.json`.
+def profile_file(name: str, ending: str) -> Path:
+    """Return the path of a file of a profile, such as its `costs.json`.
 
     Args:
-        name: Name of the device.
-        ending: Part of the file's name after the device's name and a dot.
+        name: Name of the profile.
+        ending: Part of the file's name after the profile's name and a dot.
 
     Raises:
         InputError: If no profile has that name.
     """
-    if not _NAME.fullmatch(name) or name not in device_names():
-        raise InputError(f"no device is called {name!r}; choose from {', '.join(device_names())}")
+    if not _NAME.fullmatch(name) or name not in profile_names():
+        raise InputError(
+            f"no device profile is called {name!r}; choose from {', '.join(profile_names())}"
+        )
     return packaged(_FOLDER) / f"{name}.{ending}"
 
 
-def load_device(name: str) -> DeviceProfile:
-    """Read and return the profile of a device.
+def load_profile(name: str) -> DeviceProfile:
+    """Read and return a profile.
 
     Raises:
         InputError: If no profile has that name, or if its file is invalid; the message names the
             field.
     """
-    path = device_file(name, "toml")
+    path = profile_file(name, "toml")
     try:
         profile = DeviceProfile.model_validate(
             {"name": name} | tomllib.loads(path.read_text(encoding="utf-8"))

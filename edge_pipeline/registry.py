@@ -109,7 +109,10 @@ RUNTIMES = Registry(
 )
 DEVICES = Registry(
     "device",
-    (("host", "edge_pipeline.harness.devices.host"),),
+    (
+        ("adb", "edge_pipeline.harness.devices.adb"),
+        ("host", "edge_pipeline.harness.devices.host"),
+    ),
 )
 DATASETS = Registry(
     "data set",

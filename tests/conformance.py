@@ -6,7 +6,6 @@ tests/unit/test_conformance.py checks that no registered module is missing here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.backends.coreml import backend as coreml
@@ -31,8 +30,8 @@ from edge_pipeline.data.labels import (
 )
 from edge_pipeline.data.labels import folder as labelled_folder
 from edge_pipeline.data.pictures import Dataset
-from edge_pipeline.harness.devices import host
-from edge_pipeline.harness.devices.base import Device
+from edge_pipeline.harness.devices import adb, host
+from edge_pipeline.harness.devices.base import DeviceModule
 from edge_pipeline.models import (
     hyperconv_isp,
     hyperconv_unet,
@@ -65,12 +64,6 @@ __all__ = [
     "RUNTIMES",
     "TASKS",
 ]
-
-
-class DeviceModule(Protocol):
-    """A module that opens a device."""
-
-    open_device: Callable[[], Device]
 
 
 BACKENDS: dict[str, Backend] = {
@@ -115,7 +108,7 @@ LABELLED_SETS: dict[str, LabelledSet] = {
     "oxford_pets": oxford_pets,
     "voc": voc,
 }
-DEVICES: dict[str, DeviceModule] = {"host": host}
+DEVICES: dict[str, DeviceModule] = {"adb": adb, "host": host}
 TASKS: dict[str, TaskModule] = {"isp": isp, "segmentation": segmentation}
 PASSES: tuple[Pass, ...] = (*(step for steps in PIPELINES.values() for step in steps),)
 # Built for one value, so it is in no pipeline.

@@ -210,7 +210,7 @@ def write_page(steps: Steps, picture: Path, masks: Sequence[Picture]) -> Path:
         crops=crops_of(developed, render_with_libraw(CAPTURE)),
         masks=masks,
         costs=costs_of_segmenter(),
-        records=_titled(read_records(OUTPUT / "bench.json")),
+        records=_titled(read_records(OUTPUT / "records.jsonl")),
         accuracies=accuracies_of(OUTPUT / "verify.json"),
         steps=steps.done,
     )
@@ -233,7 +233,7 @@ def main() -> int:
         masks = segmented(steps)
         folders = compile_all(steps)
         steps.run("verify", *folders, "--json", OUTPUT / "verify.json")
-        steps.run("bench", *folders, "--json", OUTPUT / "bench.json")
+        steps.run("bench", *folders, "--records", OUTPUT / "records.jsonl")
         page = write_page(steps, picture, masks)
     except EdgePipelineError as error:
         print(f"error: {error}", file=sys.stderr)

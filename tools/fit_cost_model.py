@@ -1,6 +1,6 @@
 """Measure the algorithms of a convolution on a device, and fit the cost model that selects them.
 
-    python -m tools.fit_cost_model --device NAME [--backend executorch ...] [--rounds 20] [--refit]
+    python -m tools.fit_cost_model --target NAME [--backend executorch ...] [--rounds 20] [--refit]
 
 Run the tool on the device itself. Each algorithm is compiled for each layer of a grid by the
 project's own passes and backend, and timed in its runtime on one thread. The algorithms of a layer
@@ -50,7 +50,7 @@ from edge_pipeline.compiler.lowering.padding import Padding
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
 from edge_pipeline.compiler.program import Pass
-from edge_pipeline.device_profile import DEFAULT_DEVICE, device_file, load_device
+from edge_pipeline.device_profile import DEFAULT_TARGET, load_profile, profile_file
 from edge_pipeline.errors import CompileError, EdgePipelineError
 from edge_pipeline.files import atomic_file
 from edge_pipeline.registry import BACKENDS, RUNTIMES
@@ -351,15 +351,15 @@ def _report(backend: str, model: BackendCosts) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, fit and write the costs; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--device", default=DEFAULT_DEVICE)
+    parser.add_argument("--target", default=DEFAULT_TARGET)
     parser.add_argument("--backend", action="append", choices=BACKENDS.names())
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--refit", action="store_true")
     given = parser.parse_args(arguments)
     try:
-        profile = load_device(given.device)
-        path = device_file(given.device, COSTS_FILE)
-        old = load_costs(given.device) if path.exists() else None
+        profile = load_profile(given.target)
+        path = profile_file(given.target, COSTS_FILE)
+        old = load_costs(given.target) if path.exists() else None
         backends = given.backend or [b for b in profile.runtimes if b in BACKENDS.names()]
         kept = [s for s in (old.samples if old else ()) if given.refit or s.backend not in backends]
         models = dict(old.backends) if old else {}
@@ -373,7 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 update={"quality": quality_of(own, model, profile.peaks.gflops), "tools": tools}
             )
             _report(backend, models[backend])
-            costs = Costs(device=given.device, backends=models, samples=tuple(kept))
+            costs = Costs(device=given.target, backends=models, samples=tuple(kept))
             with atomic_file(path) as temporary:
                 temporary.write_text(_text(costs), encoding="utf-8")
     except EdgePipelineError as error:

@@ -1,7 +1,7 @@
 """One network for every phi, compared with networks that were trained for one phi each.
 
     python -m benchmarks.segmenters train RECIPE --runs FOLDER [--threads 1] [--only NAME]
-    python -m benchmarks.segmenters evaluate RECIPE --runs FOLDER
+    python -m benchmarks.segmenters evaluate RECIPE --runs FOLDER [--split test]
     python -m benchmarks.segmenters table RECIPE --runs FOLDER [--plot FILE.svg]
     python -m benchmarks.segmenters deploy RECIPE --runs FOLDER [--phi 0.25]
 
@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("part", choices=["train", "evaluate", "table", "deploy"])
     parser.add_argument("recipe", help="name or path of the recipe of the network for every phi")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the trainings")
+    parser.add_argument("--split", choices=["test", "val"], default="test")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="beginning of the names of the runs to train")
     parser.add_argument("--plot", type=Path, help="file of the plot")
@@ -56,7 +57,7 @@ def main() -> int:
     finished = [run for run in runs if is_trained(run, arguments.runs)]
     if arguments.part == "evaluate":
         for run in finished:
-            found = evaluate_run(run, arguments.runs)
+            found = evaluate_run(run, arguments.runs, arguments.split)
             best = max(found.values(), key=lambda values: values["dice"])
             print(f"{run.name}: best Dice score {best['dice']:.4f}", flush=True)
         return 0

@@ -57,8 +57,9 @@ def deploy(checkpoint: Path, dataset: str, phis: Iterable[float], folder: Path) 
             words = ["compile", checkpoint, "--backend", backend, "--phi", f"{phi:g}"]
             _run(*words, "-o", artifact)
         artifacts.append(artifact)
-    measured = folder / "records.json"
-    _run("bench", *artifacts, "--threads", "1", "--runs", "60", "--json", measured)
+    measured = folder / "records.jsonl"
+    measured.unlink(missing_ok=True)
+    _run("bench", *artifacts, "--threads", "1", "--runs", "60", "--records", measured)
     return [
         Row(runtime, phi, dice_of(artifact, dataset), record, _bytes(artifact))
         for (_, runtime, phi), artifact, record in zip(
@@ -95,9 +96,11 @@ def deployed_table(rows: Iterable[Row]) -> Iterator[str]:
     yield "| runtime | phi | Dice | median ms | min to p90 | MMAC | program MB | peak memory MB |"
     yield "|---|---|---|---|---|---|---|---|"
     for row in rows:
-        latency = row.record.latency
+        latency, memory = row.record.latency, row.record.memory
+        if latency is None or memory is None:
+            raise JobError(f"{row.record.artifact} was not timed")
         yield (
             f"| {row.runtime} | {row.phi:g} | {row.dice:.4f} | {latency.median_ms:.2f} | "
             f"{latency.min_ms:.2f} to {latency.p90_ms:.2f} | {(row.record.macs or 0) / 1e6:.0f} | "
-            f"{row.bytes / 1e6:.2f} | {row.record.memory.peak_bytes / 1e6:.0f} |"
+            f"{row.bytes / 1e6:.2f} | {memory.peak_bytes / 1e6:.0f} |"
         )

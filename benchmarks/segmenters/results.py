@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.segmenters.runs import FIXED, Run
 from edge_pipeline.data.labelled import load_labelled
+from edge_pipeline.data.splits import Split
 from edge_pipeline.files import atomic_file
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.models.cost import cost_of
@@ -48,19 +49,20 @@ def grid_of(recipe: Recipe) -> list[float]:
     return [round(low + _GRID_STEP * step, 4) for step in range(steps + 1)]
 
 
-def evaluate_run(run: Run, folder: Path) -> dict[str, dict[str, float]]:
-    """Return the metrics of a finished training on the test split, by phi; evaluate it if needed.
+def evaluate_run(run: Run, folder: Path, split: Split) -> dict[str, dict[str, float]]:
+    """Return the metrics of a finished training on a split, by phi; evaluate it if needed.
 
     Args:
         run: The training.
         folder: Folder of all trainings.
+        split: Split of the data set on which nothing was tuned.
     """
     own = folder / run.name
     held: dict[str, dict[str, float]] = {}
     if (own / _RESULT).exists():
         held = json.loads((own / _RESULT).read_text())
     settings = settings_of(run.recipe)
-    data = load_labelled(settings.dataset, "test", settings.options)
+    data = load_labelled(settings.dataset, split, settings.options)
     pictures = SizedPictures(data, settings.resize)
     model = load_checkpoint(own / "run" / "checkpoint.safetensors").build()
     size = (run.recipe.options["height"], run.recipe.options["width"])

@@ -87,6 +87,11 @@ class Artifact:
             raise ArtifactError(f"{self.folder} lists no file {file!r}")
         return self.folder / file
 
+    def program_bytes(self, spec: ProgramSpec) -> int:
+        """Return the size of a program: its file or the files of its folder, and its extra ones."""
+        own = self.manifest.folder(spec.file) or (spec.file,)
+        return sum(self.path(name).stat().st_size for name in (*own, *spec.extra))
+
     def reference(self, program: str) -> tuple[Arrays, Arrays]:
         """Return the reference inputs and the eager outputs of a program, by tensor name.
 

@@ -2,70 +2,121 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge_pipeline.cli.options import parse_size
-from edge_pipeline.files import atomic_file
-from edge_pipeline.harness.bench import bench
+from edge_pipeline.errors import VerificationError
+from edge_pipeline.harness.bench import Settings, bench
+from edge_pipeline.harness.devices.base import Options, Placement
+from edge_pipeline.harness.devices.named import open_named
+from edge_pipeline.harness.gate import Gate
 from edge_pipeline.harness.protocol import Plan
-from edge_pipeline.record import Record, records_json
-from edge_pipeline.registry import DEVICES
+from edge_pipeline.record import Record, append_records, records_text
 from edge_pipeline.report.terminal import console, latency_table
 from edge_pipeline.report.words import warnings_of
 
 __all__ = ["command"]
 
 
+class Throttled(StrEnum):
+    """Treatment of a measurement during which the device throttled."""
+
+    mark = "mark"
+    refuse = "refuse"
+
+
 def command(
     artifacts: Annotated[
         list[Path], typer.Argument(metavar="ARTIFACT...", help="Artifact folders.")
     ],
-    json_to: Annotated[
+    records_to: Annotated[
         str | None,
-        typer.Option("--json", metavar="FILE|-", help="Also write records as JSON; - is stdout."),
+        typer.Option(
+            "--records", metavar="FILE|-", help="Append records as JSON lines; - is stdout."
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Device to measure on; `edge-pipeline devices` lists them.")
+    ] = "host",
+    runner: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Program that runs artifacts on an attached device."),
     ] = None,
     threads: Annotated[int, typer.Option(help="Number of compute threads, each pinned.")] = 1,
-    runs: Annotated[int, typer.Option(help="Number of timed runs, at least 30.")] = 30,
-    warmup: Annotated[int, typer.Option(help="Number of runs before the timed ones.")] = 10,
+    cores: Annotated[
+        str | None,
+        typer.Option(metavar="big|little|0,1", help="Processors to pin to; by default the idlest."),
+    ] = None,
+    runs: Annotated[int, typer.Option(help="Least number of timed runs, from 30.")] = 50,
+    seconds: Annotated[
+        float, typer.Option(help="Least duration of the timed runs of all artifacts.")
+    ] = 5.0,
+    warmup: Annotated[
+        int, typer.Option(help="Least number of runs before the timed ones; 0 for none.")
+    ] = 10,
+    sustained: Annotated[
+        float, typer.Option(metavar="MINUTES", help="Also run each program without pause.")
+    ] = 0.0,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Number of measurements, with cool-down between them.")
+    ] = 1,
+    max_temperature: Annotated[
+        float | None,
+        typer.Option(metavar="CELSIUS", help="Wait until the device is not warmer than this."),
+    ] = None,
+    min_battery: Annotated[
+        float, typer.Option(metavar="PERCENT", help="Least charge, unless it is charging.")
+    ] = 20.0,
+    throttled: Annotated[
+        Throttled, typer.Option(help="Mark or refuse measurements of a throttled device.")
+    ] = Throttled.mark,
     input_size: Annotated[
         str | None,
         typer.Option(
             "--input", metavar="HxW", help="Packed size; by default the reference input's."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="Device to measure on.")] = "host",
 ) -> None:
-    """Measure the latency and memory of artifacts.
+    """Measure the latency and memory of artifacts on a device, and verify their outputs there.
 
     Every program of every artifact runs in a pinned process of its own. Programs take turns, so
     that they can be compared. Peak memory is measured in a separate pass.
     """
-    plan = Plan(runs=runs, warmup=warmup)
     size = None if input_size is None else parse_size(input_size, "HxW")
-    messages = console(stderr=True)
-    with messages.status("opening") as status:
-        records = bench(
-            artifacts,
-            DEVICES.load(device).open_device(),
-            plan,
-            threads=threads,
-            size=None if size is None else (size[0], size[1]),
-            on_step=status.update,
-        )
-    _show(records, json_to)
+    settings = Settings(
+        plan=Plan(runs=runs, seconds=seconds, warmup=warmup, sustained_s=60 * sustained),
+        gate=Gate(max_temperature, min_battery, throttled=throttled.value),
+        placement=Placement(threads, cores),
+        size=None if size is None else (size[0], size[1]),
+    )
+    names = device.split(",")
+    failed: list[str] = []
+    for name in names:
+        opened = open_named(name, Options(runner=runner))
+        for _ in range(repeats):
+            with console(stderr=True).status("opening") as status:
+                records = bench(artifacts, opened, settings, on_step=status.update)
+            _show(records, records_to)
+            failed += [
+                f"{record.artifact}:{record.program} on {record.device}"
+                for record in records
+                if record.verification.result == "failed"
+            ]
+    if failed:
+        raise VerificationError(f"{', '.join(failed)}: the outputs are wrong")
 
 
-def _show(records: list[Record], json_to: str | None) -> None:
-    """Print the table, on stderr if JSON goes to stdout; then write the JSON."""
-    out = console(stderr=json_to == "-")
+def _show(records: list[Record], records_to: str | None) -> None:
+    """Write the records; print the table, on stderr if the records go to stdout."""
+    if records_to == "-":
+        typer.echo(records_text(records), nl=False)
+    elif records_to is not None:
+        append_records(Path(records_to), records)
+    out = console(stderr=records_to == "-")
     out.print(latency_table(records))
     for warning in warnings_of(records):
         out.print(f"warning: {warning}", style="yellow", markup=False)
-    if json_to == "-":
-        typer.echo(records_json(records), nl=False)
-    elif json_to is not None:
-        with atomic_file(Path(json_to)) as temporary:
-            temporary.write_text(records_json(records), encoding="utf-8")

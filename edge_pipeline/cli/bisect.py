@@ -16,7 +16,7 @@ from edge_pipeline.cli.options import (
     parse_settings,
 )
 from edge_pipeline.compiler.source.naming import is_factory
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_TARGET
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS, EXTRAS
@@ -80,7 +80,7 @@ def command(
     allow_outside: Annotated[
         list[str] | None, typer.Option(metavar="OPERATOR", help="As for compile.")
     ] = None,
-    device: Annotated[str, typer.Option(help="As for compile.")] = DEFAULT_DEVICE,
+    target: Annotated[str, typer.Option(help="As for compile.")] = DEFAULT_TARGET,
 ) -> None:
     """Find the first pass, and the first operator, whose result is out of tolerance.
 
@@ -115,7 +115,7 @@ def command(
         weights=weights,
         seed=seed,
         allowed=frozenset(allow_outside or ()),
-        device=device,
+        target=target,
     )
     out, found = console(), False
     with console(stderr=True).status("starting") as status:

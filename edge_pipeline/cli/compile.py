@@ -19,7 +19,7 @@ from edge_pipeline.cli.options import (
     parse_settings,
 )
 from edge_pipeline.compiler.source.naming import is_factory
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_TARGET
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS, EXTRAS
@@ -164,12 +164,12 @@ def command(
         bool,
         typer.Option("--free-sizes", help="Compile your own network for any height and width."),
     ] = False,
-    device: Annotated[
+    target: Annotated[
         str,
         typer.Option(
             help="Profile in devices/ whose measured costs select the convolution algorithms."
         ),
-    ] = DEFAULT_DEVICE,
+    ] = DEFAULT_TARGET,
     tflite_runtime: Annotated[
         str | None,
         typer.Option(
@@ -210,7 +210,7 @@ def command(
         precision=precision.value,
         validation=tuple(validation or ()),
         allowed=frozenset(allow_outside or ()),
-        device=device,
+        target=target,
         tflite_runtime=_board_python(tflite_runtime),
         calibration=(*(calibration or ()), *(more or ())),
         size=size,

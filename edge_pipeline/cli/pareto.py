@@ -127,8 +127,9 @@ def command(
     ] = None,
     device: Annotated[str, typer.Option(help="Device to measure on.")] = "host",
     threads: Annotated[int, typer.Option(help="Threads of a measured program.")] = 1,
-    runs: Annotated[int, typer.Option(help="Number of timed runs, at least 30.")] = 30,
-    warmup: Annotated[int, typer.Option(help="Number of runs before the timed ones.")] = 10,
+    runs: Annotated[int, typer.Option(help="Least number of timed runs, from 30.")] = 50,
+    seconds: Annotated[float, typer.Option(help="Least duration of the timed runs.")] = 5.0,
+    warmup: Annotated[int, typer.Option(help="Least number of runs before the timed ones.")] = 10,
 ) -> None:
     """Evaluate a checkpoint at many values of phi, and write records, Pareto fronts and plots.
 
@@ -144,7 +145,7 @@ def command(
     from edge_pipeline.sweep.pictures import parse_options
     from edge_pipeline.sweep.run import SweepRequest
 
-    plan = Plan(runs=runs, warmup=warmup)
+    plan = Plan(runs=runs, seconds=seconds, warmup=warmup)
     size = None if resize is None else parse_size(resize, "HxW")
     request = SweepRequest(
         checkpoint=checkpoint,

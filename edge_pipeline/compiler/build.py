@@ -32,19 +32,19 @@ __all__ = ["Built", "Passed", "Target", "build", "graph_file", "is_finite", "pas
 
 @dataclass(frozen=True)
 class Target:
-    """The backend and device that programs are built for.
+    """The backend and device profile that programs are built for.
 
     Attributes:
         name: Name of the backend in the registry.
         backend: Module of the backend.
-        device: Device profile whose measured costs decide how convolutions are lowered.
+        profile: Device profile whose measured costs decide how convolutions are lowered.
         on_step: Function that is called with a short description of each step.
         without: Names of passes that are left out.
     """
 
     name: str
     backend: Backend
-    device: str
+    profile: str
     on_step: Callable[[str], None]
     without: frozenset[str] = frozenset()
 
@@ -68,7 +68,7 @@ def build(entry: Entry, target: Target, options: EmitOptions) -> Built:
 
     Args:
         entry: Traced program and the roles of its tensors.
-        target: Backend and device.
+        target: Backend and device profile.
         options: Options of the backend.
 
     Raises:
@@ -171,7 +171,7 @@ def passed(source: ExportedProgram, entry: Entry, target: Target, precision: Pre
     """
     passes = [
         step
-        for step in passes_for(target.name, target.device, precision)
+        for step in passes_for(target.name, target.profile, precision)
         if step.name not in target.without
     ]
     changes: dict[str, tuple[str, ...]] = {}

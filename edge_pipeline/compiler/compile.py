@@ -34,7 +34,7 @@ from edge_pipeline.compiler.source.foreign import foreign_network
 from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.tabulate import NotEveryValue
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_TARGET
 from edge_pipeline.errors import CompileError, InputError, first_line
 from edge_pipeline.registry import MODELS
 
@@ -79,7 +79,7 @@ def compile_module(
     allowed: Iterable[str] = (),
     description: Description | None = None,
     free_sizes: bool = False,
-    device: str = DEFAULT_DEVICE,
+    target: str = DEFAULT_TARGET,
     force: bool = False,
 ) -> Artifact:
     """Compile any module that `torch.export` can trace; `edge_pipeline.compile` is this function.
@@ -104,7 +104,7 @@ def compile_module(
         description: The network's purpose, tensors and tile geometry. Running the network checks
             the given fields and infers the others.
         free_sizes: Whether height and width stay free; only ONNX Runtime supports this.
-        device: Name of the profile in `devices/` whose measured costs the compiler uses.
+        target: Name of the profile in `devices/` whose measured costs the compiler uses.
         force: Whether to replace an artifact at `output`.
 
     Raises:
@@ -121,7 +121,7 @@ def compile_module(
         precision=precision,
         respecialisable=respecialisable,
         allowed=frozenset(allowed),
-        device=device,
+        target=target,
         force=force,
         description=description,
         free_sizes=free_sizes,
@@ -133,7 +133,7 @@ def compile_module(
 
 
 def _backend_of(request: CompileRequest) -> Backend:
-    backend = open_backend(request.backend, request.precision, request.device)
+    backend = open_backend(request.backend, request.precision, request.target)
     if request.tflite_runtime is not None and request.backend != "litert":
         raise InputError(
             f"tflite-runtime cannot read {request.backend} programs; leave out --tflite-runtime"
@@ -171,7 +171,7 @@ def compile_network(
         The errors of `compile_model`.
     """
     tools = _tools() | backend.require()
-    target = Target(request.backend, backend, request.device, on_step)
+    target = Target(request.backend, backend, request.target, on_step)
     ready, built = _built(network, request, target)
     check_constants(request, built)
     stored = {name: built[0].files[name] for name in built[0].spec.extra}

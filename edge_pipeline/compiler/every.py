@@ -83,7 +83,7 @@ def build_every(entry: Entry, template: Template, target: Target, options: EmitO
     Args:
         entry: Program for the fixed value, with weights from the curve.
         template: Program for the anchor, and the curve.
-        target: Backend and device.
+        target: Backend and device profile.
         options: Options of the backend.
 
     Raises:

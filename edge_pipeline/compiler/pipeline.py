@@ -55,7 +55,7 @@ from edge_pipeline.compiler.passes.take_in_bias import TakeInBias
 from edge_pipeline.compiler.passes.take_in_gain import TakeInGain
 from edge_pipeline.compiler.program import Pass, Result, approximation_of, run_program
 from edge_pipeline.compiler.rounding import check_outputs, rounding_errors
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_TARGET
 from edge_pipeline.errors import UnknownNameError
 
 __all__ = ["PIPELINES", "TOLERANCE", "passes_for", "run_passes"]
@@ -225,13 +225,13 @@ TOLERANCE = 2e-5
 
 
 def passes_for(
-    backend: str, device: str = DEFAULT_DEVICE, precision: Precision = "fp32"
+    backend: str, target: str = DEFAULT_TARGET, precision: Precision = "fp32"
 ) -> tuple[Pass, ...]:
     """Return the passes of a backend, in order.
 
     Args:
         backend: Name of the backend, a key of `PIPELINES`.
-        device: Device whose measured costs decide how convolutions are lowered.
+        target: Device profile whose measured costs decide how convolutions are lowered.
         precision: Precision of the program. In int8, all convolutions with constant weights are
             left to the runtime: its integer convolution is faster than any lowering, and the costs
             were measured in float32.
@@ -244,7 +244,7 @@ def passes_for(
             f"no passes are listed for {backend!r}; the backends are {', '.join(sorted(PIPELINES))}"
         )
     return tuple(
-        step.on(device, constants=step.constants and precision != "int8")
+        step.on(target, constants=step.constants and precision != "int8")
         if isinstance(step, LowerConvolution)
         else step
         for step in (*PIPELINES[backend], *_NARROW.get((backend, precision), ()))

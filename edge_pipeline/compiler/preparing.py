@@ -19,7 +19,7 @@ from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.opening import open_source
 from edge_pipeline.compiler.source.reference import synthetic_inputs
-from edge_pipeline.device_profile import load_device
+from edge_pipeline.device_profile import load_profile
 from edge_pipeline.errors import InputError
 
 __all__ = ["Prepared", "open_network", "prepared", "with_listed_files"]
@@ -124,7 +124,7 @@ def prepared(
         streamed=request.streamed,
     )
     samples, observed = _samples(request, network.geometry, size, given)
-    arch = load_device(request.device).identity.arch
+    arch = load_profile(request.target).identity.arch
     options = EmitOptions("", (), (), request.precision, allowed=request.allowed, arch=arch)
     return Prepared(network, form, samples, observed, options)
 

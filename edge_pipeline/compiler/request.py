@@ -10,7 +10,7 @@ from edge_pipeline.artifact.manifest import WeightsForm
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.source.description import Description
 from edge_pipeline.compiler.source.naming import InputShape
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_TARGET
 from edge_pipeline.raw.windows import VIEW
 
 __all__ = ["CompileRequest"]
@@ -36,7 +36,7 @@ class CompileRequest:
             fixed sizes compiles for this size, others use it for the reference input only.
         seed: Seed of fresh weights; 0 if None.
         window: Largest side of the window that a separate predictor sees, in pixels of the input.
-        device: Profile in `devices/` whose measured costs decide how convolutions are lowered.
+        target: Profile in `devices/` whose measured costs decide how convolutions are lowered.
         allowed: Names of operators that may stay outside the delegate.
         tflite_runtime: Python interpreter of an environment with tflite-runtime 2.14, which checks
             LiteRT programs. If None, the manifest notes that the program requires LiteRT.
@@ -66,7 +66,7 @@ class CompileRequest:
     size: tuple[int, int] | None = None
     seed: int | None = None
     window: int = VIEW
-    device: str = DEFAULT_DEVICE
+    target: str = DEFAULT_TARGET
     allowed: frozenset[str] = frozenset()
     tflite_runtime: Path | None = None
     force: bool = False

@@ -67,7 +67,7 @@ def several_prepared(
     Args:
         network: Network with the last value.
         request: Request with several values of one number.
-        target: Backend and device.
+        target: Backend and device profile.
 
     Returns:
         The prepared programs, whose form has those for all values, and the form of each value.
@@ -106,7 +106,7 @@ def build_several(
         forms: Form of each value, with one entry.
         ready: The prepared programs.
         request: Request with several values of one number.
-        target: Backend, with a function `emit_several`, and device.
+        target: Backend, with a function `emit_several`, and device profile.
 
     Raises:
         CompileError: If a pass or the backend cannot compile the network; the layer is named.

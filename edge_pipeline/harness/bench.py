@@ -1,28 +1,51 @@
-"""Measurement of artifacts on a device: first the memory of each, then all times together."""
+"""Measurement of artifacts on a device: memory first, then all times together, then the outputs."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.harness.devices.base import Device, Worker
+from edge_pipeline.harness.devices.base import Device, DeviceLostError, Placement, Worker
+from edge_pipeline.harness.gate import Gate, pass_gate, refuse_throttled
 from edge_pipeline.harness.job import Job, inputs_of
-from edge_pipeline.harness.protocol import Plan, Timing, measure, summarise
-from edge_pipeline.record import HostInfo, Memory, MemoryDetail, Record
+from edge_pipeline.harness.protocol import UNTIMED, Plan, Timing, measure, sustain
+from edge_pipeline.harness.recording import Result, Session, record_of
+from edge_pipeline.harness.verification import verification_of
+from edge_pipeline.record import Instructions, MemoryDetail, Record, Sensors, Sustained
 
-__all__ = ["bench"]
+__all__ = ["Settings", "bench"]
+
+# A measurement is repeated if the device was lost; nothing of a lost one is recorded.
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How artifacts are measured.
+
+    Attributes:
+        plan: Numbers and durations of runs.
+        gate: Conditions under which the measurement starts and counts.
+        placement: Threads and processors.
+        size: Packed height and width of the inputs; None for those of each reference input.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    gate: Gate = field(default_factory=Gate)
+    placement: Placement = field(default_factory=Placement)
+    size: tuple[int, int] | None = None
 
 
 def bench(
     folders: Sequence[Path],
     device: Device,
-    plan: Plan,
+    settings: Settings | None = None,
     *,
-    threads: int = 1,
-    size: tuple[int, int] | None = None,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> list[Record]:
     """Measure every program of every artifact.
@@ -30,95 +53,126 @@ def bench(
     Args:
         folders: Folders of the artifacts, in the order of the records.
         device: An idle device; it is idle again afterwards.
-        plan: Numbers of runs.
-        threads: Number of threads that compute.
-        size: Packed height and width of the inputs; None for those of each reference input.
+        settings: How they are measured.
         on_step: Function that is called with a description of each step before it starts.
 
     Returns:
-        One record per program.
+        One record per program, whose verification says whether its outputs are right.
 
     Raises:
         ArtifactError: If a folder is not an artifact, or is damaged.
-        InputError: If a program does not support `size`, or the device cannot provide `threads`.
+        InputError: If a program does not support the size, or the device does not support the
+            artifact or the placement.
         RuntimeFailure: If a program cannot be run.
+        DeviceLostError: If the connection to the device ended.
+        JobError: If the device does not meet the conditions of the gate.
     """
+    settings = settings or Settings()
     artifacts = [Artifact.open(folder) for folder in folders]
-    jobs = [Job(a, program.name, size) for a in artifacts for program in a.manifest.programs]
+    jobs = [
+        Job(artifact, program.name, settings.size)
+        for artifact in artifacts
+        for program in artifact.manifest.programs
+    ]
     for job in jobs:
         inputs_of(job)
-    device.acquire(threads=threads)
-    workers: list[Worker] = []
-    try:
-        warnings = tuple(device.warnings())
-        setting = _Setting(device.name, threads, device.describe(), warnings, plan)
-        memory = []
-        for job in jobs:
-            on_step(f"memory of {job.label}")
-            memory.append(device.peak_memory(job))
-        started = datetime.now(UTC)
-        for job in jobs:
-            workers.append(device.place(job))  # noqa: PERF401 - closed below if one cannot start
-        timings = measure(workers, plan, on_step)
-        return [
-            _record(job, worker.versions, timing, detail, setting, started)
-            for job, worker, timing, detail in zip(jobs, workers, timings, memory, strict=True)
-        ]
-    finally:
-        for worker in workers:
-            worker.close()
-        device.release()
+    for attempt in range(_ATTEMPTS):
+        try:
+            device.acquire(settings.placement)
+            with ExitStack() as stack:
+                stack.callback(device.release)
+                return _measured(jobs, device, settings, stack, on_step)
+        except DeviceLostError as error:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            on_step(f"connecting again: {error}")
+    raise AssertionError("unreachable")
 
 
 @dataclass(frozen=True)
-class _Setting:
-    """Values that all records of one measurement share."""
+class _Times:
+    """Times of the jobs."""
 
-    device: str
-    threads: int
-    host: HostInfo
-    warnings: tuple[str, ...]
-    plan: Plan
+    timings: Sequence[Timing]
+    sustained: Sequence[Sustained | None]
 
 
-def _record(
-    job: Job,
-    versions: dict[str, str],
-    timing: Timing,
-    detail: MemoryDetail,
-    setting: _Setting,
-    started: datetime,
-) -> Record:
-    manifest = job.artifact.manifest
-    spec = job.artifact.program(job.program)
-    shapes = {name: value.shape for name, value in inputs_of(job).items()}
-    reference, _ = job.artifact.reference(job.program)
-    counted = all(shapes[name] == value.shape for name, value in reference.items())
-    return Record(
-        artifact=str(job.artifact.folder),
-        artifact_digest=job.artifact.digest,
-        program=job.program,
-        model=manifest.source.model,
-        backend=manifest.backend,
-        precision=manifest.precision,
-        filters=manifest.filters,
-        device=setting.device,
-        threads=setting.threads,
-        input_shapes=shapes,
-        macs=spec.macs if counted else None,
-        flops=spec.flops if counted else None,
-        import_ms=timing.import_ms,
-        init_ms=timing.init_ms,
-        first_run_ms=timing.first_run_ms,
-        warmup=setting.plan.warmup,
-        runs=setting.plan.runs,
-        latency=summarise(timing.samples_ms),
-        memory=Memory(peak_bytes=detail.runtime_bytes + detail.program_bytes),
-        memory_detail=detail,
-        samples_ms=timing.samples_ms,
-        host=setting.host,
-        versions=versions,
-        preempted_runs=timing.preempted_runs,
-        warnings=setting.warnings,
-        measured=started,
+def _measured(
+    jobs: Sequence[Job],
+    device: Device,
+    settings: Settings,
+    stack: ExitStack,
+    on_step: Callable[[str], None],
+) -> list[Record]:
+    before = pass_gate(device.name, device.sensors, settings.gate, on_step)
+    environment, warnings = device.describe(), tuple(device.warnings())
+    passes = [_passes(job, device, on_step) for job in jobs]
+    started = datetime.now(UTC)
+    workers: list[Worker] = []
+    for job in jobs:
+        on_step(f"starting {job.label}")
+        workers.append(device.place(job))
+        stack.callback(workers[-1].close)
+    times = _times(workers, device, settings, on_step)
+    after = device.sensors()
+    refuse_throttled(device.name, after, settings.gate)
+    session = Session(
+        uuid.uuid4().hex, device.name, device.emulated, settings.placement.threads, environment,
+        warnings, before, after, started,
+    )  # fmt: skip
+    records = []
+    for index, (job, worker) in enumerate(zip(jobs, workers, strict=True)):
+        on_step(f"checking the outputs of {job.label}")
+        result = Result(
+            worker.runner,
+            worker.versions,
+            times.timings[index],
+            times.sustained[index],
+            *passes[index],
+            verification_of(job.artifact, job.program, worker.outputs()),
+        )
+        records.append(record_of(job, result, session))
+    return records
+
+
+def _passes(
+    job: Job, device: Device, on_step: Callable[[str], None]
+) -> tuple[MemoryDetail | None, Instructions | None]:
+    """Return the figures that are measured in processes of their own: memory, instructions."""
+    if device.emulated:
+        on_step(f"counting the instructions of {job.label}")
+        return None, device.instructions(job)
+    on_step(f"memory of {job.label}")
+    return device.peak_memory(job), None
+
+
+def _times(
+    workers: Sequence[Worker],
+    device: Device,
+    settings: Settings,
+    on_step: Callable[[str], None],
+) -> _Times:
+    plan = settings.plan
+    if device.emulated:
+        for worker in workers:
+            worker.load()
+        return _Times([UNTIMED] * len(workers), [None] * len(workers))
+    timings = measure(workers, plan, on_step)
+    sustained: list[Sustained | None] = [None] * len(workers)
+    if plan.sustained_s:
+        for index, worker in enumerate(workers):
+            on_step(f"sustained runs of program {index + 1} of {len(workers)}")
+            sustained[index] = _sustained(worker, device, plan.sustained_s)
+            pass_gate(device.name, device.sensors, settings.gate, on_step)
+    return _Times(timings, sustained)
+
+
+def _sustained(worker: Worker, device: Device, seconds: float) -> Sustained:
+    readings: list[Sensors] = []
+    block_s, medians = sustain(worker, seconds, lambda: readings.append(device.sensors()))
+    hottest = [reading.hottest_c for reading in readings]
+    return Sustained(
+        block_s=block_s,
+        medians_ms=tuple(medians),
+        temperatures_c=tuple(value for value in hottest if value is not None),
     )

@@ -1,63 +1,118 @@
-"""A worker in a separate process of this machine, which runs one job on request."""
+"""A worker in a process that runs one job on request, here or on another machine over a pipe."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
+import queue
 import subprocess
-import sys
 import tempfile
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from numpy.typing import NDArray
 
 import edge_pipeline.errors as errors_module
 from edge_pipeline.errors import EdgePipelineError, RuntimeFailure
+from edge_pipeline.harness.devices.base import DeviceLostError
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Loaded, TimedRun
+from edge_pipeline.harness.verification import read_outputs
 
-__all__ = ["ProcessWorker"]
+__all__ = ["Far", "ProcessWorker", "Start", "worker_request"]
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+Start = Callable[[IO[bytes]], subprocess.Popen[str]]
+"""Function that starts the process with pipes as stdin and stdout, and the given file as stderr."""
+
+
+class Far(Protocol):
+    """The part of a worker on another machine that its pipe does not reach.
+
+    Attributes:
+        outputs: Path on that machine to which the worker writes outputs.
+    """
+
+    outputs: str
+
+    def fetch(self, target: Path) -> None:
+        """Copy the file of outputs to `target` on this machine, and remove it there."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Return whether the connection to that machine ended."""
+        ...
+
+    def kill(self, process_id: int) -> None:
+        """End a process there, which can outlive the pipe; one that ended before is no error."""
+        ...
+
+
+def worker_request(
+    job: Job, folder: str, *, threads: int, cpus: Sequence[int] | None
+) -> dict[str, Any]:
+    """Return the first message to a worker.
+
+    Args:
+        job: The job.
+        folder: Folder of the artifact on the worker's machine.
+        threads: Number of threads that compute.
+        cpus: Processors to pin the process to; None for no pinning.
+    """
+    return {
+        "artifact": folder,
+        "program": job.program,
+        "size": job.size,
+        "threads": threads,
+        "cpus": None if cpus is None else list(cpus),
+    }
+
+
 _DYING_S = 5.0
+_ANSWER_S = 600.0
 
 
 class ProcessWorker:
     """A process that runs one job; harness/worker.py describes the messages on its pipes.
 
     Args:
-        job: The job to run.
-        threads: Number of threads that compute.
-        cpus: Processors to pin to; None if the process is not pinned.
+        label: Name of the job, for messages.
+        start: Function that starts the process.
+        request: First message to the process.
+        runner: Name of the program that runs the job, for the record.
+        far: The other machine; None if the process runs on this one.
+        answer_s: Longest time that the process may take for an answer, in seconds.
 
     Raises:
         EdgePipelineError: If the process cannot run the job.
     """
 
-    def __init__(self, job: Job, *, threads: int, cpus: list[int] | None) -> None:
-        self._job = job
+    block = 1
+
+    def __init__(
+        self,
+        label: str,
+        start: Start,
+        request: dict[str, Any],
+        *,
+        runner: str,
+        far: Far | None = None,
+        answer_s: float = _ANSWER_S,
+    ) -> None:
+        self.runner = runner
         self.versions: dict[str, str] = {}
+        self._label = label
+        self._far = far
+        self._far_id: int | None = None
+        self._answer_s = answer_s
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close
-        environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads))
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        # In its own session, the worker gets no Ctrl-C; the parent gets it and closes its workers.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "edge_pipeline.harness.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            start_new_session=True,
-        )
-        request = {
-            "artifact": str(job.artifact.folder.absolute()),
-            "program": job.program,
-            "size": job.size,
-            "threads": threads,
-            "cpus": cpus,
-        }
+        self._process = start(self._stderr)
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         try:
-            self.ask(json.dumps(request))
+            self._far_id = self.ask(json.dumps(request)).get("process_id")
         except BaseException:
             self.close()
             raise
@@ -67,40 +122,77 @@ class ProcessWorker:
         """Whether the process is running."""
         return self._process.poll() is None
 
+    @property
+    def process_id(self) -> int:
+        """Identifier of the process on this machine."""
+        return self._process.pid
+
     def load(self) -> Loaded:
         """Load the runtime and the program, and return the times."""
         answer = self.ask("load")
         self.versions = answer["versions"]
         return Loaded(answer["import_ns"], answer["init_ns"])
 
-    def run(self) -> TimedRun:
-        """Run the program once, and return its time."""
-        answer = self.ask("run")
-        return TimedRun(answer["run_ns"], answer["preemptions"])
+    def run(self, count: int) -> list[TimedRun]:
+        """Run the program `count` times, and return the time of each run."""
+        return [TimedRun(elapsed, hits) for elapsed, hits in self.ask(f"run {count}")["runs"]]
+
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Run the program on the artifact's reference input, and return its outputs by name."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "outputs.safetensors"
+            self.ask(f"outputs {path if self._far is None else self._far.outputs}")
+            if self._far is not None:
+                self._far.fetch(path)
+            return read_outputs(path)
 
     def ask(self, order: str) -> dict[str, Any]:
         """Send an order to the worker, and return its answer.
 
         Raises:
             EdgePipelineError: If the worker raised an error; the same error is raised here.
-            RuntimeFailure: If the worker ended without an answer.
+            RuntimeFailure: If the worker ended without an answer, or does not answer in time.
         """
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeFailure(f"the worker process for {self._job.label} has no pipes")
-        try:
-            self._process.stdin.write(order + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except (OSError, ValueError):
-            line = ""
+        line = self._answer(order)
         if not line:
+            if self._far is not None and self._far.is_lost():
+                raise DeviceLostError(f"the device was lost while it ran {self._label}")
             raise RuntimeFailure(self._failure_message())
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise RuntimeFailure(f"the process that ran {self._label} answered {line.strip()!r}")
         if "error" in answer:
-            kind = getattr(errors_module, answer["error"], RuntimeFailure)
+            kind = getattr(errors_module, str(answer["error"]), RuntimeFailure)
             failure: EdgePipelineError = kind(answer["message"])
             raise failure
         return answer
+
+    def _answer(self, order: str) -> str:
+        """Return the line that answers an order; an empty one if the process ended."""
+        if self._process.stdin is None:
+            return ""
+        try:
+            self._process.stdin.write(order + "\n")
+            self._process.stdin.flush()
+            return self._lines.get(timeout=self._answer_s)
+        except queue.Empty:
+            self._process.kill()
+            raise RuntimeFailure(
+                f"the process that ran {self._label} did not answer in {self._answer_s:g} s"
+            ) from None
+        except (OSError, ValueError):
+            return ""
+
+    def _read(self) -> None:
+        """Put the lines of the process's stdout into the queue, and an empty one at its end."""
+        if self._process.stdout is not None:
+            with contextlib.suppress(OSError, ValueError):
+                for line in self._process.stdout:
+                    self._lines.put(line)
+        self._lines.put("")
 
     def _failure_message(self) -> str:
         try:
@@ -110,23 +202,24 @@ class ProcessWorker:
             code = self._process.wait()
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        if self._far is not None and code > 128:  # a shell says so of a signal
+            code = 128 - code
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         last = f": {lines[-1]}" if lines else ""
-        return f"the process that ran {self._job.label} {how}{last}"
+        return f"the process that ran {self._label} {how}{last}"
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, also on another machine."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        if self._far is not None and self._far_id is not None:
+            with contextlib.suppress(EdgePipelineError):  # the device may be lost
+                self._far.kill(self._far_id)
+            self._far_id = None
+        self._reader.join(_DYING_S)
         for pipe in (self._process.stdin, self._process.stdout, self._stderr):
             if pipe is not None and not pipe.closed:
-                _close_quietly(pipe)
-
-
-def _close_quietly(pipe: Any) -> None:
-    # Closing a pipe flushes data that the ended process did not read.
-    try:
-        pipe.close()
-    except OSError:
-        return
+                # Closing a pipe flushes data that the ended process did not read.
+                with contextlib.suppress(OSError):
+                    pipe.close()

@@ -1,24 +1,39 @@
-"""Steps of a measurement (load, first run, warm-up, timed runs), and statistics of the samples.
+"""Steps of a measurement: load, first run, warm-up until stable, timed runs, sustained runs.
 
-Several subjects are measured in rounds, with one run of each subject per round, so that changes of
+Several subjects are measured in rounds, with one turn of each subject per round, so that changes of
 the clock rate, the temperature or the load of other users affect all subjects equally.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from edge_pipeline.errors import InputError
-from edge_pipeline.record import Latency
 
-__all__ = ["MIN_RUNS", "Loaded", "Plan", "Subject", "TimedRun", "Timing", "measure", "summarise"]
+__all__ = [
+    "MIN_RUNS",
+    "UNTIMED",
+    "Loaded",
+    "Plan",
+    "Subject",
+    "TimedRun",
+    "Timing",
+    "measure",
+    "sustain",
+]
 
 MIN_RUNS = 30
 """Least number of timed runs: with fewer, the median is uncertain, and p90 is of three values."""
+
+# The warm-up is stable if the medians of the last two windows of rounds differ by at most 5 %.
+_WINDOW = 5
+_STABLE = 0.05
+# A subject that is never stable is measured after ten times the requested warm-up.
+_MOST_WARMUPS = 10
+_BLOCK_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,31 +53,42 @@ class TimedRun:
 
 
 class Subject(Protocol):
-    """A program that can be loaded once and run many times, and measures its own times."""
+    """A program that can be loaded once and run many times, and measures its own times.
+
+    Attributes:
+        block: Number of runs that one order executes at least; 1 unless an order takes long.
+    """
+
+    block: int
 
     def load(self) -> Loaded:
         """Load the program, and return the times; called once, before any run."""
         ...
 
-    def run(self) -> TimedRun:
-        """Run the program once, and return its time."""
+    def run(self, count: int) -> list[TimedRun]:
+        """Run the program `count` times, and return the time of each run."""
         ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Numbers of runs of a measurement.
+    """Numbers and durations of runs of a measurement.
 
     Attributes:
-        runs: Number of timed runs, at least MIN_RUNS.
-        warmup: Number of runs between the first run and the timed runs, which are not recorded.
+        runs: Least number of timed runs, at least MIN_RUNS.
+        seconds: Least duration of the timed runs of all subjects together.
+        warmup: Least number of runs between the first run and the timed runs; they are not
+            recorded. The warm-up continues until the times are stable. 0 for no warm-up.
+        sustained_s: Duration of the sustained runs of each subject; 0 for none.
 
     Raises:
-        InputError: If `runs` is less than MIN_RUNS, or `warmup` is negative.
+        InputError: If `runs` is less than MIN_RUNS, or another value is negative.
     """
 
-    runs: int = MIN_RUNS
+    runs: int = 50
+    seconds: float = 5.0
     warmup: int = 10
+    sustained_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.runs < MIN_RUNS:
@@ -71,35 +97,69 @@ class Plan:
             )
         if self.warmup < 0:
             raise InputError(f"the number of warm-up runs must be 0 or more, got {self.warmup}")
+        for name, value in (("timed", self.seconds), ("sustained", self.sustained_s)):
+            if not 0 <= value < 86400:
+                raise InputError(
+                    f"the duration of the {name} runs must be from 0 s to a day, got {value:g} s"
+                )
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of one subject, in milliseconds.
+    """Times of one subject, in milliseconds; None for a time that was not measured.
 
     Attributes:
         import_ms: Time of loading the runtime's libraries.
         init_ms: Time of loading the program.
-        first_run_ms: Time of the first run.
+        first_inference_ms: Time of the first run.
         samples_ms: Times of the timed runs, in order.
         preempted_runs: Number of timed runs that another process preempted.
+        num_warmup_runs: Number of warm-up runs.
+        warmup_stable: Whether the warm-up ended because the times were stable; None without one.
     """
 
-    import_ms: float
-    init_ms: float
-    first_run_ms: float
+    import_ms: float | None
+    init_ms: float | None
+    first_inference_ms: float | None
     samples_ms: tuple[float, ...]
     preempted_runs: int
+    num_warmup_runs: int
+    warmup_stable: bool | None
+
+
+UNTIMED = Timing(None, None, None, (), 0, 0, None)
+"""Times of a subject whose times mean nothing, because an emulator runs it."""
+
+
+class _Rounds:
+    """Rounds of all subjects, each of which starts with another subject.
+
+    Every round runs each subject once, and starts one subject later than the previous one. After as
+    many rounds as there are subjects, as many follow in reverse. So no subject always follows the
+    same other one, whose code and data would still be in the cache.
+    """
+
+    def __init__(self, subjects: Sequence[Subject]) -> None:
+        self._subjects = subjects
+        self._order = list(range(len(subjects)))
+        self._turn = 0
+        self.block = max((subject.block for subject in subjects), default=1)
+
+    def next(self) -> list[list[TimedRun]]:
+        """Run each subject `block` times, and return its runs, in the order of the subjects."""
+        forth = self._turn // len(self._order) % 2 == 0
+        found: list[list[TimedRun]] = [[] for _ in self._subjects]
+        for index in self._order if forth else reversed(self._order):
+            found[index] = self._subjects[index].run(self.block)
+        self._order.append(self._order.pop(0))
+        self._turn += 1
+        return found
 
 
 def measure(
     subjects: Sequence[Subject], plan: Plan, on_step: Callable[[str], None] = lambda _step: None
 ) -> list[Timing]:
     """Measure subjects together.
-
-    Every round runs each subject once, and starts one subject later than the previous one. After as
-    many rounds as there are subjects, as many follow in reverse. So no subject always follows the
-    same other one, whose code and data would still be in the cache.
 
     Args:
         subjects: Subjects that are not loaded yet.
@@ -112,46 +172,84 @@ def measure(
     on_step("loading")
     loaded = [subject.load() for subject in subjects]
     on_step("first run")
-    first = [subject.run() for subject in subjects]
-    samples: list[list[TimedRun]] = [[] for _ in subjects]
-    order = list(range(len(subjects)))
-    for turn in range(plan.warmup + plan.runs):
-        timed = turn >= plan.warmup
-        done, of = (turn - plan.warmup, plan.runs) if timed else (turn, plan.warmup)
-        on_step(f"{'run' if timed else 'warm-up'} {done + 1} of {of}")
-        for index in order if turn // len(order) % 2 == 0 else reversed(order):
-            sample = subjects[index].run()
-            if timed:
-                samples[index].append(sample)
-        order.append(order.pop(0))
+    first = [subject.run(1)[0] for subject in subjects]
+    rounds = _Rounds(subjects)
+    warmups, is_stable = _warm_up(rounds, plan, on_step)
+    timed: list[list[TimedRun]] = [[] for _ in subjects]
+    done, spent_ns = 0, 0
+    while done < plan.runs or spent_ns < plan.seconds * 1e9:
+        on_step(f"run {done + 1} of {max(plan.runs, done + 1)}")
+        for runs, new in zip(timed, rounds.next(), strict=True):
+            runs += new
+            spent_ns += sum(run.elapsed_ns for run in new)
+        done += rounds.block
     return [
         Timing(
-            load.import_ns / 1e6,
-            load.init_ns / 1e6,
-            start.elapsed_ns / 1e6,
-            tuple(sample.elapsed_ns / 1e6 for sample in runs),
-            sum(sample.preemptions > 0 for sample in runs),
+            import_ms=load.import_ns / 1e6,
+            init_ms=load.init_ns / 1e6,
+            first_inference_ms=start.elapsed_ns / 1e6,
+            samples_ms=tuple(run.elapsed_ns / 1e6 for run in runs),
+            preempted_runs=sum(run.preemptions > 0 for run in runs),
+            num_warmup_runs=warmups,
+            warmup_stable=is_stable,
         )
-        for load, start, runs in zip(loaded, first, samples, strict=True)
+        for load, start, runs in zip(loaded, first, timed, strict=True)
     ]
 
 
-def summarise(samples_ms: Sequence[float]) -> Latency:
-    """Compute statistics of timed runs.
+def _warm_up(
+    rounds: _Rounds, plan: Plan, on_step: Callable[[str], None]
+) -> tuple[int, bool | None]:
+    """Run until the times are stable; return the runs of each subject, and whether they are."""
+    if not plan.warmup:
+        return 0, None
+    medians: list[list[float]] = []
+    done = 0
+    while done < _MOST_WARMUPS * plan.warmup:
+        on_step(f"warm-up {done + 1}")
+        found = rounds.next()
+        medians.append([statistics.median(run.elapsed_ns for run in runs) for runs in found])
+        done += rounds.block
+        if done >= plan.warmup and _is_stable(medians):
+            return done, True
+    return done, False
 
-    Percentiles are interpolated linearly between the two nearest samples. With 30 samples, the p99
-    lies between the two slowest and adds no information to them.
+
+def _is_stable(rounds: Sequence[Sequence[float]]) -> bool:
+    """Return whether each subject's last window is as fast as the one before."""
+    if len(rounds) < 2 * _WINDOW:
+        return False
+    for times in zip(*rounds[-2 * _WINDOW :], strict=True):
+        before, now = statistics.median(times[:_WINDOW]), statistics.median(times[_WINDOW:])
+        if abs(now - before) > _STABLE * before:
+            return False
+    return True
+
+
+def sustain(
+    subject: Subject,
+    seconds: float,
+    on_block: Callable[[], None] = lambda: None,
+    *,
+    block_s: float = _BLOCK_S,
+) -> tuple[float, list[float]]:
+    """Run a loaded subject without pause for a duration.
 
     Args:
-        samples_ms: Times of at least one run, in milliseconds.
+        subject: A loaded subject.
+        seconds: Least duration of the runs.
+        on_block: Function that is called at the end of each block.
+        block_s: Duration of a block.
+
+    Returns:
+        The duration of a block in seconds, and the median of each block in milliseconds.
     """
-    values = np.asarray(samples_ms, np.float64)
-    median, p90, p99 = np.percentile(values, [50, 90, 99])
-    return Latency(
-        median_ms=float(median),
-        p90_ms=float(p90),
-        p99_ms=float(p99),
-        min_ms=float(values.min()),
-        max_ms=float(values.max()),
-        mean_ms=float(values.mean()),
-    )
+    block_s = min(block_s, seconds)
+    medians: list[float] = []
+    for _ in range(max(1, round(seconds / block_s))):
+        runs: list[TimedRun] = []
+        while sum(run.elapsed_ns for run in runs) < block_s * 1e9:
+            runs += subject.run(subject.block)
+        medians.append(statistics.median(run.elapsed_ns for run in runs) / 1e6)
+        on_block()
+    return block_s, medians

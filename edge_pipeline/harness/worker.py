@@ -4,9 +4,11 @@ Each program has its own process, which separates the libraries, threads and mem
 and a crash of one program does not end the others. The time of a run is measured in this process,
 around the call of the runtime, so it does not include the pipe.
 
-The first line is the request as JSON; the orders are `load`, `run` and `memory`. Answers are JSON
-lines on the original stdout. The process then redirects stdout to stderr, so that text that a
-runtime prints does not mix with the answers.
+The first line is the request as JSON. The orders are `load`, `run COUNT`, `memory`, and `outputs
+PATH`, which runs the program on the artifact's reference input and writes its outputs to a
+safetensors file. Answers are JSON lines on the original stdout. The process then redirects stdout
+to stderr, so that text that a runtime prints does not mix with the answers. `devices/runner`
+contains a worker without Python that speaks the same protocol.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
+
+import numpy as np
+import safetensors.numpy
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError
@@ -60,13 +65,16 @@ class Server:
         Raises:
             EdgePipelineError: If the runtime is not installed, or fails.
         """
-        if order == "load":
+        word, _, rest = order.partition(" ")
+        if word == "load":
             return self._load()
-        if order == "run":
-            before = _preemptions()
-            elapsed = self._run()
-            return {"run_ns": elapsed, "preemptions": _preemptions() - before}
-        return {"memory": self._memory().model_dump()}
+        if word == "run":
+            return {"runs": [self._timed_run() for _ in range(int(rest))]}
+        if word == "outputs":
+            return {"outputs": self._write_outputs(Path(rest))}
+        if word == "memory":
+            return {"memory": self._memory().model_dump()}
+        raise RuntimeError(f"unknown order {word!r}")
 
     def _import(self) -> int:
         """Load the runtime's libraries without a program, and return the time in ns."""
@@ -84,12 +92,26 @@ class Server:
         gc.disable()
         return {"import_ns": import_ns, "init_ns": init_ns, "versions": _versions()}
 
-    def _run(self) -> int:
+    def _loaded(self) -> Session:
         if self._session is None:
             raise RuntimeError("run before load")
+        return self._session
+
+    def _timed_run(self) -> tuple[int, int]:
+        """Run once; return the time in ns and the number of preemptions."""
+        session = self._loaded()
+        before = _preemptions()
         start = time.perf_counter_ns()
-        self._session.run(self._inputs)
-        return time.perf_counter_ns() - start
+        session.run(self._inputs)
+        return time.perf_counter_ns() - start, _preemptions() - before
+
+    def _write_outputs(self, path: Path) -> str:
+        inputs, _ = self._job.artifact.reference(self._job.program)
+        outputs = self._loaded().run(inputs)
+        safetensors.numpy.save_file(
+            {name: np.ascontiguousarray(value) for name, value in outputs.items()}, path
+        )
+        return str(path)
 
     def _memory(self) -> MemoryDetail:
         gc.collect()
@@ -99,7 +121,7 @@ class Server:
         reset = reset_peak()
         self._load()
         for _ in range(_RUNS_TO_PEAK):
-            self._run()
+            self._timed_run()
         peak = peak_bytes()
         return MemoryDetail(
             baseline_bytes=baseline,
@@ -139,7 +161,7 @@ def _serve(orders: Iterator[str], answers: TextIO) -> None:
         # Threads inherit the processor mask, so it is set before any library starts threads.
         _pin(request["cpus"])
         server = Server(request)
-        send({"ready": True})
+        send({"ready": True, "process_id": os.getpid()})
         for order in orders:
             send(server.answer(order.strip()))
     except EdgePipelineError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from edge_pipeline.artifact.manifest import Manifest, ProgramSpec
+from edge_pipeline.artifact.manifest import Manifest
 from edge_pipeline.artifact.provenance import Loss
 from edge_pipeline.artifact.store import Artifact
 
@@ -36,7 +36,7 @@ def artifact_table(artifact: Artifact) -> Table:
             str(sum(program.delegation.delegated.values())),
             str(sum(program.delegation.outside.values())),
             f"{program.macs / 1e9:.3f}",
-            "same file" if shared else f"{_bytes(artifact, program) / 1024:.0f} KiB",
+            "same file" if shared else f"{artifact.program_bytes(program) / 1024:.0f} KiB",
         )
     return table
 
@@ -62,12 +62,6 @@ def pass_lines(manifest: Manifest) -> Iterator[str]:
         for name, notes in program.passes.items():
             yield f"{program.name}: {name}"
             yield from (f"  {note}" for note in notes)
-
-
-def _bytes(artifact: Artifact, program: ProgramSpec) -> int:
-    """Return the size of the model file (or all files of its folder) and its extra files."""
-    own = artifact.manifest.folder(program.file) or (program.file,)
-    return sum(artifact.path(name).stat().st_size for name in (*own, *program.extra))
 
 
 def _loss(loss: Loss) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge_pipeline.harness.statistics import ratio_of
 from edge_pipeline.record import Cost, CostRecord, LayerCost, Record, Subtotal
 from edge_pipeline.report.words import count, mib, ms, setting_of, shape
 
@@ -27,7 +28,10 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def latency_table(records: Sequence[Record]) -> Table:
-    """Return a table with one row per record: loading, first run, latency, memory.
+    """Return a table with one row per record: loading, latency, ratio to the first row, memory.
+
+    The ratio is that of the medians, with its 95 % bootstrap interval. For an emulated device, the
+    table has the instructions of a run instead.
 
     Args:
         records: Records of one measurement; at least one.
@@ -38,28 +42,49 @@ def latency_table(records: Sequence[Record]) -> Table:
         caption=f"{setting_of(records[0])}. Times in ms, memory in MiB.",
         caption_justify="left",
     )
+    is_emulated = records[0].emulated
     table.add_column("artifact, program, input", overflow="fold")
-    for heading in ("init", "first", "median", "p90", "p99", "min", "max", "mean", "memory"):
+    headings = ("instructions",) if is_emulated else _HEADINGS
+    for heading in (*headings, "outputs"):
         table.add_column(heading, justify="right", no_wrap=True)
     for record in records:
-        latency = record.latency
-        figures = (
-            record.init_ms,
-            record.first_run_ms,
-            latency.median_ms,
-            latency.p90_ms,
-            latency.p99_ms,
-            latency.min_ms,
-            latency.max_ms,
-            latency.mean_ms,
-        )
         table.add_row(
             f"{escape(record.artifact)}\n{record.backend} {record.filters} {record.program} "
             f"{shape(next(iter(record.input_shapes.values()))[1:])}",
-            *(ms(value) for value in figures),
-            mib(record.memory.peak_bytes),
+            *(_instructions(record) if is_emulated else _times(record, records[0])),
+            _CHECKED[record.verification.result],
         )
     return table
+
+
+_HEADINGS = ("init", "first", "median", "p90", "p99", "min", "max", "ratio", "memory")
+_CHECKED = {"passed": "correct", "failed": "WRONG", "not_run": "not checked"}
+
+
+def _times(record: Record, base: Record) -> tuple[str, ...]:
+    latency = record.latency
+    values = (
+        record.init_ms,
+        record.first_inference_ms,
+        *((getattr(latency, f"{name}_ms")) for name in ("median", "p90", "p99", "min", "max")),
+    )
+    return (
+        *("" if value is None else ms(value) for value in values),
+        _ratio(record, base),
+        "" if record.memory is None else mib(record.memory.peak_bytes),
+    )
+
+
+def _ratio(record: Record, base: Record) -> str:
+    if record is base or not record.samples_ms:
+        return ""
+    found = ratio_of(record.samples_ms, base.samples_ms)
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def _instructions(record: Record) -> tuple[str]:
+    found = record.instructions
+    return ("" if found is None else count(found.median),)
 
 
 def findings_table(rows: Sequence[tuple[str, str, str, str]]) -> Table:

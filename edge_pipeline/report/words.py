@@ -38,20 +38,38 @@ def shape(sizes: Sequence[int]) -> str:
 
 def setting_of(record: Record) -> str:
     """Return the setting of a measurement: device, processor, threads, pinning, runs."""
-    cpus = record.host.pinned_cpus
+    cpus = record.environment.pinned_cpus
     where = "not pinned" if cpus is None else f"pinned to CPU {', '.join(map(str, cpus))}"
     threads = f"{record.threads} thread{'s' if record.threads > 1 else ''}"
     return (
-        f"{record.device}, {record.host.cpu}, {threads}, {where}; {record.runs} runs in "
-        f"interleaved rounds after {record.warmup} warm-up runs"
+        f"{record.device}, {record.environment.host_processor_model_name}, {threads}, {where}; "
+        f"{_runs(record)}"
+    )
+
+
+def _runs(record: Record) -> str:
+    if record.emulated:
+        return "emulated, so there are no times"
+    return (
+        f"{record.num_runs} runs in interleaved rounds after {record.num_warmup_runs} warm-up runs"
     )
 
 
 def warnings_of(records: Sequence[Record]) -> list[str]:
-    """Return the possible disturbances of a measurement, each once."""
+    """Return what disturbed or spoiled a measurement, each fact once."""
     found = {warning: None for record in records for warning in record.warnings}
     hit = sum(record.preempted_runs for record in records)
     if hit:
-        runs = sum(record.runs for record in records)
+        runs = sum(record.num_runs for record in records)
         found[f"{hit} of {runs} timed runs were preempted by another process"] = None
+    for record in records:
+        label = f"{record.artifact} {record.program}"
+        if record.verification.result == "failed":
+            found[f"{label} computed wrong outputs: {record.verification.complaint}"] = None
+        if record.verification.result == "not_run":
+            found[f"the outputs of {label} were not verified"] = None
+        if record.warmup_stable is False:
+            found[f"the times of {label} were not stable after the warm-up"] = None
+        if record.throttled:
+            found[f"{record.device} throttled during the measurement"] = None
     return list(found)

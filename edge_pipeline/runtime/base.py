@@ -64,9 +64,11 @@ class Runtime(Protocol):
     """Interface of a runtime: a module of this folder that `registry.RUNTIMES` lists.
 
     Attributes:
+        PACKAGE: Name of the package that contains the runtime.
         LOADS_FROM_MEMORY: Whether `open_session` accepts contents in place of a program's files.
     """
 
+    PACKAGE: str
     LOADS_FROM_MEMORY: bool
 
     def open_session(

@@ -27,9 +27,10 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 from edge_pipeline.runtime.mil.evaluate import Evaluator
 from edge_pipeline.runtime.mil.package import feature_name
 
-__all__ = ["LOADS_FROM_MEMORY", "CoremlSession", "checked", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "CoremlSession", "checked", "open_session", "preload"]
 
 # Core ML compiles packages from disk only.
+PACKAGE = "coremltools"
 LOADS_FROM_MEMORY = False
 
 

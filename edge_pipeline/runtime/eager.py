@@ -26,8 +26,9 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LOADS_FROM_MEMORY", "EagerSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "EagerSession", "open_session", "preload"]
 
+PACKAGE = "torch"
 LOADS_FROM_MEMORY = True
 
 _PURPOSE = "running the network itself"

@@ -39,8 +39,9 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LOADS_FROM_MEMORY", "ExecutorchSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "ExecutorchSession", "open_session", "preload"]
 
+PACKAGE = "executorch"
 LOADS_FROM_MEMORY = True
 
 _LOCK = threading.RLock()

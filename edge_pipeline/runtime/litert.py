@@ -19,8 +19,9 @@ from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 from edge_pipeline.runtime.native import native_silence
 
-__all__ = ["LOADS_FROM_MEMORY", "LitertSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "LitertSession", "open_session", "preload"]
 
+PACKAGE = "ai_edge_litert"
 LOADS_FROM_MEMORY = True
 
 _IDENTIFIER = b"TFL3"

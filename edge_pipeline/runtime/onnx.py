@@ -15,8 +15,9 @@ from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
 from edge_pipeline.runtime.base import check_inputs, check_outputs
 
-__all__ = ["LOADS_FROM_MEMORY", "OnnxSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "OnnxSession", "open_session", "preload"]
 
+PACKAGE = "onnxruntime"
 LOADS_FROM_MEMORY = True
 
 _FATAL = 4

@@ -103,7 +103,7 @@ def cost_of(variant: Variant, cost: Cost) -> float:
         raise ValueError(f"phi {variant.point.phi} has no measurement of {cost}")
     if cost == "size":
         return variant.measurement.artifact_bytes
-    return variant.measurement.record.latency.median_ms
+    return variant.measurement.latency.median_ms
 
 
 def variants_of(sweep: Sweep, *, measured: bool) -> list[Variant]:

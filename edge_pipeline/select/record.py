@@ -23,7 +23,7 @@ from pydantic import (
 
 from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.files import atomic_file
-from edge_pipeline.record import Record
+from edge_pipeline.record import Latency, Record
 
 __all__ = [
     "RECORDS_FILE",
@@ -121,6 +121,24 @@ class Measurement(_Schema):
 
     artifact_bytes: PositiveInt
     record: Record
+
+    @property
+    def latency(self) -> Latency:
+        """Statistics of the times."""
+        if self.record.latency is None:
+            raise ValueError("the record has no latency")
+        return self.record.latency
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """Peak memory; None if it was not measured."""
+        return None if self.record.memory is None else self.record.memory.peak_bytes
+
+    @model_validator(mode="after")
+    def _has_times(self) -> Self:
+        if self.record.latency is None:
+            raise ValueError(f"the record of {self.record.device} has no latency")
+        return self
 
     @property
     def variant(self) -> tuple[str, str, str, int]:

@@ -103,13 +103,13 @@ def answer_lines(variant: Variant, points: int) -> list[str]:
         f"{figures_text(variant, 'macs')}, {figures_text(variant, 'memory')} of activations",
     ]
     if measured is not None:
-        record = measured.record
-        low, high = record.latency.min_ms, record.latency.max_ms
+        record, latency = measured.record, measured.latency
+        processor = record.environment.host_processor_model_name
         threads = f"{record.threads} thread{'s' if record.threads > 1 else ''}"
         lines.append(
-            f"{record.backend} {record.precision} on {record.device} ({record.host.cpu}, "
-            f"{threads}): median {record.latency.median_ms:.3g} ms, p90 "
-            f"{record.latency.p90_ms:.3g} ms, {low:.3g} to {high:.3g} ms in {record.runs} runs; "
+            f"{record.backend} {record.precision} on {record.device} ({processor}, {threads}): "
+            f"median {latency.median_ms:.3g} ms, p90 {latency.p90_ms:.3g} ms, "
+            f"{latency.min_ms:.3g} to {latency.max_ms:.3g} ms in {record.num_runs} runs; "
             f"programs of {figures_text(variant, 'size')}"
         )
     return lines
@@ -120,7 +120,7 @@ def answer_figures(variant: Variant) -> dict[str, str | int | float | None]:
     point, measured = variant.point, variant.measurement
     scores = point.scores
     record = None if measured is None else measured.record
-    latency = None if record is None else record.latency
+    latency = None if measured is None else measured.latency
     return {
         "phi": point.phi,
         "dice": scores.dice,
@@ -140,7 +140,7 @@ def answer_figures(variant: Variant) -> dict[str, str | int | float | None]:
         "latency_p90_ms": None if latency is None else latency.p90_ms,
         "latency_min_ms": None if latency is None else latency.min_ms,
         "latency_max_ms": None if latency is None else latency.max_ms,
-        "peak_bytes": None if record is None else record.memory.peak_bytes,
+        "peak_bytes": None if measured is None else measured.peak_bytes,
     }
 
 

@@ -74,7 +74,7 @@ def _front(curve: Curve, score: Score) -> Chart:
         found = _dot(point, x, y, text, spread=spread and score == "dice")
         if curve.cost != "latency" or variant.measurement is None or not spread:
             return found
-        latency = variant.measurement.record.latency
+        latency = variant.measurement.latency
         return replace(found, left=latency.min_ms, right=latency.p90_ms)
 
     dominated = [v for k, v in enumerate(curve.variants) if k not in set(curve.front)]

@@ -9,9 +9,11 @@ from pathlib import Path
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compiler.compile import CompileRequest, compile_model
 from edge_pipeline.errors import ArtifactError
-from edge_pipeline.harness.bench import bench
+from edge_pipeline.harness.bench import Settings, bench
+from edge_pipeline.harness.devices.base import Placement
+from edge_pipeline.harness.devices.named import check_name, open_named
 from edge_pipeline.harness.protocol import Plan
-from edge_pipeline.registry import BACKENDS, DEVICES
+from edge_pipeline.registry import BACKENDS
 from edge_pipeline.select.record import Measurement, Setting, Sweep
 
 __all__ = ["GROUP", "Measuring", "measure_points", "program_bytes"]
@@ -51,7 +53,7 @@ class Measuring:
             MissingExtraError: If a package of the backend is not installed.
         """
         BACKENDS.load(self.backend).require()
-        DEVICES.load(self.device)
+        check_name(self.device)
 
 
 def measure_points(
@@ -82,7 +84,7 @@ def measure_points(
     Raises:
         EdgePipelineError: If a point cannot be compiled or measured.
     """
-    device = DEVICES.load(how.device).open_device()
+    device = open_named(how.device)
     left = [phi for phi in phis if not _is_measured(sweep, phi, how)]
     groups = -(-len(left) // GROUP)
     begun = 0
@@ -96,8 +98,7 @@ def measure_points(
         records = bench(
             [artifact.folder for artifact in artifacts],
             device,
-            how.plan,
-            threads=how.threads,
+            Settings(plan=how.plan, placement=Placement(threads=how.threads)),
             on_step=on_step,
         )
         for phi, artifact, record in zip(chosen, artifacts, records, strict=True):

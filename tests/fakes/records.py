@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from edge_pipeline.record import HostInfo, Latency, Memory, MemoryDetail, Record
+from edge_pipeline.record import Environment, Latency, Memory, MemoryDetail, Record, Verification
 
 __all__ = ["make_record"]
 
-_HOST = HostInfo(
-    cpu="Fake CPU",
-    logical_cpus=4,
-    memory_bytes=8 << 30,
-    system="Linux 6 x86_64",
+_ENVIRONMENT = Environment(
+    system_name="Fake machine",
+    host_processor_model_name="Fake CPU",
+    host_processor_core_count=4,
+    host_memory_bytes=8 << 30,
+    operating_system="Linux 6 x86_64",
     pinned_cpus=(2,),
-    governor=None,
-    turbo=None,
     load_average_1min=0.1,
 )
 _MEMORY = MemoryDetail(
@@ -46,6 +45,7 @@ def make_record(
         preempted_runs: how many runs were disturbed.
     """
     return Record(
+        session="0" * 32,
         artifact=artifact,
         artifact_digest="0" * 64,
         program=program,
@@ -54,23 +54,35 @@ def make_record(
         precision="fp32",
         filters="dynamic",
         device="host",
+        runner="edge_pipeline.harness.worker",
         threads=1,
         input_shapes={"packed": (1, 4, 256, 256)},
         macs=500_000_000,
         flops=1_000_000_000,
+        model_bytes=100_000,
         import_ms=100,
         init_ms=23.4,
-        first_run_ms=34.5,
-        warmup=10,
-        runs=len(samples_ms),
+        first_inference_ms=34.5,
+        num_warmup_runs=10,
+        warmup_stable=True,
+        num_runs=len(samples_ms),
         latency=Latency(
-            median_ms=10.1, p90_ms=12.2, p99_ms=14.3, min_ms=9.4, max_ms=20.5, mean_ms=11.6
+            median_ms=10.1,
+            p5_ms=9.5,
+            p90_ms=12.2,
+            p95_ms=13.1,
+            p99_ms=14.3,
+            min_ms=9.4,
+            max_ms=20.5,
+            avg_ms=11.6,
+            stddev_ms=2.1,
         ),
         memory=Memory(peak_bytes=_MEMORY.runtime_bytes + _MEMORY.program_bytes),
         memory_detail=_MEMORY,
         samples_ms=tuple(samples_ms),
         preempted_runs=preempted_runs,
-        host=_HOST,
+        verification=Verification(result="passed", max_abs=1e-6, max_rel=1e-6, psnr_db=130.0),
+        environment=_ENVIRONMENT,
         versions={"python": "3.11.0", "onnxruntime": "1.0"},
         warnings=tuple(warnings),
         measured=datetime(2025, 1, 1, tzinfo=UTC),

@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.device_profile import load_device
+from edge_pipeline.device_profile import load_profile
 from edge_pipeline.errors import InputError
 from edge_pipeline.registry import BACKENDS
 
@@ -154,17 +154,17 @@ class EmitSeveral(Protocol):
         ...
 
 
-def open_backend(name: str, precision: Precision, device: str) -> Backend:
-    """Return the backend called `name`, after a check of the precision and the device.
+def open_backend(name: str, precision: Precision, target: str) -> Backend:
+    """Return the backend called `name`, after a check of the precision and the target.
 
     Args:
         name: Name of the backend in the registry.
         precision: Precision of weights and arithmetic.
-        device: Name of the target's device profile.
+        target: Name of the device profile.
 
     Raises:
         UnknownNameError: If no backend has this name; the message lists the known names.
-        InputError: If the backend does not support the precision, or no device has this name; the
+        InputError: If the backend does not support the precision, or no profile has this name; the
             message lists the alternatives.
     """
     backend = cast(Backend, BACKENDS.load(name))
@@ -173,7 +173,7 @@ def open_backend(name: str, precision: Precision, device: str) -> Backend:
             f"the backend {name} does not support {precision}; it supports "
             f"{', '.join(backend.PRECISIONS)}"
         )
-    load_device(device)
+    load_profile(target)
     return backend
 
 

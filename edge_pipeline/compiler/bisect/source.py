@@ -37,7 +37,7 @@ def bisect_source(
         MissingExtraError: If the backend's packages are not installed.
         CompileError: If the network cannot be compiled.
     """
-    backend = open_backend(request.backend, request.precision, request.device)
+    backend = open_backend(request.backend, request.precision, request.target)
     backend.require()
     if backend.checked() == "not_run":
         raise InputError(
@@ -47,7 +47,7 @@ def bisect_source(
     on_step("building the network")
     ready = prepared(open_network(request), request, backend, on_step=on_step)
     if passes is None:
-        passes = passes_for(request.backend, request.device, request.precision)
+        passes = passes_for(request.backend, request.target, request.precision)
     for entry in ready.form.entries:
         found = bisect(
             entry.program,

@@ -32,7 +32,7 @@ from edge_pipeline.compiler.lowering.convolution import (
     strip_rows,
 )
 from edge_pipeline.compiler.lowering.padding import padded
-from edge_pipeline.device_profile import device_file
+from edge_pipeline.device_profile import profile_file
 from edge_pipeline.errors import InputError, first_fault
 
 __all__ = [
@@ -185,17 +185,17 @@ class Costs(_Fields):
 
 
 @cache
-def load_costs(device: str) -> Costs:
-    """Read the cost models of a device.
+def load_costs(target: str) -> Costs:
+    """Read the cost models of a device profile.
 
     Raises:
-        InputError: If the device does not exist, has no measured costs, or its file is not valid.
+        InputError: If the profile does not exist, has no measured costs, or its file is not valid.
     """
-    path = device_file(device, COSTS_FILE)
+    path = profile_file(target, COSTS_FILE)
     if not path.exists():
         raise InputError(
-            f"the device {device!r} has no measured costs; "
-            f"`python -m tools.fit_cost_model --device {device}` measures them on it"
+            f"the target {target!r} has no measured costs; "
+            f"`python -m tools.fit_cost_model --target {target}` measures them on it"
         )
     try:
         return Costs.model_validate(json.loads(path.read_text(encoding="utf-8")))

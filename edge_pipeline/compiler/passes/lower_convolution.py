@@ -15,7 +15,7 @@ from edge_pipeline.compiler.lowering.convolution import ConvGeometry, ConvPlan, 
 from edge_pipeline.compiler.lowering.cost_model import CONSTANT, NATIVE, Call, load_costs
 from edge_pipeline.compiler.lowering.padding import Padding, reflection
 from edge_pipeline.compiler.program import Editor, Result, value_of
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_TARGET
 from edge_pipeline.errors import CompileError
 
 __all__ = ["LowerConvolution"]
@@ -74,7 +74,7 @@ class LowerConvolution:
 
     Args:
         backend: Name of the backend whose costs are used, as in the registry.
-        device: Name of the device on which the costs were measured.
+        target: Name of the device profile for which the costs were measured.
         plan: Plan for all convolutions that can be lowered, instead of a choice; for measurements.
         constants: Whether to lower convolutions with constant weights too.
     """
@@ -85,19 +85,19 @@ class LowerConvolution:
     def __init__(
         self,
         backend: str,
-        device: str = DEFAULT_DEVICE,
+        target: str = DEFAULT_TARGET,
         plan: ConvPlan | None = None,
         *,
         constants: bool = True,
     ) -> None:
         self.backend = backend
-        self.device = device
+        self.target = target
         self.plan = plan
         self.constants = constants
 
-    def on(self, device: str, *, constants: bool) -> LowerConvolution:
-        """Return the same pass with the costs of `device`, with or without constant weights."""
-        return LowerConvolution(self.backend, device, self.plan, constants=constants)
+    def on(self, target: str, *, constants: bool) -> LowerConvolution:
+        """Return the same pass with the costs of `target`, with or without constant weights."""
+        return LowerConvolution(self.backend, target, self.plan, constants=constants)
 
     def run(self, program: ExportedProgram) -> Result:
         """Return the rewritten program.
@@ -105,7 +105,7 @@ class LowerConvolution:
         Raises:
             CompileError: If no algorithm computes some convolutions with computed weights; the
                 message names all of them.
-            InputError: If the device has no measured costs.
+            InputError: If the target has no measured costs.
         """
         editor = Editor(program)
         refused = [
@@ -121,7 +121,9 @@ class LowerConvolution:
                 continue
             plan = self._choice(site.call, constant=constant)
             if plan is None:
-                problem = f"its weights are computed, and no algorithm is measured on {self.device}"
+                problem = (
+                    f"its weights are computed, and no algorithm is measured for {self.target}"
+                )
                 remedy = f"measure the algorithms with tools/fit_cost_model.py for {self.backend}"
                 refused.append(Refused.of(node, problem, remedy))
             elif plan not in (CONSTANT, NATIVE):
@@ -134,7 +136,7 @@ class LowerConvolution:
     def _choice(self, call: Call, *, constant: bool) -> ConvPlan | None:
         if self.plan is not None:
             return self.plan
-        costs = load_costs(self.device).backends.get(self.backend)
+        costs = load_costs(self.target).backends.get(self.backend)
         found = None if costs is None else choose(costs, call, constant=constant)
         return CONSTANT if found is None and constant else found
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from edge_pipeline.errors import JobError
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Subject
-from edge_pipeline.record import HostInfo, MemoryDetail
+from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensors
 
-__all__ = ["Device", "DeviceStateError", "State", "Worker"]
+__all__ = [
+    "Attached",
+    "Device",
+    "DeviceLostError",
+    "DeviceModule",
+    "DeviceStateError",
+    "Options",
+    "Placement",
+    "State",
+    "Worker",
+]
 
 
 class DeviceStateError(JobError):
     """Raised if a device is in the wrong state for a method."""
+
+
+class DeviceLostError(JobError):
+    """Raised if the connection to a device ended; the work can be repeated on it."""
 
 
 class State(Enum):
@@ -25,10 +43,49 @@ class State(Enum):
     ACTIVE = "active"
 
 
-class Worker(Subject, Protocol):
-    """A job that was placed on a device; it uses memory and processor time until it is closed."""
+@dataclass(frozen=True)
+class Placement:
+    """Processors that programs use on a device.
 
+    Attributes:
+        threads: Number of threads that compute.
+        cores: `big` or `little` for the fastest or slowest cores of a processor that has several
+            kinds, or numbers of processors with commas between them; None for idle ones.
+    """
+
+    threads: int = 1
+    cores: str | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of devices that the user can give; a device ignores those of other devices.
+
+    Attributes:
+        runner: Path of a program on this machine that runs artifacts on the device, instead of the
+            device's own choice.
+    """
+
+    runner: str | None = None
+
+
+class Worker(Subject, Protocol):
+    """A job that was placed on a device; it uses memory and processor time until it is closed.
+
+    Attributes:
+        runner: Name of the program that runs the job.
+        versions: Versions of the runtime and its packages, after `load`.
+    """
+
+    runner: str
     versions: dict[str, str]
+
+    def outputs(self) -> dict[str, NDArray[Any]] | None:
+        """Run the loaded program on the artifact's reference input, and return its outputs.
+
+        None if the runner returns no outputs.
+        """
+        ...
 
     def close(self) -> None:
         """Release the job; may be called more than once."""
@@ -38,36 +95,95 @@ class Worker(Subject, Protocol):
 class Device(Protocol):
     """A machine that measures artifacts; modules under `devices/` return one by `open_device()`.
 
-    Methods raise DeviceStateError if the device is in the wrong state for them.
+    Methods raise DeviceStateError if the device is in the wrong state for them, and
+    DeviceLostError if the connection to it ended.
+
+    Attributes:
+        name: Name of the device with its address, such as `adb:1A2B3C`.
+        emulated: Whether an emulator runs the programs, so that times mean nothing.
     """
 
     name: str
+    emulated: bool
 
     @property
     def state(self) -> State:
         """Current state of the device."""
         ...
 
-    def acquire(self, *, threads: int) -> None:
-        """Choose processors and pin to them, or raise InputError; IDLE becomes HELD."""
+    def acquire(self, placement: Placement) -> None:
+        """Connect, choose processors, or raise InputError; IDLE becomes HELD."""
         ...
 
-    def describe(self) -> HostInfo:
-        """Return a description of the machine and its current load; requires HELD or ACTIVE."""
+    def describe(self) -> Environment:
+        """Return a description of the machine and its settings; requires HELD or ACTIVE."""
         ...
 
     def warnings(self) -> list[str]:
         """Return a sentence on each possible disturbance; requires HELD or ACTIVE."""
         ...
 
-    def place(self, job: Job) -> Worker:
-        """Return a worker that measures the job's times; HELD or ACTIVE becomes ACTIVE."""
+    def sensors(self) -> Sensors:
+        """Return the readings of the sensors now; requires HELD or ACTIVE."""
         ...
 
-    def peak_memory(self, job: Job) -> MemoryDetail:
-        """Return the job's peak memory; requires HELD, so that no other worker is open."""
+    def place(self, job: Job) -> Worker:
+        """Return a worker that measures the job's times; HELD or ACTIVE becomes ACTIVE.
+
+        Raises:
+            InputError: If the device has no runner for the job's artifact.
+        """
+        ...
+
+    def peak_memory(self, job: Job) -> MemoryDetail | None:
+        """Return the job's peak memory, if it can be measured; requires HELD: no worker is open."""
+        ...
+
+    def instructions(self, job: Job) -> Instructions | None:
+        """Return the instructions of a run, if an emulator counts them; requires HELD."""
         ...
 
     def release(self) -> None:
-        """Release the device; HELD becomes IDLE, and ACTIVE is an error (workers are open)."""
+        """Release the device, and remove from it all that was written; HELD becomes IDLE.
+
+        An active device is an error, because its workers are open.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A device that can be used, or the reason why it cannot.
+
+    Attributes:
+        name: Name for `--device`.
+        description: Model and system of the device.
+        backends: Backends whose artifacts it runs, with the name of the runner.
+        problem: Reason why it cannot be used; None if it can.
+    """
+
+    name: str
+    description: str
+    backends: dict[str, str]
+    problem: str | None = None
+
+
+class DeviceModule(Protocol):
+    """Interface of a kind of device: a module of this folder that `registry.DEVICES` lists."""
+
+    def open_device(self, address: str, options: Options, /) -> Device:
+        """Return an idle device of this kind.
+
+        Args:
+            address: Address after the colon of the name; empty if there is none.
+            options: Options that the user gave.
+
+        Raises:
+            InputError: If the address is invalid, or does not say which of several devices.
+            MissingExtraError: If a package is not installed.
+        """
+        ...
+
+    def attached(self) -> Sequence[Attached]:
+        """Return the devices of this kind that are attached, without changing any of them."""
         ...

@@ -2,31 +2,107 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import IO
 
 import psutil
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.harness import machine
-from edge_pipeline.harness.devices.base import Device, DeviceStateError, State, Worker
+from edge_pipeline.harness.devices.base import (
+    Attached,
+    Device,
+    DeviceStateError,
+    Options,
+    Placement,
+    State,
+    Worker,
+)
 from edge_pipeline.harness.job import Job
-from edge_pipeline.harness.process import ProcessWorker
-from edge_pipeline.record import HostInfo, MemoryDetail
+from edge_pipeline.harness.process import ProcessWorker, worker_request
+from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensors
+from edge_pipeline.registry import RUNTIMES
 
-__all__ = ["Host", "open_device"]
+__all__ = ["PYTHON_WORKER", "Host", "attached", "host_worker", "open_device"]
+
+PYTHON_WORKER = "edge_pipeline.harness.worker"
+"""Module of the worker, which is also its name as a runner."""
 
 _BUSY_PERCENT = 20.0
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def open_device() -> Device:
-    """Return this machine as an idle device."""
+def open_device(address: str = "", _options: Options | None = None, /) -> Device:
+    """Return this machine as an idle device.
+
+    Raises:
+        InputError: If an address is given.
+    """
+    if address:
+        raise InputError(f"the device host has no address, got {address!r}")
     return Host()
+
+
+def attached() -> Sequence[Attached]:
+    """Return this machine, with the runtimes that are installed."""
+    backends = {
+        name: PYTHON_WORKER
+        for name in RUNTIMES.names()
+        if importlib.util.find_spec(RUNTIMES.load(name).PACKAGE) is not None
+    }
+    return [Attached("host", f"{machine.cpu_name()}, {_system()}", backends)]
+
+
+def host_worker(job: Job, *, threads: int, cpus: Sequence[int] | None) -> ProcessWorker:
+    """Start a process of this machine that runs a job.
+
+    Args:
+        job: The job.
+        threads: Number of threads that compute.
+        cpus: Processors to pin the process to; None for no pinning.
+
+    Raises:
+        EdgePipelineError: If the process cannot run the job.
+    """
+
+    def start(stderr: IO[bytes]) -> subprocess.Popen[str]:
+        # In its own session, the worker gets no Ctrl-C; the parent gets it and closes its workers.
+        return subprocess.Popen(  # noqa: S603 - this Python
+            [sys.executable, "-P", "-m", PYTHON_WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            env=_environment(threads),
+            start_new_session=True,
+        )
+
+    folder = str(job.artifact.folder.absolute())
+    request = worker_request(job, folder, threads=threads, cpus=cpus)
+    return ProcessWorker(job.label, start, request, runner=PYTHON_WORKER)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Return the environment variables of a worker on this machine."""
+    path = os.pathsep.join(path for path in sys.path if path)
+    return os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {"PYTHONPATH": path}
+
+
+def _system() -> str:
+    return f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
 class Host:
     """This machine as a device."""
 
     name = "host"
+    emulated = False
 
     def __init__(self) -> None:
         self._threads = 0
@@ -49,40 +125,46 @@ class Host:
                 f"device host is {self.state.value}; this operation requires it to be {required}"
             )
 
-    def acquire(self, *, threads: int) -> None:
+    def acquire(self, placement: Placement) -> None:
         """Choose one processor per thread, idle ones first, each on its own core if possible.
 
         Raises:
-            InputError: If `threads` is below 1, or above the number of processors that this process
-                may use.
+            InputError: If the number of threads is below 1, or above that of the processors that
+                this process may use, or if these cores do not exist.
             DeviceStateError: If the device is not idle.
         """
         self._demand(State.IDLE)
-        allowed = machine.allowed_cpus()
-        if not 1 <= threads <= len(allowed):
+        allowed = machine.cores_named(placement.cores, machine.allowed_cpus())
+        if not 1 <= placement.threads <= len(allowed):
             raise InputError(
                 f"the number of threads must be from 1 to {len(allowed)} on this machine, got "
-                f"{threads}"
+                f"{placement.threads}"
             )
         self._load_average = psutil.getloadavg()[0]
         self._busy = machine.busy_percent(allowed)
-        pinned = machine.choose_cpus(self._busy, machine.cores_of(allowed), threads)
+        pinned = machine.choose_cpus(self._busy, machine.cores_of(allowed), placement.threads)
         self._cpus = pinned if machine.can_pin() else None
-        self._threads = threads
+        self._threads = placement.threads
 
-    def describe(self) -> HostInfo:
+    def describe(self) -> Environment:
         """Return a description of the machine, with its load before the measurement."""
         self._demand(State.HELD, State.ACTIVE)
-        return HostInfo(
-            cpu=machine.cpu_name(),
-            logical_cpus=machine.logical_cpus(),
-            memory_bytes=psutil.virtual_memory().total,
-            system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        return Environment(
+            system_name=machine.system_name(),
+            host_processor_model_name=machine.cpu_name(),
+            host_processor_core_count=machine.logical_cpus(),
+            host_memory_bytes=psutil.virtual_memory().total,
+            operating_system=_system(),
             pinned_cpus=None if self._cpus is None else tuple(self._cpus),
             governor=machine.governor(self._cpus or [0]),
             turbo=machine.turbo(),
             load_average_1min=self._load_average,
         )
+
+    def sensors(self) -> Sensors:
+        """Return the temperatures and the battery's charge, as far as the system reports them."""
+        self._demand(State.HELD, State.ACTIVE)
+        return machine.sensors(self._cpus or [])
 
     def warnings(self) -> list[str]:
         """Return a sentence on each possible disturbance of a measurement."""
@@ -94,10 +176,9 @@ class Host:
         ]
         if self._cpus is None:
             found.append("processors cannot be pinned on this system")
-        if info.load_average_1min > info.logical_cpus - self._threads + 0.5:
-            found.append(
-                f"the load average was {info.load_average_1min:.1f} on {info.logical_cpus} CPUs"
-            )
+        cpus = info.host_processor_core_count
+        if self._load_average > cpus - self._threads + 0.5:
+            found.append(f"the load average was {self._load_average:.1f} on {cpus} CPUs")
         if info.governor not in (None, "performance"):
             found.append(f"the frequency governor is {info.governor}, not performance")
         if info.turbo:
@@ -113,7 +194,7 @@ class Host:
             RuntimeFailure: If the process cannot be started.
         """
         self._demand(State.HELD, State.ACTIVE)
-        worker = ProcessWorker(job, threads=self._threads, cpus=self._cpus)
+        worker = host_worker(job, threads=self._threads, cpus=self._cpus)
         self._workers.append(worker)
         return worker
 
@@ -125,11 +206,16 @@ class Host:
             RuntimeFailure: If the program cannot be run.
         """
         self._demand(State.HELD)
-        worker = ProcessWorker(job, threads=self._threads, cpus=self._cpus)
+        worker = host_worker(job, threads=self._threads, cpus=self._cpus)
         try:
             return MemoryDetail.model_validate(worker.ask("memory")["memory"])
         finally:
             worker.close()
+
+    def instructions(self, _job: Job) -> Instructions | None:
+        """Return None: this machine counts time, not instructions."""
+        self._demand(State.HELD)
+        return None
 
     def release(self) -> None:
         """Release the processors.

@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from edge_pipeline.cli.main import main
+from edge_pipeline.harness.process import ProcessWorker
 from tests.fakes.artifacts import make_artifact
 
 
@@ -17,10 +19,11 @@ def artifacts(tmp_path_factory):
 
 
 def test_several_artifacts_give_a_table_and_a_list(artifacts, tmp_path, capsys):
-    target = tmp_path / "bench.json"
-    assert main(["bench", *artifacts, "--json", str(target), "--warmup", "1"]) == 0
+    target = tmp_path / "records.jsonl"
+    words = ["--runs", "30", "--seconds", "0", "--warmup", "1"]
+    assert main(["bench", *artifacts, "--records", str(target), *words]) == 0
     table = capsys.readouterr().out
-    records = json.loads(target.read_text())
+    records = [json.loads(line) for line in target.read_text().splitlines()]
     assert [record["artifact"] for record in records] == artifacts
     for record in records:
         assert record["backend"] == "onnx"
@@ -33,11 +36,13 @@ def test_several_artifacts_give_a_table_and_a_list(artifacts, tmp_path, capsys):
     assert "1 thread, pinned to CPU" in table
 
 
-def test_json_alone_goes_to_stdout(artifacts, capsys):
-    assert main(["bench", artifacts[0], "--json", "-", "--warmup", "0", "--runs", "31"]) == 0
+def test_records_alone_go_to_stdout(artifacts, capsys):
+    words = ["--records", "-", "--warmup", "0", "--runs", "31", "--seconds", "0"]
+    assert main(["bench", artifacts[0], *words]) == 0
     captured = capsys.readouterr()
-    (record,) = json.loads(captured.out)
-    assert len(record["samples_ms"]) == record["runs"] == 31
+    record = json.loads(captured.out)
+    assert len(record["samples_ms"]) == record["num_runs"] == 31
+    assert record["verification"]["result"] == "passed"
     assert "median" in captured.err
 
 
@@ -49,6 +54,12 @@ def test_json_alone_goes_to_stdout(artifacts, capsys):
         (["--input", "33x64"], "33x64"),
         (["--input", "64"], "HxW"),
         (["--device", "toaster"], "toaster"),
+        (["--device", "host:"], "'host:' has no address"),
+        (["--device", "host:3"], "host has no address, got '3'"),
+        (["--cores", "77777"], "77777"),
+        (["--cores", "a,b"], "a,b"),
+        (["--seconds", "-1"], "got -1 s"),
+        (["--min-battery", "200"], "got 200"),
     ],
 )
 def test_wrong_options_end_with_two_and_one_sentence(artifacts, capsys, words, message):
@@ -67,3 +78,17 @@ def test_a_foreign_folder_and_a_damaged_artifact_are_refused(tmp_path, capsys):
     model.write_bytes(model.read_bytes()[:-1] + b"\0")
     assert main(["bench", str(artifact.folder)]) == 2
     assert "forward.onnx" in capsys.readouterr().err
+
+
+def test_wrong_outputs_end_with_one(artifacts, tmp_path, capsys, monkeypatch):
+    def zeros(worker):
+        return {"rgb": np.zeros((1, 3, 4, 4), np.float32)}
+
+    monkeypatch.setattr(ProcessWorker, "outputs", zeros)
+    target = tmp_path / "records.jsonl"
+    words = ["--records", str(target), "--runs", "30", "--seconds", "0", "--warmup", "0"]
+    assert main(["bench", artifacts[0], *words]) == 1
+    captured = capsys.readouterr()
+    assert "WRONG" in captured.out
+    assert "the outputs are wrong" in captured.err
+    assert json.loads(target.read_text())["verification"]["result"] == "failed"

@@ -3,16 +3,19 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
 from edge_pipeline.errors import InputError, MissingExtraError, RuntimeFailure
-from edge_pipeline.harness.bench import bench
-from edge_pipeline.harness.devices.base import DeviceStateError, State
+from edge_pipeline.harness.bench import Settings, bench
+from edge_pipeline.harness.devices.base import DeviceStateError, Placement, State
 from edge_pipeline.harness.devices.host import Host, open_device
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Plan
 from tests.fakes.artifacts import make_artifact
+
+QUICK = Settings(plan=Plan(runs=30, seconds=0, warmup=1))
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +26,14 @@ def folded(tmp_path_factory):
 @pytest.fixture
 def held():
     device = Host()
-    device.acquire(threads=1)
+    device.acquire(Placement())
     return device
 
 
 def test_a_device_goes_from_idle_to_held_to_active_and_back(folded):
     device = open_device()
     assert device.state is State.IDLE
-    device.acquire(threads=1)
+    device.acquire(Placement())
     assert device.state is State.HELD
     worker = device.place(Job(folded, "forward"))
     assert device.state is State.ACTIVE
@@ -56,7 +59,7 @@ def test_an_idle_device_does_nothing(folded):
 
 def test_a_held_device_is_not_acquired_again(held):
     with pytest.raises(DeviceStateError, match="is held"):
-        held.acquire(threads=1)
+        held.acquire(Placement())
 
 
 def test_an_active_device_neither_measures_memory_nor_is_released(held, folded):
@@ -75,7 +78,7 @@ def test_an_active_device_neither_measures_memory_nor_is_released(held, folded):
 def test_threads_that_cannot_be_pinned_are_refused(threads):
     device = Host()
     with pytest.raises(InputError, match=str(threads)):
-        device.acquire(threads=threads)
+        device.acquire(Placement(threads=threads))
     assert device.state is State.IDLE
 
 
@@ -83,8 +86,8 @@ def test_a_worker_is_pinned_where_the_device_says(held, folded):
     worker = held.place(Job(folded, "forward"))
     try:
         worker.load()
-        worker.run()
-        affinity = os.sched_getaffinity(worker._process.pid)
+        worker.run(1)
+        affinity = os.sched_getaffinity(worker.process_id)
     finally:
         worker.close()
     assert affinity == set(held.describe().pinned_cpus)
@@ -94,9 +97,9 @@ def test_a_worker_is_pinned_where_the_device_says(held, folded):
 def test_a_killed_worker_is_a_failure_with_the_signal(held, folded):
     worker = held.place(Job(folded, "forward"))
     worker.load()
-    os.kill(worker._process.pid, signal.SIGSEGV)
+    os.kill(worker.process_id, signal.SIGSEGV)
     with pytest.raises(RuntimeFailure, match=r"forward was ended by signal 11"):
-        worker.run()
+        worker.run(1)
     assert held.state is State.HELD
     worker.close()
 
@@ -104,7 +107,7 @@ def test_a_killed_worker_is_a_failure_with_the_signal(held, folded):
 def test_an_unexpected_error_of_a_worker_is_told(held, folded):
     worker = held.place(Job(folded, "forward"))
     with pytest.raises(RuntimeFailure, match="run before load"):
-        worker.run()
+        worker.run(1)
     worker.close()
 
 
@@ -117,23 +120,25 @@ def test_a_workers_refusal_keeps_its_kind(held, folded):
 
 def test_every_program_gets_a_record(tmp_path, folded):
     split = make_artifact(tmp_path / "split", filters="split")
-    records = bench([folded.folder, split.folder], Host(), Plan(runs=30, warmup=1))
+    records = bench([folded.folder, split.folder], Host(), QUICK)
     assert [record.program for record in records] == ["forward", "predict_filters", "apply_filters"]
     for record in records:
         assert len(record.samples_ms) == 30
         assert min(record.samples_ms) > 0
+        assert record.verification.result == "passed"
+        assert record.session == records[0].session
+        assert record.runner == "edge_pipeline.harness.worker"
         assert record.macs is not None
         assert record.versions["onnxruntime"]
         detail = record.memory_detail
         assert record.memory.peak_bytes == detail.runtime_bytes + detail.program_bytes > 0
     assert records[0].artifact_digest == folded.digest
-    assert json.loads(records[0].model_dump_json())["host"]["pinned_cpus"]
+    assert json.loads(records[0].model_dump_json())["environment"]["pinned_cpus"]
 
 
 def test_a_larger_picture_takes_longer_and_more_memory(folded):
-    plan = Plan(runs=30, warmup=1)
-    (small,) = bench([folded.folder], Host(), plan, size=(32, 32))
-    (large,) = bench([folded.folder], Host(), plan, size=(512, 512))
+    (small,) = bench([folded.folder], Host(), replace(QUICK, size=(32, 32)))
+    (large,) = bench([folded.folder], Host(), replace(QUICK, size=(512, 512)))
     assert large.latency.min_ms > 5 * small.latency.min_ms
     # The result alone is 3 x 1024 x 1024 floats.
     grown = large.memory_detail.program_bytes - small.memory_detail.program_bytes
@@ -145,7 +150,7 @@ def test_a_larger_picture_takes_longer_and_more_memory(folded):
 def test_a_failure_leaves_the_device_idle(folded):
     device = Host()
     with pytest.raises(InputError, match="48x17"):
-        bench([folded.folder], device, Plan(), size=(48, 17))
+        bench([folded.folder], device, Settings(size=(48, 17)))
     with pytest.raises(InputError, match="threads"):
-        bench([folded.folder], device, Plan(), threads=100_000)
+        bench([folded.folder], device, Settings(placement=Placement(100_000)))
     assert device.state is State.IDLE

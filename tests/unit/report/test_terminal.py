@@ -64,7 +64,9 @@ def test_mebibytes():
 
 def test_an_unpinned_setting_says_so():
     record = make_record()
-    free = record.model_copy(update={"host": record.host.model_copy(update={"pinned_cpus": None})})
+    free = record.model_copy(
+        update={"environment": record.environment.model_copy(update={"pinned_cpus": None})}
+    )
     assert "not pinned" in setting_of(free)
 
 

@@ -21,7 +21,7 @@ class _Bench:
     def __init__(self, fails_at=None):
         self.groups, self._fails_at = [], fails_at
 
-    def __call__(self, folders, device, plan, *, threads, on_step):
+    def __call__(self, folders, device, settings, *, on_step):
         if len(self.groups) == self._fails_at:
             raise RuntimeFailure("the process ended")
         self.groups.append([float(folder.name.removeprefix("onnx-phi-")) for folder in folders])

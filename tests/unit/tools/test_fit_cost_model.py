@@ -119,7 +119,7 @@ def test_an_algorithm_that_computes_something_else_is_not_measured(monkeypatch, 
 
 def test_refitting_gives_the_same_file_and_keeps_the_samples(narrow, tmp_path, monkeypatch):
     path = tmp_path / "x86_epyc.costs.json"
-    monkeypatch.setattr(fit_cost_model, "device_file", lambda *_: path)
+    monkeypatch.setattr(fit_cost_model, "profile_file", lambda *_: path)
     old = load_costs("x86_epyc").model_copy(update={"samples": tuple(measured())})
     monkeypatch.setattr(fit_cost_model, "load_costs", lambda _: old)
     path.touch()
@@ -134,7 +134,7 @@ def test_refitting_gives_the_same_file_and_keeps_the_samples(narrow, tmp_path, m
 
 
 def test_an_unknown_device_is_an_error_with_exit_code_2(capsys):
-    assert main(["--device", "abacus", "--refit"]) == 2
+    assert main(["--target", "abacus", "--refit"]) == 2
     assert "no device is called 'abacus'" in capsys.readouterr().err
 
 

@@ -19,7 +19,9 @@ from tests.programs import exported
 
 @pytest.mark.parametrize("backend", ["onnx", "executorch", "litert", "coreml"])
 def test_an_unknown_device_is_refused_for_every_backend(backend):
-    with pytest.raises(InputError, match=r"no device is called 'nope'; choose from .*x86_epyc"):
+    with pytest.raises(
+        InputError, match=r"no device profile is called 'nope'; choose from .*x86_epyc"
+    ):
         open_backend(backend, "fp32", "nope")
 
 

@@ -10,7 +10,7 @@ from edge_pipeline.compiler.lowering.cost_model import (
     load_costs,
 )
 from edge_pipeline.compiler.lowering.padding import Padding
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_TARGET
 
 AROUND = Padding(1, 1, "zeros")
 
@@ -95,5 +95,5 @@ def test_kinds_that_were_not_measured_stay_the_runtimes_own(layer):
 
 @pytest.mark.parametrize("backend", ["executorch", "litert"])
 def test_the_narrow_last_layer_of_the_shipped_network_is_lowered(backend):
-    model = load_costs(DEFAULT_DEVICE).backends[backend]
+    model = load_costs(DEFAULT_TARGET).backends[backend]
     assert choose(model, call(3, 16, (512, 512)), constant=True).algorithm == "matmul_first"

@@ -17,7 +17,7 @@ from edge_pipeline.compiler.lowering.cost_model import (
     work_of,
 )
 from edge_pipeline.compiler.lowering.padding import Padding
-from edge_pipeline.device_profile import DEFAULT_DEVICE
+from edge_pipeline.device_profile import DEFAULT_TARGET
 from edge_pipeline.errors import InputError
 
 SAME = ConvGeometry(Padding(1, 1, "zeros"))
@@ -83,7 +83,7 @@ def test_a_prediction_is_the_sum_of_its_parts():
 
 
 def test_every_plan_can_be_predicted_for_the_shipped_device():
-    for backend in load_costs(DEFAULT_DEVICE).backends.values():
+    for backend in load_costs(DEFAULT_TARGET).backends.values():
         found = choose(backend, call(), constant=False)
         assert found in plans_of(call(), constant=False)
         assert predict(backend, call(), found) > 0

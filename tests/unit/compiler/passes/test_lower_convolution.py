@@ -166,7 +166,9 @@ def test_a_transposed_one_with_constant_weights_stays():
 
 def test_a_backend_without_measured_costs_is_refused():
     inputs = (torch.rand(1, 4, 9, 9), torch.randn(4, 4, 3, 3))
-    with pytest.raises(CompileError, match=r"hyper \(.*\): .*no algorithm is measured on x86_epyc"):
+    with pytest.raises(
+        CompileError, match=r"hyper \(.*\): .*no algorithm is measured for x86_epyc"
+    ):
         LowerConvolution("abacus").run(exported(Predicted(), *inputs))
 
 

@@ -1,0 +1,48 @@
+"""Runners on Android devices, the preferred one first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_pipeline.errors import InputError
+from edge_pipeline.harness.devices.adb.link import AdbLink
+from edge_pipeline.harness.devices.adb.phone import abis_of, properties_of
+from edge_pipeline.harness.devices.adb.tools import TOOLS, ToolRunner
+from edge_pipeline.harness.devices.base import Options
+from edge_pipeline.harness.devices.executable import BACKENDS, executable_for
+from edge_pipeline.harness.devices.runners import ProcessRunner, Runner
+
+__all__ = ["runners_of"]
+
+
+def runners_of(link: AdbLink, options: Options) -> Sequence[Runner]:
+    """Return the runners of an Android device.
+
+    A runner that the user gives is the only one. Otherwise it is the executable without
+    dependencies, if it is built for an ABI of the device.
+
+    Args:
+        link: Connection to the device.
+        options: Options that the user gave.
+
+    Raises:
+        InputError: If the given runner is not a file.
+    """
+    if options.runner is not None:
+        return [_given(Path(options.runner))]
+    found = executable_for(abis_of(properties_of(link)))
+    return [] if found is None else [_process_runner(found)]
+
+
+def _given(source: Path) -> Runner:
+    if not source.is_file():
+        raise InputError(f"the runner {source} is not a file")
+    for tool in TOOLS:
+        if source.name.startswith(tool.name):
+            return ToolRunner(tool, source)
+    return _process_runner(source)
+
+
+def _process_runner(source: Path) -> ProcessRunner:
+    return ProcessRunner(source.name, [], BACKENDS, source)

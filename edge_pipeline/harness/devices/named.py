@@ -1,0 +1,60 @@
+"""Names of devices: a kind, with an address after a colon for those that have one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from edge_pipeline.device_profile import load_profile, profile_names
+from edge_pipeline.errors import InputError
+from edge_pipeline.harness.devices.base import Attached, Device, DeviceModule, Options
+from edge_pipeline.registry import DEVICES
+
+__all__ = ["attached_devices", "check_name", "open_named"]
+
+
+def open_named(name: str, options: Options | None = None) -> Device:
+    """Return the idle device called `name`.
+
+    Args:
+        name: A kind of device (`host`, `cuda`, `emulator`, `adb`, `adb:SERIAL`, `ssh:HOST`, `ios`),
+            or the name of a profile in `devices/`.
+        options: Options that the user gave.
+
+    Raises:
+        UnknownNameError: If there is no such kind or profile.
+        InputError: If the address is invalid, or missing.
+        MissingExtraError: If a package is not installed.
+    """
+    kind, address = _parts(name)
+    return _module(kind).open_device(address, options or Options())
+
+
+def check_name(name: str) -> None:
+    """Check that a kind of device exists and that its packages are installed.
+
+    Raises:
+        UnknownNameError: If there is no such kind or profile.
+    """
+    _module(_parts(name)[0])
+
+
+def attached_devices() -> Iterator[Attached]:
+    """Yield the devices of every kind that are attached, or the reason why a kind has none."""
+    for kind in DEVICES.names():
+        yield from _module(kind).attached()
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return the kind and the address of a name."""
+    kind, colon, address = name.partition(":")
+    if colon and not address:
+        raise InputError(f"the device {name!r} has no address after the colon")
+    if not colon and kind not in DEVICES and kind in profile_names():
+        profile = load_profile(kind)
+        return profile.transport, profile.address
+    return kind, address
+
+
+def _module(kind: str) -> DeviceModule:
+    return cast(DeviceModule, DEVICES.load(kind))

@@ -1,0 +1,169 @@
+"""Runners: programs on another machine that run artifacts there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.errors import InputError
+from edge_pipeline.harness.devices.base import Worker
+from edge_pipeline.harness.devices.link import Link, pull_checked, push_checked, run_checked
+from edge_pipeline.harness.job import Job
+from edge_pipeline.harness.process import ProcessWorker, worker_request
+
+__all__ = ["Place", "ProcessRunner", "Runner", "choose_runner", "install_executable"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A job on another machine.
+
+    Attributes:
+        link: Connection to the machine.
+        job: The job.
+        artifact: Folder of the artifact on the machine.
+        scratch: Folder on the machine for outputs.
+        tools: Folder on the machine into which runners are installed.
+        threads: Number of threads that compute.
+        cpus: Processors to pin to; None for no pinning.
+    """
+
+    link: Link
+    job: Job
+    artifact: str
+    scratch: str
+    tools: str
+    threads: int
+    cpus: Sequence[int] | None
+
+
+class Runner(Protocol):
+    """A program that runs artifacts on another machine.
+
+    Attributes:
+        name: Name of the program with its version, for the record.
+        backends: Backends whose artifacts it runs.
+    """
+
+    name: str
+    backends: frozenset[str]
+
+    def refusal(self, artifact: Artifact, size: tuple[int, int] | None) -> str | None:
+        """Return the reason why the program cannot run an artifact; None if it can."""
+        ...
+
+    def install(self, link: Link, folder: str) -> None:
+        """Copy the program into a folder of the machine; do nothing if it is on the machine."""
+        ...
+
+    def start(self, place: Place) -> Worker:
+        """Start the program, and return its worker.
+
+        Raises:
+            RuntimeFailure: If it cannot be started.
+        """
+        ...
+
+
+def choose_runner(
+    runners: Sequence[Runner], device: str, artifact: Artifact, size: tuple[int, int] | None
+) -> Runner:
+    """Return the first runner that can run an artifact.
+
+    Raises:
+        InputError: If none can; the message has the reason of each.
+    """
+    reasons = []
+    for runner in runners:
+        reason = runner.refusal(artifact, size)
+        if reason is None:
+            return runner
+        reasons.append(f"{runner.name} {reason}")
+    listed = "; ".join(reasons) or "it has no runner"
+    raise InputError(
+        f"{artifact.folder} ({artifact.manifest.backend}) cannot run on {device}: {listed}"
+    )
+
+
+class ProcessRunner:
+    """A program that speaks the protocol of `harness/worker.py` on its stdin and stdout.
+
+    Args:
+        name: Name of the program with its version.
+        words: Command that starts it on the machine; the arguments only, if there is a file.
+        backends: Backends whose artifacts it runs.
+        executable: File of this machine to copy to the other one and to start there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[str],
+        backends: frozenset[str],
+        executable: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.backends = backends
+        self._words = list(words)
+        self._executable = executable
+
+    def refusal(self, artifact: Artifact, _size: tuple[int, int] | None) -> str | None:
+        """Return the reason why the program cannot run an artifact; None if it can."""
+        if artifact.manifest.backend in self.backends:
+            return None
+        return f"runs {', '.join(sorted(self.backends)) or 'nothing'}"
+
+    def install(self, link: Link, folder: str) -> None:
+        """Copy the executable into a folder of the machine, if there is one."""
+        if self._executable is not None:
+            install_executable(link, self._executable, folder)
+
+    def start(self, place: Place) -> ProcessWorker:
+        """Start the program, and return its worker."""
+        request = worker_request(place.job, place.artifact, threads=place.threads, cpus=place.cpus)
+        words = self._words
+        if self._executable is not None:
+            words = [f"{place.tools}/{self._executable.name}", *words]
+        return ProcessWorker(
+            place.job.label,
+            lambda stderr: place.link.start(words, stderr),
+            request,
+            runner=self.name,
+            far=_Far(place.link, f"{place.scratch}/outputs.safetensors"),
+        )
+
+
+def install_executable(link: Link, source: Path, folder: str) -> None:
+    """Copy an executable into a folder of the machine, unless an equal one is there.
+
+    Raises:
+        JobError: If it cannot be copied.
+    """
+    target = f"{folder}/{source.name}"
+    run_checked(link, ["mkdir", "-p", folder], "making a folder")
+    push_checked(link, source, target)
+    run_checked(link, ["chmod", "755", target], "making the runner executable")
+
+
+class _Far:
+    """The machine of a worker, for the files and signals that its pipe does not carry."""
+
+    def __init__(self, link: Link, outputs: str) -> None:
+        self._link = link
+        self.outputs = outputs
+
+    def fetch(self, target: Path) -> None:
+        """Copy the outputs to this machine, and remove them there."""
+        pull_checked(self._link, self.outputs, target)
+        self._link.run(["rm", "-f", self.outputs])
+
+    def is_lost(self) -> bool:
+        """Return whether the connection ended."""
+        return self._link.is_lost()
+
+    def kill(self, process_id: int) -> None:
+        """End the process, if it still runs."""
+        self._link.run(["kill", "-9", str(process_id)])

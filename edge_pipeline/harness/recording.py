@@ -1,0 +1,128 @@
+"""Records of measurements, made from the results of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from edge_pipeline.harness.job import Job, inputs_of
+from edge_pipeline.harness.protocol import Timing
+from edge_pipeline.harness.statistics import summarise
+from edge_pipeline.record import (
+    Environment,
+    Instructions,
+    Memory,
+    MemoryDetail,
+    Record,
+    Sensors,
+    Sustained,
+    Verification,
+)
+
+__all__ = ["Result", "Session", "record_of"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Values that all records of one measurement share.
+
+    Attributes:
+        name: Identifier of the session.
+        device: Name of the device.
+        emulated: Whether an emulator ran the programs.
+        threads: Number of threads that computed.
+        environment: The machine and its settings.
+        warnings: Sentences on possible disturbances.
+        before: Sensors at the start.
+        after: Sensors at the end of the timed runs.
+        started: Time at which the timed runs started.
+    """
+
+    name: str
+    device: str
+    emulated: bool
+    threads: int
+    environment: Environment
+    warnings: tuple[str, ...]
+    before: Sensors
+    after: Sensors
+    started: datetime
+
+
+@dataclass(frozen=True)
+class Result:
+    """Results of one program.
+
+    Attributes:
+        runner: Name of the program that ran it.
+        versions: Versions of the runtime and its packages.
+        timing: Times; `UNTIMED` on an emulated device.
+        sustained: Latency of sustained runs; None without them.
+        memory: Peak memory; None if it cannot be measured.
+        instructions: Instructions of a run; None unless an emulator counted them.
+        verification: Comparison of the outputs with the reference.
+    """
+
+    runner: str
+    versions: dict[str, str]
+    timing: Timing
+    sustained: Sustained | None
+    memory: MemoryDetail | None
+    instructions: Instructions | None
+    verification: Verification
+
+
+def record_of(job: Job, result: Result, session: Session) -> Record:
+    """Return the record of one program."""
+    manifest = job.artifact.manifest
+    spec = job.artifact.program(job.program)
+    shapes = {name: value.shape for name, value in inputs_of(job).items()}
+    reference, _ = job.artifact.reference(job.program)
+    is_counted = all(shapes[name] == value.shape for name, value in reference.items())
+    timing, memory = result.timing, result.memory
+    return Record(
+        session=session.name,
+        artifact=str(job.artifact.folder),
+        artifact_digest=job.artifact.digest,
+        program=job.program,
+        model=manifest.source.model,
+        backend=manifest.backend,
+        precision=manifest.precision,
+        filters=manifest.filters,
+        fixed=dict(spec.fixed or manifest.fixed),
+        device=session.device,
+        runner=result.runner,
+        emulated=session.emulated,
+        threads=session.threads,
+        input_shapes=shapes,
+        macs=spec.macs if is_counted else None,
+        flops=spec.flops if is_counted else None,
+        model_bytes=job.artifact.program_bytes(spec),
+        import_ms=timing.import_ms,
+        init_ms=timing.init_ms,
+        first_inference_ms=timing.first_inference_ms,
+        num_warmup_runs=timing.num_warmup_runs,
+        warmup_stable=timing.warmup_stable,
+        num_runs=len(timing.samples_ms),
+        latency=summarise(timing.samples_ms) if timing.samples_ms else None,
+        samples_ms=timing.samples_ms,
+        preempted_runs=timing.preempted_runs,
+        instructions=result.instructions,
+        memory=None if memory is None else Memory(peak_bytes=memory.added_bytes),
+        memory_detail=memory,
+        sustained=result.sustained,
+        verification=result.verification,
+        quality={loss.metric: loss.after for loss in manifest.losses},
+        environment=session.environment,
+        sensors_before=session.before,
+        sensors_after=session.after,
+        throttled=_throttled(session),
+        versions=result.versions,
+        warnings=session.warnings,
+        measured=session.started,
+    )
+
+
+def _throttled(session: Session) -> bool | None:
+    readings = [r.throttled for r in (session.before, session.after) if r.throttled is not None]
+    return any(readings) if readings else None
