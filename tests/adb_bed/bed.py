@@ -93,8 +93,18 @@ class AdbBed:
         """Accept the waiting hosts' keys, after `faults.is_authorized` was set to False."""
         self._device.authorize()
 
+    def require_namespaces(self) -> None:
+        """Skip the test if only proot works here.
+
+        proot cannot limit /data, protect the rest of the tree, refuse programs of this machine,
+        leave a program in the background, or report a signal.
+        """
+        if isinstance(self.sandbox, Proot):
+            raise NotPrepared("this test needs user namespaces with binfmt_misc (Linux 6.7)")
+
     def fill_disk(self, free_bytes: int = 0) -> None:
         """Leave only this much space on /data."""
+        self.require_namespaces()
         self.sandbox.resize(free_bytes)
 
     def set_abi(self, abi: str) -> None:
@@ -105,8 +115,7 @@ class AdbBed:
         Args:
             abi: What ro.product.cpu.abi says, such as x86_64 or armeabi-v7a.
         """
-        if isinstance(self.sandbox, Proot):
-            raise NotPrepared("proot cannot refuse programs")
+        self.require_namespaces()
         self.sensors.set_property("ro.product.cpu.abi", abi)
         self.sensors.set_property("ro.product.cpu.abilist", abi)
         line = holder.registration("other", holder.AARCH64, "/system/bin/refuse", "P")

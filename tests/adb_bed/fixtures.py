@@ -1,4 +1,7 @@
-"""Fixtures with a phone that is not there; tests/conftest.py imports them."""
+"""Fixtures with a phone that is not there; tests/conftest.py imports them.
+
+A test is skipped with the reason if the machine cannot run the bed (`prepare.NotPrepared`).
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.adb_bed.bed import AdbBed
-from tests.adb_bed.prepare import NotPrepared
 from tests.adb_bed.server import AdbServer, adb_of_adbutils, adb_of_debian
 
-__all__ = ["AdbDevice", "adb_bed", "adb_device", "adb_server", "connect_adb_device", "open_bed"]
+__all__ = ["AdbDevice", "adb_bed", "adb_device", "adb_server", "connect_adb_device"]
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,10 @@ class AdbDevice:
     server: AdbServer
 
 
-def open_bed(kind: str | None = None) -> AdbBed:
-    """Start a bed, or skip the test with the reason."""
-    try:
-        return AdbBed(kind)
-    except NotPrepared as reason:
-        pytest.skip(f"no adb test bed: {reason}")
-
-
 @pytest.fixture
 def adb_bed() -> Iterator[AdbBed]:
     """A bed to which nothing is connected."""
-    bed = open_bed()
+    bed = AdbBed()
     yield bed
     bed.close()
 
@@ -69,7 +63,7 @@ def connect_adb_device(
     devices: list[AdbDevice] = []
 
     def connect() -> AdbDevice:
-        bed = open_bed()
+        bed = AdbBed()
         devices.append(AdbDevice(bed.serial, adb_server.port, bed, bed.root, adb_server))
         said = adb_server.run("connect", bed.serial).stdout
         if not said.startswith(b"connected"):

@@ -27,10 +27,7 @@ esac
 @pytest.fixture
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a package and an apt-get that finds it; the cache is empty."""
-    try:
-        busybox = find_prepared().busybox
-    except NotPrepared as reason:
-        pytest.skip(str(reason))
+    busybox = find_prepared().busybox
     folder = tmp_path / "apt"
     program = folder / "bin/apt-get"
     program.parent.mkdir(parents=True)
@@ -112,10 +109,7 @@ def test_command_reports_a_failure(apt: Path) -> None:
 def test_sandbox_that_cannot_start_gives_every_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    try:
-        find_prepared()
-    except NotPrepared as reason:
-        pytest.skip(str(reason))
+    find_prepared()  # skips if there is nothing
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("qemu-aarch64-static", "nsenter"):
@@ -130,10 +124,7 @@ def test_sandbox_that_cannot_start_gives_every_reason(
 def test_proot_takes_over_where_namespaces_are_locked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    try:
-        AdbBed("proot").close()
-    except NotPrepared as reason:
-        pytest.skip(str(reason))
+    AdbBed("proot").close()  # skips without proot
     unshare = tmp_path / "unshare"
     unshare.write_text("#!/bin/sh\nexit 1\n")
     unshare.chmod(0o755)
@@ -141,9 +132,9 @@ def test_proot_takes_over_where_namespaces_are_locked(
     bed = AdbBed()
     try:
         assert isinstance(bed.sandbox, Proot)
-        with pytest.raises(NotPrepared, match="cannot limit"):
+        with pytest.raises(NotPrepared, match="namespaces"):
             bed.fill_disk()
-        with pytest.raises(NotPrepared, match="cannot refuse"):
+        with pytest.raises(NotPrepared, match="namespaces"):
             bed.set_abi("x86_64")
     finally:
         bed.close()
