@@ -111,6 +111,7 @@ DEVICES = Registry(
     "device",
     (
         ("adb", "edge_pipeline.harness.devices.adb"),
+        ("cuda", "edge_pipeline.harness.devices.cuda"),
         ("host", "edge_pipeline.harness.devices.host"),
     ),
 )

@@ -123,13 +123,15 @@ def _measured(
     records = []
     for index, (job, worker) in enumerate(zip(jobs, workers, strict=True)):
         on_step(f"checking the outputs of {job.label}")
+        precision = worker.precision or job.artifact.manifest.precision
         result = Result(
             worker.runner,
             worker.versions,
             times.timings[index],
             times.sustained[index],
             *passes[index],
-            verification_of(job.artifact, job.program, worker.outputs()),
+            precision,
+            verification_of(job.artifact, job.program, worker.outputs(), precision),
         )
         records.append(record_of(job, result, session))
     return records

@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol
 from numpy.typing import NDArray
 
 import edge_pipeline.errors as errors_module
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.errors import EdgePipelineError, RuntimeFailure
 from edge_pipeline.harness.devices.base import DeviceLostError
 from edge_pipeline.harness.job import Job
@@ -82,6 +83,7 @@ class ProcessWorker:
         request: First message to the process.
         runner: Name of the program that runs the job, for the record.
         far: The other machine; None if the process runs on this one.
+        precision: Precision of the computation, if it is not that of the artifact.
         answer_s: Longest time that the process may take for an answer, in seconds.
 
     Raises:
@@ -98,9 +100,11 @@ class ProcessWorker:
         *,
         runner: str,
         far: Far | None = None,
+        precision: Precision | None = None,
         answer_s: float = _ANSWER_S,
     ) -> None:
         self.runner = runner
+        self.precision = precision
         self.versions: dict[str, str] = {}
         self._label = label
         self._far = far

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.harness.job import Job, inputs_of
 from edge_pipeline.harness.protocol import Timing
 from edge_pipeline.harness.statistics import summarise
@@ -60,6 +61,7 @@ class Result:
         sustained: Latency of sustained runs; None without them.
         memory: Peak memory; None if it cannot be measured.
         instructions: Instructions of a run; None unless an emulator counted them.
+        precision: Precision of the computation.
         verification: Comparison of the outputs with the reference.
     """
 
@@ -69,6 +71,7 @@ class Result:
     sustained: Sustained | None
     memory: MemoryDetail | None
     instructions: Instructions | None
+    precision: Precision
     verification: Verification
 
 
@@ -87,7 +90,7 @@ def record_of(job: Job, result: Result, session: Session) -> Record:
         program=job.program,
         model=manifest.source.model,
         backend=manifest.backend,
-        precision=manifest.precision,
+        precision=result.precision,
         filters=manifest.filters,
         fixed=dict(spec.fixed or manifest.fixed),
         device=session.device,

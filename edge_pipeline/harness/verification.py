@@ -10,6 +10,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.compare import TOLERANCES
 from edge_pipeline.errors import JobError, RuntimeFailure, VerificationError
@@ -22,7 +23,10 @@ _NOT_RUN = Verification(result="not_run")
 
 
 def verification_of(
-    artifact: Artifact, program: str, found: Mapping[str, NDArray[Any]] | None
+    artifact: Artifact,
+    program: str,
+    found: Mapping[str, NDArray[Any]] | None,
+    precision: Precision,
 ) -> Verification:
     """Compare the outputs of a program with the artifact's reference outputs.
 
@@ -30,6 +34,7 @@ def verification_of(
         artifact: A checked artifact.
         program: Name of the program.
         found: Outputs for the reference input by name; None if the runner returns none.
+        precision: Precision of the computation, which determines the tolerance.
     """
     manifest = artifact.manifest
     # With exchanged weights, the reference is the program's own output.
@@ -44,7 +49,7 @@ def verification_of(
             "reference",
             inputs,
             (expected, dict(found)),
-            TOLERANCES[manifest.precision],
+            TOLERANCES[precision],
         )
     except VerificationError as error:
         return Verification(result="failed", complaint=str(error))

@@ -21,9 +21,9 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 import safetensors.numpy
@@ -35,10 +35,18 @@ from edge_pipeline.harness.resident import METHODS, peak_bytes, reset_peak, resi
 from edge_pipeline.record import MemoryDetail
 from edge_pipeline.runtime.base import Session, open_session, runtime_named
 
-__all__ = ["Server", "main"]
+__all__ = ["Answering", "Server", "serve"]
 
 # The first run allocates a runtime's arena, and the second can still change it; later ones do not.
 _RUNS_TO_PEAK = 3
+
+
+class Answering(Protocol):
+    """An object that executes the orders for one job."""
+
+    def answer(self, order: str) -> dict[str, Any]:
+        """Execute an order, and return the result."""
+        ...
 
 
 class Server:
@@ -151,7 +159,7 @@ def _pin(cpus: list[int] | None) -> None:
         os.sched_setaffinity(0, cpus)
 
 
-def _serve(orders: Iterator[str], answers: TextIO) -> None:
+def _answer_all(make: Callable[[Any], Answering], orders: Iterator[str], answers: TextIO) -> None:
     def send(answer: Mapping[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
@@ -160,7 +168,7 @@ def _serve(orders: Iterator[str], answers: TextIO) -> None:
         request = json.loads(next(orders))
         # Threads inherit the processor mask, so it is set before any library starts threads.
         _pin(request["cpus"])
-        server = Server(request)
+        server = make(request)
         send({"ready": True, "process_id": os.getpid()})
         for order in orders:
             send(server.answer(order.strip()))
@@ -170,12 +178,16 @@ def _serve(orders: Iterator[str], answers: TextIO) -> None:
         return
 
 
-def main() -> None:
-    """Execute orders until stdin ends."""
+def serve(make: Callable[[Any], Answering]) -> None:
+    """Execute orders until stdin ends.
+
+    Args:
+        make: Function that returns what answers the orders, for the request.
+    """
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
-        _serve(iter(sys.stdin), answers)
+        _answer_all(make, iter(sys.stdin), answers)
 
 
 if __name__ == "__main__":
-    main()
+    serve(Server)

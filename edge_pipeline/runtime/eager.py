@@ -26,7 +26,16 @@ from edge_pipeline.runtime.base import check_inputs, check_outputs
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "EagerSession", "open_session", "preload"]
+__all__ = [
+    "LOADS_FROM_MEMORY",
+    "PACKAGE",
+    "EagerSession",
+    "ValueName",
+    "decoded",
+    "open_session",
+    "operator_of",
+    "preload",
+]
 
 PACKAGE = "torch"
 LOADS_FROM_MEMORY = True
@@ -132,9 +141,9 @@ def open_session(
     steps = [
         _Step(
             call.name,
-            _function(torch, call.target, path),
-            _decoder(torch, call.args, path),
-            {key: _decoder(torch, value, path) for key, value in call.kwargs.items()},
+            operator_of(torch, call.target, path),
+            decoded(torch, call.args, path),
+            {key: decoded(torch, value, path) for key, value in call.kwargs.items()},
         )
         for call in graph.calls
     ]
@@ -164,25 +173,35 @@ def _threads(torch: Any, count: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-class _Name(str):
+class ValueName(str):
     """Name of a value, which replaces it when a call is made; a plain `str` is an argument."""
 
     __slots__ = ()
 
 
-def _decoder(torch: Any, value: Any, path: Path) -> Any:
-    """Return an argument in the form that torch accepts, with references as `_Name`."""
+def decoded(torch: Any, value: Any, path: Path, device: str = "cpu") -> Any:
+    """Return an argument in the form that torch accepts, with references as `ValueName`.
+
+    Args:
+        torch: The package.
+        value: Argument in the graph file.
+        path: The graph file, for messages.
+        device: Device of the session.
+
+    Raises:
+        ArtifactError: If the argument is invalid.
+    """
     if isinstance(value, list | tuple):
-        return [_decoder(torch, item, path) for item in value]
+        return [decoded(torch, item, path, device) for item in value]
     if not isinstance(value, dict):
         return value
     match list(value.items()):
         case [("node", str(name))]:
-            return _Name(name)
+            return ValueName(name)
         case [("float", "inf" | "-inf" | "nan" as text)]:
             return float(text)
         case [("device", "session")]:
-            return torch.device("cpu")
+            return torch.device(device)
         case [("dtype" | "layout" | "memory_format" as kind, str(name))]:
             found = getattr(torch, name, None)
             if isinstance(found, getattr(torch, kind)):
@@ -190,7 +209,7 @@ def _decoder(torch: Any, value: Any, path: Path) -> Any:
     raise ArtifactError(f"{path} contains an invalid argument: {value!r:.60}")
 
 
-def _function(torch: Any, target: str, path: Path) -> Callable[..., Any]:
+def operator_of(torch: Any, target: str, path: Path) -> Callable[..., Any]:
     """Return the function that a call's target names.
 
     Raises:
@@ -241,7 +260,7 @@ def _run_step(step: _Step, known: dict[str, Any], spec: ProgramSpec) -> None:
 
 
 def _resolved(value: Any, known: Mapping[str, Any]) -> Any:
-    if isinstance(value, _Name):
+    if isinstance(value, ValueName):
         return known[value]
     if isinstance(value, list):
         return [_resolved(item, known) for item in value]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.errors import JobError
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Subject
@@ -75,9 +76,11 @@ class Worker(Subject, Protocol):
     Attributes:
         runner: Name of the program that runs the job.
         versions: Versions of the runtime and its packages, after `load`.
+        precision: Precision of the computation, if it is not that of the artifact.
     """
 
     runner: str
+    precision: Precision | None
     versions: dict[str, str]
 
     def outputs(self) -> dict[str, NDArray[Any]] | None:

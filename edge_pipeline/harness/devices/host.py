@@ -28,7 +28,7 @@ from edge_pipeline.harness.process import ProcessWorker, worker_request
 from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensors
 from edge_pipeline.registry import RUNTIMES
 
-__all__ = ["PYTHON_WORKER", "Host", "attached", "host_worker", "open_device"]
+__all__ = ["PYTHON_WORKER", "Host", "attached", "host_worker", "open_device", "worker_environment"]
 
 PYTHON_WORKER = "edge_pipeline.harness.worker"
 """Module of the worker, which is also its name as a runner."""
@@ -79,7 +79,7 @@ def host_worker(job: Job, *, threads: int, cpus: Sequence[int] | None) -> Proces
             stderr=stderr,
             text=True,
             encoding="utf-8",
-            env=_environment(threads),
+            env=worker_environment(threads),
             start_new_session=True,
         )
 
@@ -88,7 +88,7 @@ def host_worker(job: Job, *, threads: int, cpus: Sequence[int] | None) -> Proces
     return ProcessWorker(job.label, start, request, runner=PYTHON_WORKER)
 
 
-def _environment(threads: int) -> dict[str, str]:
+def worker_environment(threads: int) -> dict[str, str]:
     """Return the environment variables of a worker on this machine."""
     path = os.pathsep.join(path for path in sys.path if path)
     return os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {"PYTHONPATH": path}
@@ -194,11 +194,11 @@ class Host:
             RuntimeFailure: If the process cannot be started.
         """
         self._demand(State.HELD, State.ACTIVE)
-        worker = host_worker(job, threads=self._threads, cpus=self._cpus)
+        worker = self._worker(job)
         self._workers.append(worker)
         return worker
 
-    def peak_memory(self, job: Job) -> MemoryDetail:
+    def peak_memory(self, job: Job) -> MemoryDetail | None:
         """Return the job's peak memory, measured in a new process.
 
         Raises:
@@ -206,7 +206,7 @@ class Host:
             RuntimeFailure: If the program cannot be run.
         """
         self._demand(State.HELD)
-        worker = host_worker(job, threads=self._threads, cpus=self._cpus)
+        worker = self._worker(job)
         try:
             return MemoryDetail.model_validate(worker.ask("memory")["memory"])
         finally:
@@ -216,6 +216,9 @@ class Host:
         """Return None: this machine counts time, not instructions."""
         self._demand(State.HELD)
         return None
+
+    def _worker(self, job: Job) -> ProcessWorker:
+        return host_worker(job, threads=self._threads, cpus=self._cpus)
 
     def release(self) -> None:
         """Release the processors.

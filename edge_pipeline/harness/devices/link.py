@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -15,6 +15,8 @@ from edge_pipeline.files import sha256_of
 __all__ = ["Answer", "Link", "pull_checked", "push_checked", "run_checked"]
 
 _HASH_S = 120.0
+# A command line must not become longer than the machine allows.
+_MOST_PATHS = 64
 
 
 @dataclass(frozen=True)
@@ -99,26 +101,28 @@ def run_checked(link: Link, words: Sequence[str], purpose: str, *, timeout_s: fl
     return answer.stdout
 
 
-def push_checked(link: Link, source: Path, target: str) -> bool:
-    """Copy a file to the machine unless it is there, and compare the checksums.
+def push_checked(link: Link, files: Mapping[str, Path]) -> None:
+    """Copy files to the machine, except those that are there, and compare the checksums.
 
-    Returns:
-        Whether the file was copied; false if an equal file was there.
+    Args:
+        link: Connection to the machine.
+        files: Files of this machine by their paths on the other one, whose folders exist.
 
     Raises:
-        JobError: If the copy differs from the file, or the machine cannot store it.
+        JobError: If a copy differs from its file, or the machine cannot store it.
     """
-    expected = sha256_of(source)
-    if _remote_sha256(link, target) == expected:
-        return False
-    link.push(source, target)
-    found = _remote_sha256(link, target)
-    if found != expected:
-        raise JobError(
-            f"the copy of {source.name} on the device is damaged: its SHA-256 is "
-            f"{found or 'not known'} instead of {expected}"
-        )
-    return True
+    expected = {target: sha256_of(source) for target, source in files.items()}
+    there = _remote_sha256(link, list(files))
+    missing = [target for target in files if there.get(target) != expected[target]]
+    for target in missing:
+        link.push(files[target], target)
+    found = _remote_sha256(link, missing)
+    for target in missing:
+        if found.get(target) != expected[target]:
+            raise JobError(
+                f"the copy of {files[target].name} on the device is damaged: its SHA-256 is "
+                f"{found.get(target, 'not known')} instead of {expected[target]}"
+            )
 
 
 def pull_checked(link: Link, source: str, target: Path) -> None:
@@ -127,7 +131,7 @@ def pull_checked(link: Link, source: str, target: Path) -> None:
     Raises:
         JobError: If the copy differs from the file, or the file cannot be read.
     """
-    expected = _remote_sha256(link, source)
+    expected = _remote_sha256(link, [source]).get(source)
     link.pull(source, target)
     found = hashlib.sha256(target.read_bytes()).hexdigest()
     if found != expected:
@@ -137,7 +141,13 @@ def pull_checked(link: Link, source: str, target: Path) -> None:
         )
 
 
-def _remote_sha256(link: Link, path: str) -> str | None:
-    answer = link.run(["sha256sum", path], timeout_s=_HASH_S)
-    words = answer.stdout.split()
-    return words[0].lstrip("\\") if answer.code == 0 and words else None
+def _remote_sha256(link: Link, paths: Sequence[str]) -> dict[str, str]:
+    """Return the checksums of the files that exist, by path."""
+    found: dict[str, str] = {}
+    for start in range(0, len(paths), _MOST_PATHS):
+        chosen = paths[start : start + _MOST_PATHS]
+        answer = link.run(["sha256sum", *chosen], timeout_s=_HASH_S)
+        for line in answer.stdout.splitlines():
+            digest, _, path = line.lstrip("\\").partition("  ")
+            found[path] = digest
+    return {path: found[path] for path in paths if path in found}

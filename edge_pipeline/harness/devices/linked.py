@@ -97,9 +97,11 @@ class LinkedDevice:
         self._link.connect()
         facts = facts_of(self._link)
         cpus = cores_for(placement.cores, facts, placement.threads)
+        runners = self._kind.runners(self._link)
         folder = posixpath.join(self._link.folder, WORK_PREFIX + secrets.token_hex(6))
+        # Last, so that a failure of this method leaves nothing on the device.
         run_checked(self._link, ["mkdir", "-p", folder], "making a folder")
-        self._held = _Held(folder, facts, self._kind.runners(self._link), placement, cpus)
+        self._held = _Held(folder, facts, runners, placement, cpus)
 
     def describe(self) -> Environment:
         """Return a description of the machine and its settings."""
@@ -210,9 +212,8 @@ class LinkedDevice:
             names = sorted(p for p in artifact.folder.rglob("*") if p.is_file())
             parents = {posixpath.join(folder, _parent(artifact, path)) for path in names}
             run_checked(self._link, ["mkdir", "-p", *sorted(parents)], "making folders")
-            for path in names:
-                inside = path.relative_to(artifact.folder).as_posix()
-                push_checked(self._link, path, posixpath.join(folder, inside))
+            inside = {path.relative_to(artifact.folder).as_posix(): path for path in names}
+            push_checked(self._link, {f"{folder}/{name}": path for name, path in inside.items()})
             held.pushed[artifact.digest] = folder
         return held.pushed[artifact.digest]
 

@@ -144,7 +144,7 @@ def install_executable(link: Link, source: Path, folder: str) -> None:
     """
     target = f"{folder}/{source.name}"
     run_checked(link, ["mkdir", "-p", folder], "making a folder")
-    push_checked(link, source, target)
+    push_checked(link, {target: source})
     run_checked(link, ["chmod", "755", target], "making the runner executable")
 
 

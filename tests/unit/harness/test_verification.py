@@ -25,7 +25,7 @@ def _one(outputs, change):
 
 
 def test_right_outputs_pass(artifact, outputs):
-    found = verification_of(artifact, "forward", outputs)
+    found = verification_of(artifact, "forward", outputs, "fp32")
     assert (found.result, found.max_abs, found.psnr_db) == ("passed", 0.0, None)
     require_passed("a", found)
 
@@ -41,7 +41,7 @@ def _swap(value):
     ids=["one pixel", "zeros", "nan", "shape", "sign"],
 )
 def test_wrong_outputs_fail(artifact, outputs, change):
-    found = verification_of(artifact, "forward", _one(outputs, change))
+    found = verification_of(artifact, "forward", _one(outputs, change), "fp32")
     assert found.result == "failed"
     assert found.complaint
     with pytest.raises(JobError, match="a computes wrong outputs on the device: "):
@@ -49,13 +49,12 @@ def test_wrong_outputs_fail(artifact, outputs, change):
 
 
 def test_outputs_of_another_name_fail(artifact, outputs):
-    assert verification_of(artifact, "forward", {"x": next(iter(outputs.values()))}).result == (
-        "failed"
-    )
+    renamed = {"x": next(iter(outputs.values()))}
+    assert verification_of(artifact, "forward", renamed, "fp32").result == "failed"
 
 
 def test_a_runner_without_outputs_is_not_verified(artifact):
-    assert verification_of(artifact, "forward", None).result == "not_run"
+    assert verification_of(artifact, "forward", None, "fp32").result == "not_run"
 
 
 def test_files_that_came_back_damaged_are_refused(tmp_path, outputs):

@@ -105,7 +105,7 @@ class AdbLink:
         Raises:
             DeviceLostError: If the connection ended, or the command did not end in time.
         """
-        command = f"({shlex.join(words)}) </dev/null; echo; echo {_MARK} $?"
+        command = f"({shlex.join(words)}) </dev/null; code=$?; echo; echo {_MARK} $code"
         with self._lost(f"it did not answer {words[0]!r} in {timeout_s:g} s"):
             found = self._device(timeout_s).shell2(command, timeout=timeout_s, v2=True)
         output, _, end = found.stdout.rpartition(_MARK)

@@ -91,5 +91,5 @@ def _fields(text: str) -> dict[str, str]:
 def _service_temperatures(text: str) -> dict[str, float]:
     """Return the temperatures of `dumpsys thermalservice`, the current ones if it has both."""
     current = text.partition("Current temperatures from HAL")[2] or text
-    pairs = re.findall(r"mValue=(-?[\d.]+), mType=-?\d+, mName=([^,}]+)", current)
+    pairs = re.findall(r"Temperature\{mValue=(-?[\d.]+), mType=-?\d+, mName=([^,}]+)", current)
     return {name: float(value) for value, name in pairs if -20 < float(value) < 150}

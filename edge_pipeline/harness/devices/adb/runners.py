@@ -10,7 +10,7 @@ from edge_pipeline.harness.devices.adb.link import AdbLink
 from edge_pipeline.harness.devices.adb.phone import abis_of, properties_of
 from edge_pipeline.harness.devices.adb.tools import TOOLS, ToolRunner
 from edge_pipeline.harness.devices.base import Options
-from edge_pipeline.harness.devices.executable import BACKENDS, executable_for
+from edge_pipeline.harness.devices.executable import BACKENDS, abi_of, executable_for
 from edge_pipeline.harness.devices.runners import ProcessRunner, Runner
 
 __all__ = ["runners_of"]
@@ -27,17 +27,23 @@ def runners_of(link: AdbLink, options: Options) -> Sequence[Runner]:
         options: Options that the user gave.
 
     Raises:
-        InputError: If the given runner is not a file.
+        InputError: If the given runner is not a file, or is for another processor.
     """
+    abis = abis_of(properties_of(link))
     if options.runner is not None:
-        return [_given(Path(options.runner))]
-    found = executable_for(abis_of(properties_of(link)))
+        return [_given(Path(options.runner), abis)]
+    found = executable_for(abis)
     return [] if found is None else [_process_runner(found)]
 
 
-def _given(source: Path) -> Runner:
+def _given(source: Path, abis: Sequence[str]) -> Runner:
     if not source.is_file():
         raise InputError(f"the runner {source} is not a file")
+    abi = abi_of(source)
+    if abi is not None and abi not in abis:
+        raise InputError(
+            f"the runner {source} is for {abi}; this device executes {', '.join(abis)}"
+        )
     for tool in TOOLS:
         if source.name.startswith(tool.name):
             return ToolRunner(tool, source)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import RuntimeFailure
 from edge_pipeline.harness.devices.link import (
@@ -165,6 +166,7 @@ class ToolWorker:
 
     def __init__(self, tool: Tool, path: str, runner: str, place: Place) -> None:
         self.runner = runner
+        self.precision: Precision | None = None
         self.versions: dict[str, str] = {}
         self.open = True
         self._tool = tool
@@ -179,10 +181,11 @@ class ToolWorker:
             f"{place.scratch}/outputs",
         )
         with tempfile.TemporaryDirectory() as folder:
+            files: dict[str, Path] = {}
             for name, target in self._files.inputs:
-                local = Path(folder) / "input.bin"
-                local.write_bytes(np.ascontiguousarray(inputs[name]).tobytes())
-                push_checked(place.link, local, target)
+                files[target] = Path(folder) / target.rpartition("/")[2]
+                files[target].write_bytes(np.ascontiguousarray(inputs[name]).tobytes())
+            push_checked(place.link, files)
 
     def load(self) -> Loaded:
         """Run once, and return the time of loading that the program prints; 0 if it prints none."""
