@@ -8,7 +8,12 @@ import hypothesis
 import pytest
 
 from edge_pipeline.registry import MODELS
-from tests.adb_bed.fixtures import adb_bed, adb_device, adb_server  # noqa: F401
+from tests.adb_bed.fixtures import (  # noqa: F401
+    adb_bed,
+    adb_device,
+    adb_server,
+    connect_adb_device,
+)
 from tests.selection import PROFILES
 from tests.shared import SharedArtifacts
 

@@ -20,7 +20,6 @@ __all__ = ["WORK", "AdbBed", "wait_until"]
 
 WORK = "/data/local/tmp"
 POLL_S = 0.01
-ELF_HEAD_BYTES = 48
 COMM_BYTES = 15
 
 
@@ -94,29 +93,33 @@ class AdbBed:
         """Accept the waiting hosts' keys, after `faults.is_authorized` was set to False."""
         self._device.authorize()
 
+    def require_namespaces(self) -> None:
+        """Skip the test if only proot works here.
+
+        proot cannot limit /data, protect the rest of the tree, refuse programs of this machine,
+        leave a program in the background, or report a signal.
+        """
+        if isinstance(self.sandbox, Proot):
+            raise NotPrepared("this test needs user namespaces with binfmt_misc (Linux 6.7)")
+
     def fill_disk(self, free_bytes: int = 0) -> None:
         """Leave only this much space on /data."""
+        self.require_namespaces()
         self.sandbox.resize(free_bytes)
 
     def set_abi(self, abi: str) -> None:
-        """Become a phone with another processor: pushed AArch64 programs cannot be executed.
+        """Become a phone with another processor, which cannot execute pushed AArch64 programs.
+
+        Copies of the phone's own busybox are not refused; `prepare.find_prepared().busybox` is.
 
         Args:
             abi: What ro.product.cpu.abi says, such as x86_64 or armeabi-v7a.
         """
-        if isinstance(self.sandbox, Proot):
-            raise NotPrepared("proot cannot refuse programs")
+        self.require_namespaces()
         self.sensors.set_property("ro.product.cpu.abi", abi)
         self.sensors.set_property("ro.product.cpu.abilist", abi)
-        head = (self.root / "system/bin/busybox").read_bytes()[:ELF_HEAD_BYTES]
-        exact = "".join(f"\\x{byte:02x}" for byte in head)
-        lines = (
-            holder.registration("other", holder.AARCH64, "/system/bin/refuse", "P"),
-            f":busybox:M:0:{exact}::/bed/qemu-aarch64:FP",  # the newest entry is tried first
-        )
-        self.sandbox.run(
-            "".join(f"echo '{line}' > /proc/sys/fs/binfmt_misc/register;" for line in lines)
-        )
+        line = holder.registration("other", holder.AARCH64, "/system/bin/refuse", "P")
+        self.sandbox.run(f"echo '{line}' > /proc/sys/fs/binfmt_misc/register")  # newest is first
 
     def processes(self, text: str = "") -> list[int]:
         """The ids on this machine of the sandbox's processes whose command contains this text."""

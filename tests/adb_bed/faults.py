@@ -15,6 +15,12 @@ class _Drop:
 
 
 @dataclass
+class _Selected:
+    part: str
+    left: int
+
+
+@dataclass
 class Faults:
     """What goes wrong next; methods may be called from any thread.
 
@@ -33,9 +39,7 @@ class Faults:
     answers: bool = True
     happened: list[str] = field(default_factory=list)
     _drops: list[_Drop] = field(default_factory=list)
-    _refused: list[list[object]] = field(default_factory=list)
-    _hung: list[list[object]] = field(default_factory=list)
-    _corrupt: list[list[object]] = field(default_factory=list)
+    _selected: dict[str, list[_Selected]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def drop_link(
@@ -56,13 +60,11 @@ class Faults:
 
     def refuse(self, part: str, *, times: int = 1_000_000) -> None:
         """Refuse services whose text contains `part`."""
-        with self._lock:
-            self._refused.append([part, times])
+        self._add("refuse", part, times)
 
     def hang(self, part: str, *, times: int = 1) -> None:
         """Accept services whose text contains `part`, and do and answer nothing."""
-        with self._lock:
-            self._hung.append([part, times])
+        self._add("hang", part, times)
 
     def corrupt(self, direction: str, part: str = "", *, times: int = 1) -> None:
         """Change a byte of each packet of a file's data.
@@ -74,15 +76,14 @@ class Faults:
         """
         if direction not in ("push", "pull"):
             raise ValueError(f"direction is {direction!r}; it should be push or pull")
-        with self._lock:
-            self._corrupt.append([part, times, direction])
+        self._add(f"corrupt {direction}", part, times)
 
     def clear(self) -> None:
         """Forget all faults that have not occurred."""
         with self._lock:
             self.delay_s, self.is_authorized, self.answers = 0.0, True, True
-            for faults in (self._drops, self._refused, self._hung, self._corrupt):
-                faults.clear()
+            self._drops.clear()
+            self._selected.clear()
 
     def cuts(self, service: str, size: int) -> _Drop | None:
         """Count bytes of a service; returns the fault if the link is to be cut now."""
@@ -99,26 +100,26 @@ class Faults:
 
     def refuses(self, service: str) -> bool:
         """Whether this service is to be refused."""
-        return self._take(self._refused, service, "refuse")
+        return self._take("refuse", service)
 
     def hangs(self, service: str) -> bool:
         """Whether this service is to remain silent."""
-        return self._take(self._hung, service, "hang")
+        return self._take("hang", service)
 
     def corrupts(self, direction: str, path: str) -> bool:
         """Whether the data of this file are to be changed."""
-        return self._take(self._corrupt, path, f"corrupt {direction}", direction)
+        return self._take(f"corrupt {direction}", path)
 
-    def _take(self, faults: list[list[object]], text: str, name: str, *rest: str) -> bool:
+    def _add(self, kind: str, part: str, times: int) -> None:
         with self._lock:
-            for fault in faults:
-                part, times, *others = fault
-                assert isinstance(part, str)
-                assert isinstance(times, int)
-                if part in text and others == list(rest):
-                    fault[1] = times - 1
-                    if times == 1:
-                        faults.remove(fault)
-                    self.happened.append(f"{name} {text}")
+            self._selected.setdefault(kind, []).append(_Selected(part, times))
+
+    def _take(self, kind: str, text: str) -> bool:
+        """Use up one fault of this kind that selects the text."""
+        with self._lock:
+            for fault in self._selected.get(kind, []):
+                if fault.left and fault.part in text:
+                    fault.left -= 1
+                    self.happened.append(f"{kind} {text}")
                     return True
         return False

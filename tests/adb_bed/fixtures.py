@@ -1,16 +1,18 @@
-"""Fixtures with a phone that is not there; tests/conftest.py imports them."""
+"""Fixtures with a phone that is not there; tests/conftest.py imports them.
 
-from collections.abc import Iterator
+A test is skipped with the reason if the machine cannot run the bed (`prepare.NotPrepared`).
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.adb_bed.bed import AdbBed
-from tests.adb_bed.prepare import NotPrepared
 from tests.adb_bed.server import AdbServer, adb_of_adbutils, adb_of_debian
 
-__all__ = ["AdbDevice", "adb_bed", "adb_device", "adb_server", "open_bed"]
+__all__ = ["AdbDevice", "adb_bed", "adb_device", "adb_server", "connect_adb_device"]
 
 
 @dataclass(frozen=True)
@@ -32,18 +34,10 @@ class AdbDevice:
     server: AdbServer
 
 
-def open_bed(kind: str | None = None) -> AdbBed:
-    """Start a bed, or skip the test with the reason."""
-    try:
-        return AdbBed(kind)
-    except NotPrepared as reason:
-        pytest.skip(f"no adb test bed: {reason}")
-
-
 @pytest.fixture
 def adb_bed() -> Iterator[AdbBed]:
     """A bed to which nothing is connected."""
-    bed = open_bed()
+    bed = AdbBed()
     yield bed
     bed.close()
 
@@ -60,13 +54,29 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
 
 
 @pytest.fixture
-def adb_device(
-    adb_server: AdbServer, adb_bed: AdbBed, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[AdbDevice]:
-    """A device that is connected; programs that this test starts use the private server."""
+def connect_adb_device(
+    adb_server: AdbServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], AdbDevice]]:
+    """Each call gives one more connected device; programs of this test use the private server."""
+    adb_server.start()  # an earlier test may have ended it
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(adb_server.port))
-    said = adb_server.run("connect", adb_bed.serial).stdout
-    if not said.startswith(b"connected"):
-        raise RuntimeError(f"adb connect said {said!r}")
-    yield AdbDevice(adb_bed.serial, adb_server.port, adb_bed, adb_bed.root, adb_server)
-    adb_server.run("disconnect", adb_bed.serial)
+    devices: list[AdbDevice] = []
+
+    def connect() -> AdbDevice:
+        bed = AdbBed()
+        devices.append(AdbDevice(bed.serial, adb_server.port, bed, bed.root, adb_server))
+        said = adb_server.run("connect", bed.serial).stdout
+        if not said.startswith(b"connected"):
+            raise RuntimeError(f"adb connect said {said!r}")
+        return devices[-1]
+
+    yield connect
+    for device in devices:
+        adb_server.run("disconnect", device.serial)
+        device.bed.close()
+
+
+@pytest.fixture
+def adb_device(connect_adb_device: Callable[[], AdbDevice]) -> AdbDevice:
+    """A connected device; programs that this test starts use the private server."""
+    return connect_adb_device()

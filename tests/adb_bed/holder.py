@@ -14,12 +14,14 @@ import signal
 import sys
 from pathlib import Path
 
-__all__ = ["AARCH64", "X86_64", "registration"]
+__all__ = ["AARCH64", "EMULATOR_MARK", "PAD_BYTE", "SYSTEM_MARK", "X86_64", "registration"]
 
 MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND = 1, 2, 32, 4096
 AARCH64, X86_64 = 183, 62
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-PAD_BYTE = 15  # of an ELF header; the kernel ignores it
+# The last padding byte of an ELF header, which the kernel ignores and which is 0 in other programs,
+# marks the emulator and the phone's own programs, so that rules for pushed ones leave them alone.
+PAD_BYTE, EMULATOR_MARK, SYSTEM_MARK = 15, 1, 2
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -35,13 +37,9 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
         raise OSError(number, os.strerror(number), target)
 
 
-def registration(name: str, machine: int, interpreter: str, flags: str) -> str:
-    """A line for binfmt_misc that passes 64-bit ELF programs of a machine to an interpreter.
-
-    The padding of the header must be zero, which it is in every program except the sandbox's own
-    copy of the emulator: the emulator may be a program of a machine that is refused.
-    """
-    magic = [*b"\x7fELF\x02\x01\x01", *[0] * 9, 2, 0, machine, 0]
+def registration(name: str, machine: int, interpreter: str, flags: str, mark: int = 0) -> str:
+    """A line for binfmt_misc that passes marked 64-bit programs of a machine to an interpreter."""
+    magic = [*b"\x7fELF\x02\x01\x01", *[0] * 8, mark, 2, 0, machine, 0]
     mask = [*[0xFF] * 7, 0, *[0xFF] * 8, 0xFE, 0xFF, 0xFF, 0xFF]
     escaped = ["".join(f"\\x{byte:02x}" for byte in part) for part in (magic, mask)]
     return f":{name}:M:0:{escaped[0]}:{escaped[1]}:{interpreter}:{flags}"
@@ -77,9 +75,11 @@ def main(source: str, tree: str, data_size: str, emulator: str) -> None:
     shutil.copy(emulator, copy)
     with copy.open("r+b") as file:
         file.seek(PAD_BYTE)
-        file.write(b"B")
+        file.write(bytes([EMULATOR_MARK]))
     register = parts / "proc/sys/fs/binfmt_misc/register"
+    register.write_text(registration("system", AARCH64, str(copy), "FP", SYSTEM_MARK))
     register.write_text(registration("aarch64", AARCH64, str(copy), "FP"))
+    copy.unlink()  # binfmt_misc keeps it open
     register.write_text(registration("x86_64", X86_64, "/system/bin/refuse", "P"))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # orphans leave no zombies
     os.chroot(tree)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import unittest
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,8 @@ FORMAT = "1"  # of the prepared folder; a new one is prepared again
 LIMIT_S = 300
 
 
-class NotPrepared(Exception):  # noqa: N818 - tests are skipped for this reason
-    """Something that the test bed needs is missing; the text says what to run."""
+class NotPrepared(unittest.SkipTest):
+    """Something that the test bed needs is missing, so the test is skipped; the text says why."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def resolve(root: Path, path: str, *, follow: bool) -> Path:
             links += 1
             if links > MAX_LINKS:
                 raise OSError(40, os.strerror(40), path)
-            target = os.readlink(here)
+            target = str(here.readlink())
             if target.startswith("/"):
                 found.clear()
             left += [piece for piece in reversed(target.split("/")) if piece not in ("", ".")]
@@ -187,7 +187,7 @@ class Namespaces(_Base):
     def resize(self, free_bytes: int) -> None:
         space = os.statvfs(self.root / "data")
         size = (space.f_blocks - space.f_bfree) * space.f_frsize + free_bytes
-        self.run(f"mount -o remount,size={size} /data")
+        self.run(f"mount -t tmpfs -o remount,nosuid,size={size} tmpfs /data")
 
     def close(self) -> None:
         self._process.stdin.close()  # type: ignore[union-attr]
@@ -205,12 +205,15 @@ class Namespaces(_Base):
     @staticmethod
     def _namespace_of(pid: int) -> str | None:
         with contextlib.suppress(OSError):
-            return os.readlink(f"/proc/{pid}/ns/pid")
+            return str(Path(f"/proc/{pid}/ns/pid").readlink())
         return None
 
 
 class Proot(_Base):
-    """A sandbox that proot simulates; /data has no limit, and processes are those of this machine."""
+    """A sandbox that proot simulates: /data has no limit, and `ps` shows this machine.
+
+    proot ends only after all that it started, so programs in the background keep a shell open.
+    """
 
     has_size_limit = False
 

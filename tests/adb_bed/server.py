@@ -49,7 +49,10 @@ class AdbServer:
         return {**os.environ, **NO_SEARCH, **places, "ANDROID_ADB_SERVER_PORT": str(self.port)}
 
     def start(self) -> None:
-        """Start the server, and wait until it listens."""
+        """Start the server if it does not run, and wait until it listens."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.stop()
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self.adb, "-P", str(self.port), "nodaemon", "server"],
@@ -60,20 +63,19 @@ class AdbServer:
             )
         end = time.monotonic() + START_S
         while time.monotonic() < end and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
+            if self._listens():
                 return
+            time.sleep(0.02)
         raise RuntimeError(f"the adb server did not start; see {self.folder / 'server.log'}")
 
     def stop(self) -> None:
-        """End the server."""
+        """End the server, also one that a client has started in the place of a killed one."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(LIMIT_S)
             self._process = None
+        if self._listens():
+            self.run("kill-server")
 
     def run(
         self, *arguments: str, data: bytes | None = None, limit_s: float = LIMIT_S
@@ -86,6 +88,13 @@ class AdbServer:
             timeout=limit_s,
             env=self.environment,
         )
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
 
 
 def _free_port() -> int:

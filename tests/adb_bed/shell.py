@@ -114,13 +114,15 @@ async def _take_bytes(stream: Stream, process: asyncio.subprocess.Process) -> No
 
 async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
     assert process.stdin is not None
+    if process.stdin.is_closing():
+        return
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it reads no more
         process.stdin.write(data)
         await process.stdin.drain()
 
 
 def _hang_up(process: asyncio.subprocess.Process) -> None:
-    """Send SIGHUP to the command's shell, the only child of the process that entered the sandbox."""
+    """Send SIGHUP to the command's shell, the child of the process that entered the sandbox."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     with contextlib.suppress(OSError):
         for pid in children.read_text().split():

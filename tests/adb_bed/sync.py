@@ -20,7 +20,7 @@ MAX_CHUNK = 65536
 MAX_PATH = 1024
 
 
-class _Failed(Exception):
+class _Failed(Exception):  # noqa: N818 - the host is told, nothing else
     """The request failed; its text goes to the host."""
 
 
@@ -49,18 +49,21 @@ class _Session:
             if name == b"QUIT":
                 break
             try:
-                if size > MAX_PATH:
-                    raise _Failed("path too long")
-                path = os.fsdecode(await self.stream.read_exactly(size))
-                if name not in self.requests:
-                    raise _Failed(f"unknown command {name!r}")
-                await self.requests[name](path)
+                await self._answer(name, size)
             except _Failed as error:
                 await self._fail(str(error))
                 if name == b"SEND":
                     await self._skip_data()
                 break
         await self.stream.close()
+
+    async def _answer(self, name: bytes, size: int) -> None:
+        if size > MAX_PATH:
+            raise _Failed("path too long")
+        path = os.fsdecode(await self.stream.read_exactly(size))
+        if name not in self.requests:
+            raise _Failed(f"unknown command {name!r}")
+        await self.requests[name](path)
 
     async def _fail(self, text: str) -> None:
         data = os.fsencode(text)

@@ -32,10 +32,8 @@ def stat_reply_2(name: bytes, found: os.stat_result | None, error: int = 0) -> b
 def directory_entry(name: bytes, found: os.stat_result | None, file: bytes) -> bytes:
     """One entry of a listing; without `found` the record DONE that ends it, of the same size."""
     kind = b"DONE" if found is None else name
-    if name == b"DENT":
-        head = STAT.pack(kind, *_short(found))
-    else:
-        head = stat_reply_2(kind, found)
+    is_short = name == b"DENT"
+    head = STAT.pack(kind, *_short(found)) if is_short else stat_reply_2(kind, found)
     return head + NAME_SIZE.pack(len(file)) + file
 
 

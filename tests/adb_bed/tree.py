@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from tests.adb_bed.holder import PAD_BYTE, SYSTEM_MARK
 from tests.adb_bed.prepare import Prepared
 from tests.adb_bed.sensors import Sensors
 
@@ -21,8 +22,9 @@ def build_tree(tree: Path, prepared: Prepared) -> None:
     for name in FOLDERS:
         (tree / name).mkdir(parents=True)
     programs = tree / "system/bin"
-    content = prepared.busybox.read_bytes()
-    (programs / "busybox").write_bytes(content.replace(b"\0taskset\0", b"\0tasksez\0"))
+    content = bytearray(prepared.busybox.read_bytes().replace(b"\0taskset\0", b"\0tasksez\0"))
+    content[PAD_BYTE] = SYSTEM_MARK
+    (programs / "busybox").write_bytes(content)
     (programs / "busybox").chmod(0o755)
     for applet in prepared.applets:
         if applet not in ("busybox", "taskset"):

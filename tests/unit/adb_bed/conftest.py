@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.adb_bed.bed import AdbBed
 from tests.adb_bed.server import AdbServer, adb_of_adbutils, adb_of_debian
 
-FIND: dict[str, Callable[[], object]] = {"debian": adb_of_debian, "adbutils": adb_of_adbutils}
+FIND: dict[str, Callable[[], Path | None]] = {"debian": adb_of_debian, "adbutils": adb_of_adbutils}
 
 
 @dataclass(frozen=True)

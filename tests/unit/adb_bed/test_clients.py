@@ -36,6 +36,7 @@ def test_shell_separates_streams_and_reports_the_exit_code(client: Client) -> No
 
 
 def test_shell_reports_a_signal(client: Client) -> None:
+    client.bed.require_namespaces()
     assert client.shell("kill -SEGV $$").returncode == 139
 
 
@@ -139,6 +140,7 @@ def test_absent_file_is_an_error(client: Client, tmp_path: Path) -> None:
 
 
 def test_push_outside_the_data_is_refused(client: Client, tmp_path: Path) -> None:
+    client.bed.require_namespaces()
     (tmp_path / "file").write_text("text")
     done = client.run("push", str(tmp_path / "file"), "/system/bin/file")
     assert done.returncode == 1
@@ -168,8 +170,9 @@ def test_several_at_once(client: Client, tmp_path: Path) -> None:
 
 
 def test_killed_client_ends_its_shell_but_not_what_that_started(client: Client) -> None:
+    client.bed.require_namespaces()
     command = "sh -c 'sleep 71; true' & sleep 72; echo end"
-    adb = [client.server.adb, "-P", str(client.server.port), "-s", client.bed.serial]
+    adb = [str(client.server.adb), "-P", str(client.server.port), "-s", client.bed.serial]
     process = subprocess.Popen(
         [*adb, "shell", command], env=client.server.environment, stdin=subprocess.DEVNULL
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.adb_bed.bed import AdbBed
-from tests.adb_bed.fixtures import open_bed
 from tests.adb_bed.sensors import PROPERTIES
 
 BATTERY_LINE = re.compile(r"  [A-Z ]*[a-z ]+: (true|false|-?\d+|Li-ion)")
@@ -14,7 +13,7 @@ BATTERY_LINE = re.compile(r"  [A-Z ]*[a-z ]+: (true|false|-?\d+|Li-ion)")
 
 @pytest.fixture(scope="module")
 def lasting_bed() -> Iterator[AdbBed]:
-    bed = open_bed()
+    bed = AdbBed()
     yield bed
     bed.close()
 

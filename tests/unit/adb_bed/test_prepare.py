@@ -1,6 +1,7 @@
 """The preparation is atomic, happens once, and is the only part that needs the network."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.adb_bed import prepare as module
 from tests.adb_bed.bed import AdbBed
 from tests.adb_bed.prepare import NotPrepared, cache_folder, find_prepared, prepare
 from tests.adb_bed.sandbox import Proot, open_sandbox
@@ -27,10 +27,7 @@ esac
 @pytest.fixture
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a package and an apt-get that finds it; the cache is empty."""
-    try:
-        busybox = find_prepared().busybox
-    except NotPrepared as reason:
-        pytest.skip(str(reason))
+    busybox = find_prepared().busybox
     folder = tmp_path / "apt"
     program = folder / "bin/apt-get"
     program.parent.mkdir(parents=True)
@@ -62,7 +59,7 @@ def test_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_missing_cache_says_what_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(module.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(NotPrepared, match=r"python -m tests\.adb_bed\.prepare"):
         AdbBed()
 
@@ -102,7 +99,8 @@ def test_command_reports_a_failure(apt: Path) -> None:
     for package in apt.glob("*.deb"):
         package.write_bytes(b"not a package")
     command = [sys.executable, "-m", "tests.adb_bed.prepare"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    root = Path(__file__).parents[3]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=root)
     assert done.returncode == 1
     assert done.stderr.startswith("error: dpkg-deb failed: ")
     assert done.stderr.count("\n") == 1
@@ -111,14 +109,11 @@ def test_command_reports_a_failure(apt: Path) -> None:
 def test_sandbox_that_cannot_start_gives_every_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    try:
-        find_prepared()
-    except NotPrepared as reason:
-        pytest.skip(str(reason))
+    find_prepared()  # skips if there is nothing
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("qemu-aarch64-static", "nsenter"):
-        (tools / name).symlink_to(module.shutil.which(name) or "/missing")
+        (tools / name).symlink_to(shutil.which(name) or "/missing")
     (tools / "unshare").write_text("#!/bin/sh\necho unshare: Operation not permitted >&2\nexit 1\n")
     (tools / "unshare").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools))
@@ -129,10 +124,7 @@ def test_sandbox_that_cannot_start_gives_every_reason(
 def test_proot_takes_over_where_namespaces_are_locked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    try:
-        AdbBed("proot").close()
-    except NotPrepared as reason:
-        pytest.skip(str(reason))
+    AdbBed("proot").close()  # skips without proot
     unshare = tmp_path / "unshare"
     unshare.write_text("#!/bin/sh\nexit 1\n")
     unshare.chmod(0o755)
@@ -140,9 +132,9 @@ def test_proot_takes_over_where_namespaces_are_locked(
     bed = AdbBed()
     try:
         assert isinstance(bed.sandbox, Proot)
-        with pytest.raises(NotPrepared, match="cannot limit"):
+        with pytest.raises(NotPrepared, match="namespaces"):
             bed.fill_disk()
-        with pytest.raises(NotPrepared, match="cannot refuse"):
+        with pytest.raises(NotPrepared, match="namespaces"):
             bed.set_abi("x86_64")
     finally:
         bed.close()

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adb_bed.bed import WORK, AdbBed, wait_until
-from tests.adb_bed.fixtures import open_bed
 from tests.adb_bed.prepare import find_prepared
 from tests.adb_bed.sandbox import resolve
 from tests.adb_bed.shell import exit_byte
@@ -23,7 +22,7 @@ LIMIT_S = 10
 
 @pytest.fixture(scope="module", params=["namespaces", "proot"])
 def bed(request: pytest.FixtureRequest) -> Iterator[AdbBed]:
-    bed = open_bed(request.param)
+    bed = AdbBed(request.param)
     yield bed
     bed.close()
 
@@ -85,7 +84,7 @@ def test_processes_are_those_of_the_sandbox(bed: AdbBed) -> None:
 
 @pytest.mark.parametrize("kind", ["namespaces", "proot"])
 def test_no_process_and_no_file_outlives_the_sandbox(kind: str) -> None:
-    bed = open_bed(kind)
+    bed = AdbBed(kind)
     process = start(bed, "setsid sleep 62")
     wait_until(lambda: bed.processes("62"))
     pids, folder = bed.processes("62"), Path(bed._folder.name)
@@ -97,18 +96,23 @@ def test_no_process_and_no_file_outlives_the_sandbox(kind: str) -> None:
 
 
 def test_a_program_outlives_its_shell(adb_bed: AdbBed) -> None:
+    adb_bed.require_namespaces()
     run(adb_bed, "setsid sleep 63 </dev/null >/dev/null 2>&1 &")
     wait_until(lambda: adb_bed.processes("63"))
 
 
-def test_sandbox_ends_with_a_killed_test() -> None:
-    open_bed("namespaces").close()  # skips where there are none
+def test_sandbox_ends_with_a_killed_test(tmp_path: Path) -> None:
+    AdbBed("namespaces").close()  # skips where there are none
     program = (
         "from tests.adb_bed.bed import AdbBed\nimport time\n"
         "bed = AdbBed('namespaces')\nprint(bed.sandbox.holder, flush=True)\ntime.sleep(60)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # where it leaves its folder
     ) as process:
         assert process.stdout is not None
         holder = Path(f"/proc/{int(process.stdout.readline())}/ns")
@@ -123,11 +127,13 @@ def test_orphans_leave_no_zombies(adb_bed: AdbBed) -> None:
 
 
 def test_only_data_can_be_written(adb_bed: AdbBed) -> None:
+    adb_bed.require_namespaces()
     done = run(adb_bed, "echo 1 > /file; echo 1 > /system/bin/file; echo 1 > /sys/file; ls /data")
     assert done.stderr.count("Read-only file system") == 3
 
 
 def test_programs_of_other_processors_are_refused_as_on_a_phone(adb_bed: AdbBed) -> None:
+    adb_bed.require_namespaces()
     shutil.copy(shutil.which("true") or "", adb_bed.root / "data/local/tmp/foreign")
     done = run(adb_bed, f"cd {WORK} && ./foreign --flag")
     assert done.returncode == 126
@@ -136,11 +142,7 @@ def test_programs_of_other_processors_are_refused_as_on_a_phone(adb_bed: AdbBed)
 
 def test_phone_with_another_processor_refuses_aarch64(adb_bed: AdbBed) -> None:
     program = adb_bed.root / "data/local/tmp/program"
-    # The same program, but with a header of its own, as another build would have.
-    content = bytearray(find_prepared().busybox.read_bytes())
-    content[40:48] = bytes(8)  # where the section table is; nothing needs it to run
-    program.write_bytes(content)
-    program.chmod(0o755)
+    shutil.copy(find_prepared().busybox, program)
     assert run(adb_bed, f"{WORK}/program true").stderr == "program: applet not found\n"
     adb_bed.set_abi("x86_64")
     done = run(adb_bed, f"getprop ro.product.cpu.abi; {WORK}/program true")
