@@ -4,8 +4,10 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import safetensors.numpy
+from onnx import numpy_helper
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.harness.job import Job, inputs_of
@@ -13,7 +15,8 @@ from edge_pipeline.harness.machine import allowed_cpus
 from edge_pipeline.harness.process import ProcessWorker
 from edge_pipeline.record import MemoryDetail
 from edge_pipeline.runtime.base import open_session
-from tests.unit.runner.conftest import request_of
+from tests.fakes.artifacts import make_artifact
+from tests.unit.runner.conftest import request_of, reseal
 
 PRETRAINED = Path(__file__).resolve().parents[3] / "calibration" / "pretrained"
 ISP, NUCLEI = PRETRAINED / "isp_default" / "artifact", PRETRAINED / "phi_unet_nuclei" / "artifact"
@@ -54,6 +57,19 @@ def test_another_size_has_the_outputs_of_onnx_runtime(runner, tmp_path, size):
         expected = session.run(inputs_of(job))
     found = outputs_of(runner, ISP, "forward", tmp_path / "o", size=size, threads=2)
     assert_near(found, expected)
+
+
+def test_the_tolerance_catches_a_wrong_weight(runner, tmp_path):
+    folder = make_artifact(tmp_path / "a").folder
+    _, expected = Artifact.open(folder).reference("forward")
+    assert_near(outputs_of(runner, folder, "forward", tmp_path / "o"), expected)
+    model = onnx.load(folder / "forward.onnx")
+    [kernel] = [one for one in model.graph.initializer if one.name == "kernel"]
+    kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel) * 1.0001, "kernel"))
+    (folder / "forward.onnx").write_bytes(model.SerializeToString())
+    reseal(folder)
+    with pytest.raises(AssertionError):
+        assert_near(outputs_of(runner, folder, "forward", tmp_path / "o"), expected)
 
 
 def test_the_answers_have_the_fields_of_the_python_worker(runner, tiny):

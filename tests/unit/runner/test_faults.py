@@ -59,7 +59,7 @@ def test_an_unknown_program_names_those_that_exist(runner, tiny):
     assert "it has forward" in failure["message"]
 
 
-@pytest.mark.parametrize("name", ["forward.onnx", "forward.reference.safetensors", "manifest.json"])
+@pytest.mark.parametrize("name", ["forward.onnx", "forward.safetensors", "manifest.json"])
 def test_missing_and_damaged_files(runner, own, name):
     content = (own / name).read_bytes()
     damaged = bytearray(content)
