@@ -61,7 +61,9 @@ fn serve() -> ExitCode {
     }
     // A panic of the engine is answered as an error; its own lines would not help a user.
     std::panic::set_hook(Box::new(|_| {}));
-    let Err(fault) = answer_orders() else {
+    let outcome = std::panic::catch_unwind(answer_orders)
+        .unwrap_or_else(|_| Err(Fault::runtime("edge_runner failed with an internal error")));
+    let Err(fault) = outcome else {
         return ExitCode::SUCCESS;
     };
     // If stdout is closed, nobody can be told.

@@ -83,7 +83,7 @@ fn bind(expected: &Dimension, size: usize, sizes: &mut Sizes) -> bool {
         Some((factor, letter)) => (factor.parse().unwrap_or(0), letter),
         None => (1_usize, text.as_str()),
     };
-    if factor == 0 || size == 0 || size % factor != 0 || letter.is_empty() {
+    if factor == 0 || size == 0 || !size.is_multiple_of(factor) || letter.is_empty() {
         return false;
     }
     *sizes.entry(letter.into()).or_insert(size / factor) == size / factor

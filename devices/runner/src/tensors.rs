@@ -69,7 +69,9 @@ pub fn inputs_of(job: &Job, size: Option<(usize, usize)>) -> Outcome<Vec<Array>>
     };
     let spec = &job.program.inputs[0];
     let resized = match first.shape[..] {
-        [batch, channels, _, _] => vec![batch, channels, height, width],
+        [batch, channels, rows, columns] if rows > 0 && columns > 0 => {
+            vec![batch, channels, height, width]
+        }
         _ => vec![],
     };
     if !spec.fits(&resized, &mut Sizes::new()) || height.min(width) < job.minimum {

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
@@ -87,6 +88,17 @@ def test_names_that_leave_the_folder_are_refused(runner, own):
         failure = runner.failure(request_of(own))
         assert failure["error"] == "ArtifactError"
         assert "not a plain path" in failure["message"]
+
+
+def test_an_empty_reference_is_refused_at_another_size(runner, own):
+    programs = json.loads((own / "manifest.json").read_bytes())["programs"]
+    programs[0]["inputs"][0]["shape"] = [1, 4, 0, 0]
+    empty = {"input.packed": np.zeros((1, 4, 0, 0), np.float32)}
+    safetensors.numpy.save_file(
+        empty | {"output.rgb": np.zeros((1, 3, 64, 64), np.float32)}, own / "forward.safetensors"
+    )
+    reseal(own, programs=programs)
+    assert runner.failure(request_of(own, size=[32, 32]))["error"] == "InputError"
 
 
 def test_newer_schemas_and_other_backends_are_refused(runner, own):
