@@ -10,8 +10,8 @@ from edge_pipeline.harness.devices.adb.link import AdbLink
 from edge_pipeline.harness.devices.adb.phone import abis_of, properties_of
 from edge_pipeline.harness.devices.adb.tools import TOOLS, ToolRunner
 from edge_pipeline.harness.devices.base import Options
-from edge_pipeline.harness.devices.executable import BACKENDS, abi_of, executable_for
 from edge_pipeline.harness.devices.runners import ProcessRunner, Runner
+from edge_pipeline.harness.runner import RUNNER_BACKENDS, abi_of, cached_runner
 
 __all__ = ["runners_of"]
 
@@ -32,8 +32,8 @@ def runners_of(link: AdbLink, options: Options) -> Sequence[Runner]:
     abis = abis_of(properties_of(link))
     if options.runner is not None:
         return [_given(Path(options.runner), abis)]
-    found = executable_for(abis)
-    return [] if found is None else [_process_runner(found)]
+    found = cached_runner()
+    return [_process_runner(found)] if "arm64-v8a" in abis and found.is_file() else []
 
 
 def _given(source: Path, abis: Sequence[str]) -> Runner:
@@ -51,4 +51,4 @@ def _given(source: Path, abis: Sequence[str]) -> Runner:
 
 
 def _process_runner(source: Path) -> ProcessRunner:
-    return ProcessRunner(source.name, [], BACKENDS, source)
+    return ProcessRunner(source.name, [], RUNNER_BACKENDS, source)
