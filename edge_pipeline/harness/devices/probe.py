@@ -17,6 +17,7 @@ Files = Mapping[str, str]
 _MARK = "@@ "
 _CPU = "/sys/devices/system/cpu"
 _FACTS = (
+    "/proc/self/status",
     "/proc/cpuinfo",
     "/proc/meminfo",
     "/proc/loadavg",
@@ -42,6 +43,7 @@ class Facts:
         model: Model of the board; empty if unknown.
         processor: Name of the processor.
         cores: Number of logical processors.
+        allowed: Processors that a command may use; others are offline or reserved.
         memory_bytes: Main memory in bytes.
         load_average_1min: Load; None if unknown.
         highest_khz: Highest clock rate of each processor that reports one.
@@ -51,6 +53,7 @@ class Facts:
     model: str
     processor: str
     cores: int
+    allowed: tuple[int, ...]
     memory_bytes: int
     load_average_1min: float | None
     highest_khz: Mapping[int, int] = field(default_factory=dict)
@@ -85,11 +88,13 @@ def facts_of(link: Link) -> Facts:
     cpuinfo = files.get("/proc/cpuinfo", "")
     memory = re.search(r"MemTotal:\s*(\d+)", files.get("/proc/meminfo", ""))
     load = files.get("/proc/loadavg", "").split()
+    cores = max(1, len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)))
     board = files.get("/proc/device-tree/model") or files.get("/sys/class/dmi/id/product_name", "")
     return Facts(
         model=board,
         processor=_processor(cpuinfo),
-        cores=max(1, len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE))),
+        cores=cores,
+        allowed=_allowed(files.get("/proc/self/status", ""), cores),
         memory_bytes=int(memory[1]) * 1024 if memory else 1,
         load_average_1min=float(load[0]) if load else None,
         highest_khz={cpu: int(text) for cpu, text in _by_cpu(files, "cpuinfo_max_freq").items()},
@@ -130,11 +135,12 @@ def cores_for(cores: str | None, facts: Facts, threads: int) -> list[int] | None
     Raises:
         InputError: If the cores do not exist, or are fewer than the threads.
     """
-    if not 1 <= threads <= facts.cores:
+    most = len(facts.allowed)
+    if not 1 <= threads <= most:
         raise InputError(
-            f"the number of threads must be from 1 to {facts.cores} on this device, got {threads}"
+            f"the number of threads must be from 1 to {most} on this device, got {threads}"
         )
-    rates = facts.highest_khz
+    rates = {cpu: khz for cpu, khz in facts.highest_khz.items() if cpu in facts.allowed}
     if cores is None and len(set(rates.values())) < 2:
         return None
     if cores in (None, "big", "little"):
@@ -144,12 +150,24 @@ def cores_for(cores: str | None, facts: Facts, threads: int) -> list[int] | None
         return sorted((order[::-1] if cores == "little" else order)[:threads])
     words = str(cores).split(",")
     chosen = [int(word) if word.strip().isdecimal() else -1 for word in words]
-    if min(chosen) < 0 or max(chosen) >= facts.cores or len(set(chosen)) < threads:
+    if not set(chosen) <= set(facts.allowed) or len(set(chosen)) < threads:
+        known = ", ".join(map(str, facts.allowed))
         raise InputError(
-            f"the cores must be `big`, `little`, or at least {threads} numbers from 0 to "
-            f"{facts.cores - 1} with commas between them, got {cores!r}"
+            f"the cores must be `big`, `little`, or at least {threads} numbers of {known} with "
+            f"commas between them, got {cores!r}"
         )
     return sorted(set(chosen))
+
+
+def _allowed(status: str, cores: int) -> tuple[int, ...]:
+    """Return the processors in `Cpus_allowed_list` of /proc/self/status, such as `0-3,6`."""
+    found = re.search(r"^Cpus_allowed_list:\s*([\d,-]+)$", status, re.MULTILINE)
+    listed: set[int] = set()
+    for part in found[1].split(",") if found else ():
+        first, _, last = part.partition("-")
+        if first.isdecimal() and (last or first).isdecimal():
+            listed |= set(range(int(first), min(int(last or first), 4095) + 1))
+    return tuple(sorted(listed)) or tuple(range(cores))
 
 
 def _processor(cpuinfo: str) -> str:
