@@ -11,8 +11,19 @@ import numpy as np
 
 from tests.fakes.dng import Dng, write_dng
 
-__all__ = ["Develop", "captures", "contents", "ended", "started"]
+__all__ = ["SLOW", "Develop", "captures", "contents", "ended", "started"]
 
+# Code for a worker that waits in the middle of each picture.
+SLOW = """
+import time
+from edge_pipeline.isp.network import IspSession
+cores = IspSession.cores
+def slow(self, *words, **options):
+    for core in cores(self, *words, **options):
+        time.sleep(0.5)
+        yield core
+IspSession.cores = slow
+"""
 # Runs the command in the process of the tests; returns its exit code, output and errors.
 Develop = Callable[..., tuple[int, str, str]]
 

@@ -69,9 +69,9 @@ def card(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def dozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve different captures that take a while."""
+    """Twelve different captures; a worker with the preload SLOW takes a while for each."""
     names = [f"n{i:02}.dng" for i in range(12)]
-    return captures(tmp_path_factory.mktemp("dozen"), names, 800, 1000)
+    return captures(tmp_path_factory.mktemp("dozen"), names, 160, 200)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.batches import Develop, contents, ended, started
+from tests.fakes.batches import SLOW, Develop, contents, ended, started
 from tests.fakes.dask_cluster import DaskCluster, wait_for
 
 pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
@@ -26,7 +26,7 @@ def test_a_signal_cancels_the_rest_and_the_same_command_continues(
     number: int,
     code: int,
 ) -> None:
-    cluster.add_worker()
+    cluster.add_worker(preload=SLOW)
     out = tmp_path / "out"
     words = [dozen, "-o", out, "--scheduler", cluster.address]
     running = started(model, *words)
@@ -53,17 +53,7 @@ def test_a_signal_cancels_the_rest_and_the_same_command_continues(
 def test_a_worker_stops_at_the_next_tile_when_the_command_is_killed_and_its_token_is_removed(
     cluster: DaskCluster, model: str, card: Path, tmp_path: Path
 ) -> None:
-    preload = """
-import time
-from edge_pipeline.isp.network import IspSession
-cores = IspSession.cores
-def slow(self, *words, **options):
-    for core in cores(self, *words, **options):
-        time.sleep(3)
-        yield core
-IspSession.cores = slow
-"""
-    cluster.add_worker(preload=preload)
+    cluster.add_worker(preload=SLOW.replace("0.5", "3"))
     out = tmp_path / "out"
     running = started(model, card, "-o", out, "--scheduler", cluster.address)
     wait_for(lambda: out.exists() and any(out.iterdir()))

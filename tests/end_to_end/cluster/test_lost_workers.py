@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_pipeline.cli.main import main
-from tests.fakes.batches import Develop, contents, ended, started
+from tests.fakes.batches import SLOW, Develop, contents, ended, started
 from tests.fakes.dask_cluster import DaskCluster
 
 pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
@@ -15,8 +15,8 @@ pytest.importorskip("distributed", reason="the extra `distributed` is not instal
 def test_a_worker_killed_in_the_middle_loses_no_picture_and_makes_none_twice(
     cluster: DaskCluster, model: str, dozen: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    first = cluster.add_worker()
-    cluster.add_worker()
+    first = cluster.add_worker(preload=SLOW)
+    cluster.add_worker(preload=SLOW)
     out = tmp_path / "out"
     running = started(model, dozen, "-o", out, "--scheduler", cluster.address)
     assert running.stdout is not None
@@ -136,7 +136,7 @@ Developer.begin = deadly
 def test_a_lost_scheduler_is_one_sentence(
     own: DaskCluster, model: str, dozen: Path, tmp_path: Path
 ) -> None:
-    own.add_worker()
+    own.add_worker(preload=SLOW)
     out = tmp_path / "out"
     running = started(model, dozen, "-o", out, "--scheduler", own.address)
     assert running.stdout is not None
