@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_pipeline.errors import InputError
-from edge_pipeline.harness.devices.adb.link import AdbLink
-from edge_pipeline.harness.devices.adb.phone import abis_of, properties_of
 from edge_pipeline.harness.devices.adb.tools import TOOLS, ToolRunner
 from edge_pipeline.harness.devices.base import Options
 from edge_pipeline.harness.devices.runners import ProcessRunner, Runner
@@ -16,20 +14,19 @@ from edge_pipeline.harness.runner import RUNNER_BACKENDS, abi_of, cached_runner
 __all__ = ["runners_of"]
 
 
-def runners_of(link: AdbLink, options: Options) -> Sequence[Runner]:
+def runners_of(abis: Sequence[str], options: Options) -> Sequence[Runner]:
     """Return the runners of an Android device.
 
     A runner that the user gives is the only one. Otherwise it is the executable without
     dependencies, if it is built for an ABI of the device.
 
     Args:
-        link: Connection to the device.
+        abis: ABIs that the device executes.
         options: Options that the user gave.
 
     Raises:
         InputError: If the given runner is not a file, or is for another processor.
     """
-    abis = abis_of(properties_of(link))
     if options.runner is not None:
         return [_given(Path(options.runner), abis)]
     found = cached_runner()
