@@ -98,10 +98,11 @@ final class Levels {
                 counts[plane]++;
             }
         }
-        double more = mean(raw.numbers(Tags.BLACK_ACROSS)) + mean(raw.numbers(Tags.BLACK_DOWN));
+        double more = Math.floor(mean(raw.numbers(Tags.BLACK_ACROSS)) + 0.5)
+                + Math.floor(mean(raw.numbers(Tags.BLACK_DOWN)) + 0.5);
         double[] black = new double[4];
         for (int plane = 0; plane < 4; plane++) {
-            double level = Math.floor(sums[plane] / counts[plane] + more + 0.5);
+            double level = Math.floor(sums[plane] / counts[plane]) + more;
             black[plane] = level > 0 && level < LARGEST ? level : 0;
         }
         return black;
