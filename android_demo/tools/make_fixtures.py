@@ -292,6 +292,8 @@ def main() -> None:
         path = FOLDER / f"{name}.dng"
         path.write_bytes(content)
         golden[name] = _golden(path)
+    # LibRaw 0.22 decodes rows after the first one wrongly if a file has restart intervals.
+    golden["jpeg_restart"]["crc32"] = zlib.crc32(scene[:64, :90].astype("<u2").tobytes())
     _pictures(chart)
     (FOLDER / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
     (FOLDER / "colours.json").write_text(json.dumps(_colours()) + "\n")

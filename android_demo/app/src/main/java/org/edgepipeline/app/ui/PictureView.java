@@ -105,6 +105,21 @@ public final class PictureView extends View {
         invalidate();
     }
 
+    /** Returns the zoom, 1 for the whole picture. */
+    float zoom() {
+        return zoom;
+    }
+
+    /** Returns the place of the picture in the middle of the view, 0 to 1 from its left. */
+    float centreX() {
+        return centreX;
+    }
+
+    /** Returns the place of the picture in the middle of the view, 0 to 1 from its top. */
+    float centreY() {
+        return centreY;
+    }
+
     private static float inside(float share, float margin) {
         return Math.max(margin, Math.min(1 - margin, share));
     }

@@ -40,7 +40,11 @@ final class Screens {
     /** Draws a screen and writes it into the folder of screenshots. */
     static Bitmap save(Activity activity, String name) throws IOException {
         shadowOf(Looper.getMainLooper()).idle();
-        View view = activity.getWindow().getDecorView();
+        return save(activity.getWindow().getDecorView(), name);
+    }
+
+    /** Draws a view and writes it into the folder of screenshots. */
+    static Bitmap save(View view, String name) throws IOException {
         Bitmap bitmap = Bitmap.createBitmap(
                 view.getWidth(), view.getHeight(), Bitmap.Config.ARGB_8888);
         view.draw(new Canvas(bitmap));
