@@ -69,7 +69,8 @@ public final class DevelopActivityTest {
     /** Draws the finished screen for a small and a large phone, light and dark. */
     private static void saveEverySize() throws Exception {
         String[][] sizes = {
-            {"small", "w320dp-h480dp-port-notnight-hdpi"}, {"large", "w411dp-h731dp-port-notnight-420dpi"}
+            {"small", "w320dp-h480dp-port-notnight-hdpi"},
+            {"large", "w411dp-h731dp-port-notnight-420dpi"}
         };
         for (String[] size : sizes) {
             for (String mode : new String[] {"light", "dark"}) {
@@ -165,7 +166,7 @@ public final class DevelopActivityTest {
         screen.get().findViewById(R.id.sample).performClick();
         Screens.runUntil(() -> DevelopJob.current().state() != DevelopJob.State.RUNNING);
         assertTrue(status(screen), status(screen).startsWith(
-                "isp_default/forward.onnx was changed after it was written: expected the SHA-256 "));
+                "isp_default/forward.onnx was changed after it was written: expected the SHA-256"));
         assertEquals(View.VISIBLE, visibility(screen, R.id.sample));
         assertFalse(visibility(screen, R.id.comparison) == View.VISIBLE);
         Screens.save(screen.get(), "damaged-large-light");
