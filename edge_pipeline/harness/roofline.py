@@ -22,19 +22,21 @@ _BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 
 @dataclass(frozen=True)
 class Speed:
-    """Speed of a layer, or of all layers together.
+    """Speed of a layer.
 
     Attributes:
         layer: The layer's work.
         intensity: Operations per byte of traffic.
         attainable_gflops: Highest speed that the device's peaks allow; None without peaks.
-        gflops: Measured speed; None if the layer's share of the time is unknown.
+        share: Share of the time, from 0 to 1; None if unknown.
+        gflops: Measured speed; None if the share is unknown.
         limit: Resource that limits the speed; None without peaks.
     """
 
     layer: Layer
     intensity: float
     attainable_gflops: float | None
+    share: float | None
     gflops: float | None
     limit: Literal["memory", "arithmetic"] | None
 
@@ -128,7 +130,7 @@ def _speed(layer: Layer, record: Record) -> Speed:
     if share and record.latency is not None and record.latency.median_ms:
         gflops = layer.flops / (share * record.latency.median_ms * 1e6)
     if peaks is None:
-        return Speed(layer, intensity, None, gflops, None)
+        return Speed(layer, intensity, None, share, gflops, None)
     is_memory = intensity * bandwidth_gb_s(peaks) < peaks.gflops
     limit: Literal["memory", "arithmetic"] = "memory" if is_memory else "arithmetic"
-    return Speed(layer, intensity, attainable_gflops(intensity, peaks), gflops, limit)
+    return Speed(layer, intensity, attainable_gflops(intensity, peaks), share, gflops, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from edge_pipeline.record import Environment, Latency, Memory, MemoryDetail, Record, Verification
 
@@ -34,6 +35,7 @@ def make_record(
     samples_ms: Sequence[float] = (10.0,) * 29 + (20.0,),
     warnings: Sequence[str] = (),
     preempted_runs: int = 0,
+    **changes: Any,
 ) -> Record:
     """A record whose statistics are round numbers, not those of its samples.
 
@@ -43,8 +45,9 @@ def make_record(
         samples_ms: the runs.
         warnings: as the device gave them.
         preempted_runs: how many runs were disturbed.
+        changes: values of any other fields.
     """
-    return Record(
+    fields: dict[str, Any] = dict(
         session="0" * 32,
         artifact=artifact,
         artifact_digest="0" * 64,
@@ -87,3 +90,4 @@ def make_record(
         warnings=tuple(warnings),
         measured=datetime(2025, 1, 1, tzinfo=UTC),
     )
+    return Record(**(fields | changes))

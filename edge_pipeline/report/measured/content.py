@@ -1,0 +1,151 @@
+"""Content of a report, the same for its page and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_pipeline.record import Record
+from edge_pipeline.report.measured.tables import Table, layer_table, operator_table
+from edge_pipeline.report.measured.view import Row, SessionView, rows_of, sessions_of
+from edge_pipeline.report.words import count, setting_of, shape, warnings_of
+
+__all__ = ["Content", "Group", "content_of"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one network with the same program, values and input; the fastest first."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Rows of a report, sorted into its sections.
+
+    Attributes:
+        rows: All rows, in the order of the records.
+        sessions: Sessions on devices that are not emulated.
+        emulated: Rows of emulated devices.
+        groups: Networks that ran on several devices.
+        sustained: Rows with sustained runs.
+        profiled: Rows with operators.
+        layered: Rows with layers, one for each program on each device.
+    """
+
+    rows: tuple[Row, ...]
+    sessions: tuple[SessionView, ...]
+    emulated: tuple[Row, ...]
+    groups: tuple[Group, ...]
+    sustained: tuple[Row, ...]
+    profiled: tuple[Row, ...]
+    layered: tuple[Row, ...]
+
+    @property
+    def timed(self) -> list[Row]:
+        """Rows of devices that are not emulated."""
+        return [row for row in self.rows if not row.record.emulated]
+
+    @property
+    def wrong(self) -> list[Row]:
+        """Rows whose outputs are wrong."""
+        return [row for row in self.rows if row.is_wrong]
+
+    @property
+    def summary(self) -> str:
+        """Sentence on the measurements."""
+        devices = dict.fromkeys(row.device for row in self.rows)
+        dates = sorted(f"{row.record.measured:%Y-%m-%d}" for row in self.rows)
+        when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+        sessions = len({row.record.session for row in self.rows})
+        return (
+            f"{_number(len(self.rows), 'measurement')} in {_number(sessions, 'session')} on "
+            f"{_number(len(devices), 'device')}, {when}: {', '.join(devices)}."
+        )
+
+    def setting(self, session: SessionView) -> str:
+        """Return the setting of a session."""
+        return setting_of(session.rows[0].record)
+
+    def warnings(self, session: SessionView) -> list[str]:
+        """Return what disturbed or spoiled a session."""
+        named = [row.record.model_copy(update={"artifact": row.name}) for row in session.rows]
+        return warnings_of([record.model_copy(update={"program": ""}) for record in named])
+
+    def layers(self) -> list[tuple[Row, Table]]:
+        """Return the tables of layers."""
+        return [(row, layer_table(row)) for row in self.layered]
+
+    def operators(self) -> list[tuple[Row, Table]]:
+        """Return the tables of operators."""
+        return [(row, operator_table(row)) for row in self.profiled]
+
+
+def content_of(records: Sequence[Record]) -> Content:
+    """Return the content of a report.
+
+    Args:
+        records: Records of any sessions; at least one.
+    """
+    rows = rows_of(records)
+    timed = [row for row in rows if not row.record.emulated]
+    layered = {
+        (row.record.artifact_digest, row.record.program, row.device, row.record.threads): row
+        for row in rows
+        if row.record.layers
+    }
+    return Content(
+        rows=tuple(rows),
+        sessions=tuple(sessions_of(timed)),
+        emulated=tuple(row for row in rows if row.record.emulated),
+        groups=tuple(_groups(timed)),
+        sustained=tuple(row for row in timed if row.record.sustained is not None),
+        profiled=tuple(row for row in timed if row.record.operators),
+        layered=tuple(layered.values()),
+    )
+
+
+def _groups(rows: Sequence[Row]) -> list[Group]:
+    """Return the networks that ran on several devices; a repeated measurement counts once."""
+    found: dict[tuple[object, ...], dict[tuple[object, ...], Row]] = {}
+    for row in rows:
+        record = row.record
+        if record.latency is None:
+            continue
+        network = (
+            record.model, record.program, tuple(sorted(record.fixed.items())),
+            tuple(record.input_shapes.items()),
+        )  # fmt: skip
+        way = (
+            row.device, record.backend, record.precision, record.filters, record.threads,
+            record.runner,
+        )  # fmt: skip
+        found.setdefault(network, {})[way] = row
+    several = [
+        list(ways.values())
+        for ways in found.values()
+        if len({row.device for row in ways.values()}) > 1
+    ]
+    return [Group(_title(group[0]), tuple(sorted(group, key=_order))) for group in several]
+
+
+def _order(row: Row) -> tuple[bool, float]:
+    latency = row.record.latency
+    return row.is_wrong, 0.0 if latency is None else latency.median_ms
+
+
+def _title(row: Row) -> str:
+    record = row.record
+    words = [record.model]
+    words += [] if record.program == "forward" else [record.program]
+    words += [f"{key} {value}" for key, value in record.fixed.items()]
+    words.append(shape(next(iter(record.input_shapes.values()), ())[1:]))
+    if record.macs is not None:
+        words.append(f"{count(record.macs)} MACs")
+    return ", ".join(words)
+
+
+def _number(value: int, noun: str) -> str:
+    return f"{value} {noun}{'' if value == 1 else 's'}"
