@@ -1,7 +1,7 @@
 """A small client of Debian's chromium: opens a page, runs JavaScript in it, takes screenshots.
 
 The browser speaks its DevTools protocol on two pipes (`--remote-debugging-pipe`): messages in JSON,
-each ended by a null byte. Chromium's own network is off, so that a page that fetches anything fails.
+each ended by a null byte. No host name resolves, so that a page cannot fetch anything.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def roofline_chart(row: Row) -> Chart | None:
         series.append(_roof(peaks, min(reach), max(reach)))
     note = "" if peaks is None else f"Peaks: {_sentence(peaks)}."
     return Chart(
-        f"{row.name} · {row.record.backend} {row.record.precision} on {row.device}",
+        "Roofline",
         "FLOP per byte of weights and activations",
         "GFLOP/s",
         series,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from edge_pipeline.record import Record
 from edge_pipeline.report.measured.tables import Table, layer_table, operator_table
-from edge_pipeline.report.measured.view import Row, SessionView, rows_of, sessions_of
+from edge_pipeline.report.measured.view import Row, SessionView, once, rows_of, sessions_of
 from edge_pipeline.report.words import count, setting_of, shape, warnings_of
 
-__all__ = ["Content", "Group", "content_of"]
+__all__ = ["Content", "Group", "LayerView", "content_of"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,23 @@ class Group:
 
     title: str
     rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """Work of a program, layer by layer, and its operators.
+
+    Attributes:
+        title: Name of the program, and of the device if anything of it is shown.
+        row: The row.
+        layers: Table of the layers; None if they were not counted.
+        operators: Table of the operators; None if they were not profiled.
+    """
+
+    title: str
+    row: Row
+    layers: Table | None
+    operators: Table | None
 
 
 @dataclass(frozen=True)
@@ -31,8 +48,8 @@ class Content:
         emulated: Rows of emulated devices.
         groups: Networks that ran on several devices.
         sustained: Rows with sustained runs.
-        profiled: Rows with operators.
-        layered: Rows with layers, one for each program on each device.
+        layered: Rows with layers: one for each program, and for each device whose peaks or shares
+            of time are known.
     """
 
     rows: tuple[Row, ...]
@@ -40,7 +57,6 @@ class Content:
     emulated: tuple[Row, ...]
     groups: tuple[Group, ...]
     sustained: tuple[Row, ...]
-    profiled: tuple[Row, ...]
     layered: tuple[Row, ...]
 
     @property
@@ -74,13 +90,18 @@ class Content:
         named = [row.record.model_copy(update={"artifact": row.name}) for row in session.rows]
         return warnings_of([record.model_copy(update={"program": ""}) for record in named])
 
-    def layers(self) -> list[tuple[Row, Table]]:
-        """Return the tables of layers."""
-        return [(row, layer_table(row)) for row in self.layered]
-
-    def operators(self) -> list[tuple[Row, Table]]:
-        """Return the tables of operators."""
-        return [(row, operator_table(row)) for row in self.profiled]
+    def layers(self) -> list[LayerView]:
+        """Return the layers and the operators of programs."""
+        return [
+            LayerView(
+                f"{row.name}, {row.record.backend} {row.record.precision}"
+                + (f" on {row.device}" if _is_timed_by_layer(row) else ""),
+                row,
+                layer_table(row) if row.record.layers else None,
+                operator_table(row) if row.record.operators else None,
+            )
+            for row in self.layered
+        ]
 
 
 def content_of(records: Sequence[Record]) -> Content:
@@ -91,44 +112,52 @@ def content_of(records: Sequence[Record]) -> Content:
     """
     rows = rows_of(records)
     timed = [row for row in rows if not row.record.emulated]
-    layered = {
-        (row.record.artifact_digest, row.record.program, row.device, row.record.threads): row
-        for row in rows
-        if row.record.layers
-    }
     return Content(
         rows=tuple(rows),
         sessions=tuple(sessions_of(timed)),
         emulated=tuple(row for row in rows if row.record.emulated),
         groups=tuple(_groups(timed)),
         sustained=tuple(row for row in timed if row.record.sustained is not None),
-        profiled=tuple(row for row in timed if row.record.operators),
-        layered=tuple(layered.values()),
+        layered=tuple(
+            once((row for row in rows if row.record.layers or row.record.operators), _work)
+        ),
     )
+
+
+def _is_timed_by_layer(row: Row) -> bool:
+    record = row.record
+    shares = [layer.share for layer in record.layers if layer.share is not None]
+    return not record.emulated and bool(record.peaks or record.operators or shares)
+
+
+def _work(row: Row) -> tuple[object, ...]:
+    """Return values that are equal for rows with the same layers at the same speed."""
+    record = row.record
+    work = (record.artifact_digest, record.program, tuple(record.input_shapes.items()))
+    return (*work, row.device, record.threads) if _is_timed_by_layer(row) else work
 
 
 def _groups(rows: Sequence[Row]) -> list[Group]:
     """Return the networks that ran on several devices; a repeated measurement counts once."""
-    found: dict[tuple[object, ...], dict[tuple[object, ...], Row]] = {}
-    for row in rows:
-        record = row.record
-        if record.latency is None:
-            continue
-        network = (
-            record.model, record.program, tuple(sorted(record.fixed.items())),
-            tuple(record.input_shapes.items()),
-        )  # fmt: skip
-        way = (
-            row.device, record.backend, record.precision, record.filters, record.threads,
-            record.runner,
-        )  # fmt: skip
-        found.setdefault(network, {})[way] = row
-    several = [
-        list(ways.values())
-        for ways in found.values()
-        if len({row.device for row in ways.values()}) > 1
-    ]
+    found: dict[tuple[object, ...], list[Row]] = {}
+    for row in once((row for row in rows if row.record.latency is not None), _way):
+        found.setdefault(_network(row), []).append(row)
+    several = [group for group in found.values() if len({row.device for row in group}) > 1]
     return [Group(_title(group[0]), tuple(sorted(group, key=_order))) for group in several]
+
+
+def _network(row: Row) -> tuple[object, ...]:
+    record = row.record
+    fixed, shapes = tuple(sorted(record.fixed.items())), tuple(record.input_shapes.items())
+    return record.model, record.program, fixed, shapes
+
+
+def _way(row: Row) -> tuple[object, ...]:
+    record = row.record
+    return (
+        _network(row), row.device, record.backend, record.precision, record.filters,
+        record.threads, record.runner,
+    )  # fmt: skip
 
 
 def _order(row: Row) -> tuple[bool, float]:

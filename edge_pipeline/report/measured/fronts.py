@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from edge_pipeline.pareto import front_of
 from edge_pipeline.report.chart import Chart, Dot, Series
-from edge_pipeline.report.measured.view import Row
+from edge_pipeline.report.measured.view import Row, once
 from edge_pipeline.report.words import count, ms
 
 __all__ = ["Metric", "metric_of", "quality_charts"]
@@ -42,6 +42,8 @@ _KNOWN = (
     ("iou", "IoU", 1),
     ("agreement", "agreement with the original network", 1),
 )
+# The axis of costs is logarithmic if the largest exceeds the least by this factor.
+_WIDE = 12
 _NOTE = (
     "The line is the Pareto front of the values of phi; hollow dots are dominated. Red crosses "
     "have wrong outputs and are on no front."
@@ -104,7 +106,7 @@ _COSTS = (
 
 
 def quality_charts(rows: Sequence[Row]) -> list[Chart]:
-    """Return a chart for each score and each cost that rows with this score have."""
+    """Return a chart for each score and each cost that several rows with this score have."""
     keys = dict.fromkeys(key for row in rows for key in row.record.quality)
     return [
         chart
@@ -121,15 +123,24 @@ def _chart(metric: Metric, cost: _Cost, rows: Sequence[Row]) -> Chart | None:
             groups.setdefault(cost.series(row), []).append(row)
     series = [
         one
-        for colour, (words, group) in enumerate(groups.items())
-        for one in _series(metric, cost, group, colour, ", ".join(words))
+        for colour, (name, group) in enumerate(zip(_names(groups), groups.values(), strict=True))
+        for one in _series(metric, cost, group, colour, name)
     ]
-    if not series:
+    costs = [dot.x for one in series for dot in one.dots]
+    if len(costs) < 2:
         return None
     better = {1: "higher is better", -1: "lower is better", None: "as recorded"}[metric.better]
     title = f"{metric.label.removesuffix(', dB')} and {cost.title}"
     note = _NOTE if metric.better else ""
-    return Chart(title, cost.axis, f"{metric.label}, {better}", series, note)
+    logarithmic = "x" if 0 < _WIDE * min(costs) < max(costs) else ""
+    return Chart(title, cost.axis, f"{metric.label}, {better}", series, note, logarithmic)
+
+
+def _names(series: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return the names of series: the words in which they differ; the first word if in none."""
+    words = list(series)
+    told = [k for k in range(len(words[0])) if len({one[k] for one in words}) > 1] if words else []
+    return [", ".join(one[k] for k in told or (0,)) for one in words]
 
 
 def _series(
@@ -137,7 +148,10 @@ def _series(
 ) -> Iterator[Series]:
     """Yield the front, the dominated dots and the wrong ones of one way to run a network."""
     facets = {facet: rows[0].facets[facet] for facet in cost.facets}
-    right = _unrepeated([row for row in rows if not row.is_wrong], cost)
+    right = once(
+        (row for row in rows if not row.is_wrong),
+        lambda row: (row.record.artifact_digest, row.record.program, row.name),
+    )
     costs = [cost.value(row) or 0.0 for row in right]
     scores = [row.record.quality[metric.key] * (metric.better or 1) for row in right]
     front = front_of(costs, scores) if metric.better else list(range(len(right)))
@@ -159,12 +173,6 @@ def _series(
         yield Series(
             f"{name}, wrong outputs", dots(wrong), colour=colour, mark="cross", facets=facets
         )
-
-
-def _unrepeated(rows: Sequence[Row], cost: _Cost) -> list[Row]:
-    """Return the last measurement of each program; a count is the same in all of them."""
-    last = {(row.record.artifact_digest, row.name, cost.series(row)): row for row in rows}
-    return list(last.values())
 
 
 def _dot(row: Row, metric: Metric, cost: _Cost) -> Dot:

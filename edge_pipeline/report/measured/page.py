@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup  # a part of Jinja2
 
 from edge_pipeline.record import Record
 from edge_pipeline.report.chart import COLOURS, drawn
@@ -72,7 +73,7 @@ def page_of(records: Sequence[Record]) -> str:
         quality_table=quality_table(content.rows),
         sustained=drawn(sustained_charts(content.sustained)),
         sustained_table=sustained_table(content.sustained),
-        rooflines=_rooflines(content),
+        layers=[(view, _roofline(view.row)) for view in content.layers()],
         emulated=instruction_bars(content.emulated),
         emulated_table=emulated_table(content.emulated),
         machines=machine_table([*content.sessions, *_emulated_sessions(content)]),
@@ -92,10 +93,10 @@ def _choices(content: Content) -> dict[str, list[str]]:
     return {facet: found for facet, found in values.items() if len(found) > 1}
 
 
-def _rooflines(content: Content) -> list[tuple[Row, object]]:
-    """Return the charts of the rows that have a roofline."""
-    charts = [(row, roofline_chart(row)) for row in content.layered if not row.record.emulated]
-    return [(row, drawn([chart])[0]) for row, chart in charts if chart is not None]
+def _roofline(row: Row) -> tuple[Any, ...] | None:
+    """Return a row's roofline for the template; None if it has none."""
+    chart = None if row.record.emulated else roofline_chart(row)
+    return None if chart is None else drawn([chart])[0]
 
 
 def _emulated_sessions(content: Content) -> list[SessionView]:

@@ -56,7 +56,7 @@ class Table:
 def latency_table(session: SessionView) -> Table:
     """Return the times of a session: loading, percentiles and ratios."""
     headings = (
-        "program", "input", "GFLOP", "init", "first run", "median", "p5", "p90", "p95", "p99",
+        "program", "input", "init", "first run", "median", "p5", "p90", "p95", "p99",
         "min", "max", "mean", "std. dev.", "runs", "ratio (95 %)", "marks",
     )  # fmt: skip
     lines = []
@@ -67,14 +67,13 @@ def latency_table(session: SessionView) -> Table:
         cells = (
             _described(row),
             row.input,
-            "" if record.flops is None else f"{record.flops / 1e9:.3g}",
             *(_text(ms, value) for value in (record.init_ms, record.first_inference_ms, *times)),
             str(record.num_runs),
             "base" if session.base is row and len(session.rows) > 1 else _ratio(session.ratio(row)),
             ", ".join(row.marks),
         )
         lines.append(Line(cells, row.facets, row.is_wrong))
-    return Table(headings, tuple(lines), (0, 16))
+    return Table(headings, tuple(lines), (0, 15))
 
 
 def side_table(rows: Sequence[Row]) -> Table:
@@ -110,8 +109,8 @@ def how(row: Row) -> str:
 def memory_table(rows: Sequence[Row]) -> Table:
     """Return the memory, the size and the energy of programs on devices that are not emulated."""
     headings = (
-        "program", "device", "peak, MiB", "runtime, MiB", "program, MiB", "file, kB", "power, W",
-        "energy of a run, mJ",
+        "program", "device", "peak, MiB", "runtime, MiB", "program, MiB", "file, kB", "MACs",
+        "power, W", "energy of a run, mJ",
     )  # fmt: skip
     lines = []
     for row in rows:
@@ -125,6 +124,7 @@ def memory_table(rows: Sequence[Row]) -> Table:
             "" if detail is None else mib(detail.runtime_bytes),
             "" if detail is None else mib(detail.program_bytes),
             f"{record.model_bytes / 1e3:,.0f}",
+            "" if record.macs is None else count(record.macs),
             _text(lambda value: f"{value:.2f}", power),
             _text(lambda value: f"{value:.3g}", row.energy_mj),
         )

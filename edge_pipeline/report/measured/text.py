@@ -127,11 +127,12 @@ def _rest(content: Content) -> Iterator[str]:
     if content.sustained:
         yield "## Sustained runs"
         yield _table(sustained_table(content.sustained))
-    if content.layered or content.profiled:
-        yield "## Layers"
-    for row, table in (*content.operators(), *content.layers()):
-        yield f"### {_escaped(f'{row.name}, {row.record.backend} on {row.device}')}"
-        yield _table(table)
+    if content.layered:
+        yield "## Layers and rooflines"
+    for view in content.layers():
+        yield f"### {_escaped(view.title)}"
+        for table in (view.operators, view.layers):
+            yield "" if table is None else _table(table)
     if content.emulated:
         yield "## Emulated devices"
         yield "An emulator ran these programs, so there are no times."

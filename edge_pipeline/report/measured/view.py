@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -10,7 +10,7 @@ from edge_pipeline.harness.statistics import Ratio, ratio_of
 from edge_pipeline.record import Record
 from edge_pipeline.report.words import shape
 
-__all__ = ["FACETS", "Row", "SessionView", "rows_of", "sessions_of"]
+__all__ = ["FACETS", "Row", "SessionView", "once", "rows_of", "sessions_of"]
 
 FACETS = ("device", "network", "backend", "precision")
 """Properties by which the page filters rows and series."""
@@ -49,6 +49,11 @@ class Row:
     def is_wrong(self) -> bool:
         """Whether the outputs are wrong."""
         return self.record.verification.result == "failed"
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the device throttled, or the times were not stable after the warm-up."""
+        return bool(self.record.throttled) or self.record.warmup_stable is False
 
     @property
     def marks(self) -> list[str]:
@@ -114,6 +119,21 @@ def rows_of(records: Sequence[Record]) -> list[Row]:
     """Return the rows of records, in order, with the shortest names that tell artifacts apart."""
     names = _short({record.artifact for record in records})
     return [Row(record, _name(record, names[record.artifact])) for record in records]
+
+
+def once(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> list[Row]:
+    """Return one row for each key: the last one that neither throttled nor was unstable, if any.
+
+    Args:
+        rows: Rows, of which some repeat a measurement.
+        key: Function of a row that is equal for repeated measurements.
+    """
+    found: dict[Hashable, Row] = {}
+    for row in rows:
+        before = found.get(key(row))
+        if before is None or not row.is_disturbed or before.is_disturbed:
+            found[key(row)] = row
+    return list(found.values())
 
 
 def sessions_of(rows: Sequence[Row]) -> list[SessionView]:
