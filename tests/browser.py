@@ -7,6 +7,7 @@ each ended by a null byte. No host name resolves, so that a page cannot fetch an
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -81,7 +82,13 @@ class Page:
 
     def screenshot(self) -> bytes:
         """Return the whole page as PNG."""
-        found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        found = self.call(
+            "Page.captureScreenshot",
+            format="png",
+            captureBeyondViewport=True,
+            clip={key: size[key] for key in ("x", "y", "width", "height")} | {"scale": 1},
+        )
         return base64.b64decode(found["data"])
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -135,15 +142,17 @@ def opened(profile: Path) -> Iterator[Page]:
     assert CHROMIUM is not None, "chromium is not installed"
     there, to = os.pipe()
     back, here = os.pipe()
-    # The browser reads from its descriptor 3 and writes to 4.
-    script = 'exec "$0" "$@" 3<&"$IN" 4>&"$OUT"'
+    # The browser reads from its descriptor 3 and writes to 4, so these must be others.
+    ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (there, here)]
+    flags = [*_FLAGS, f"--user-data-dir={profile}", "about:blank"]
     process = subprocess.Popen(
-        ["/bin/sh", "-c", script.replace("$IN", str(there)).replace("$OUT", str(here)), CHROMIUM,
-         *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
-        pass_fds=(there, here), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(there)
-    os.close(here)
+        ["bash", "-c", f'exec "$0" "$@" 3<&{ends[0]} 4>&{ends[1]}', CHROMIUM, *flags],
+        pass_fds=ends,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for end in (there, here, *ends):
+        os.close(end)
     try:
         page = Page(to, back)
         page.attach()

@@ -15,7 +15,7 @@ COLOURS = 6
 
 # Size of a chart and its margins, in units of the SVG picture.
 _WIDTH, _HEIGHT = 640, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 26, 12, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 26, 12, 34
 
 # More ticks than this have no text each on a narrow screen.
 _FEW = 4

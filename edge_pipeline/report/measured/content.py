@@ -119,7 +119,10 @@ def content_of(records: Sequence[Record]) -> Content:
         groups=tuple(_groups(timed)),
         sustained=tuple(row for row in timed if row.record.sustained is not None),
         layered=tuple(
-            once((row for row in rows if row.record.layers or row.record.operators), _work)
+            sorted(
+                once((row for row in rows if row.record.layers or row.record.operators), _work),
+                key=lambda row: (row.record.peaks is None, not _is_timed_by_layer(row)),
+            )
         ),
     )
 

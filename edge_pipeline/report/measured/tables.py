@@ -56,8 +56,8 @@ class Table:
 def latency_table(session: SessionView) -> Table:
     """Return the times of a session: loading, percentiles and ratios."""
     headings = (
-        "program", "input", "init", "first run", "median", "p5", "p90", "p95", "p99",
-        "min", "max", "mean", "std. dev.", "runs", "ratio (95 %)", "marks",
+        "program", "median", "p5", "p90", "p95", "p99", "min", "max", "mean", "std. dev.", "init",
+        "first run", "runs", "input", "ratio (95 %)", "marks",
     )  # fmt: skip
     lines = []
     for row in session.rows:
@@ -66,9 +66,9 @@ def latency_table(session: SessionView) -> Table:
         times = [None if latency is None else getattr(latency, f"{name}_ms") for name in names]
         cells = (
             _described(row),
-            row.input,
-            *(_text(ms, value) for value in (record.init_ms, record.first_inference_ms, *times)),
+            *(_text(ms, value) for value in (*times, record.init_ms, record.first_inference_ms)),
             str(record.num_runs),
+            row.input,
             "base" if session.base is row and len(session.rows) > 1 else _ratio(session.ratio(row)),
             ", ".join(row.marks),
         )
@@ -261,7 +261,8 @@ def machine_table(sessions: Sequence[SessionView]) -> Table:
         record, machine = row.record, row.record.environment
         before, after = record.sensors_before, record.sensors_after
         versions = {name: v for one in session.rows for name, v in one.record.versions.items()}
-        heat = [_text(lambda v: f"{v:.0f}", s and s.hottest_c) for s in (before, after)]
+        hottest = [None if read is None else read.hottest_c for read in (before, after)]
+        heat = [_text(lambda v: f"{v:.0f}", value) for value in hottest]
         charge = None if before is None else before.battery_percent
         cells = (
             row.device,
