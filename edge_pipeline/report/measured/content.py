@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_pipeline.record import Record
 from edge_pipeline.report.measured.tables import Table, layer_table, operator_table
 from edge_pipeline.report.measured.view import Row, SessionView, once, rows_of, sessions_of
-from edge_pipeline.report.words import count, setting_of, shape, warnings_of
+from edge_pipeline.report.words import count, setting_of, shape
 
 __all__ = ["Content", "Group", "LayerView", "content_of"]
 
@@ -86,9 +86,14 @@ class Content:
         return setting_of(session.rows[0].record)
 
     def warnings(self, session: SessionView) -> list[str]:
-        """Return what disturbed or spoiled a session."""
-        named = [row.record.model_copy(update={"artifact": row.name}) for row in session.rows]
-        return warnings_of([record.model_copy(update={"program": ""}) for record in named])
+        """Return what disturbed a session as a whole, each fact once; rows have marks."""
+        records = [row.record for row in session.rows]
+        found = list(dict.fromkeys(text for record in records for text in record.warnings))
+        preempted = sum(record.preempted_runs for record in records)
+        if preempted:
+            runs = sum(record.num_runs for record in records)
+            found.append(f"{preempted} of {runs} timed runs were preempted by another process")
+        return found
 
     def layers(self) -> list[LayerView]:
         """Return the layers and the operators of programs."""
