@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_pipeline.record import Record
-from edge_pipeline.report.measured.tables import Table, layer_table, operator_table
+from edge_pipeline.report.measured.layer_tables import layer_table, operator_table
+from edge_pipeline.report.measured.tables import Table
 from edge_pipeline.report.measured.view import Row, SessionView, once, rows_of, sessions_of
 from edge_pipeline.report.words import count, setting_of, shape
 

@@ -39,31 +39,12 @@ def page_of(records: Sequence[Record]) -> str:
     """
     content = content_of(records)
     devices = list(dict.fromkeys(row.device for row in content.rows))
-    sessions = [
-        {
-            "view": session,
-            "setting": content.setting(session),
-            "warnings": content.warnings(session),
-            "strips": sample_strips(session.rows, _label),
-            "ratios": ratio_strips(session),
-            "table": latency_table(session),
-        }
-        for session in content.sessions
-    ]
-    sides = [
-        {
-            "title": group.title,
-            "strips": sample_strips(group.rows, lambda row: f"{row.device} · {how(row)}"),
-            "table": side_table(group.rows),
-        }
-        for group in content.groups
-    ]
     return rendered(
         "records.html",
         {},
         content=content,
-        sessions=sessions,
-        sides=sides,
+        sessions=_sessions(content),
+        sides=_sides(content),
         colour=lambda row: f"s{devices.index(row.device) % COLOURS}",
         choices=_choices(content),
         script=Markup(_script()),  # noqa: S704 - a file of this package
@@ -78,6 +59,31 @@ def page_of(records: Sequence[Record]) -> str:
         emulated_table=emulated_table(content.emulated),
         machines=machine_table([*content.sessions, *_emulated_sessions(content)]),
     )
+
+
+def _sessions(content: Content) -> list[dict[str, Any]]:
+    return [
+        {
+            "view": session,
+            "setting": content.setting(session),
+            "warnings": content.warnings(session),
+            "strips": sample_strips(session.rows, _label),
+            "ratios": ratio_strips(session),
+            "table": latency_table(session),
+        }
+        for session in content.sessions
+    ]
+
+
+def _sides(content: Content) -> list[dict[str, Any]]:
+    return [
+        {
+            "title": group.title,
+            "strips": sample_strips(group.rows, lambda row: f"{row.device} · {how(row)}"),
+            "table": side_table(group.rows),
+        }
+        for group in content.groups
+    ]
 
 
 def _label(row: Row) -> str:

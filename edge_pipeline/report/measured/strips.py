@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_pipeline.report.chart import Axis, decades, ticks
-from edge_pipeline.report.measured.view import Row, SessionView
+from edge_pipeline.report.measured.view import Row, SessionView, ratio_text
 from edge_pipeline.report.words import ms
 
 __all__ = ["Strip", "Strips", "ratio_strips", "sample_strips"]
@@ -110,7 +110,7 @@ def ratio_strips(session: SessionView) -> Strips | None:
         Strip(
             row,
             row.name,
-            f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})",
+            ratio_text(ratio),
             axis.at(ratio.value),
             axis.at(ratio.low),
             axis.at(ratio.high),

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edge_pipeline.harness.roofline import speeds_of
 from edge_pipeline.harness.statistics import Ratio
 from edge_pipeline.report.measured.fronts import metric_of
-from edge_pipeline.report.measured.view import Row, SessionView
+from edge_pipeline.report.measured.view import Row, SessionView, ratio_text
 from edge_pipeline.report.words import count, mib, ms
 
 __all__ = [
     "Line",
     "Table",
     "emulated_table",
+    "filled",
+    "how",
     "latency_table",
-    "layer_table",
     "machine_table",
     "memory_table",
-    "operator_table",
     "quality_table",
     "side_table",
     "sustained_table",
 ]
-
-# Operators of a table; the others are summed.
-_MOST_OPERATORS = 12
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def latency_table(session: SessionView) -> Table:
     """Return the times of a session: loading, percentiles and ratios."""
     headings = (
         "program", "median", "p5", "p90", "p95", "p99", "min", "max", "mean", "std. dev.", "init",
-        "first run", "runs", "input", "ratio (95 %)", "marks",
+        "first run", "runs", "ratio (95 %)", "marks",
     )  # fmt: skip
     lines = []
     for row in session.rows:
@@ -66,14 +62,15 @@ def latency_table(session: SessionView) -> Table:
         times = [None if latency is None else getattr(latency, f"{name}_ms") for name in names]
         cells = (
             _described(row),
-            *(_text(ms, value) for value in (*times, record.init_ms, record.first_inference_ms)),
+            *(filled(ms, value) for value in (*times, record.init_ms, record.first_inference_ms)),
             str(record.num_runs),
-            row.input,
-            "base" if session.base is row and len(session.rows) > 1 else _ratio(session.ratio(row)),
+            "base"
+            if session.base is row and len(session.rows) > 1
+            else _text_of(session.ratio(row)),
             ", ".join(row.marks),
         )
         lines.append(Line(cells, row.facets, row.is_wrong))
-    return Table(headings, tuple(lines), (0, 15))
+    return Table(headings, tuple(lines), (0, 14))
 
 
 def side_table(rows: Sequence[Row]) -> Table:
@@ -109,8 +106,8 @@ def how(row: Row) -> str:
 def memory_table(rows: Sequence[Row]) -> Table:
     """Return the memory, the size and the energy of programs on devices that are not emulated."""
     headings = (
-        "program", "device", "peak, MiB", "runtime, MiB", "program, MiB", "file, kB", "MACs",
-        "power, W", "energy of a run, mJ",
+        "program", "device", "input", "peak, MiB", "runtime, MiB", "program, MiB", "file, kB",
+        "MACs", "power, W", "energy of a run, mJ",
     )  # fmt: skip
     lines = []
     for row in rows:
@@ -120,13 +117,14 @@ def memory_table(rows: Sequence[Row]) -> Table:
         cells = (
             _described(row),
             row.device,
+            row.input,
             "" if record.memory is None else mib(record.memory.peak_bytes),
             "" if detail is None else mib(detail.runtime_bytes),
             "" if detail is None else mib(detail.program_bytes),
             f"{record.model_bytes / 1e3:,.0f}",
             "" if record.macs is None else count(record.macs),
-            _text(lambda value: f"{value:.2f}", power),
-            _text(lambda value: f"{value:.3g}", row.energy_mj),
+            filled(lambda value: f"{value:.2f}", power),
+            filled(lambda value: f"{value:.3g}", row.energy_mj),
         )
         lines.append(Line(cells, row.facets, row.is_wrong))
     return Table(headings, tuple(lines), (0, 1))
@@ -147,7 +145,7 @@ def quality_table(rows: Sequence[Row]) -> Table | None:
             _described(row),
             row.device,
             "" if row.phi is None else f"{row.phi:g}",
-            *(_text(lambda value: f"{value:.4g}", record.quality.get(key)) for key in keys),
+            *(filled(lambda value: f"{value:.4g}", record.quality.get(key)) for key in keys),
             "" if record.macs is None else count(record.macs),
             "" if record.latency is None else ms(record.latency.median_ms),
             _OUTPUTS[record.verification.result],
@@ -180,7 +178,7 @@ def sustained_table(rows: Sequence[Row]) -> Table:
             ms(max(run.medians_ms)),
             ms(last),
             f"{last / first:.2f}" if first else "",
-            _text(lambda value: f"{value:.1f}", hottest),
+            filled(lambda value: f"{value:.1f}", hottest),
             ", ".join(row.marks),
         )
         lines.append(Line(cells, row.facets, row.is_wrong))
@@ -200,53 +198,13 @@ def emulated_table(rows: Sequence[Row]) -> Table:
             _described(row),
             row.device,
             "" if found is None else count(found.median),
-            _text(lambda value: f"{value:.2f}", per_mac),
+            filled(lambda value: f"{value:.2f}", per_mac),
             f"{record.model_bytes / 1e3:,.0f}",
             _OUTPUTS[record.verification.result],
             "" if found is None else found.method,
         )
         lines.append(Line(cells, row.facets, row.is_wrong))
     return Table(headings, tuple(lines), (0, 1, 5, 6))
-
-
-def layer_table(row: Row) -> Table:
-    """Return the work, the traffic and the speeds of a record's layers."""
-    headings = (
-        "layer", "kind", "MACs", "parameters", "weights, kB", "activations, kB", "FLOP per byte",
-        "attainable, GFLOP/s", "limit", "share of time", "measured, GFLOP/s",
-    )  # fmt: skip
-    lines = []
-    for speed in speeds_of(row.record):
-        layer = speed.layer
-        cells = (
-            layer.name,
-            layer.op,
-            count(layer.macs),
-            f"{layer.params:,}",
-            f"{layer.weight_bytes / 1e3:,.1f}",
-            f"{layer.activation_bytes / 1e3:,.1f}",
-            f"{speed.intensity:.3g}",
-            _text(lambda value: f"{value:.3g}", speed.attainable_gflops),
-            speed.limit or "",
-            _text(lambda value: f"{value:.1%}", speed.share),
-            _text(lambda value: f"{value:.3g}", speed.gflops),
-        )
-        lines.append(Line(cells, row.facets))
-    return Table(headings, tuple(lines), (0, 1, 8))
-
-
-def operator_table(row: Row) -> Table:
-    """Return the operators that take the longest, and the sum of the others."""
-    operators = row.record.operators
-    lines = [
-        Line((one.name, one.kind, one.layer or "", f"{one.share:.1%}"), row.facets)
-        for one in operators[:_MOST_OPERATORS]
-    ]
-    rest = operators[_MOST_OPERATORS:]
-    if rest:
-        share = sum(one.share for one in rest)
-        lines.append(Line((f"{len(rest)} others", "", "", f"{share:.1%}"), row.facets))
-    return Table(("operator", "kind", "layer", "share of time"), tuple(lines), (0, 1, 2))
 
 
 def machine_table(sessions: Sequence[SessionView]) -> Table:
@@ -262,7 +220,7 @@ def machine_table(sessions: Sequence[SessionView]) -> Table:
         before, after = record.sensors_before, record.sensors_after
         versions = {name: v for one in session.rows for name, v in one.record.versions.items()}
         hottest = [None if read is None else read.hottest_c for read in (before, after)]
-        heat = [_text(lambda v: f"{v:.0f}", value) for value in hottest]
+        heat = [filled(lambda v: f"{v:.0f}", value) for value in hottest]
         charge = None if before is None else before.battery_percent
         cells = (
             row.device,
@@ -291,9 +249,10 @@ def _median(row: Row) -> float:
     return 0.0 if row.record.latency is None else row.record.latency.median_ms
 
 
-def _ratio(ratio: Ratio | None) -> str:
-    return "" if ratio is None else f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+def _text_of(ratio: Ratio | None) -> str:
+    return "" if ratio is None else ratio_text(ratio)
 
 
-def _text(words: Callable[[float], str], value: float | None) -> str:
+def filled(words: Callable[[float], str], value: float | None) -> str:
+    """Return a value as text; empty if it is unknown."""
     return "" if value is None else words(value)

@@ -10,11 +10,13 @@ from edge_pipeline.harness.statistics import Ratio, ratio_of
 from edge_pipeline.record import Record
 from edge_pipeline.report.words import shape
 
-__all__ = ["FACETS", "Row", "SessionView", "once", "rows_of", "sessions_of"]
+__all__ = ["FACETS", "Row", "SessionView", "once", "ratio_text", "rows_of", "sessions_of"]
 
 FACETS = ("device", "network", "backend", "precision")
 """Properties by which the page filters rows and series."""
 
+# A larger share of preempted runs than this is a mark.
+_MOST_PREEMPTED = 0.1
 # A program that compiles alone is called this, so it needs no mention.
 _ONLY_PROGRAM = "forward"
 
@@ -62,9 +64,11 @@ class Row:
         reasons = {
             "WRONG OUTPUTS": self.is_wrong,
             "throttled": bool(record.throttled),
-            "unstable after warm-up": record.warmup_stable is False,
-            f"{record.preempted_runs} runs preempted": record.preempted_runs > 0,
-            "outputs not checked": record.verification.result == "not_run",
+            "unstable": record.warmup_stable is False,
+            f"{record.preempted_runs} runs preempted": (
+                record.preempted_runs > _MOST_PREEMPTED * record.num_runs
+            ),
+            "unverified": record.verification.result == "not_run",
         }
         return [reason for reason, holds in reasons.items() if holds]
 
@@ -119,6 +123,12 @@ def rows_of(records: Sequence[Record]) -> list[Row]:
     """Return the rows of records, in order, with the shortest names that tell artifacts apart."""
     names = _short({record.artifact for record in records})
     return [Row(record, _name(record, names[record.artifact])) for record in records]
+
+
+def ratio_text(ratio: Ratio) -> str:
+    """Return a ratio and its interval as text."""
+    digits = 3 if ratio.high < 10 else 1
+    return f"{ratio.value:.{digits}f} ({ratio.low:.{digits}f} to {ratio.high:.{digits}f})"
 
 
 def once(rows: Iterable[Row], key: Callable[[Row], Hashable]) -> list[Row]:

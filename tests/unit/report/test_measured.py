@@ -17,9 +17,9 @@ from edge_pipeline.report.measured.bars import instruction_bars, memory_bars
 from edge_pipeline.report.measured.charts import roofline_chart, sustained_charts
 from edge_pipeline.report.measured.content import content_of
 from edge_pipeline.report.measured.fronts import metric_of, quality_charts
+from edge_pipeline.report.measured.layer_tables import operator_table
 from edge_pipeline.report.measured.page import page_of
 from edge_pipeline.report.measured.strips import ratio_strips, sample_strips
-from edge_pipeline.report.measured.tables import operator_table
 from edge_pipeline.report.measured.text import csv_of, markdown_of
 from edge_pipeline.report.measured.view import once, rows_of, sessions_of
 from tests.fakes.measurements import PHIS, many_records
@@ -114,7 +114,7 @@ def test_latencies_ratios_and_marks_are_in_the_tables_without_script(page):
         if record.latency is not None:
             assert f"{record.latency.p99_ms:.3g}"[:3] in text
     assert "WRONG OUTPUTS" in text
-    assert "throttled, unstable after warm-up" in text
+    assert "throttled, unstable" in text
     second, first = MANY[1].samples_ms, MANY[0].samples_ms
     assert f"{ratio_of(second, first).value:.3f} (" in text
 
@@ -367,3 +367,28 @@ def test_markdown_has_the_sections_and_no_markup_from_names():
     heads = [k for k, line in enumerate(text.splitlines()) if line.startswith("| ---")]
     assert len(heads) >= 10
     assert min(widths) >= 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "marks"),
+    [
+        ({}, []),
+        ({"preempted_runs": 3}, []),
+        ({"preempted_runs": 4}, ["4 runs preempted"]),
+        ({"throttled": True, "warmup_stable": False}, ["throttled", "unstable"]),
+        ({"verification": Verification(result="not_run")}, ["unverified"]),
+        ({"verification": WRONG, "throttled": True}, ["WRONG OUTPUTS", "throttled"]),
+    ],
+)
+def test_doubtful_measurements_are_marked(changes, marks):
+    (row,) = rows_of([make_record(**changes)])
+    assert row.marks == marks
+    text = "".join(_parsed(page_of([row.record])).text)
+    assert all(mark in text for mark in marks)
+
+
+def test_warnings_of_a_session_are_stated_once():
+    records = [make_record(str(k), warnings=["it was busy"], preempted_runs=2) for k in range(3)]
+    content = content_of(records)
+    expected = ["it was busy", "6 of 90 timed runs were preempted by another process"]
+    assert content.warnings(content.sessions[0]) == expected
