@@ -8,9 +8,10 @@ from typing import cast
 from edge_pipeline.device_profile import load_profile, profile_names
 from edge_pipeline.errors import InputError
 from edge_pipeline.harness.devices.base import Attached, Device, DeviceModule, Options
+from edge_pipeline.record import Peaks
 from edge_pipeline.registry import DEVICES
 
-__all__ = ["attached_devices", "check_name", "open_named"]
+__all__ = ["attached_devices", "check_name", "open_named", "peaks_of"]
 
 
 def open_named(name: str, options: Options | None = None) -> Device:
@@ -37,6 +38,17 @@ def check_name(name: str) -> None:
         UnknownNameError: If there is no such kind or profile.
     """
     _module(_parts(name)[0])
+
+
+def peaks_of(name: str) -> Peaks | None:
+    """Return the peak speed with one thread of the device called `name`.
+
+    None unless `name` is that of a profile: a kind of device may be any machine.
+    """
+    if name not in profile_names() or name in DEVICES:
+        return None
+    peaks = load_profile(name).peaks
+    return Peaks(gflops=peaks.gflops, copy_gb_s=peaks.copy_gb_s, how=peaks.how)
 
 
 def attached_devices() -> Iterator[Attached]:
