@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import secrets
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from edge_pipeline.errors import JobError
+from edge_pipeline.errors import EdgePipelineError, JobError
 from edge_pipeline.files import sha256_of
 
 __all__ = ["Answer", "Link", "pull_checked", "push_checked", "run_checked"]
 
 _HASH_S = 120.0
+# A copy that was damaged is made once more.
+_TRIES = 2
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,9 @@ def run_checked(link: Link, words: Sequence[str], purpose: str, *, timeout_s: fl
 def push_checked(link: Link, source: Path, target: str) -> bool:
     """Copy a file to the machine unless it is there, and compare the checksums.
 
+    The copy gets its name when it is complete, so that no other program sees a part of it. A
+    damaged copy is made once more.
+
     Returns:
         Whether the file was copied; false if an equal file was there.
 
@@ -107,30 +113,44 @@ def push_checked(link: Link, source: Path, target: str) -> bool:
     expected = sha256_of(source)
     if _remote_sha256(link, target) == expected:
         return False
-    link.push(source, target)
-    found = _remote_sha256(link, target)
-    if found != expected:
-        raise JobError(
-            f"the copy of {source.name} on the device is damaged: its SHA-256 is "
-            f"{found or 'not known'} instead of {expected}"
-        )
-    return True
+    partial = f"{target}.{secrets.token_hex(6)}"
+    try:
+        for _ in range(_TRIES):
+            link.push(source, partial)
+            found = _remote_sha256(link, partial)
+            if found == expected:
+                run_checked(link, ["mv", "-f", partial, target], "renaming a file")
+                return True
+    except BaseException:
+        with contextlib.suppress(EdgePipelineError):
+            link.run(["rm", "-f", partial])
+        raise
+    link.run(["rm", "-f", partial])
+    raise JobError(
+        f"the copy of {source.name} on the device is damaged: its SHA-256 is "
+        f"{found or 'not known'} instead of {expected}"
+    )
 
 
 def pull_checked(link: Link, source: str, target: Path) -> None:
     """Copy a file from the machine, and compare the checksums.
 
+    A damaged copy is made once more; if it is damaged again, it is removed.
+
     Raises:
         JobError: If the copy differs from the file, or the file cannot be read.
     """
     expected = _remote_sha256(link, source)
-    link.pull(source, target)
-    found = hashlib.sha256(target.read_bytes()).hexdigest()
-    if found != expected:
-        raise JobError(
-            f"the copy of {source} from the device is damaged: its SHA-256 is {found} instead of "
-            f"{expected or 'that of the device, which is not known'}"
-        )
+    for _ in range(_TRIES):
+        link.pull(source, target)
+        found = sha256_of(target)
+        if found == expected:
+            return
+    target.unlink()
+    raise JobError(
+        f"the copy of {source} from the device is damaged: its SHA-256 is {found} instead of "
+        f"{expected or 'that of the device, which is not known'}"
+    )
 
 
 def _remote_sha256(link: Link, path: str) -> str | None:

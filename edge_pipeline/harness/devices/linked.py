@@ -22,7 +22,9 @@ from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensor
 __all__ = ["WORK_PREFIX", "Kind", "LinkedDevice"]
 
 WORK_PREFIX = "edge_pipeline-"
-"""Beginning of the names of all folders that the harness creates on a device."""
+"""Beginning of the names of all folders and files that the harness creates on a device."""
+
+_OLD_MIN = "+1440"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Kind:
 
     Attributes:
         runners: Function that returns the runners of a machine, the preferred one first.
+        facts: Function that reads the facts of a machine.
         describe: Function that adds the system's name and version to the facts.
         sensors: Function that reads the sensors.
         emulated: Whether an emulator runs the programs.
@@ -39,6 +42,7 @@ class Kind:
 
     runners: Callable[[Link], Sequence[Runner]]
     describe: Callable[[Link, Facts], Environment]
+    facts: Callable[[Link], Facts] = facts_of
     sensors: Callable[[Link], Sensors] = sensors_of
     emulated: bool = False
     instructions: Callable[[Place], Instructions] | None = None
@@ -95,11 +99,16 @@ class LinkedDevice:
         if self._held is not None:
             raise DeviceStateError(f"device {self.name} is {self.state.value}; it must be idle")
         self._link.connect()
-        facts = facts_of(self._link)
-        cpus = cores_for(placement.cores, facts, placement.threads)
-        folder = posixpath.join(self._link.folder, WORK_PREFIX + secrets.token_hex(6))
-        run_checked(self._link, ["mkdir", "-p", folder], "making a folder")
-        self._held = _Held(folder, facts, self._kind.runners(self._link), placement, cpus)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._link.close)
+            facts = self._kind.facts(self._link)
+            cpus = cores_for(placement.cores, facts, placement.threads)
+            self._remove_old_folders()
+            folder = posixpath.join(self._link.folder, WORK_PREFIX + secrets.token_hex(6))
+            stack.callback(self._remove, folder)
+            run_checked(self._link, ["mkdir", "-p", folder], "making a folder")
+            self._held = _Held(folder, facts, self._kind.runners(self._link), placement, cpus)
+            stack.pop_all()
 
     def describe(self) -> Environment:
         """Return a description of the machine and its settings."""
@@ -177,18 +186,28 @@ class LinkedDevice:
     def release(self) -> None:
         """Remove the session's folder from the device, and disconnect.
 
-        If the connection was lost, it is made again for this; if that is impossible, the folder
-        remains until the device's next measurement or restart.
+        If the connection was lost, it is made again for this; if that is impossible, a later
+        measurement on the device removes the folder, after a day.
 
         Raises:
             DeviceStateError: If the device is not held, or a worker is open.
         """
         held = self._require_held()
         self._held = None
+        self._remove(held.folder)
+        self._link.close()
+
+    def _remove(self, folder: str) -> None:
+        """Remove a folder of the device, if it can be reached."""
         with contextlib.suppress(EdgePipelineError):
             self._link.connect()
-            self._link.run(["rm", "-rf", held.folder], timeout_s=60)
-        self._link.close()
+            self._link.run(["rm", "-rf", folder], timeout_s=60)
+
+    def _remove_old_folders(self) -> None:
+        """Remove what measurements left that were ended or lost the device a day ago or earlier."""
+        words = ["find", self._link.folder, "-mindepth", "1", "-maxdepth", "1"]
+        words += ["-name", f"{WORK_PREFIX}*", "-mmin", _OLD_MIN, "-exec", "rm", "-rf", "{}", "+"]
+        self._link.run(words, timeout_s=60)
 
     def _place(self, job: Job, runner: Runner) -> Place:
         held = self._demand()

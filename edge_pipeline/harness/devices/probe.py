@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.harness.devices.arm_parts import processor_name
 from edge_pipeline.harness.devices.link import Link
 from edge_pipeline.record import Sensors
 
@@ -88,11 +89,11 @@ def facts_of(link: Link) -> Facts:
     board = files.get("/proc/device-tree/model") or files.get("/sys/class/dmi/id/product_name", "")
     return Facts(
         model=board,
-        processor=_processor(cpuinfo),
+        processor=processor_name(cpuinfo),
         cores=max(1, len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE))),
         memory_bytes=int(memory[1]) * 1024 if memory else 1,
-        load_average_1min=float(load[0]) if load else None,
-        highest_khz={cpu: int(text) for cpu, text in _by_cpu(files, "cpuinfo_max_freq").items()},
+        load_average_1min=_number(load[0]) if load else None,
+        highest_khz=_khz(files, "cpuinfo_max_freq"),
         governors=_by_cpu(files, "scaling_governor"),
     )
 
@@ -103,16 +104,15 @@ def sensors_of(link: Link) -> Sensors:
     temperatures: dict[str, float] = {}
     for path, text in files.items():
         zone = re.fullmatch(r"/sys/class/thermal/thermal_zone(\d+)/temp", path)
-        if zone and re.fullmatch(r"-?\d+", text):
+        if zone and re.fullmatch(r"-?\d{1,9}", text):
             celsius = int(text) / 1000 if abs(int(text)) > 1000 else float(text)
             if -20 < celsius < 150:
                 kind = files.get(path.removesuffix("temp") + "type", "zone")
                 temperatures[f"{kind} {zone[1]}"] = celsius
-    clocks = _by_cpu(files, "scaling_cur_freq")
     battery = _battery(files)
     return Sensors(
         temperatures_c=temperatures,
-        clocks_mhz={cpu: int(khz) / 1000 for cpu, khz in clocks.items() if khz.isdecimal()},
+        clocks_mhz={cpu: khz / 1000 for cpu, khz in _khz(files, "scaling_cur_freq").items()},
         battery_percent=_number(battery.get("capacity")),
         charging=_is_charging(battery),
         power_w=_power(battery),
@@ -143,21 +143,13 @@ def cores_for(cores: str | None, facts: Facts, threads: int) -> list[int] | None
         order = sorted(rates, key=lambda cpu: (-rates[cpu], cpu))
         return sorted((order[::-1] if cores == "little" else order)[:threads])
     words = str(cores).split(",")
-    chosen = [int(word) if word.strip().isdecimal() else -1 for word in words]
+    chosen = [int(word) if re.fullmatch(r"\d{1,4}", word.strip()) else -1 for word in words]
     if min(chosen) < 0 or max(chosen) >= facts.cores or len(set(chosen)) < threads:
         raise InputError(
             f"the cores must be `big`, `little`, or at least {threads} numbers from 0 to "
             f"{facts.cores - 1} with commas between them, got {cores!r}"
         )
     return sorted(set(chosen))
-
-
-def _processor(cpuinfo: str) -> str:
-    for key in ("model name", "Hardware", "CPU part"):
-        found = re.search(rf"^{key}\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-        if found:
-            return found[1].strip()
-    return "unknown processor"
 
 
 def _by_cpu(files: Files, name: str) -> dict[int, str]:
@@ -167,6 +159,11 @@ def _by_cpu(files: Files, name: str) -> dict[int, str]:
         if match and text:
             found[int(match[1])] = text
     return found
+
+
+def _khz(files: Files, name: str) -> dict[int, int]:
+    found = _by_cpu(files, name).items()
+    return {cpu: int(text) for cpu, text in found if re.fullmatch(r"\d{1,9}", text)}
 
 
 def _battery(files: Files) -> dict[str, str]:
@@ -190,4 +187,4 @@ def _power(battery: Mapping[str, str]) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text and re.fullmatch(r"-?\d+(\.\d+)?", text) else None
+    return float(text) if text and re.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", text) else None

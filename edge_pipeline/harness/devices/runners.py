@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import EdgePipelineError, InputError
 from edge_pipeline.harness.devices.base import Worker
 from edge_pipeline.harness.devices.link import Link, pull_checked, push_checked, run_checked
 from edge_pipeline.harness.job import Job
@@ -130,15 +131,21 @@ class ProcessRunner:
             lambda stderr: place.link.start(self._words, stderr),
             request,
             runner=self.name,
-            far=_Far(place.link, f"{place.scratch}/outputs.safetensors"),
+            far=_Far(place.link, f"{place.scratch}/outputs.safetensors", self._words[-1]),
         )
+
+
+# Ends a process only if its command line contains the program's name: after a restart of the
+# machine, its number can be that of another process.
+_KILL = 'tr "\\0" " " < "/proc/$1/cmdline" | grep -qF -- "$2" && kill -9 "$1"'
 
 
 class _Far:
     """The machine of a worker, for the files and signals that its pipe does not carry."""
 
-    def __init__(self, link: Link, outputs: str) -> None:
+    def __init__(self, link: Link, outputs: str, program: str) -> None:
         self._link = link
+        self._program = program
         self.outputs = outputs
 
     def fetch(self, target: Path) -> None:
@@ -147,5 +154,11 @@ class _Far:
         self._link.run(["rm", "-f", self.outputs])
 
     def kill(self, process_id: int) -> None:
-        """End the process, if it still runs."""
-        self._link.run(["kill", "-9", str(process_id)])
+        """End the process, if it still runs; a lost connection is made again for this."""
+        with contextlib.suppress(EdgePipelineError):
+            self._link.connect()
+            self._link.run(["sh", "-c", _KILL, "sh", str(process_id), self._program])
+
+    def check(self) -> None:
+        """Raise DeviceLostError if the connection ended."""
+        self._link.run(["true"])
