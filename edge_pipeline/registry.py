@@ -109,7 +109,10 @@ RUNTIMES = Registry(
 )
 DEVICES = Registry(
     "device",
-    (("host", "edge_pipeline.harness.devices.host"),),
+    (
+        ("host", "edge_pipeline.harness.devices.host"),
+        ("ssh", "edge_pipeline.harness.devices.ssh"),
+    ),
 )
 DATASETS = Registry(
     "data set",

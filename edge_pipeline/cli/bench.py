@@ -95,10 +95,11 @@ def command(
     )
     names = device.split(",")
     failed: list[str] = []
+    status = console(stderr=True).status("opening")
     for name in names:
-        opened = open_named(name, Options(runner=runner))
+        opened = open_named(name, Options(runner=runner, on_step=status.update))
         for _ in range(repeats):
-            with console(stderr=True).status("opening") as status:
+            with status:
                 records = bench(artifacts, opened, settings, on_step=status.update)
             _show(records, records_to)
             failed += [
