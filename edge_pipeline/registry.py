@@ -110,6 +110,7 @@ RUNTIMES = Registry(
 DEVICES = Registry(
     "device",
     (
+        ("emulator", "edge_pipeline.harness.devices.emulator"),
         ("host", "edge_pipeline.harness.devices.host"),
         ("ssh", "edge_pipeline.harness.devices.ssh"),
     ),

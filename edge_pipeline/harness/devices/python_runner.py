@@ -26,10 +26,12 @@ class Interpreter:
     Attributes:
         words: Command that starts it.
         variables: Environment variables that it needs; PYTHONPATH comes before the package's.
+        env_options: Options of the program `env` that sets them.
     """
 
     words: Sequence[str]
     variables: tuple[tuple[str, str], ...] = ()
+    env_options: tuple[str, ...] = ()
 
 
 class PythonRunner:
@@ -53,6 +55,7 @@ class PythonRunner:
         self.name = name
         self.backends = backends
         self._interpreter = interpreter
+        self._before: list[str] = []
         self._words: list[str] = []
         self._plain = ProcessRunner(name, [], backends)
 
@@ -74,17 +77,13 @@ class PythonRunner:
         path = ":".join(filter(None, (variables.get("PYTHONPATH"), target)))
         variables |= {"PYTHONPATH": path, "ORT_DISABLE_TELEMETRY": "1"}
         pairs = [f"{name}={value}" for name, value in variables.items()]
+        self._before = ["env", *interpreter.env_options]
         self._words = [*pairs, *interpreter.words, "-s", "-P", "-m", PYTHON_WORKER]
 
-    def command(self, threads: int, *before: str) -> list[str]:
-        """Return the command of the worker, after `install`.
-
-        Args:
-            threads: Number of threads that compute.
-            before: Further words after `env`, such as its options.
-        """
+    def command(self, threads: int) -> list[str]:
+        """Return the command of the worker for a number of threads, after `install`."""
         threaded = [f"{name}={threads}" for name in THREAD_VARIABLES]
-        return ["env", *before, *threaded, *self._words]
+        return [*self._before, *threaded, *self._words]
 
     def start(self, place: Place) -> ProcessWorker:
         """Start the worker."""
