@@ -21,6 +21,7 @@ from edge_pipeline.harness.protocol import Loaded, TimedRun
 from edge_pipeline.harness.verification import read_outputs
 
 __all__ = [
+    "ANSWER_S",
     "PYTHON_WORKER",
     "THREAD_VARIABLES",
     "Far",
@@ -82,7 +83,8 @@ def worker_request(
 
 
 _DYING_S = 5.0
-_ANSWER_S = 600.0
+ANSWER_S = 600.0
+"""Longest time that a worker may take for an answer, in seconds."""
 
 
 class ProcessWorker:
@@ -110,7 +112,7 @@ class ProcessWorker:
         *,
         runner: str,
         far: Far | None = None,
-        answer_s: float = _ANSWER_S,
+        answer_s: float = ANSWER_S,
     ) -> None:
         self.runner = runner
         self.versions: dict[str, str] = {}

@@ -9,8 +9,8 @@ The first line is the request as JSON. The orders are:
 - `load`, `run COUNT` and `memory`;
 - `outputs PATH` runs the program on the artifact's reference input, and writes its outputs to a
   safetensors file;
-- `count COUNT` runs the program, with system calls before and after each run, at which the plugin
-  of an emulator (devices/emulator/count_instructions.c) counts instructions.
+- `count` runs the program, with system calls before and after it, at which an emulator's plugin
+  (devices/emulator/count_instructions.c) counts instructions.
 
 Answers are JSON lines on the original stdout. The process then redirects stdout to stderr, so that
 text that a runtime prints does not mix with the answers. `devices/runner` contains a worker without
@@ -82,8 +82,8 @@ class Server:
         if word == "outputs":
             return {"outputs": self._write_outputs(Path(rest))}
         if word == "count":
-            self._marked_runs(int(rest))
-            return {"counted": int(rest)}
+            self._marked_run()
+            return {"counted": 1}
         if word == "memory":
             return {"memory": self._memory().model_dump()}
         raise RuntimeError(f"unknown order {word!r}")
@@ -117,15 +117,13 @@ class Server:
         session.run(self._inputs)
         return time.perf_counter_ns() - start, _preemptions() - before
 
-    def _marked_runs(self, count: int) -> None:
-        """Set two marks with nothing between them, and two marks around each of `count` runs."""
+    def _marked_run(self) -> None:
+        """Set two marks, with nothing between them but the call, then run, and set a third."""
         session = self._loaded()
         _mark()
         _mark()
-        for _ in range(count):
-            _mark()
-            session.run(self._inputs)
-            _mark()
+        session.run(self._inputs)
+        _mark()
 
     def _write_outputs(self, path: Path) -> str:
         inputs, _ = self._job.artifact.reference(self._job.program)

@@ -22,7 +22,11 @@ from edge_pipeline.harness.devices.local_link import LocalLink
 from edge_pipeline.harness.devices.probe import Facts
 from edge_pipeline.harness.devices.python_runner import Interpreter, PythonRunner
 from edge_pipeline.harness.devices.runners import Place
-from edge_pipeline.harness.emulation.counting import count_instructions, plugin_words
+from edge_pipeline.harness.emulation.counting import (
+    ANSWER_S,
+    count_instructions,
+    plugin_words,
+)
 from edge_pipeline.harness.emulation.place import (
     BACKENDS,
     COMMAND,
@@ -121,7 +125,9 @@ class _Machine:
             # The variables of this machine name its libraries, which the emulated one cannot load.
             ("-i",),
         )
-        self.runner = PythonRunner(frozenset(BACKENDS), lambda _link: interpreter)
+        self.runner = PythonRunner(
+            frozenset(BACKENDS), lambda _link: interpreter, answer_s=ANSWER_S
+        )
 
     def facts(self, _link: Link) -> Facts:
         """Return the facts that the machine reports; the memory is this machine's."""

@@ -12,7 +12,12 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.harness.devices.bundle import bundle_bytes, bundle_name
 from edge_pipeline.harness.devices.link import Link, push_checked, run_checked
 from edge_pipeline.harness.devices.runners import Place, ProcessRunner
-from edge_pipeline.harness.process import PYTHON_WORKER, THREAD_VARIABLES, ProcessWorker
+from edge_pipeline.harness.process import (
+    ANSWER_S,
+    PYTHON_WORKER,
+    THREAD_VARIABLES,
+    ProcessWorker,
+)
 
 __all__ = ["Interpreter", "PythonRunner"]
 
@@ -42,6 +47,7 @@ class PythonRunner:
         interpreter: Function that returns the interpreter, and makes its environment first if that
             is necessary.
         name: Name for the record.
+        answer_s: Longest time that the worker may take for an answer, in seconds.
     """
 
     NAME = PYTHON_WORKER
@@ -51,12 +57,15 @@ class PythonRunner:
         backends: frozenset[str],
         interpreter: Callable[[Link], Interpreter],
         name: str = NAME,
+        *,
+        answer_s: float = ANSWER_S,
     ) -> None:
         self.name = name
         self.backends = backends
         self._interpreter = interpreter
         self._before: list[str] = []
         self._words: list[str] = []
+        self._answer_s = answer_s
         self._plain = ProcessRunner(name, [], backends)
 
     def refusal(self, artifact: Artifact, size: tuple[int, int] | None) -> str | None:
@@ -87,4 +96,5 @@ class PythonRunner:
 
     def start(self, place: Place) -> ProcessWorker:
         """Start the worker."""
-        return ProcessRunner(self.name, self.command(place.threads), self.backends).start(place)
+        words = self.command(place.threads)
+        return ProcessRunner(self.name, words, self.backends, answer_s=self._answer_s).start(place)

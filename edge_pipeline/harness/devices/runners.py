@@ -13,7 +13,7 @@ from edge_pipeline.errors import EdgePipelineError, InputError
 from edge_pipeline.harness.devices.base import Worker
 from edge_pipeline.harness.devices.link import Link, pull_checked, push_checked, run_checked
 from edge_pipeline.harness.job import Job
-from edge_pipeline.harness.process import ProcessWorker, worker_request
+from edge_pipeline.harness.process import ANSWER_S, ProcessWorker, worker_request
 
 __all__ = ["Place", "ProcessRunner", "Runner", "choose_runner"]
 
@@ -95,6 +95,7 @@ class ProcessRunner:
         words: Command that starts it on the machine.
         backends: Backends whose artifacts it runs.
         files: Files of this machine to copy first, by their paths on the other machine.
+        answer_s: Longest time that the program may take for an answer, in seconds.
     """
 
     def __init__(
@@ -103,11 +104,14 @@ class ProcessRunner:
         words: Sequence[str],
         backends: frozenset[str],
         files: dict[str, Path] | None = None,
+        *,
+        answer_s: float = ANSWER_S,
     ) -> None:
         self.name = name
         self.backends = backends
         self._words = list(words)
         self._files = files or {}
+        self._answer_s = answer_s
 
     def refusal(self, artifact: Artifact, _size: tuple[int, int] | None) -> str | None:
         """Return the reason why the program cannot run an artifact; None if it can."""
@@ -132,6 +136,7 @@ class ProcessRunner:
             request,
             runner=self.name,
             far=_Far(place.link, f"{place.scratch}/outputs.safetensors", self._words[-1]),
+            answer_s=self._answer_s,
         )
 
 

@@ -13,15 +13,16 @@ from edge_pipeline.harness.devices.runners import Place, ProcessRunner
 from edge_pipeline.harness.process import PYTHON_WORKER
 from edge_pipeline.record import Instructions
 
-__all__ = ["build_plugin", "count_instructions", "plugin_words", "read_marks"]
+__all__ = ["ANSWER_S", "build_plugin", "count_instructions", "plugin_words", "read_marks"]
 
-# The first runs allocate memory and, in some runtimes, choose algorithms.
-_UNCOUNTED, _COUNTED = 2, 7
+# Counts vary by less than 0.1 %, so a program that takes long under the emulator runs seldom.
+_MANY, _FEW, _LONG_NS = 7, 3, 3e9
 _METHOD = (
     "QEMU {} counts the instructions of all threads between two system calls of the worker, around "
-    f"the runtime's call, in {_COUNTED} runs after {_UNCOUNTED} others; those of the calls "
-    "themselves are subtracted"
+    "the runtime's call, after the first run; those of the calls themselves are subtracted"
 )
+ANSWER_S = 3600.0
+"""Longest time of a run in seconds, because QEMU computes each number of a vector by itself."""
 # Versions of QEMU's plugin interface; it accepts some of them.
 _INTERFACES = range(1, 10)
 _BUILD_S = 60
@@ -82,26 +83,30 @@ def count_instructions(place: Place, words: Sequence[str], out: Path, qemu: str)
     Raises:
         JobError: If the program cannot be run, or its runs cannot be counted.
     """
-    runner = ProcessRunner(PYTHON_WORKER, words, frozenset({place.job.artifact.manifest.backend}))
+    backends = frozenset({place.job.artifact.manifest.backend})
+    runner = ProcessRunner(PYTHON_WORKER, words, backends, answer_s=ANSWER_S)
     worker = runner.start(place)
     try:
         worker.load()
-        worker.run(_UNCOUNTED)
-        worker.ask(f"count {_COUNTED}")
+        (first,) = worker.run(1)  # it allocates memory
+        count = _MANY if first.elapsed_ns < _LONG_NS else _FEW
+        for _ in range(count):
+            worker.ask("count")
     finally:
         worker.close()
-    samples = _differences(read_marks(out))
+    samples = _differences(read_marks(out), count)
     return Instructions(
         median=round(statistics.median(samples)), samples=samples, method=_METHOD.format(qemu)
     )
 
 
-def _differences(marks: Sequence[int]) -> tuple[int, ...]:
-    """Return the count of each run; the first two marks have nothing between them."""
-    if len(marks) != 2 * _COUNTED + 2:
-        raise JobError(f"the emulator counted {len(marks)} marks instead of {2 * _COUNTED + 2}")
-    pairs = [after - before for before, after in zip(marks[::2], marks[1::2], strict=True)]
-    empty, *runs = pairs
-    if min(runs) <= empty:
+def _differences(marks: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return the instructions of each run, from three marks: two calls, the run and a call."""
+    if len(marks) != 3 * count:
+        raise JobError(f"the emulator counted {len(marks)} marks instead of {3 * count}")
+    samples = []
+    for first, before, after in zip(marks[::3], marks[1::3], marks[2::3], strict=True):
+        samples.append((after - before) - (before - first))
+    if min(samples) <= 0:
         raise JobError("the emulator counted no instructions in a run")
-    return tuple(run - empty for run in runs)
+    return tuple(samples)
