@@ -117,11 +117,12 @@ def command(
     )
     names = device.split(",")
     failed: list[str] = []
+    status = console(stderr=True).status("opening")
     for name in names:
-        opened = open_named(name, Options(runner=runner))
+        opened = open_named(name, Options(runner=runner, on_step=status.update))
         measured = replace(settings, peaks=peaks_of(name))
         for _ in range(repeats):
-            with console(stderr=True).status("opening") as status:
+            with status:
                 records = bench(artifacts, opened, measured, on_step=status.update)
             _show(records, records_to)
             failed += [

@@ -190,14 +190,14 @@ def test_a_hung_shell_ends_at_its_limit(phone):
 
 
 def test_a_corrupted_pull_is_not_believed(phone, device, artifact):
-    phone.bed.faults.corrupt("pull")
+    phone.bed.faults.corrupt("pull", times=2)
     with pytest.raises(JobError, match="from the device is damaged"):
         bench([artifact.folder], device, QUICK)
     assert leftovers(phone) == []
 
 
 def test_a_corrupted_push_is_not_run(phone, device, artifact):
-    phone.bed.faults.corrupt("push")
+    phone.bed.faults.corrupt("push", times=9)
     with pytest.raises(JobError, match="on the device is damaged"):
         bench([artifact.folder], device, QUICK)
 
