@@ -71,6 +71,7 @@ def start_python(module: str, threads: int, stderr: IO[bytes]) -> subprocess.Pop
 
 
 def system_text() -> str:
+    """Return the name and version of the operating system, and the architecture."""
     return f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
@@ -104,7 +105,7 @@ class ThisMachine:
         if self.state not in states:
             required = " or ".join(state.value for state in states)
             raise DeviceStateError(
-                f"device {self.name} is {self.state.value}; this operation requires it to be {required}"
+                f"device {self.name} is {self.state.value}; this requires it to be {required}"
             )
 
     def acquire(self, placement: Placement) -> None:
