@@ -60,7 +60,7 @@ def artifact(tmp_path_factory):
 
 def _left(server):
     """What is in the work folder, apart from the package that stays for the next measurement."""
-    work = server.home / ".cache" / "edge_pipeline" / "work"
+    work = server.home / ".cache" / "edge-pipeline" / "work"
     return [path.name for path in work.iterdir() if not path.name.endswith(".zip")]
 
 
