@@ -32,6 +32,8 @@ public final class Manifest {
     public final int halo;
     /** Number of RGB pixels per packed pixel along an axis. */
     public final int scale;
+    /** Packed pixels at each edge of a tile for which there is no output. */
+    public final int margin;
     /** Smallest side that the network accepts, in packed pixels. */
     public final int minimum;
     /** Whether the first label is the background; null if the network's card does not say it. */
@@ -63,10 +65,12 @@ public final class Manifest {
         fixed = numbers(node.get("fixed"));
         curve = node.get("curve").isNull() ? null : FileNames.of(node.get("curve"));
         Node tile = node.get("tile");
-        tile.checkKeys("stride", "halo", "scale", "minimum");
+        tile.checkKeys("stride", "halo", "scale", "minimum", "margin");
         stride = (int) tile.get("stride").whole(1, LARGEST);
         halo = tile.get("halo").isNull() ? -1 : (int) tile.get("halo").whole(0, LARGEST);
         scale = (int) tile.get("scale").whole(1, 64);
+        margin = tile.get("margin").isNull() ? 0
+                : (int) tile.get("margin").whole(0, Math.max(0, halo));
         minimum = tile.get("minimum").isNull() ? 1 : (int) tile.get("minimum").whole(1, LARGEST);
         List<ProgramSpec> found = new ArrayList<>();
         for (Node one : node.get("programs").items()) {
