@@ -5,18 +5,26 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertTrue;
 import static org.junit.Assert.fail;
 
+import java.io.File;
+import java.math.BigInteger;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.security.MessageDigest;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.zip.CRC32;
 import org.edgepipeline.app.errors.ArtifactException;
+import org.junit.Rule;
 import org.junit.Test;
+import org.junit.rules.TemporaryFolder;
 
 /** Evaluates weights at other values of phi, and compares them with `respecialise`. */
 public final class WeightCurveTest {
     private static final String SEGMENTER = "calibration/pretrained/phi_unet_nuclei/artifact";
+
+    @Rule public TemporaryFolder folder = new TemporaryFolder();
 
     private static byte[] content() throws Exception {
         return Files.readAllBytes(Golden.fixture("segment/curve.safetensors").toPath());
@@ -83,11 +91,49 @@ public final class WeightCurveTest {
     }
 
     @Test
-    public void severalProgramsServeTheNearestValue() throws Exception {
-        Artifact isp = Artifact.open(Golden.isp());
-        Phi none = Phi.of(isp);
+    public void aNetworkWithoutPhiHasOneProgram() throws Exception {
+        Phi none = Phi.of(Artifact.open(Golden.isp()));
         assertTrue(!none.isFree() && Double.isNaN(none.own()));
         assertTrue(none.at(Double.NaN).files.isEmpty());
+    }
+
+    /** Returns the shipped artifact with programs for 0.15 and 0.3, of which only one changes. */
+    private Artifact several() throws Exception {
+        for (File file : Golden.repository(SEGMENTER).listFiles()) {
+            Files.copy(file.toPath(), new File(folder.getRoot(), file.getName()).toPath());
+        }
+        File file = new File(folder.getRoot(), "manifest.json");
+        String text = new String(Files.readAllBytes(file.toPath()), StandardCharsets.UTF_8);
+        int first = text.indexOf("\"programs\": [") + 13;
+        int last = text.indexOf("\"stages\": ");
+        last = text.lastIndexOf("]", last);
+        String program = text.substring(first, last);
+        String one = program.replace("\"name\": \"forward\",",
+                "\"name\": \"forward_1\", \"fixed\": {\"phi\": 0.15},");
+        String two = program.replace("\"name\": \"forward\",",
+                "\"name\": \"forward_2\", \"fixed\": {\"phi\": 0.3},");
+        byte[] made = (text.substring(0, first) + one + "," + two + text.substring(last))
+                .getBytes(StandardCharsets.UTF_8);
+        Files.write(file.toPath(), made);
+        byte[] hash = MessageDigest.getInstance("SHA-256").digest(made);
+        String seal = String.format("%064x", new BigInteger(1, hash)) + "  manifest.json\n";
+        Files.write(new File(folder.getRoot(), "manifest.sha256").toPath(),
+                seal.getBytes(StandardCharsets.UTF_8));
+        return Artifact.open(folder.getRoot());
+    }
+
+    @Test
+    public void severalProgramsServeTheNearestValue() throws Exception {
+        Phi phi = Phi.of(several());
+        assertTrue(phi.isFree());
+        assertEquals(0.15, phi.low(), 0);
+        assertEquals(0.3, phi.high(), 0);
+        assertEquals(0.15, phi.nearest(0.22), 0);
+        assertEquals(0.3, phi.nearest(0.23), 0);
+        assertEquals("forward_1", phi.at(phi.nearest(0.1)).program.name);
+        Variant high = phi.at(phi.nearest(0.29));
+        assertEquals("forward_2", high.program.name);
+        assertTrue(high.files.isEmpty());
     }
 
     @Test
