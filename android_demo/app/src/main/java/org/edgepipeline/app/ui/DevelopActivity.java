@@ -183,7 +183,10 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
                 if (job.isSaving()) {
                     return getString(R.string.saving);
                 }
-                return !job.notice().isEmpty() ? job.notice() : getString(R.string.finished, job.after().getWidth(),
+                if (!job.notice().isEmpty()) {
+                    return job.notice();
+                }
+                return getString(R.string.finished, job.after().getWidth(),
                         job.after().getHeight(), job.seconds());
             case CANCELLED:
                 return getString(R.string.cancelled);

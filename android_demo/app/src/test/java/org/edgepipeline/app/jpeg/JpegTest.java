@@ -8,6 +8,7 @@ import static org.junit.Assert.fail;
 import java.awt.color.ColorSpace;
 import java.awt.color.ICC_Profile;
 import java.awt.image.BufferedImage;
+import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -15,6 +16,8 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import javax.imageio.ImageIO;
+import javax.imageio.ImageReader;
+import javax.imageio.stream.ImageInputStream;
 import org.edgepipeline.app.artifact.Golden;
 import org.edgepipeline.app.dng.Capture;
 import org.edgepipeline.app.dng.DngReader;
@@ -52,16 +55,24 @@ public final class JpegTest {
         return target.toByteArray();
     }
 
+    /** Returns the codes of a JPEG before any conversion of colours. */
+    private static int[] codes(byte[] jpeg) throws Exception {
+        ImageReader reader = ImageIO.getImageReadersByFormatName("jpeg").next();
+        try (ImageInputStream stream =
+                ImageIO.createImageInputStream(new ByteArrayInputStream(jpeg))) {
+            reader.setInput(stream);
+            Raster raster = reader.readRaster(0, null);
+            return raster.getPixels(0, 0, raster.getWidth(), raster.getHeight(), (int[]) null);
+        } finally {
+            reader.dispose();
+        }
+    }
+
     @Test
     public void thePixelsStayAndMetadataIsReplaced() throws Exception {
         byte[] once = written(encoded());
         assertArrayEquals(once, written(once));
-        BufferedImage before = ImageIO.read(new ByteArrayInputStream(encoded()));
-        BufferedImage after = ImageIO.read(new ByteArrayInputStream(once));
-        for (int i = 0; i < 3600; i++) { // codes, which no profile has converted
-            assertEquals(before.getRaster().getSample(i % 40, i / 40 % 30, i / 1200),
-                    after.getRaster().getSample(i % 40, i / 40 % 30, i / 1200));
-        }
+        assertArrayEquals(codes(encoded()), codes(once));
         String text = new String(once, StandardCharsets.ISO_8859_1);
         int at = text.indexOf("ICC_PROFILE\0\1\1") + 14;
         byte[] found = new byte[profile().length];

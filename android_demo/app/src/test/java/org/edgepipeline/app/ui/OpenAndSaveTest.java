@@ -142,6 +142,20 @@ public final class OpenAndSaveTest {
         assertTrue("" + difference, difference < 320 * 240 * 3);
     }
 
+    /** Before Android 10, the person chooses the place. */
+    @Test(timeout = 120_000)
+    public void thePictureIsSavedAtAChosenPlace() throws Exception {
+        writeCapture("IMG_3.dng");
+        DevelopActivity screen = chosen("IMG_3.dng");
+        File saved = new File(folder.getRoot(), "there.jpg");
+        Files.write(saved.toPath(), new byte[0]);
+        screen.onActivityResult(DevelopActivity.SAVE, Activity.RESULT_OK,
+                new Intent().setData(FakeFiles.place("there.jpg")));
+        Screens.runUntil(() -> !DevelopJob.current().isSaving());
+        assertEquals("Saved as there.jpg.", status(screen));
+        checkJpeg(saved);
+    }
+
     @Test(timeout = 120_000)
     public void aFullGalleryIsASentenceAndNothingIsLeft() throws Exception {
         writeCapture("IMG_2.dng");
