@@ -25,7 +25,7 @@ BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py
 ifndef TOGETHER
 .NOTPARALLEL:
 endif
-.PHONY: help demo test lint unit parity bare docs slow bench clean
+.PHONY: help demo test lint unit parity bare docs slow bench android test-android clean
 
 help:
 	@echo 'make demo    develop a capture; compile, verify and measure the model; write a report page'
@@ -37,6 +37,8 @@ help:
 	@echo 'make docs    run the commands of the documentation unchanged; write the API pages to docs/_build/api'
 	@echo 'make slow    run the slow tests, and the random searches with all of their examples'
 	@echo 'make bench   run the scripts in benchmarks/; each prints a table of docs/'
+	@echo 'make android       build and sign the Android app: android_demo/app/target/edge-pipeline.apk'
+	@echo 'make test-android  run the tests of the Android app on this machine'
 	@echo "make clean   remove .venv, and the tools' caches and output"
 
 demo: $(VENV)/demo
@@ -73,7 +75,17 @@ slow: $(VENV)/dev
 bench: $(VENV)/dev
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m "$$name"; done
 
+# Maven keeps what it has downloaded (0.7 GB) in ~/.m2. The APK contains the shipped network, compiled
+# for LiteRT.
+android: $(VENV)/dev
+	android_demo/tools/prepare_assets.sh $(BIN)/edge-pipeline
+	cd android_demo && mvn -B -q -DskipTests -Dapk.skip=false package
+
+test-android:
+	cd android_demo && mvn -B -q -Dapk.skip=true test
+
 clean:
+	rm -rf android_demo/*/target android_demo/app/build
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache demo_output docs/_build
 
 $(BIN)/python:

@@ -1,0 +1,208 @@
+package org.edgepipeline.app.ui;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertNull;
+import static org.junit.Assert.assertTrue;
+
+import android.app.Dialog;
+import android.content.pm.PackageInfo;
+import android.graphics.Bitmap;
+import android.graphics.Canvas;
+import android.graphics.Color;
+import android.os.Bundle;
+import android.view.View;
+import android.widget.SeekBar;
+import android.widget.TextView;
+import java.io.File;
+import java.io.RandomAccessFile;
+import org.edgepipeline.app.R;
+import org.edgepipeline.app.work.Bundled;
+import org.edgepipeline.app.work.DevelopJob;
+import org.junit.After;
+import org.junit.Test;
+import org.junit.runner.RunWith;
+import org.robolectric.Robolectric;
+import org.robolectric.RobolectricTestRunner;
+import org.robolectric.RuntimeEnvironment;
+import org.robolectric.android.controller.ActivityController;
+import org.robolectric.annotation.Config;
+import org.robolectric.annotation.GraphicsMode;
+import org.robolectric.shadows.ShadowAlertDialog;
+
+/** Runs the screen with the shipped network and its sample, and looks at its pixels. */
+@RunWith(RobolectricTestRunner.class)
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+@Config(qualifiers = "w411dp-h731dp-port-420dpi")
+public final class DevelopActivityTest {
+    @After
+    public void forget() {
+        DevelopJob.forget();
+    }
+
+    private static ActivityController<DevelopActivity> opened() {
+        return Robolectric.buildActivity(DevelopActivity.class).setup();
+    }
+
+    private static String status(ActivityController<DevelopActivity> screen) {
+        return ((TextView) screen.get().findViewById(R.id.status)).getText().toString();
+    }
+
+    private static int visibility(ActivityController<DevelopActivity> screen, int view) {
+        return screen.get().findViewById(view).getVisibility();
+    }
+
+    @Test(timeout = 120_000)
+    public void theSampleIsDevelopedAndShown() throws Exception {
+        ActivityController<DevelopActivity> screen = opened();
+        screen.get().findViewById(R.id.sample).performClick();
+        assertEquals(View.VISIBLE, visibility(screen, R.id.cancel));
+        Screens.runUntil(() -> DevelopJob.current().state() != DevelopJob.State.RUNNING);
+        assertTrue(status(screen), status(screen).startsWith("1734 × 1156 pixels in "));
+        assertEquals(View.VISIBLE, visibility(screen, R.id.comparison));
+        assertEquals(View.GONE, visibility(screen, R.id.cancel));
+        checkPatches(DevelopJob.current().after());
+        saveEverySize();
+    }
+
+    /** Draws the finished screen for a small and a large phone, light and dark. */
+    private static void saveEverySize() throws Exception {
+        String[][] sizes = {
+            {"small", "w320dp-h480dp-port-notnight-hdpi"}, {"large", "w411dp-h731dp-port-notnight-420dpi"}
+        };
+        for (String[] size : sizes) {
+            for (String mode : new String[] {"light", "dark"}) {
+                String night = mode.equals("dark") ? "night" : "notnight";
+                RuntimeEnvironment.setQualifiers(size[1].replace("notnight", night));
+                Bitmap drawn = Screens.save(opened().get(), "developed-" + size[0] + "-" + mode);
+                int corner = Color.green(drawn.getPixel(4, drawn.getHeight() - 4));
+                assertEquals(mode, mode.equals("light"), corner > 128);
+            }
+        }
+    }
+
+    /** Checks patches of the chart that a mistake in colours or in orientation would change. */
+    private static void checkPatches(Bitmap picture) {
+        int red = picture.getPixel(926, 717);
+        int blue = picture.getPixel(704, 817);
+        int yellow = picture.getPixel(1033, 820);
+        int white = picture.getPixel(701, 926);
+        assertTrue(Color.red(red) > 2 * Color.blue(red) && Color.red(red) > 2 * Color.green(red));
+        assertTrue(Color.blue(blue) > Color.red(blue) + 30);
+        assertTrue(Color.green(yellow) > Color.blue(yellow) + 60);
+        assertTrue(Color.red(yellow) > Color.blue(yellow) + 60);
+        assertTrue(Color.green(white) > 100 && Color.blue(white) > 90);
+        for (int y = 0; y < picture.getHeight(); y += 16) {
+            for (int x = 0; x < picture.getWidth(); x += 16) {
+                assertEquals("transparent pixel", 255, Color.alpha(picture.getPixel(x, y)));
+            }
+        }
+    }
+
+    @Test(timeout = 120_000)
+    public void rotationKeepsTheWork() throws Exception {
+        ActivityController<DevelopActivity> screen = opened();
+        screen.get().findViewById(R.id.sample).performClick();
+        Screens.runUntil(() -> DevelopJob.current().done() >= 2);
+        Screens.save(screen.get(), "developing-large-light");
+        DevelopJob job = DevelopJob.current();
+        RuntimeEnvironment.setQualifiers("+land");
+        screen.configurationChange(screen.get().getResources().getConfiguration());
+        assertEquals(job, DevelopJob.current());
+        Screens.runUntil(() -> job.done() >= 4);
+        assertTrue(status(screen), status(screen).startsWith("Tile "));
+        Screens.save(screen.get(), "developing-landscape");
+        assertNotNull(job.after());
+    }
+
+    @Test(timeout = 120_000)
+    public void theDeathOfTheProcessBeginsTheWorkAgain() {
+        ActivityController<DevelopActivity> screen = opened();
+        screen.get().findViewById(R.id.sample).performClick();
+        ((SeekBar) screen.get().findViewById(R.id.split)).setProgress(250);
+        Bundle saved = new Bundle();
+        screen.pause().stop().saveInstanceState(saved).destroy();
+        DevelopJob.forget();
+        ActivityController<DevelopActivity> again =
+                Robolectric.buildActivity(DevelopActivity.class).setup(saved);
+        assertNotNull(DevelopJob.current());
+        assertEquals(View.VISIBLE, visibility(again, R.id.cancel));
+        assertEquals(250, ((SeekBar) again.get().findViewById(R.id.split)).getProgress());
+    }
+
+    @Test(timeout = 120_000)
+    @Config(qualifiers = "w320dp-h480dp-port-night-hdpi")
+    public void cancellingEndsTheWork() throws Exception {
+        ActivityController<DevelopActivity> screen = opened();
+        Screens.save(screen.get(), "start-small-dark");
+        screen.get().findViewById(R.id.sample).performClick();
+        Screens.runUntil(() -> DevelopJob.current().done() >= 1);
+        Screens.save(screen.get(), "developing-small-dark");
+        screen.get().findViewById(R.id.cancel).performClick();
+        Screens.runUntil(() -> DevelopJob.current().state() != DevelopJob.State.RUNNING);
+        assertEquals("Cancelled. Nothing was changed.", status(screen));
+        assertEquals(View.VISIBLE, visibility(screen, R.id.sample));
+    }
+
+    @Test(timeout = 120_000)
+    public void aDamagedArtifactIsASentence() throws Exception {
+        File folder = new Bundled(RuntimeEnvironment.getApplication()).artifact(Bundled.DEVELOPER);
+        try (RandomAccessFile file = new RandomAccessFile(new File(folder, "forward.onnx"), "rw")) {
+            file.seek(1000);
+            file.write(~file.read());
+        }
+        ActivityController<DevelopActivity> screen = opened();
+        screen.get().findViewById(R.id.sample).performClick();
+        Screens.runUntil(() -> DevelopJob.current().state() != DevelopJob.State.RUNNING);
+        assertTrue(status(screen), status(screen).startsWith(
+                "isp_default/forward.onnx was changed after it was written: expected the SHA-256 "));
+        assertEquals(View.VISIBLE, visibility(screen, R.id.sample));
+        assertFalse(visibility(screen, R.id.comparison) == View.VISIBLE);
+        Screens.save(screen.get(), "damaged-large-light");
+    }
+
+    @Test
+    public void theLicencesNameBothRuntimes() throws Exception {
+        ActivityController<DevelopActivity> screen = opened();
+        screen.get().findViewById(R.id.licences).performClick();
+        Dialog dialog = ShadowAlertDialog.getLatestDialog();
+        String text = ((TextView) dialog.findViewById(android.R.id.message)).getText().toString();
+        assertTrue(text, text.contains("TensorFlow Lite") && text.contains("ONNX Runtime"));
+        Screens.save(dialog.getWindow().getDecorView(), "licences-large-light");
+    }
+
+    @Test
+    public void zoomStaysInsideThePicture() {
+        PictureView view = opened().get().findViewById(R.id.picture);
+        view.setPictures(null, Bitmap.createBitmap(400, 300, Bitmap.Config.ARGB_8888));
+        view.draw(new Canvas(Bitmap.createBitmap(100, 100, Bitmap.Config.ARGB_8888)));
+        assertEquals(1, view.zoom(), 0);
+        view.zoomBy(4);
+        view.moveBy(1e6f, -1e6f);
+        assertEquals(4, view.zoom(), 0);
+        assertEquals(0.875, view.centreX(), 1e-6);
+        assertEquals(0.125, view.centreY(), 1e-6);
+        view.zoomBy(0.01f);
+        assertEquals(1, view.zoom(), 0);
+        assertEquals(0.5, view.centreX(), 1e-6);
+    }
+
+    @Test
+    public void nothingRunsBeforeThePersonAsks() throws Exception {
+        ActivityController<DevelopActivity> screen = opened();
+        Screens.save(screen.get(), "start-large-light");
+        assertNull(DevelopJob.current());
+        assertEquals("Develop a RAW capture on this phone.", status(screen));
+        assertFalse(visibility(screen, R.id.comparison) == View.VISIBLE);
+    }
+
+    @Test
+    public void theAppAsksForNoPermission() throws Exception {
+        PackageInfo info = RuntimeEnvironment.getApplication().getPackageManager()
+                .getPackageInfo("org.edgepipeline.app", 4096);
+        assertEquals(0, info.requestedPermissions == null ? 0 : info.requestedPermissions.length);
+        assertEquals(35, info.applicationInfo.targetSdkVersion);
+        assertEquals(26, info.applicationInfo.minSdkVersion);
+    }
+}
