@@ -186,7 +186,8 @@ def _formats(scene: Mosaic) -> Iterator[tuple[str, bytes]]:
         red_row, red_column = divmod(pattern.index("R"), 2)
         turned = scene[red_row : red_row + 65, red_column : red_column + 95]
         own: Entries = {33422: ("B", cell), 50829: ("I", [1, 2, 62, 93]),
-                        50713: ("H", [2, 2]), 50714: ("r", [510.0, 514.0, 518.0, 522.0])}  # fmt: skip
+                        50713: ("H", [2, 2]),
+                        50714: ("r", [510.0, 514.0, 518.0, 522.0])}  # fmt: skip
         yield f"order_{pattern.lower()}", _dng(turned, own)
     for bits in (10, 12, 14):
         shift = 12 - bits

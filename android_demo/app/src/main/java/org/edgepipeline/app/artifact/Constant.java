@@ -41,7 +41,8 @@ final class Constant {
     }
 
     private static boolean isPowerOfTwo(float scale) {
-        return scale >= 1 / 256f && scale <= 256 && Math.scalb(1f, Math.getExponent(scale)) == scale;
+        boolean isInRange = scale >= 1 / 256f && scale <= 256;
+        return isInRange && Math.scalb(1f, Math.getExponent(scale)) == scale;
     }
 
     private static int[] numbers(Node node, long least, long most) throws ArtifactException {

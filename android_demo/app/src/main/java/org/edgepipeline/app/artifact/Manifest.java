@@ -126,8 +126,8 @@ public final class Manifest {
         boolean isOurs = node.isObject() && node.get("format").isText()
                 && node.get("format").text().equals(FORMAT);
         if (!isOurs) {
-            throw new ArtifactException(file + " is not the manifest of an artifact; its format must"
-                    + " be " + FORMAT + ".");
+            throw new ArtifactException(file
+                    + " is not the manifest of an artifact; its format must be " + FORMAT + ".");
         }
         Node version = node.get("schema_version");
         if (version.isNumber() && version.number() > VERSION) {

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Map;
 import org.edgepipeline.app.errors.ArtifactException;
 
-/** A value in a JSON file together with its place, which is named if the value is not as expected. */
+/** A value in a JSON file with its place, which a message names if the value is not as expected. */
 final class Node {
     private static final double LARGEST_INTEGER = 1L << 53;
 

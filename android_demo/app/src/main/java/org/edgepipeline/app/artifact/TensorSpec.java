@@ -9,7 +9,8 @@ import org.edgepipeline.app.errors.ArtifactException;
 
 /** One input or output of a program: its name and the sizes of its axes, some of them free. */
 public final class TensorSpec {
-    private static final Pattern FREE = Pattern.compile("(?:([1-9][0-9]{0,5})\\*)?([a-z][a-z0-9_]*)");
+    private static final Pattern FREE =
+            Pattern.compile("(?:([1-9][0-9]{0,5})\\*)?([a-z][a-z0-9_]*)");
     private static final int LARGEST = 1 << 24;
 
     /** Name of the tensor. */

@@ -2,7 +2,7 @@ package org.edgepipeline.app.dng;
 
 import java.nio.ByteBuffer;
 
-/** Reads the bits of a JPEG scan; behind its end, zeros. Source: ITU-T T.81, B.1.1.5 and F.2.2.5. */
+/** Reads the bits of a JPEG scan; behind its end, zeros. Source: ITU-T T.81, F.2.2.5. */
 final class BitReader {
     private static final int CHUNK = 1 << 16;
     private static final int MOST_BEHIND = 64;

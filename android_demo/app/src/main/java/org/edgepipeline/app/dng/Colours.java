@@ -38,7 +38,7 @@ final class Colours {
     /** Chooses another white balance if the file has none: daylight, or that of a grey mean. */
     void completeWith(RawImage image, Levels levels) {
         if (whiteBalance == null && daylight != null) {
-            notes.add("The file has no as-shot white balance; the camera's daylight balance is used.");
+            notes.add("The file has no as-shot white balance; that of daylight is used.");
             whiteBalance = daylight;
         }
         if (whiteBalance == null) {
@@ -61,7 +61,7 @@ final class Colours {
      * Returns CIE XYZ to camera RGB for light close to daylight, or null.
      *
      * <p>Source: DNG 1.6, chapter 6: AnalogBalance x CameraCalibration x ColorMatrix. The matrix is
-     * the one that LibRaw chooses (rawpy's `color_matrix` of files with all pairs of light sources).
+     * the one that LibRaw chooses (found from rawpy's `color_matrix` for pairs of light sources).
      */
     private static double[] matrixOf(TiffDirectory main) {
         double[] first = nine(main.numbers(Tags.COLOR_MATRIX_1));

@@ -126,7 +126,9 @@ final class LosslessJpeg {
             int marker = data.getShort(at) & 0xFFFF;
             int length = data.getShort(at + 2) & 0xFFFF;
             int end = at + 2 + length;
-            if (marker >> 8 != 0xFF || length < 2 || end > data.limit() || marker == (0xFF00 | END)) {
+            boolean isValid = marker >> 8 == 0xFF && length >= 2 && end <= data.limit()
+                    && marker != (0xFF00 | END);
+            if (!isValid) {
                 throw damaged();
             }
             readSegment(marker & 0xFF, at + 4, end);
@@ -162,7 +164,8 @@ final class LosslessJpeg {
         columns = data.getShort(at + 3) & 0xFFFF;
         components = data.get(at + 5) & 0xFF;
         boolean isValid = precision >= 2 && precision <= 16 && rows > 0 && columns > 0
-                && components >= 1 && components <= MOST_COMPONENTS && end - at >= 6 + 3 * components;
+                && components >= 1 && components <= MOST_COMPONENTS
+                && end - at >= 6 + 3 * components;
         if (!isValid) {
             throw damaged();
         }

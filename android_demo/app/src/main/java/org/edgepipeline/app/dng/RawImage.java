@@ -5,8 +5,8 @@ import org.edgepipeline.app.errors.CaptureException;
 /**
  * The active area of a sensor, which decoders fill with samples in the order of the file.
  *
- * <p>Samples outside the active area are dropped as they arrive, so that only one array has the size
- * of the capture.
+ * <p>Samples outside the active area are dropped as they arrive, so that only one array has the
+ * size of the capture.
  */
 final class RawImage {
     final int height;
@@ -68,6 +68,7 @@ final class RawImage {
                 return;
             }
         }
-        throw new CaptureException(name + " is truncated or damaged; copy it from the camera again.");
+        throw new CaptureException(
+                name + " is truncated or damaged; copy it from the camera again.");
     }
 }

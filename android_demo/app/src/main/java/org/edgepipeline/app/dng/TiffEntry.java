@@ -48,9 +48,9 @@ final class TiffEntry {
                 return data.getShort(place) & 0xFFFF;
             case LONG:
             case IFD:
-                return data.getInt(place) & 0xFFFFFFFFL;
+                return unsigned(place);
             case RATIONAL:
-                return ratio(data.getInt(place) & 0xFFFFFFFFL, data.getInt(place + 4) & 0xFFFFFFFFL);
+                return ratio(unsigned(place), unsigned(place + 4));
             case SBYTE:
                 return data.get(place);
             case SSHORT:
@@ -66,6 +66,10 @@ final class TiffEntry {
             default:
                 return data.get(place) & 0xFF;
         }
+    }
+
+    private long unsigned(int place) {
+        return data.getInt(place) & 0xFFFFFFFFL;
     }
 
     private static double ratio(long above, long below) {

@@ -7,7 +7,7 @@ public class AppException extends Exception {
     /**
      * Creates a failure.
      *
-     * @param message one sentence that names the thing, its value, and the value that would be right
+     * @param message one sentence with the thing, its value, and the value that would be right
      */
     public AppException(String message) {
         super(message);

@@ -155,8 +155,10 @@ final class Highlights {
 
     /** Returns the share of saturated pixels of the other colour with fewer of them, 0 to 1. */
     private float share(boolean[] flags, Plane size, int row, int column) {
-        float across = (flag(flags, size, row, column - 1) + flag(flags, size, row, column + 1)) / 2;
-        float down = (flag(flags, size, row - 1, column) + flag(flags, size, row + 1, column)) / 2;
+        float left = flag(flags, size, row, column - 1);
+        float above = flag(flags, size, row - 1, column);
+        float across = (left + flag(flags, size, row, column + 1)) / 2;
+        float down = (above + flag(flags, size, row + 1, column)) / 2;
         if (cfa.colour(row, column) == GREEN) {
             return Math.min(across, down);
         }

@@ -25,7 +25,7 @@ final class Light {
     private float second = 1;
 
     /**
-     * Returns the light of a capture, as bright as LibRaw makes it, with saturated pixels estimated.
+     * Creates the light of a capture, as bright as LibRaw makes it, saturated pixels estimated.
      *
      * @param capture capture
      */

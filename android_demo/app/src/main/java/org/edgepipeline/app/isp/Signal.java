@@ -72,7 +72,7 @@ final class Signal {
      * @param height height of the window in packed pixels
      * @param firstColumn first column in packed pixels; may lie outside the signal
      * @param width width in packed pixels
-     * @param packed array of 4 x `fullHeight` x `fullWidth` numbers, into which the window is written
+     * @param packed array of 4 x `fullHeight` x `fullWidth` numbers, for the window
      * @param place sizes of `packed` and the window's place in it: height, width, row, column
      */
     void pack(int firstRow, int height, int firstColumn, int width, float[] packed, int[] place) {

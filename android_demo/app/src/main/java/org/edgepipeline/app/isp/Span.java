@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * One axis of a tile, in packed pixels: the window that the network sees, and the core that is kept.
+ * One axis of a tile, in packed pixels: the window that the network sees, and its core.
  *
  * <p>The rules are those of `edge_pipeline/isp/tiles.py`, so tiles equal the whole.
  */

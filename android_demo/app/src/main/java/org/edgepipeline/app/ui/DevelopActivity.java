@@ -102,7 +102,8 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
         }
         boolean isRunning = job.state() == DevelopJob.State.RUNNING;
         boolean isFinished = job.state() == DevelopJob.State.FINISHED;
-        picture.setPictures(job.before(), job.after());
+        boolean isFailed = job.state() == DevelopJob.State.FAILED;
+        picture.setPictures(isFailed ? null : job.before(), isFailed ? null : job.after());
         // While tiles arrive they cover the first picture; the boundary is for the finished one.
         picture.setSplit(isFinished ? (float) split.getProgress() / split.getMax() : 0);
         progress.setVisibility(isRunning ? View.VISIBLE : View.INVISIBLE);

@@ -4,7 +4,6 @@ import android.content.Context;
 import android.graphics.Bitmap;
 import android.os.Handler;
 import android.os.Looper;
-import android.os.SystemClock;
 import java.io.File;
 import org.edgepipeline.app.artifact.Artifact;
 import org.edgepipeline.app.dng.Capture;
@@ -133,10 +132,10 @@ public final class DevelopJob {
     }
 
     private void work() {
-        long start = SystemClock.elapsedRealtime();
+        long start = System.nanoTime();
         try {
             develop();
-            end(State.FINISHED, "", SystemClock.elapsedRealtime() - start);
+            end(State.FINISHED, "", System.nanoTime() - start);
         } catch (CancelledException cancelled) {
             end(State.CANCELLED, "", 0);
         } catch (AppException error) {
@@ -175,11 +174,11 @@ public final class DevelopJob {
         });
     }
 
-    private void end(State reached, String sentence, long milliseconds) {
+    private void end(State reached, String sentence, long nanoseconds) {
         main.post(() -> {
             state = reached;
             failure = sentence;
-            seconds = milliseconds / 1000.0;
+            seconds = nanoseconds / 1e9;
             tell();
         });
     }

@@ -16,7 +16,8 @@ import org.junit.Test;
 /** Reads damaged files: each is read or refused with a sentence, in little time. */
 public final class DngHostileTest {
     private static final String[] NAMES = {
-        "order_grbg", "bits_10", "big_endian", "jpeg_1", "jpeg_6", "jpeg_restart", "colours", "table"
+        "order_grbg", "bits_10", "big_endian", "jpeg_1", "jpeg_6", "jpeg_restart", "colours",
+        "table"
     };
     private static final int HEADER = 700;
 

@@ -7,6 +7,7 @@ import android.app.Activity;
 import android.graphics.Bitmap;
 import android.graphics.Canvas;
 import android.os.Looper;
+import android.util.DisplayMetrics;
 import android.view.View;
 import java.io.File;
 import java.io.FileOutputStream;
@@ -45,6 +46,13 @@ final class Screens {
 
     /** Draws a view and writes it into the folder of screenshots. */
     static Bitmap save(View view, String name) throws IOException {
+        if (view.getWidth() == 0) { // a dialog, or a screen that was turned
+            DisplayMetrics size = view.getResources().getDisplayMetrics();
+            view.measure(
+                    View.MeasureSpec.makeMeasureSpec(size.widthPixels, View.MeasureSpec.EXACTLY),
+                    View.MeasureSpec.makeMeasureSpec(size.heightPixels, View.MeasureSpec.EXACTLY));
+            view.layout(0, 0, size.widthPixels, size.heightPixels);
+        }
         Bitmap bitmap = Bitmap.createBitmap(
                 view.getWidth(), view.getHeight(), Bitmap.Config.ARGB_8888);
         view.draw(new Canvas(bitmap));
