@@ -2,6 +2,7 @@ package org.edgepipeline.app.ui;
 
 import android.app.Activity;
 import android.app.AlertDialog;
+import android.content.Intent;
 import android.os.Bundle;
 import android.view.View;
 import android.widget.ProgressBar;
@@ -12,6 +13,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Scanner;
 import org.edgepipeline.app.R;
+import org.edgepipeline.app.bench.BenchActivity;
 import org.edgepipeline.app.work.DevelopJob;
 
 /** The screen that develops a capture and shows it before and after. */
@@ -35,6 +37,8 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
         findViewById(R.id.sample).setOnClickListener(view -> start());
         findViewById(R.id.cancel).setOnClickListener(view -> cancel());
         findViewById(R.id.licences).setOnClickListener(view -> showLicences());
+        findViewById(R.id.benchmark).setOnClickListener(
+                view -> startActivity(new Intent(this, BenchActivity.class)));
         split.setOnSeekBarChangeListener(new SeekBar.OnSeekBarChangeListener() {
             @Override
             public void onProgressChanged(SeekBar bar, int value, boolean fromUser) {
