@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.harness.devices.adb.app import AppRunner
+from edge_pipeline.harness.devices.adb.instrumentation import PACKAGE
 from edge_pipeline.harness.devices.adb.link import AdbLink
-from edge_pipeline.harness.devices.adb.phone import abis_of, properties_of
+from edge_pipeline.harness.devices.adb.phone import abis_of, has_package, properties_of
 from edge_pipeline.harness.devices.adb.tools import TOOLS, ToolRunner
 from edge_pipeline.harness.devices.base import Options
 from edge_pipeline.harness.devices.executable import BACKENDS, abi_of, executable_for
@@ -19,8 +21,9 @@ __all__ = ["runners_of"]
 def runners_of(link: AdbLink, options: Options) -> Sequence[Runner]:
     """Return the runners of an Android device.
 
-    A runner that the user gives is the only one. Otherwise it is the executable without
-    dependencies, if it is built for an ABI of the device.
+    A runner that the user gives is the only one. Otherwise the first is this project's app, if it
+    is installed, and the second the executable without dependencies, if it is built for an ABI of
+    the device.
 
     Args:
         link: Connection to the device.
@@ -32,8 +35,9 @@ def runners_of(link: AdbLink, options: Options) -> Sequence[Runner]:
     abis = abis_of(properties_of(link))
     if options.runner is not None:
         return [_given(Path(options.runner), abis)]
+    runners: list[Runner] = [AppRunner(link)] if has_package(link, PACKAGE) else []
     found = executable_for(abis)
-    return [] if found is None else [_process_runner(found)]
+    return runners if found is None else [*runners, _process_runner(found)]
 
 
 def _given(source: Path, abis: Sequence[str]) -> Runner:

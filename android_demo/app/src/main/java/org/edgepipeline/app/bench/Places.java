@@ -41,7 +41,8 @@ final class Places {
         }
         AssetManager assets = context.getAssets();
         try {
-            for (String name : assets.list(ARTIFACTS)) {
+            for (String path : assets.list(ARTIFACTS)) {
+                String name = path.split("/")[0]; // Robolectric also lists the files below
                 if (!found.contains(name)) {
                     found.add(name);
                 }
