@@ -25,7 +25,7 @@ BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(filter-out %/__init__.py
 ifndef TOGETHER
 .NOTPARALLEL:
 endif
-.PHONY: help demo test lint unit parity bare docs slow bench android test-android clean
+.PHONY: help demo test lint unit parity bare docs slow runner bench android test-android clean
 
 help:
 	@echo 'make demo    develop a capture; compile, verify and measure the model; write a report page'
@@ -36,6 +36,7 @@ help:
 	@echo 'make bare    test the base install without extras: imports, --help, develop'
 	@echo 'make docs    run the commands of the documentation unchanged; write the API pages to docs/_build/api'
 	@echo 'make slow    run the slow tests, and the random searches with all of their examples'
+	@echo 'make runner  build edge_runner, which runs ONNX programs on phones and boards without Python'
 	@echo 'make bench   run the scripts in benchmarks/; each prints a table of docs/'
 	@echo 'make android       build and sign the Android app: android_demo/app/target/edge-pipeline.apk'
 	@echo 'make test-android  run the tests of the Android app on this machine'
@@ -71,6 +72,10 @@ docs: $(VENV)/dev
 slow: $(VENV)/dev
 	$(PYTEST) -m 'slow and $(PLAIN)'
 	$(PAIR) -m 'hypothesis and $(FAST)' --hypothesis-profile=thorough
+
+# Only the standard library: CI builds it before the environment exists.
+runner:
+	'$(PYTHON)' -m tools.build_runner
 
 bench: $(VENV)/dev
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m "$$name"; done

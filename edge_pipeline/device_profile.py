@@ -72,6 +72,8 @@ class DeviceProfile(_Fields):
         identity: Maker, model and processor.
         transport: Way in which the device is reached: a kind of device of `bench`.
         address: Address of the device, such as a serial number or a host; empty if there is none.
+        python: Path of a Python on the device that has numpy, packaging, psutil, pydantic,
+            safetensors and the runtimes; None for an environment that `bench` makes there.
         runtimes: Runtimes that the device can run, by their names in `registry.RUNTIMES`.
         limits: Memory, cache and temperature limits.
         peaks: Peak speed, measured on one thread.
@@ -81,6 +83,7 @@ class DeviceProfile(_Fields):
     identity: Identity
     transport: Literal["host", "adb", "ssh", "emulator", "cuda"]
     address: str = ""
+    python: str | None = None
     runtimes: tuple[str, ...]
     limits: Limits
     peaks: Peaks

@@ -87,6 +87,14 @@ class CompileError(JobError):
     """A network could not be compiled."""
 
 
+class AccuracyError(CompileError):
+    """A compiled program's outputs are out of the tolerance of its precision."""
+
+
+class TooManyInFloatError(CompileError):
+    """Int8 would be exact enough only with most of the weights in float32."""
+
+
 class DelegationError(CompileError):
     """An operator was left outside the delegate that was expected to run it."""
 

@@ -21,6 +21,7 @@ __all__ = [
     "SEAL_FILE",
     "atomic_file",
     "atomic_folder",
+    "cache_folder",
     "check_outside_artifacts",
     "disk_failed",
     "packaged",
@@ -279,6 +280,12 @@ def sha256_of(path: Path) -> str:
         while block := handle.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def cache_folder(name: str) -> Path:
+    """Return a folder of the user's cache, `XDG_CACHE_HOME` or ~/.cache; it may not exist."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "edge-pipeline" / name
 
 
 def packaged(folder: str) -> Path:

@@ -112,7 +112,9 @@ DEVICES = Registry(
     (
         ("adb", "edge_pipeline.harness.devices.adb"),
         ("cuda", "edge_pipeline.harness.devices.cuda"),
+        ("emulator", "edge_pipeline.harness.devices.emulator"),
         ("host", "edge_pipeline.harness.devices.host"),
+        ("ssh", "edge_pipeline.harness.devices.ssh"),
     ),
 )
 DATASETS = Registry(

@@ -20,6 +20,9 @@ from pathlib import Path
 import pytest
 
 from edge_pipeline.cli.main import main
+from tests.quick_export import make_exports_quick
+
+make_exports_quick()
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(

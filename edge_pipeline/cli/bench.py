@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from edge_pipeline.cli.suite import measure_suite
 from edge_pipeline.errors import InputError, VerificationError
 from edge_pipeline.harness.bench import Settings, bench
 from edge_pipeline.harness.devices.base import Options, Placement
-from edge_pipeline.harness.devices.named import open_named
+from edge_pipeline.harness.devices.named import open_named, peaks_of
 from edge_pipeline.harness.gate import Gate
 from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.record import Record, append_records, records_text
@@ -116,11 +117,13 @@ def command(
     )
     names = device.split(",")
     failed: list[str] = []
+    status = console(stderr=True).status("opening")
     for name in names:
-        opened = open_named(name, Options(runner=runner))
+        opened = open_named(name, Options(runner=runner, on_step=status.update))
+        measured = replace(settings, peaks=peaks_of(name))
         for _ in range(repeats):
-            with console(stderr=True).status("opening") as status:
-                records = bench(artifacts, opened, settings, on_step=status.update)
+            with status:
+                records = bench(artifacts, opened, measured, on_step=status.update)
             _show(records, records_to)
             failed += [
                 f"{record.artifact}:{record.program} on {record.device}"

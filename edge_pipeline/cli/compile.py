@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter_ns
@@ -21,6 +20,7 @@ from edge_pipeline.cli.options import (
 from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.device_profile import DEFAULT_TARGET
 from edge_pipeline.errors import InputError
+from edge_pipeline.files import cache_folder
 from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS, EXTRAS
 from edge_pipeline.report.artifact import artifact_facts, artifact_table, pass_lines
@@ -252,5 +252,4 @@ def _board_python(asked: str | None) -> Path | None:
         return None if asked is None else Path(asked)
     from edge_pipeline.compiler.backends.litert.board import make_environment
 
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return make_environment(Path(cache) / "edge_pipeline")
+    return make_environment(cache_folder("environments"))

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, cast
 
 import typer
@@ -14,8 +13,8 @@ import typer
 from edge_pipeline.cli import develop_options as cli
 from edge_pipeline.errors import EdgePipelineError, InputError, OutputError, exit_code
 from edge_pipeline.gather import Gathered
-from edge_pipeline.isp.batch import Outcome, develop_all
-from edge_pipeline.isp.cluster import ClusterOptions, develop_on_cluster
+from edge_pipeline.isp.batch import BatchOptions, Outcome, develop_all
+from edge_pipeline.isp.cluster import develop_on_cluster
 from edge_pipeline.isp.colour_spaces import SRGB
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job, check_quality, folder_of, plan
@@ -111,17 +110,8 @@ def command(
     )
     folder = None if output == STANDARD_OUTPUT else folder_of(output)
     gathered = gather(captures, folder, headerless=settings.profile is not None)
-    options = _Options(
-        model,
-        jobs,
-        threads,
-        timeout,
-        max_pixels,
-        sidecar,
-        force,
-        scheduler,
-        MemoryLimit(memory),
-    )
+    options = BatchOptions(model, jobs, threads, timeout, max_pixels, sidecar, force)
+    place = _Place(options, MemoryLimit(memory), scheduler)
     if scheduler is not None and memory is not None:
         raise InputError("--memory applies to this machine only; leave it out with --scheduler")
     if output == STANDARD_OUTPUT:
@@ -129,37 +119,37 @@ def command(
             raise OutputError("--scheduler cannot write standard output; give -o FILE or FOLDER")
         with temporary_jobs(gathered, format_name, sidecar=sidecar) as planned:
             check_quality(planned, quality)
-            code = _run(planned, gathered, settings, options, picture_name=STANDARD_OUTPUT)
+            code = _run(planned, gathered, settings, place, picture_name=STANDARD_OUTPUT)
             if code == 0:
                 send(planned[0].picture)
     else:
         planned = plan(gathered.files, output, format_name=format_name)
         check_quality(planned, quality)
-        code = _run(planned, gathered, settings, options)
+        code = _run(planned, gathered, settings, place)
     if code:
         raise typer.Exit(code)
 
 
 @dataclass(frozen=True)
-class _Options:
-    """Options of the command that are the same for all captures, apart from the settings."""
+class _Place:
+    """The machine or the cluster that develops the captures.
 
-    model: Path | None
-    jobs: int | None
-    threads: int | None
-    timeout_s: float
-    max_pixels: int
-    sidecar: bool
-    force: bool
-    scheduler: str | None
+    Attributes:
+        options: Options of the batch.
+        memory: Memory limit of this machine.
+        scheduler: Address of the cluster's scheduler; None for this machine.
+    """
+
+    options: BatchOptions
     memory: MemoryLimit
+    scheduler: str | None
 
 
 def _run(
     jobs: Sequence[Job],
     gathered: Gathered,
     settings: Settings,
-    options: _Options,
+    place: _Place,
     *,
     picture_name: str | None = None,
 ) -> int:
@@ -169,8 +159,7 @@ def _run(
     several = len(jobs) > 1 or gathered.from_folder
     reporter = BatchReporter(jobs, picture_name=picture_name, summary=several)
     with ExitStack() as stack:
-        start = _here if options.scheduler is None else _elsewhere
-        outcomes = start(stack, jobs, settings, options, reporter)
+        outcomes = _begin(stack, jobs, settings, place, reporter)
         stack.enter_context(reporter)
         for unreadable in gathered.unreadable:
             reporter.fail(unreadable)
@@ -182,14 +171,18 @@ def _run(
     return exit_code(errors)
 
 
-def _here(
+def _begin(
     stack: ExitStack,
     jobs: Sequence[Job],
     settings: Settings,
-    options: _Options,
+    place: _Place,
     reporter: BatchReporter,
 ) -> Iterator[Outcome]:
-    """Open the model for this machine, until `stack` is closed; return the outcomes to come."""
+    """Open the model or the cluster until `stack` is closed; return the outcomes to come."""
+    options = place.options
+    if place.scheduler is not None:
+        outcomes = develop_on_cluster(jobs, settings, options, place.scheduler)
+        return stack.enter_context(closing(outcomes))
     return_large_blocks()
     share = share_cores([j.capture for j in jobs], jobs=options.jobs, threads=options.threads)
     limits = PixelLimits(options.max_pixels, share.jobs)
@@ -201,7 +194,7 @@ def _here(
                 threads=share.threads,
                 timeout_s=options.timeout_s,
                 limits=limits,
-                memory=options.memory.shared(share.jobs),
+                memory=place.memory.shared(share.jobs),
                 stop=stop,
             )
         )
@@ -216,27 +209,6 @@ def _here(
         stop=stop,
         on_tile=reporter.on_tile,
     )
-
-
-def _elsewhere(
-    stack: ExitStack,
-    jobs: Sequence[Job],
-    settings: Settings,
-    options: _Options,
-    _reporter: BatchReporter,
-) -> Iterator[Outcome]:
-    """Return the outcomes to come of workers on a cluster, whose rest ends when `stack` does."""
-    cluster = ClusterOptions(
-        address=options.scheduler or "",
-        model=options.model,
-        jobs=options.jobs,
-        threads=options.threads,
-        timeout_s=options.timeout_s,
-        max_pixels=options.max_pixels,
-        sidecar=options.sidecar,
-        force=options.force,
-    )
-    return stack.enter_context(closing(develop_on_cluster(jobs, settings, cluster)))
 
 
 def _profile(

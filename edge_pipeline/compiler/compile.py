@@ -35,10 +35,20 @@ from edge_pipeline.compiler.source.naming import is_factory
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.tabulate import NotEveryValue
 from edge_pipeline.device_profile import DEFAULT_TARGET
-from edge_pipeline.errors import CompileError, InputError, first_line
+from edge_pipeline.errors import (
+    AccuracyError,
+    CompileError,
+    InputError,
+    TooManyInFloatError,
+    first_line,
+)
 from edge_pipeline.registry import MODELS
 
 __all__ = ["CompileRequest", "compile_model", "compile_module", "compile_network"]
+
+# Estimated PSNR, in dB, that layers in float32 must lead to if int8 in all layers is not exact
+# enough. The check demands 30 dB; estimate and measurement differ by a few dB.
+_ESTIMATES = (32.0, 36.0)
 
 
 def compile_model(
@@ -173,6 +183,48 @@ def compile_network(
     tools = _tools() | backend.require()
     target = Target(request.backend, backend, request.target, on_step)
     ready, built = _built(network, request, target)
+    try:
+        return _written(ready, built, request, target, tools)
+    except AccuracyError as refused:
+        if request.precision != "int8" or request.several:
+            raise
+        return _with_float_layers(refused, ready, request, target, tools)
+
+
+def _with_float_layers(
+    refused: AccuracyError,
+    ready: Prepared,
+    request: CompileRequest,
+    target: Target,
+    tools: dict[str, str],
+) -> Artifact:
+    """Build the programs again, with the layers in float32 whose error in int8 is largest.
+
+    Raises:
+        AccuracyError: `refused`, if the programs differ from eager again.
+        CompileError: If too many layers would have to stay in float32.
+    """
+    for least_db in _ESTIMATES:
+        options = replace(ready.options, least_db=least_db)
+        again = replace(ready, options=options)
+        try:
+            built = [build(entry, target, again.options_of(entry)) for entry in ready.form.entries]
+            return _written(again, built, request, target, tools)
+        except AccuracyError:
+            continue
+        except TooManyInFloatError as error:
+            raise AccuracyError(f"{refused}; {first_line(error)}") from error
+    raise refused
+
+
+def _written(
+    ready: Prepared,
+    built: Sequence[Built],
+    request: CompileRequest,
+    target: Target,
+    tools: dict[str, str],
+) -> Artifact:
+    """Write the artifact of built programs, after checking them."""
     check_constants(request, built)
     stored = {name: built[0].files[name] for name in built[0].spec.extra}
 
@@ -183,7 +235,7 @@ def compile_network(
     contents = ArtifactContents(
         request, ready.network, ready.form, tuple(built), tuple(stages), ready.observed, tools
     )
-    on_step("checking the programs")
+    target.on_step("checking the programs")
     with drafted_artifact(request.output, force=request.force) as draft:
         draft.add(contents.files())
         proof = contents.prove(draft.folder)

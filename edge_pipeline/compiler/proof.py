@@ -18,7 +18,7 @@ from edge_pipeline.compare import TOLERANCES, compare
 from edge_pipeline.compiler.backends.litert.board import check_board, unchecked_note
 from edge_pipeline.compiler.precision.accuracy import Run
 from edge_pipeline.compiler.source.entries import windowed
-from edge_pipeline.errors import CompileError
+from edge_pipeline.errors import AccuracyError
 from edge_pipeline.raw.windows import VIEW
 from edge_pipeline.runtime.base import Session, runtime_named
 
@@ -62,7 +62,7 @@ def prove(
         space: Kind of values of the network's own output.
 
     Raises:
-        CompileError: If an output is out of tolerance.
+        AccuracyError: If an output is out of tolerance.
         VerificationError: If an output has another shape than eager's, or is not finite.
         RuntimeFailure: If the runtime cannot load or run a program.
         MissingExtraError: If the runtime is not installed.
@@ -79,7 +79,7 @@ def prove(
         for name, difference in differences.items():
             complaint = TOLERANCES[precision].complaint(difference)
             if complaint is not None:
-                raise CompileError(
+                raise AccuracyError(
                     f"{spec.name} as written for {backend} in {precision} differs from eager: the "
                     f"{complaint} in {name}; {_REMEDIES[precision]}edge-pipeline bisect finds "
                     "where it begins"

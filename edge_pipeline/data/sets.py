@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.files import cache_folder
 
 __all__ = ["ROOT_VARIABLE", "DataFile", "DataSet", "data_root", "find_set", "load_set", "set_names"]
 
@@ -82,8 +83,7 @@ def data_root() -> Path:
     given = os.environ.get(ROOT_VARIABLE)
     if given:
         return Path(given).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "edge-pipeline" / "data"
+    return cache_folder("data")
 
 
 def set_names() -> list[str]:

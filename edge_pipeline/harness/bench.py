@@ -17,7 +17,7 @@ from edge_pipeline.harness.job import Job, inputs_of
 from edge_pipeline.harness.protocol import UNTIMED, Plan, Timing, measure, sustain
 from edge_pipeline.harness.recording import Result, Session, record_of
 from edge_pipeline.harness.verification import verification_of
-from edge_pipeline.record import Instructions, MemoryDetail, Record, Sensors, Sustained
+from edge_pipeline.record import Instructions, MemoryDetail, Peaks, Record, Sensors, Sustained
 
 __all__ = ["Settings", "bench"]
 
@@ -34,12 +34,14 @@ class Settings:
         gate: Conditions under which the measurement starts and counts.
         placement: Threads and processors.
         size: Packed height and width of the inputs; None for those of each reference input.
+        peaks: Peak speed of the device with one thread, for the records; None if unknown.
     """
 
     plan: Plan = field(default_factory=Plan)
     gate: Gate = field(default_factory=Gate)
     placement: Placement = field(default_factory=Placement)
     size: tuple[int, int] | None = None
+    peaks: Peaks | None = None
 
 
 def bench(
@@ -134,7 +136,7 @@ def _measured(
     refuse_throttled(device.name, after, settings.gate)
     session = Session(
         uuid.uuid4().hex, device.name, device.emulated, settings.placement.threads, environment,
-        warnings, before, after, started,
+        warnings, before, after, started, settings.peaks,
     )  # fmt: skip
     records = []
     for index, (job, worker) in enumerate(zip(jobs, workers, strict=True)):

@@ -17,13 +17,26 @@ from numpy.typing import NDArray
 import edge_pipeline.errors as errors_module
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.errors import EdgePipelineError, RuntimeFailure
-from edge_pipeline.harness.devices.base import DeviceLostError
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Loaded, TimedRun
 from edge_pipeline.harness.verification import read_outputs
 from edge_pipeline.record import MemoryDetail
 
-__all__ = ["Far", "ProcessWorker", "Start", "worker_request"]
+__all__ = [
+    "ANSWER_S",
+    "PYTHON_WORKER",
+    "THREAD_VARIABLES",
+    "Far",
+    "ProcessWorker",
+    "Start",
+    "worker_request",
+]
+
+PYTHON_WORKER = "edge_pipeline.harness.worker"
+"""Module of the worker, which is also its name as a runner."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Environment variables with the number of threads of the libraries that a worker uses."""
 
 Start = Callable[[IO[bytes]], subprocess.Popen[str]]
 """Function that starts the process with pipes as stdin and stdout, and the given file as stderr."""
@@ -42,12 +55,12 @@ class Far(Protocol):
         """Copy the file of outputs to `target` on this machine, and remove it there."""
         ...
 
-    def is_lost(self) -> bool:
-        """Return whether the connection to that machine ended."""
+    def kill(self, process_id: int) -> None:
+        """End a process there, which can outlive the pipe; never raises."""
         ...
 
-    def kill(self, process_id: int) -> None:
-        """End a process there, which can outlive the pipe; one that ended before is no error."""
+    def check(self) -> None:
+        """Raise DeviceLostError if the connection to that machine ended."""
         ...
 
 
@@ -72,7 +85,8 @@ def worker_request(
 
 
 _DYING_S = 5.0
-_ANSWER_S = 600.0
+ANSWER_S = 600.0
+"""Longest time that a worker may take for an answer, in seconds."""
 
 
 class ProcessWorker:
@@ -102,7 +116,7 @@ class ProcessWorker:
         runner: str,
         far: Far | None = None,
         precision: Precision | None = None,
-        answer_s: float = _ANSWER_S,
+        answer_s: float = ANSWER_S,
     ) -> None:
         self.runner = runner
         self.precision = precision
@@ -161,12 +175,14 @@ class ProcessWorker:
         Raises:
             EdgePipelineError: If the worker raised an error; the same error is raised here.
             RuntimeFailure: If the worker ended without an answer, or does not answer in time.
+            DeviceLostError: If the connection to its machine ended.
         """
         line = self._answer(order)
         if not line:
-            if self._far is not None and self._far.is_lost():
-                raise DeviceLostError(f"the device was lost while it ran {self._label}")
-            raise RuntimeFailure(self._failure_message())
+            message = self._failure_message()
+            if self._far is not None:
+                self._far.check()
+            raise RuntimeFailure(message)
         try:
             answer = json.loads(line)
         except ValueError:
@@ -174,26 +190,27 @@ class ProcessWorker:
         if not isinstance(answer, dict):
             raise RuntimeFailure(f"the process that ran {self._label} answered {line.strip()!r}")
         if "error" in answer:
-            kind = getattr(errors_module, str(answer["error"]), RuntimeFailure)
-            failure: EdgePipelineError = kind(answer["message"])
-            raise failure
+            raise _error_named(str(answer["error"]), str(answer.get("message")))
         return answer
 
     def _answer(self, order: str) -> str:
         """Return the line that answers an order; an empty one if the process ended."""
         if self._process.stdin is None:
             return ""
-        try:
+        # A process that ended can have written the reason before it could read the order.
+        with contextlib.suppress(OSError, ValueError):
             self._process.stdin.write(order + "\n")
             self._process.stdin.flush()
-            return self._lines.get(timeout=self._answer_s)
+        try:
+            line = self._lines.get(timeout=self._answer_s)
         except queue.Empty:
             self._process.kill()
             raise RuntimeFailure(
                 f"the process that ran {self._label} did not answer in {self._answer_s:g} s"
             ) from None
-        except (OSError, ValueError):
-            return ""
+        if not line:
+            self._lines.put("")  # the end remains the end
+        return line
 
     def _read(self) -> None:
         """Put the lines of the process's stdout into the queue, and an empty one at its end."""
@@ -232,3 +249,11 @@ class ProcessWorker:
                 # Closing a pipe flushes data that the ended process did not read.
                 with contextlib.suppress(OSError):
                     pipe.close()
+
+
+def _error_named(name: str, message: str) -> EdgePipelineError:
+    """Return the error of this package with a name; a RuntimeFailure if there is none."""
+    kind = getattr(errors_module, name, None)
+    if isinstance(kind, type) and issubclass(kind, EdgePipelineError):
+        return kind(message)
+    return RuntimeFailure(message)

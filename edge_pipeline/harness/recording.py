@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.artifact.manifest import Manifest
+from edge_pipeline.artifact.schema import Precision, Value
+from edge_pipeline.harness.cost import recorded_cost
 from edge_pipeline.harness.job import Job, inputs_of
 from edge_pipeline.harness.protocol import Timing
+from edge_pipeline.harness.roofline import layers_of
 from edge_pipeline.harness.statistics import summarise
 from edge_pipeline.record import (
     Environment,
     Instructions,
+    Layer,
     Memory,
     MemoryDetail,
+    Peaks,
     Record,
     Sensors,
     Sustained,
@@ -21,6 +27,10 @@ from edge_pipeline.record import (
 )
 
 __all__ = ["Result", "Session", "record_of"]
+
+# Beginnings of the names of scores in a model card, which also has other figures.
+_SCORES = ("psnr", "ssim", "delta_e", "dice", "iou", "miou")
+_AT_PHI = "_phi_"
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,7 @@ class Session:
         before: Sensors at the start.
         after: Sensors at the end of the timed runs.
         started: Time at which the timed runs started.
+        peaks: Peak speed of the device with one thread; None if it was not measured.
     """
 
     name: str
@@ -48,6 +59,7 @@ class Session:
     before: Sensors
     after: Sensors
     started: datetime
+    peaks: Peaks | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +127,9 @@ def record_of(job: Job, result: Result, session: Session) -> Record:
         memory_detail=memory,
         sustained=result.sustained,
         verification=result.verification,
-        quality={loss.metric: loss.after for loss in manifest.losses},
+        layers=_layers(job) if is_counted else (),
+        peaks=session.peaks if session.threads == 1 else None,
+        quality=_quality(manifest, job.program, spec.fixed or manifest.fixed),
         environment=session.environment,
         sensors_before=session.before,
         sensors_after=session.after,
@@ -124,6 +138,32 @@ def record_of(job: Job, result: Result, session: Session) -> Record:
         warnings=session.warnings,
         measured=session.started,
     )
+
+
+def _layers(job: Job) -> tuple[Layer, ...]:
+    manifest, spec = job.artifact.manifest, job.artifact.program(job.program)
+    cost = recorded_cost(job.artifact)
+    return () if cost is None else layers_of(cost, spec.macs, manifest.precision)
+
+
+def _quality(manifest: Manifest, program: str, fixed: Mapping[str, Value]) -> dict[str, float]:
+    """Return the scores of a program's pictures: those after the losses, or the model card's.
+
+    The scores of the card apply to a program that computes the network's function. A card names a
+    score `NAME`, or `NAME_phi_0.3` for the network at that phi.
+    """
+    if manifest.losses:
+        return {loss.metric: loss.after for loss in manifest.losses}
+    is_whole = program.startswith("forward") or program == "apply_filters"
+    if not is_whole or manifest.precision != "fp32" or manifest.filters == "folded":
+        return {}
+    card = manifest.card.metrics
+    scores = {name: value for name, value in card.items() if name.startswith(_SCORES)}
+    phi = fixed.get("phi")
+    if phi is None:
+        return {name: value for name, value in scores.items() if _AT_PHI not in name}
+    end = f"{_AT_PHI}{phi:g}"
+    return {name.removesuffix(end): value for name, value in scores.items() if name.endswith(end)}
 
 
 def _throttled(session: Session) -> bool | None:

@@ -4,15 +4,22 @@ Each program has its own process, which separates the libraries, threads and mem
 and a crash of one program does not end the others. The time of a run is measured in this process,
 around the call of the runtime, so it does not include the pipe.
 
-The first line is the request as JSON. The orders are `load`, `run COUNT`, `memory`, and `outputs
-PATH`, which runs the program on the artifact's reference input and writes its outputs to a
-safetensors file. Answers are JSON lines on the original stdout. The process then redirects stdout
-to stderr, so that text that a runtime prints does not mix with the answers. `devices/runner`
-contains a worker without Python that speaks the same protocol.
+The first line is the request as JSON. The orders are:
+
+- `load`, `run COUNT` and `memory`;
+- `outputs PATH` runs the program on the artifact's reference input, and writes its outputs to a
+  safetensors file;
+- `count` runs the program, with system calls before and after it, at which an emulator's plugin
+  (devices/emulator/count_instructions.c) counts instructions.
+
+Answers are JSON lines on the original stdout. The process then redirects stdout to stderr, so that
+text that a runtime prints does not mix with the answers. `devices/runner` contains a worker without
+Python that speaks the same protocol.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.metadata
 import json
@@ -39,6 +46,8 @@ __all__ = ["Answering", "Server", "serve"]
 
 # The first run allocates a runtime's arena, and the second can still change it; later ones do not.
 _RUNS_TO_PEAK = 3
+# No policy of the scheduler has this number, so the call of `_mark` fails.
+_MARK = 0x45504D52
 
 
 class Answering(Protocol):
@@ -80,6 +89,9 @@ class Server:
             return {"runs": [self._timed_run() for _ in range(int(rest))]}
         if word == "outputs":
             return {"outputs": self._write_outputs(Path(rest))}
+        if word == "count":
+            self._marked_run()
+            return {"counted": 1}
         if word == "memory":
             return {"memory": self._memory().model_dump()}
         raise RuntimeError(f"unknown order {word!r}")
@@ -113,6 +125,14 @@ class Server:
         session.run(self._inputs)
         return time.perf_counter_ns() - start, _preemptions() - before
 
+    def _marked_run(self) -> None:
+        """Set two marks, with nothing between them but the call, then run, and set a third."""
+        session = self._loaded()
+        _mark()
+        _mark()
+        session.run(self._inputs)
+        _mark()
+
     def _write_outputs(self, path: Path) -> str:
         inputs, _ = self._job.artifact.reference(self._job.program)
         outputs = self._loaded().run(inputs)
@@ -143,6 +163,12 @@ class Server:
 def _preemptions() -> int:
     """Return the number of involuntary context switches of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _mark() -> None:
+    """Make a system call that does nothing, but that an emulator's plugin recognises."""
+    with contextlib.suppress(OSError):
+        os.sched_get_priority_max(_MARK)
 
 
 def _versions() -> dict[str, str]:

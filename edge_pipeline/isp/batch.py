@@ -27,7 +27,31 @@ from edge_pipeline.isp.output import (
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.isp.sidecar import software
 
-__all__ = ["Outcome", "develop_all"]
+__all__ = ["BatchOptions", "Outcome", "develop_all"]
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Options of a batch apart from its settings, on this machine and on a cluster.
+
+    Attributes:
+        model: Folder of the artifact; None for the shipped one of each machine.
+        jobs: Number of captures at once; None for as many as there are threads for.
+        threads: Number of threads that compute one capture; None for the default of the machine
+            or of the cluster.
+        timeout_s: Time limit for reading one capture, in seconds.
+        max_pixels: Largest number of pixels of a capture.
+        sidecar: Whether a JSON file is written beside each picture.
+        force: Whether existing files may be replaced.
+    """
+
+    model: Path | None
+    jobs: int | None
+    threads: int | None
+    timeout_s: float
+    max_pixels: int
+    sidecar: bool
+    force: bool
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -21,8 +20,8 @@ from edge_pipeline import errors
 from edge_pipeline.errors import EdgePipelineError, InputError, JobError
 from edge_pipeline.fault_log import keep_details
 from edge_pipeline.files import remove_unfinished
-from edge_pipeline.isp.batch import Outcome
-from edge_pipeline.isp.cluster_task import Order, develop_one, modified_ns, pack_settings
+from edge_pipeline.isp.batch import BatchOptions, Outcome
+from edge_pipeline.isp.cluster_task import BatchTask, develop_one, modified_ns
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job
 from edge_pipeline.isp.output import refuse_existing, sidecar_path
@@ -38,45 +37,15 @@ from edge_pipeline.isp.scheduler import (
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.limits import PixelLimits
 
-__all__ = ["ClusterOptions", "develop_on_cluster"]
+__all__ = ["develop_on_cluster"]
 
 _PATIENCE_S = 30.0  # time without any worker
 _RESULT_S = 10.0  # time for fetching a result, which may have been lost with its worker
 _TICK_S = 1.0  # time between two checks for workers
 
 
-@dataclass(frozen=True)
-class ClusterOptions:
-    """Options for a batch on a cluster.
-
-    Attributes:
-        address: Address of the scheduler, `tcp://HOST:PORT` or `tls://HOST:PORT`.
-        model: Folder of the artifact; None for the shipped one of each machine.
-        jobs: Number of captures at once; None for all threads of all workers.
-        threads: Number of threads that compute one capture; None for 1.
-        timeout_s: Time limit for reading one capture, in seconds.
-        max_pixels: Largest number of pixels of a capture.
-        sidecar: Whether a JSON file is written beside each picture.
-        force: Whether existing files may be replaced.
-    """
-
-    address: str
-    model: Path | None
-    jobs: int | None
-    threads: int | None
-    timeout_s: float
-    max_pixels: int
-    sidecar: bool
-    force: bool
-
-    def __post_init__(self) -> None:
-        check_address(self.address)
-        if self.jobs is not None and self.jobs < 1:
-            raise InputError(f"{self.jobs} jobs develop no capture; give --jobs 1 or more")
-
-
 def develop_on_cluster(
-    jobs: Sequence[Job], settings: Settings, options: ClusterOptions
+    jobs: Sequence[Job], settings: Settings, options: BatchOptions, address: str
 ) -> Generator[Outcome, None, None]:
     """Develop captures on the workers of a Dask scheduler.
 
@@ -88,53 +57,53 @@ def develop_on_cluster(
     Args:
         jobs: Jobs from `plan`.
         settings: Settings for all captures; their bits are replaced by those of each format.
-        options: Scheduler, model and limits.
+        options: Model and limits. If `jobs` is None, all threads of all workers are used; if
+            `threads` is None, one thread computes a capture.
+        address: Address of the scheduler, `tcp://HOST:PORT` or `tls://HOST:PORT`.
 
     Yields:
         The outcome of each job when the job ends, in no particular order.
 
     Raises:
-        InputError: If the model or an option is not valid, or a worker has another version, model
-            or file system.
+        InputError: If the address, the model or an option is not valid, or a worker has another
+            version, model or file system.
         JobError: If the scheduler does not answer, or has no worker for 30 seconds.
         MissingExtraError: If Dask is not installed.
         OutputError: If the folder of the pictures cannot be written.
     """
+    check_address(address)
+    if options.jobs is not None and options.jobs < 1:
+        raise InputError(f"{options.jobs} jobs develop no capture; give --jobs 1 or more")
+    model = None if options.model is None else absolute(options.model)
+    threads = 1 if options.threads is None else options.threads
+    return _outcomes(jobs, settings, replace(options, model=model, threads=threads), address)
+
+
+def _outcomes(
+    jobs: Sequence[Job], settings: Settings, options: BatchOptions, address: str
+) -> Generator[Outcome, None, None]:
     if not jobs:
         return
-    threads = 1 if options.threads is None else options.threads
     limits = PixelLimits(options.max_pixels)
     with Developer(
-        options.model, threads=threads, timeout_s=options.timeout_s, limits=limits
+        options.model, threads=options.threads, timeout_s=options.timeout_s, limits=limits
     ) as opened:
         digest = opened.artifact.digest
-    with connected(options.address) as client, shared_token(jobs) as token:
-        check_workers(client, options.address)
-        order = Order(
-            version=edge_pipeline.__version__,
-            model=None if options.model is None else str(absolute(options.model)),
-            digest=digest,
-            token=str(token),
-            settings=pack_settings(settings),
-            threads=threads,
-            timeout_s=options.timeout_s,
-            max_pixels=options.max_pixels,
-            sidecar=options.sidecar,
-            force=options.force,
-        )
-        yield from _Batch(client, jobs, order, options).outcomes()
+    with connected(address) as client, shared_token(jobs) as token:
+        check_workers(client, address)
+        task = BatchTask(edge_pipeline.__version__, digest, token, settings, options)
+        yield from _Batch(client, address, jobs, task).outcomes()
 
 
 class _Batch:
     """Tasks of a batch: those to submit, those that run, and those whose workers were lost."""
 
-    def __init__(
-        self, client: Any, jobs: Sequence[Job], order: Order, options: ClusterOptions
-    ) -> None:
+    def __init__(self, client: Any, address: str, jobs: Sequence[Job], task: BatchTask) -> None:
         self._client = client
+        self._address = address
         self._jobs = jobs
-        self._order = order
-        self._options = options
+        self._task = task
+        self._packed = task.packed()
         self._running: dict[Any, int] = {}
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._suspects: deque[int] = deque()
@@ -143,7 +112,7 @@ class _Batch:
     def outcomes(self) -> Iterator[Outcome]:
         """Yield the outcomes; at the end, cancel the tasks that remain."""
         try:
-            yield from self._run(deque(range(len(self._jobs))), self._options.jobs)
+            yield from self._run(deque(range(len(self._jobs))), self._task.options.jobs)
             # Dask blames a lost worker on all its tasks. The cause is the one that loses it alone.
             suspects, self._suspects = self._suspects, deque()
             for number in suspects:
@@ -179,10 +148,10 @@ class _Batch:
         """Return the reason why a single picture is not written; see `batch` for a folder."""
         if job.in_folder:
             return None
-        files = [job.picture, sidecar_path(job.picture)][: 1 + self._order.sidecar]
+        files = [job.picture, sidecar_path(job.picture)][: 1 + self._task.options.sidecar]
         try:
             for file in files:
-                refuse_existing(file, force=self._order.force)
+                refuse_existing(file, force=self._task.options.force)
         except EdgePipelineError as error:
             return error
         return None
@@ -190,8 +159,8 @@ class _Batch:
     def _submit(self, number: int) -> None:
         job = self._jobs[number]
         picture = absolute(job.picture)
-        before = modified_ns(picture) if self._order.force else None
-        words = (self._order.packed(), str(absolute(job.capture)), str(picture), before)
+        before = modified_ns(picture) if self._task.options.force else None
+        words = (self._packed, str(absolute(job.capture)), str(picture), before)
         try:
             future = self._client.submit(develop_one, *words, pure=False)
         except Exception as error:
@@ -213,8 +182,8 @@ class _Batch:
             self._worker_seen = perf_counter()
         elif perf_counter() - self._worker_seen > _PATIENCE_S:
             raise JobError(
-                f"the scheduler at {self._options.address} has had no worker for "
-                f"{_PATIENCE_S:g} s; start one with: dask worker {self._options.address}"
+                f"the scheduler at {self._address} has had no worker for "
+                f"{_PATIENCE_S:g} s; start one with: dask worker {self._address}"
             )
         return threads
 
@@ -235,8 +204,8 @@ class _Batch:
         except Exception as error:
             keep_details("".join(traceback.format_exception(error)))
             raise JobError(
-                f"the scheduler at {self._options.address} cannot load the task; install "
-                f"edge-pipeline {self._order.version} with the extra {EXTRA} there"
+                f"the scheduler at {self._address} cannot load the task; install "
+                f"edge-pipeline {self._task.version} with the extra {EXTRA} there"
             ) from error
         del self._running[future]
         if "refused" in answer:
@@ -252,7 +221,7 @@ class _Batch:
     def _lost(self, error: BaseException) -> JobError:
         keep_details("".join(traceback.format_exception(error)))
         return JobError(
-            f"the connection to the scheduler at {self._options.address} was lost; the same "
+            f"the connection to the scheduler at {self._address} was lost; the same "
             "command does the rest"
         )
 

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,58 +18,49 @@ from pydantic import TypeAdapter
 
 import edge_pipeline
 from edge_pipeline.errors import CaptureError, EdgePipelineError, InputError, JobError, OutputError
-from edge_pipeline.isp.batch import Outcome, develop_all
+from edge_pipeline.isp.batch import BatchOptions, Outcome, develop_all
 from edge_pipeline.isp.develop import Developer
 from edge_pipeline.isp.folder import Job
 from edge_pipeline.isp.scheduler import dask
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.limits import PixelLimits
 
-__all__ = ["Order", "develop_one", "modified_ns", "pack_settings"]
+__all__ = ["BatchTask", "develop_one", "modified_ns"]
 
 # Two file systems may store the same time with different precision; that of FAT is 2 s.
 _SAME_TIME_NS = 2_000_000_000
 
-_SETTINGS = TypeAdapter(Settings)
-
 
 @dataclass(frozen=True)
-class Order:
+class BatchTask:
     """Part of a task that is the same for all captures of a batch.
 
     Attributes:
         version: Version of this package in the client.
-        model: Absolute path of the artifact; None for the shipped one.
         digest: Digest of the artifact that the client opened.
         token: Absolute path of a file that exists during the batch, in a folder of the pictures.
-        settings: Settings from `pack_settings`.
-        threads: Number of threads that compute one capture.
-        timeout_s: Time limit for reading one capture, in seconds.
-        max_pixels: Largest number of pixels of a capture.
-        sidecar: Whether a JSON file is written beside each picture.
-        force: Whether existing files may be replaced.
+        settings: Settings for all captures; their bits are replaced by those of each format.
+        options: Options of the batch; the path of the model is absolute.
     """
 
     version: str
-    model: str | None
     digest: str
-    token: str
-    settings: Mapping[str, Any]
-    threads: int
-    timeout_s: float
-    max_pixels: int
-    sidecar: bool
-    force: bool
+    token: Path
+    settings: Settings
+    options: BatchOptions
 
     def packed(self) -> dict[str, Any]:
-        """Return the fields as plain data."""
-        return asdict(self)
+        """Return the fields as plain data, from which `unpacked` makes an equal task."""
+        packed: dict[str, Any] = _TASK.dump_python(self, mode="json")
+        return packed
+
+    @staticmethod
+    def unpacked(packed: Mapping[str, Any]) -> BatchTask:
+        """Return the task of `packed`, which this version of the package made."""
+        return _TASK.validate_python(packed)
 
 
-def pack_settings(settings: Settings) -> dict[str, Any]:
-    """Return settings as plain data."""
-    packed: dict[str, Any] = _SETTINGS.dump_python(settings, mode="json")
-    return packed
+_TASK = TypeAdapter(BatchTask)
 
 
 def modified_ns(path: Path) -> int | None:
@@ -81,14 +72,14 @@ def modified_ns(path: Path) -> int | None:
 
 
 def develop_one(
-    order: Mapping[str, Any], capture: str, picture: str, before_ns: int | None
+    packed: Mapping[str, Any], capture: str, picture: str, before_ns: int | None
 ) -> dict[str, Any]:
     """Develop one capture on a Dask worker.
 
     If another worker wrote the picture and was lost before it could report, the picture is kept.
 
     Args:
-        order: Fields of an `Order`.
+        packed: Task of the batch, from `BatchTask.packed`.
         capture: Absolute path of the capture.
         picture: Absolute path of the picture.
         before_ns: `modified_ns` of the picture before the batch.
@@ -99,27 +90,27 @@ def develop_one(
     """
     version = edge_pipeline.__version__
     name = _worker().address
-    if order.get("version") != version:
+    if packed.get("version") != version:
         return {
             "refused": f"worker {name} has edge-pipeline {version}, this machine has "
-            f"{order.get('version')}; install the same version on all machines"
+            f"{packed.get('version')}; install the same version on all machines"
         }
-    known = Order(**order)
-    if not Path(known.token).is_file():
+    task = BatchTask.unpacked(packed)
+    if not task.token.is_file():
         return {
-            "refused": f"worker {name} does not see the folder {Path(known.token).parent} of this "
+            "refused": f"worker {name} does not see the folder {task.token.parent} of this "
             "machine; use a folder that all machines share under the same path"
         }
     try:
-        with _DEVELOPERS.one(known) as developer:
-            outcome = _outcome(known, Path(capture), Path(picture), before_ns, developer)
+        with _DEVELOPERS.one(task) as developer:
+            outcome = _outcome(task, Path(capture), Path(picture), before_ns, developer)
     except EdgePipelineError as error:  # the artifact cannot be opened
         return {"refused": f"worker {name}: {error}"}
     return _packed(outcome, name)
 
 
 def _outcome(
-    order: Order, capture: Path, picture: Path, before_ns: int | None, developer: Developer
+    task: BatchTask, capture: Path, picture: Path, before_ns: int | None, developer: Developer
 ) -> Outcome:
     # All pictures are treated like those in a folder: after a worker was lost, they may exist.
     job = Job(capture, picture, in_folder=True)
@@ -132,18 +123,17 @@ def _outcome(
         reason = f"worker {_worker().address} cannot read {capture}: {error.strerror}"
         return Outcome(job, CaptureError(f"{reason}; all machines must see the same files"))
     stop = developer.stop or threading.Event()
-    token = Path(order.token)
 
     def on_tile(_number: int, _done: int, _total: int) -> None:
-        if not token.exists():  # the client stopped
+        if not task.token.exists():  # the client stopped
             stop.set()
 
     [outcome] = develop_all(
         [job],
         [developer],
-        _SETTINGS.validate_python(order.settings),
-        sidecar=order.sidecar,
-        force=order.force,
+        task.settings,
+        sidecar=task.options.sidecar,
+        force=task.options.force,
         stop=stop,
         on_tile=on_tile,
     )
@@ -179,15 +169,16 @@ class _Developers:
         self._idle: list[Developer] = []
 
     @contextmanager
-    def one(self, order: Order) -> Iterator[Developer]:
+    def one(self, task: BatchTask) -> Iterator[Developer]:
         """Yield a developer that no other task uses.
 
         Raises:
             EdgePipelineError: If the artifact cannot be opened, or is not that of the client.
         """
         at_once = int(_worker().state.nthreads)
-        key = (order.model, order.digest, order.threads, order.timeout_s, order.max_pixels, at_once)
-        developer = self._take(key) or _opened(order, at_once)
+        same = task.options
+        key = (same.model, task.digest, same.threads, same.timeout_s, same.max_pixels, at_once)
+        developer = self._take(key) or _opened(task, at_once)
         try:
             yield developer
         finally:
@@ -214,15 +205,15 @@ class _Developers:
         developer.close()
 
 
-def _opened(order: Order, at_once: int) -> Developer:
+def _opened(task: BatchTask, at_once: int) -> Developer:
     developer = Developer(
-        order.model,
-        threads=order.threads,
-        timeout_s=order.timeout_s,
-        limits=PixelLimits(order.max_pixels, at_once),
+        task.options.model,
+        threads=task.options.threads,
+        timeout_s=task.options.timeout_s,
+        limits=PixelLimits(task.options.max_pixels, at_once),
         stop=threading.Event(),
     )
-    if developer.artifact.digest != order.digest:
+    if developer.artifact.digest != task.digest:
         developer.close()
         raise InputError(
             f"the model {developer.artifact.folder} is not that of this machine; copy the same "

@@ -2,10 +2,11 @@
 
 from edge_pipeline.record.cost import COST_FILE, Cost, CostRecord, LayerCost, Subtotal
 from edge_pipeline.record.lines import append_records, read_records, records_text
-from edge_pipeline.record.machine import Environment, Sensors, Verification
+from edge_pipeline.record.machine import Environment, Peaks, Sensors, Verification
 from edge_pipeline.record.measurement import (
     Instructions,
     Latency,
+    Layer,
     Memory,
     MemoryDetail,
     OperatorTime,
@@ -20,10 +21,12 @@ __all__ = [
     "Environment",
     "Instructions",
     "Latency",
+    "Layer",
     "LayerCost",
     "Memory",
     "MemoryDetail",
     "OperatorTime",
+    "Peaks",
     "Record",
     "Sensors",
     "Subtotal",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from edge_pipeline.record.schema import Schema
 
-__all__ = ["Environment", "Sensors", "Verification"]
+__all__ = ["Environment", "Peaks", "Sensors", "Verification"]
 
 
 class Environment(Schema):
@@ -41,6 +41,21 @@ class Environment(Schema):
     governor: str | None = None
     turbo: bool | None = None
     load_average_1min: float | None = None
+
+
+class Peaks(Schema):
+    """Peak speed of a device, from its profile.
+
+    Attributes:
+        gflops: Fastest arithmetic in fp32, in 1e9 operations per second; a multiplication and an
+            addition count as two operations.
+        copy_gb_s: Copied bytes per second, in 1e9; each byte is read and written.
+        how: How it was measured.
+    """
+
+    gflops: PositiveFloat
+    copy_gb_s: PositiveFloat
+    how: str
 
 
 class Sensors(Schema):

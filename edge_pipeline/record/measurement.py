@@ -10,13 +10,14 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_validator
 
-from edge_pipeline.record.machine import Environment, Sensors, Verification
+from edge_pipeline.record.machine import Environment, Peaks, Sensors, Verification
 from edge_pipeline.record.schema import Milliseconds, Schema
 
 __all__ = [
     "SCHEMA_VERSION",
     "Instructions",
     "Latency",
+    "Layer",
     "Memory",
     "MemoryDetail",
     "OperatorTime",
@@ -117,6 +118,32 @@ class OperatorTime(Schema):
     share: float = Field(ge=0, le=1)
 
 
+class Layer(Schema):
+    """Work of one layer of the network in one run of the program, at batch size 1.
+
+    Attributes:
+        name: Dotted name of the module.
+        op: Kind of the layer as in `LayerCost.op`.
+        macs: Number of multiply-accumulates.
+        flops: 2 * macs.
+        params: Number of the layer's own parameters.
+        weight_bytes: Size of the weights that multiply, constant or computed, at the precision of
+            the artifact.
+        activation_bytes: Traffic of the layer's output, which the layer writes and a later one
+            reads: twice its size, at the precision of the artifact.
+        share: Share of the time of all operators, from 0 to 1; None if it was not profiled.
+    """
+
+    name: str
+    op: str
+    macs: NonNegativeInt
+    flops: NonNegativeInt
+    params: NonNegativeInt
+    weight_bytes: NonNegativeInt
+    activation_bytes: NonNegativeInt
+    share: float | None = Field(default=None, ge=0, le=1)
+
+
 class Record(Schema):
     """Measurement of one program of one artifact on one device.
 
@@ -137,6 +164,9 @@ class Record(Schema):
         quality: Scores of the artifact's network by their names, such as `psnr_db` or `dice`.
         throttled: Whether the device throttled during the measurement; None if unknown.
         operators: Times of operators, longest first; empty if they were not profiled.
+        layers: Work of the network's layers that multiply, in order; empty if it was not counted
+            for this program at this input size.
+        peaks: Peak speed of the device with this number of threads; None if it was not measured.
     """
 
     schema_version: Literal[2] = 2
@@ -171,6 +201,8 @@ class Record(Schema):
     memory_detail: MemoryDetail | None
     sustained: Sustained | None = None
     operators: tuple[OperatorTime, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    peaks: Peaks | None = None
     verification: Verification
     quality: dict[str, float] = Field(default_factory=dict)
     environment: Environment

@@ -14,7 +14,7 @@ from edge_pipeline.harness.statistics import ratio_of
 from edge_pipeline.record import Cost, CostRecord, LayerCost, Record, Subtotal
 from edge_pipeline.report.words import count, mib, ms, setting_of, shape
 
-__all__ = ["console", "cost_table", "findings_table", "latency_table"]
+__all__ = ["console", "cost_table", "devices_table", "findings_table", "latency_table"]
 
 # Width in characters if the output is not a terminal; wide enough for every table here.
 _PLAIN_WIDTH = 150
@@ -85,6 +85,22 @@ def _ratio(record: Record, base: Record) -> str:
 def _instructions(record: Record) -> tuple[str]:
     found = record.instructions
     return ("" if found is None else count(found.median),)
+
+
+def devices_table(rows: Sequence[tuple[str, str, Sequence[str], str | None]]) -> Table:
+    """Return a table of devices.
+
+    Args:
+        rows: Name, description, backends and problem of each device; no problem if it can be used.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("device", no_wrap=True)
+    for heading in ("description", "runs", "cannot be used because"):
+        table.add_column(heading, overflow="fold")
+    for name, description, backends, problem in rows:
+        texts = (name, description, ", ".join(backends), problem or "")
+        table.add_row(*(escape(text) for text in texts), style=None if problem is None else "dim")
+    return table
 
 
 def findings_table(rows: Sequence[tuple[str, str, str, str]]) -> Table:

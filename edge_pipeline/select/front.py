@@ -1,15 +1,11 @@
-"""Costs of the evaluated points, and their Pareto fronts: score against each cost.
-
-A point dominates another one if its cost is not higher, its score is not lower, and one of the two
-is better. The front has all points that no other point dominates.
-"""
+"""Costs of the evaluated points, and their Pareto fronts: score against each cost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from edge_pipeline.pareto import front_of
 from edge_pipeline.select.record import Measurement, Point, Scores, Sweep
 
 __all__ = [
@@ -65,23 +61,6 @@ class Curve:
     threads: int | None
     variants: tuple[Variant, ...]
     front: tuple[int, ...]
-
-
-def front_of(costs: Sequence[float], scores: Sequence[float]) -> list[int]:
-    """Return the positions of the points on the Pareto front, in the order of the cost.
-
-    Args:
-        costs: Costs of the points; low is good.
-        scores: Scores of the same points; high is good.
-    """
-    order = sorted(range(len(costs)), key=lambda k: (costs[k], -scores[k]))
-    front: list[int] = []
-    for k in order:
-        last = front[-1] if front else None
-        equal = last is not None and (costs[k], scores[k]) == (costs[last], scores[last])
-        if last is None or scores[k] > scores[last] or equal:
-            front.append(k)
-    return front
 
 
 def score_of(scores: Scores, score: Score) -> float:

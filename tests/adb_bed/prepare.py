@@ -1,11 +1,10 @@
 """Fetch the arm64 programs of the test bed: python -m tests.adb_bed.prepare.
 
 This is the only part of the bed that uses the network. It asks apt, with a state folder of its own,
-for Debian's busybox-static for arm64, and unpacks it into ~/.cache/edge_pipeline/adb_bed.
+for Debian's busybox-static for arm64, and unpacks it into ~/.cache/edge-pipeline/adb_bed.
 """
 
 import fcntl
-import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import tempfile
 import unittest
 from dataclasses import dataclass
 from pathlib import Path
+
+from edge_pipeline import files
 
 __all__ = ["EMULATOR", "NotPrepared", "Prepared", "cache_folder", "find_prepared", "prepare"]
 
@@ -37,8 +38,7 @@ class Prepared:
 
 def cache_folder() -> Path:
     """The folder of the prepared files: below XDG_CACHE_HOME, or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "edge_pipeline" / "adb_bed" / FORMAT
+    return files.cache_folder("adb_bed") / FORMAT
 
 
 def find_prepared() -> Prepared:

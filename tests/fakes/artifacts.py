@@ -127,7 +127,9 @@ def _path_nodes(constants: dict[str, NDArray[np.generic]]) -> list[onnx.NodeProt
     constants["first"] = np.array([0], np.int64)
     return [
         helper.make_node("Squeeze", [FILTER, "first"], ["kernel"]),
-        helper.make_node("Conv", ["packed", "kernel"], ["twelve"], pads=[1, 1, 1, 1]),
+        helper.make_node(
+            "Conv", ["packed", "kernel"], ["twelve"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]
+        ),
         helper.make_node("DepthToSpace", ["twelve"], ["rgb"], blocksize=2, mode="CRD"),
     ]
 
@@ -135,7 +137,7 @@ def _path_nodes(constants: dict[str, NDArray[np.generic]]) -> list[onnx.NodeProt
 def _folded_nodes(constants: dict[str, NDArray[np.generic]]) -> list[onnx.NodeProto]:
     constants["kernel"] = demosaic_weight(1)
     return [
-        helper.make_node("Conv", ["packed", "kernel"], ["twelve"]),
+        helper.make_node("Conv", ["packed", "kernel"], ["twelve"], kernel_shape=[1, 1]),
         helper.make_node("DepthToSpace", ["twelve"], ["rgb"], blocksize=2, mode="CRD"),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from edge_pipeline.record import Environment, Latency, Memory, MemoryDetail, Record, Verification
 
@@ -34,6 +35,7 @@ def make_record(
     samples_ms: Sequence[float] = (10.0,) * 29 + (20.0,),
     warnings: Sequence[str] = (),
     preempted_runs: int = 0,
+    **changes: Any,
 ) -> Record:
     """A record whose statistics are round numbers, not those of its samples.
 
@@ -43,30 +45,31 @@ def make_record(
         samples_ms: the runs.
         warnings: as the device gave them.
         preempted_runs: how many runs were disturbed.
+        changes: values of any other fields.
     """
-    return Record(
-        session="0" * 32,
-        artifact=artifact,
-        artifact_digest="0" * 64,
-        program=program,
-        model="hyperconv_unet",
-        backend="onnx",
-        precision="fp32",
-        filters="dynamic",
-        device="host",
-        runner="edge_pipeline.harness.worker",
-        threads=1,
-        input_shapes={"packed": (1, 4, 256, 256)},
-        macs=500_000_000,
-        flops=1_000_000_000,
-        model_bytes=100_000,
-        import_ms=100,
-        init_ms=23.4,
-        first_inference_ms=34.5,
-        num_warmup_runs=10,
-        warmup_stable=True,
-        num_runs=len(samples_ms),
-        latency=Latency(
+    fields: dict[str, Any] = {
+        "session": "0" * 32,
+        "artifact": artifact,
+        "artifact_digest": "0" * 64,
+        "program": program,
+        "model": "hyperconv_unet",
+        "backend": "onnx",
+        "precision": "fp32",
+        "filters": "dynamic",
+        "device": "host",
+        "runner": "edge_pipeline.harness.worker",
+        "threads": 1,
+        "input_shapes": {"packed": (1, 4, 256, 256)},
+        "macs": 500_000_000,
+        "flops": 1_000_000_000,
+        "model_bytes": 100_000,
+        "import_ms": 100,
+        "init_ms": 23.4,
+        "first_inference_ms": 34.5,
+        "num_warmup_runs": 10,
+        "warmup_stable": True,
+        "num_runs": len(samples_ms),
+        "latency": Latency(
             median_ms=10.1,
             p5_ms=9.5,
             p90_ms=12.2,
@@ -77,13 +80,14 @@ def make_record(
             avg_ms=11.6,
             stddev_ms=2.1,
         ),
-        memory=Memory(peak_bytes=_MEMORY.runtime_bytes + _MEMORY.program_bytes),
-        memory_detail=_MEMORY,
-        samples_ms=tuple(samples_ms),
-        preempted_runs=preempted_runs,
-        verification=Verification(result="passed", max_abs=1e-6, max_rel=1e-6, psnr_db=130.0),
-        environment=_ENVIRONMENT,
-        versions={"python": "3.11.0", "onnxruntime": "1.0"},
-        warnings=tuple(warnings),
-        measured=datetime(2025, 1, 1, tzinfo=UTC),
-    )
+        "memory": Memory(peak_bytes=_MEMORY.runtime_bytes + _MEMORY.program_bytes),
+        "memory_detail": _MEMORY,
+        "samples_ms": tuple(samples_ms),
+        "preempted_runs": preempted_runs,
+        "verification": Verification(result="passed", max_abs=1e-6, max_rel=1e-6, psnr_db=130.0),
+        "environment": _ENVIRONMENT,
+        "versions": {"python": "3.11.0", "onnxruntime": "1.0"},
+        "warnings": tuple(warnings),
+        "measured": datetime(2025, 1, 1, tzinfo=UTC),
+    }
+    return Record(**(fields | changes))

@@ -2,11 +2,14 @@
 
 import re
 import tomllib
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from edge_pipeline import __version__
 
@@ -76,6 +79,35 @@ def test_tools_check_for_the_oldest_python(pythons: list[str]) -> None:
 def test_the_table_of_installations_lists_every_extra() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", _text("docs/how-to/install.md"), re.MULTILINE)
     assert sorted([*listed, "all"]) == sorted(PROJECT["optional-dependencies"])
+
+
+def _required(texts: list[str], extra: str = "") -> list[Requirement]:
+    """The requirements that apply to this Python and machine."""
+    found = [Requirement(text) for text in texts]
+    return [one for one in found if one.marker is None or one.marker.evaluate({"extra": extra})]
+
+
+def test_constraints_name_every_package_of_dev() -> None:
+    """With all that these packages require themselves, as far as it is installed."""
+    lines = _text("constraints.txt").splitlines()
+    named = {canonicalize_name(line.split("==")[0]) for line in lines if "==" in line}
+    extras = PROJECT["optional-dependencies"]
+    own = [text for name, texts in extras.items() if name != "all" for text in texts]
+    waiting = _required([*PROJECT["dependencies"], *own])
+    seen = {("edge-pipeline", "")}
+    while waiting:
+        one = waiting.pop()
+        name = canonicalize_name(one.name)
+        for extra in {"", *one.extras}:
+            if (name, extra) in seen or name == "edge-pipeline":
+                continue
+            seen.add((name, extra))
+            try:
+                waiting += _required(requires(name) or [], extra)
+            except PackageNotFoundError:
+                continue
+            assert name in named, f"{one.name} is not in constraints.txt"
+    assert len(seen) > 60
 
 
 def test_type_information_is_part_of_the_package() -> None:

@@ -37,6 +37,10 @@ class EmitOptions:
         precision: Precision of weights and arithmetic. A session's inputs and outputs are float32
             in every precision.
         samples: For int8, inputs of the program on which value ranges are observed.
+        least_db: For int8, PSNR that the outputs must reach by the estimated noise; the layers with
+            the largest error stay in float32. None quantises all layers that the backend can.
+        in_float: For int8, fingerprints of the weights of layers that stay in float32; if there are
+            any, operators without weights stay in float32, too.
         allowed: Names of operators that may stay outside the delegate, such as `grid_sampler_2d`.
         arch: Processor architecture of the target, as `uname -m` prints it.
         stored: Files of the artifact's other programs, by name; if the format allows it, equal
@@ -50,6 +54,8 @@ class EmitOptions:
     outputs: Sequence[str]
     precision: Precision = "fp32"
     samples: Sequence[tuple[Tensor, ...]] = ()
+    least_db: float | None = None
+    in_float: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
     arch: str = "aarch64"
     stored: Mapping[str, bytes] = field(default_factory=dict)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.program import constants_of, user_inputs
 
-__all__ = ["Step", "input_layers", "statistics", "steps_of"]
+__all__ = ["Step", "fingerprint", "input_layers", "layers_of", "statistics", "steps_of"]
 
 _ATEN = torch.ops.aten
 _WEIGHTED = (_ATEN.conv2d.default, _ATEN.convolution.default, _ATEN.linear.default)
@@ -65,6 +69,24 @@ def input_layers(steps: Iterable[Step], inputs: Iterable[str]) -> frozenset[str]
     if sum(step.weights for step in first) > _MOST * sum(step.weights for step in listed):
         return frozenset()
     return frozenset(step.name for step in first)
+
+
+def fingerprint(weight: NDArray[np.float32]) -> str:
+    """Return a hash of a weight's values that does not depend on the order of its axes.
+
+    Formats name layers differently and store weights with other axes, but with equal values.
+    """
+    return hashlib.sha256(np.sort(weight, axis=None).astype("<f4").tobytes()).hexdigest()
+
+
+def layers_of(program: ExportedProgram) -> list[fx.Node]:
+    """Return the convolutions and linear layers with constant weights, in order."""
+    constants = constants_of(program)
+    return [
+        node
+        for node in program.graph.nodes
+        if node.target in _WEIGHTED and node.args[1].name in constants
+    ]
 
 
 def statistics(program: ExportedProgram) -> frozenset[str]:

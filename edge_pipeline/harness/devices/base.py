@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -65,9 +65,14 @@ class Options:
     Attributes:
         runner: Path of a program on this machine that runs artifacts on the device, instead of the
             device's own choice.
+        python: Path of a Python on the device that has the worker's requirements; None for an
+            environment that is made there. A profile states it.
+        on_step: Function that is called with a description of each long step of a preparation.
     """
 
     runner: str | None = None
+    python: str | None = None
+    on_step: Callable[[str], None] = lambda _step: None
 
 
 class Worker(Subject, Protocol):

@@ -24,17 +24,18 @@ from edge_pipeline.harness.devices.base import (
     Worker,
 )
 from edge_pipeline.harness.job import Job
-from edge_pipeline.harness.process import ProcessWorker, worker_request
+from edge_pipeline.harness.process import (
+    PYTHON_WORKER,
+    THREAD_VARIABLES,
+    ProcessWorker,
+    worker_request,
+)
 from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensors
 from edge_pipeline.registry import RUNTIMES
 
-__all__ = ["PYTHON_WORKER", "Host", "attached", "host_worker", "open_device", "worker_environment"]
-
-PYTHON_WORKER = "edge_pipeline.harness.worker"
-"""Module of the worker, which is also its name as a runner."""
+__all__ = ["Host", "attached", "host_worker", "open_device", "worker_environment"]
 
 _BUSY_PERCENT = 20.0
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def open_device(address: str = "", _options: Options | None = None, /) -> Device:
@@ -91,7 +92,7 @@ def host_worker(job: Job, *, threads: int, cpus: Sequence[int] | None) -> Proces
 def worker_environment(threads: int) -> dict[str, str]:
     """Return the environment variables of a worker on this machine."""
     path = os.pathsep.join(path for path in sys.path if path)
-    return os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {"PYTHONPATH": path}
+    return os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"PYTHONPATH": path}
 
 
 def _system() -> str:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from edge_pipeline.errors import JobError
+from edge_pipeline.errors import EdgePipelineError, JobError
 from edge_pipeline.files import sha256_of
+from edge_pipeline.harness.devices.base import DeviceLostError
 
 __all__ = ["Answer", "Link", "pull_checked", "push_checked", "run_checked"]
 
 _HASH_S = 120.0
 # A command line must not become longer than the machine allows.
 _MOST_PATHS = 64
+# A copy that was damaged, or that a lost connection interrupted, is made once more.
+_TRIES = 2
+# Gives the files in the first, third, ... argument the names in the second, fourth, ... one.
+_RENAME = 'while [ $# -gt 1 ]; do mv -f "$1" "$2" || exit 1; shift 2; done'
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,6 @@ class Link(Protocol):
         """
         ...
 
-    def is_lost(self) -> bool:
-        """Return whether the machine does not answer any more."""
-        ...
-
     def close(self) -> None:
         """Release the connection; may be called more than once, and never raises."""
         ...
@@ -101,44 +103,84 @@ def run_checked(link: Link, words: Sequence[str], purpose: str, *, timeout_s: fl
     return answer.stdout
 
 
-def push_checked(link: Link, files: Mapping[str, Path]) -> None:
+def push_checked(link: Link, files: Mapping[str, Path]) -> int:
     """Copy files to the machine, except those that are there, and compare the checksums.
+
+    A copy gets its name when it is complete, so that no other program sees a part of it. A damaged
+    copy is made once more. If the connection is lost, it is made again, and the copies continue.
 
     Args:
         link: Connection to the machine.
         files: Files of this machine by their paths on the other one, whose folders exist.
 
+    Returns:
+        The number of files that were copied.
+
     Raises:
         JobError: If a copy differs from its file, or the machine cannot store it.
+        DeviceLostError: If the connection is lost twice.
     """
-    expected = {target: sha256_of(source) for target, source in files.items()}
+    digests = {target: sha256_of(source) for target, source in files.items()}
     there = _remote_sha256(link, list(files))
-    missing = [target for target in files if there.get(target) != expected[target]]
-    for target in missing:
-        link.push(files[target], target)
-    found = _remote_sha256(link, missing)
-    for target in missing:
-        if found.get(target) != expected[target]:
-            raise JobError(
-                f"the copy of {files[target].name} on the device is damaged: its SHA-256 is "
-                f"{found.get(target, 'not known')} instead of {expected[target]}"
-            )
+    ending = f".{secrets.token_hex(6)}"
+    left = [target for target in files if there.get(target) != digests[target]]
+    number = len(left)
+    try:
+        for attempt in range(_TRIES):
+            try:
+                left = _pushed(link, {target: files[target] for target in left}, digests, ending)
+            except DeviceLostError:
+                if attempt == _TRIES - 1:
+                    raise
+                link.connect()
+            if not left:
+                return number
+    except BaseException:
+        _forget(link, left, ending)
+        raise
+    _forget(link, left, ending)
+    raise JobError(f"the copy of {files[left[0]].name} on the device is damaged")
+
+
+def _pushed(
+    link: Link, files: Mapping[str, Path], digests: Mapping[str, str], ending: str
+) -> list[str]:
+    """Copy files, name those whose checksum is right, and return the others."""
+    for target, source in files.items():
+        link.push(source, target + ending)
+    found = _remote_sha256(link, [target + ending for target in files])
+    right = [target for target in files if found.get(target + ending) == digests[target]]
+    pairs = [word for target in right for word in (target + ending, target)]
+    if pairs:
+        run_checked(link, ["sh", "-c", _RENAME, "sh", *pairs], "renaming files")
+    return [target for target in files if target not in right]
+
+
+def _forget(link: Link, targets: Sequence[str], ending: str) -> None:
+    """Remove incomplete copies, if the machine can be reached."""
+    with contextlib.suppress(EdgePipelineError):
+        link.run(["rm", "-f", *(target + ending for target in targets)])
 
 
 def pull_checked(link: Link, source: str, target: Path) -> None:
     """Copy a file from the machine, and compare the checksums.
 
+    A damaged copy is made once more; if it is damaged again, it is removed.
+
     Raises:
         JobError: If the copy differs from the file, or the file cannot be read.
     """
     expected = _remote_sha256(link, [source]).get(source)
-    link.pull(source, target)
-    found = hashlib.sha256(target.read_bytes()).hexdigest()
-    if found != expected:
-        raise JobError(
-            f"the copy of {source} from the device is damaged: its SHA-256 is {found} instead of "
-            f"{expected or 'that of the device, which is not known'}"
-        )
+    for _ in range(_TRIES):
+        link.pull(source, target)
+        found = sha256_of(target)
+        if found == expected:
+            return
+    target.unlink()
+    raise JobError(
+        f"the copy of {source} from the device is damaged: its SHA-256 is {found} instead of "
+        f"{expected or 'that of the device, which is not known'}"
+    )
 
 
 def _remote_sha256(link: Link, paths: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,10 @@ from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensor
 __all__ = ["WORK_PREFIX", "Kind", "LinkedDevice"]
 
 WORK_PREFIX = "edge_pipeline-"
-"""Beginning of the names of all folders that the harness creates on a device."""
+"""Beginning of the names of all folders and files that the harness creates on a device."""
+
+_OLD_MIN = "+1440"
+_TOOLS = "tools"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Kind:
 
     Attributes:
         runners: Function that returns the runners of a machine, the preferred one first.
+        facts: Function that reads the facts of a machine.
         describe: Function that adds the system's name and version to the facts.
         sensors: Function that reads the sensors.
         emulated: Whether an emulator runs the programs.
@@ -38,6 +42,7 @@ class Kind:
 
     runners: Callable[[Link], Sequence[Runner]]
     describe: Callable[[Link, Facts], Environment]
+    facts: Callable[[Link], Facts] = facts_of
     sensors: Callable[[Link], Sensors] = sensors_of
     emulated: bool = False
     instructions: Callable[[Place], Instructions] | None = None
@@ -54,8 +59,13 @@ class _Held:
     cpus: list[int] | None
     pushed: dict[str, str] = field(default_factory=dict)
     installed: set[str] = field(default_factory=set)
-    is_unpinned: bool = False
+    has_unpinned: bool = False
     workers: list[Worker] = field(default_factory=list)
+
+    @property
+    def pinned(self) -> list[int] | None:
+        """Processors on which all programs run; None if one of them cannot be pinned."""
+        return None if self.has_unpinned else self.cpus
 
 
 class LinkedDevice:
@@ -95,23 +105,24 @@ class LinkedDevice:
         if self._held is not None:
             raise DeviceStateError(f"device {self.name} is {self.state.value}; it must be idle")
         self._link.connect()
-        facts = facts_of(self._link)
-        cpus = cores_for(placement.cores, facts, placement.threads)
-        runners = self._kind.runners(self._link)
-        folder = posixpath.join(self._link.folder, WORK_PREFIX + secrets.token_hex(6))
-        # Last, so that a failure of this method leaves nothing on the device.
-        run_checked(self._link, ["mkdir", "-p", folder], "making a folder")
-        self._held = _Held(folder, facts, runners, placement, cpus)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._link.close)
+            facts = self._kind.facts(self._link)
+            cpus = cores_for(placement.cores, facts, placement.threads)
+            self._remove_old_folders()
+            folder = posixpath.join(self._link.folder, WORK_PREFIX + secrets.token_hex(6))
+            stack.callback(self._remove, folder)
+            run_checked(self._link, ["mkdir", "-p", f"{folder}/{_TOOLS}"], "making a folder")
+            self._held = _Held(folder, facts, self._kind.runners(self._link), placement, cpus)
+            stack.pop_all()
 
     def describe(self) -> Environment:
         """Return a description of the machine and its settings."""
         held = self._demand()
-        cpus = None if held.is_unpinned else held.cpus
-        governors = {held.facts.governors.get(cpu) for cpu in cpus or held.facts.governors}
         return self._kind.describe(self._link, held.facts).model_copy(
             update={
-                "pinned_cpus": None if cpus is None else tuple(cpus),
-                "governor": ", ".join(sorted(g for g in governors if g)) or None,
+                "pinned_cpus": None if held.pinned is None else tuple(held.pinned),
+                "governor": _governor(held),
                 "load_average_1min": held.facts.load_average_1min,
             }
         )
@@ -125,9 +136,9 @@ class LinkedDevice:
         load = held.facts.load_average_1min
         if load is not None and load > held.facts.cores - held.placement.threads + 0.5:
             found.append(f"the load average was {load:.1f} on {held.facts.cores} CPUs")
-        if held.cpus is None or held.is_unpinned:
+        if held.pinned is None:
             found.append("the program was not pinned to processors")
-        governor = self.describe().governor
+        governor = _governor(held)
         if governor not in (None, "performance"):
             found.append(f"the frequency governor is {governor}, not performance")
         return found
@@ -142,7 +153,7 @@ class LinkedDevice:
         held = self._require_held()
         try:
             # Before `describe`, which says whether all programs are pinned.
-            held.is_unpinned |= not self._runner(job).pins
+            held.has_unpinned |= not self._runner(job).pins
         except InputError as error:
             return str(error)
         return None
@@ -187,18 +198,28 @@ class LinkedDevice:
     def release(self) -> None:
         """Remove the session's folder from the device, and disconnect.
 
-        If the connection was lost, it is made again for this; if that is impossible, the folder
-        remains until the device's next measurement or restart.
+        If the connection was lost, it is made again for this; if that is impossible, a later
+        measurement on the device removes the folder, after a day.
 
         Raises:
             DeviceStateError: If the device is not held, or a worker is open.
         """
         held = self._require_held()
         self._held = None
+        self._remove(held.folder)
+        self._link.close()
+
+    def _remove(self, folder: str) -> None:
+        """Remove a folder of the device, if it can be reached."""
         with contextlib.suppress(EdgePipelineError):
             self._link.connect()
-            self._link.run(["rm", "-rf", held.folder], timeout_s=60)
-        self._link.close()
+            self._link.run(["rm", "-rf", folder], timeout_s=60)
+
+    def _remove_old_folders(self) -> None:
+        """Remove what measurements left that were ended or lost the device a day ago or earlier."""
+        words = ["find", self._link.folder, "-mindepth", "1", "-maxdepth", "1"]
+        words += ["-name", f"{WORK_PREFIX}*", "-mmin", _OLD_MIN, "-exec", "rm", "-rf", "{}", "+"]
+        self._link.run(words, timeout_s=60)
 
     def _runner(self, job: Job) -> Runner:
         """Return the runner for a job.
@@ -212,15 +233,14 @@ class LinkedDevice:
 
     def _place(self, job: Job, runner: Runner) -> Place:
         held = self._demand()
-        tools = f"{held.folder}/tools"
+        tools = f"{held.folder}/{_TOOLS}"
         if runner.name not in held.installed:
             runner.install(self._link, tools)
             held.installed.add(runner.name)
         folder = self._pushed(job.artifact)
-        scratch = f"{folder}-{job.program}"
-        run_checked(self._link, ["mkdir", "-p", scratch], "making a folder")
         threads = held.placement.threads
         cpus = held.cpus if runner.pins else None
+        scratch = _scratch(folder, job.program)
         return Place(self._link, job, folder, scratch, tools, threads, cpus)
 
     def _pushed(self, artifact: Artifact) -> str:
@@ -230,6 +250,7 @@ class LinkedDevice:
             folder = posixpath.join(held.folder, artifact.digest[:16])
             names = sorted(p for p in artifact.folder.rglob("*") if p.is_file())
             parents = {posixpath.join(folder, _parent(artifact, path)) for path in names}
+            parents |= {_scratch(folder, program.name) for program in artifact.manifest.programs}
             run_checked(self._link, ["mkdir", "-p", *sorted(parents)], "making folders")
             inside = {path.relative_to(artifact.folder).as_posix(): path for path in names}
             push_checked(self._link, {f"{folder}/{name}": path for name, path in inside.items()})
@@ -246,6 +267,17 @@ class LinkedDevice:
         if self.state is not State.HELD:
             raise DeviceStateError(f"device {self.name} is active; it must be held")
         return held
+
+
+def _governor(held: _Held) -> str | None:
+    """Return the frequency governors of the processors in use; None if they are unknown."""
+    governors = {held.facts.governors.get(cpu) for cpu in held.pinned or held.facts.governors}
+    return ", ".join(sorted(name for name in governors if name)) or None
+
+
+def _scratch(folder: str, program: str) -> str:
+    """Return the folder for the outputs of a program of the artifact in `folder`."""
+    return f"{folder}-{program}"
 
 
 def _parent(artifact: Artifact, path: object) -> str:

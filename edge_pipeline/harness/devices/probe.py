@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge_pipeline.errors import InputError
+from edge_pipeline.harness.devices.arm_parts import processor_name
 from edge_pipeline.harness.devices.link import Link
 from edge_pipeline.record import Sensors
 
@@ -14,13 +15,13 @@ __all__ = ["Facts", "Files", "cores_for", "facts_of", "read_files", "sensors_of"
 
 Files = Mapping[str, str]
 
-_MARK = "@@ "
 _CPU = "/sys/devices/system/cpu"
+_BOARD = "/proc/device-tree/model"
 _FACTS = (
+    "/proc/self/status",
     "/proc/cpuinfo",
     "/proc/meminfo",
     "/proc/loadavg",
-    "/proc/device-tree/model",
     "/sys/class/dmi/id/product_name",
     f"{_CPU}/cpu[0-9]*/cpufreq/cpuinfo_max_freq",
     f"{_CPU}/cpu[0-9]*/cpufreq/scaling_governor",
@@ -42,6 +43,7 @@ class Facts:
         model: Model of the board; empty if unknown.
         processor: Name of the processor.
         cores: Number of logical processors.
+        allowed: Processors that a command may use; others are offline or reserved.
         memory_bytes: Main memory in bytes.
         load_average_1min: Load; None if unknown.
         highest_khz: Highest clock rate of each processor that reports one.
@@ -51,6 +53,7 @@ class Facts:
     model: str
     processor: str
     cores: int
+    allowed: tuple[int, ...]
     memory_bytes: int
     load_average_1min: float | None
     highest_khz: Mapping[int, int] = field(default_factory=dict)
@@ -60,22 +63,17 @@ class Facts:
 def read_files(link: Link, patterns: tuple[str, ...]) -> dict[str, str]:
     """Return the contents of the readable files that match shell patterns, by path.
 
+    One process reads all of them, because starting many is slow on small machines.
+
     Args:
         link: Connection to the machine.
         patterns: Patterns of this module; they are part of a script, so never a user's text.
     """
-    script = (
-        f'for f in {" ".join(patterns)}; do if [ -r "$f" ]; then '
-        f'echo "{_MARK}$f"; cat "$f" 2>/dev/null; echo; fi; done'
-    )
+    script = f'grep -Hs "" {" ".join(patterns)} /dev/null'
     found: dict[str, str] = {}
-    path = None
-    for line in link.run(["sh", "-c", script]).stdout.replace("\0", "").splitlines():
-        if line.startswith(_MARK):
-            path = line.removeprefix(_MARK)
-            found[path] = ""
-        elif path is not None:
-            found[path] += line + "\n"
+    for line in link.run(["sh", "-c", script]).stdout.splitlines():
+        path, _, text = line.partition(":")
+        found[path] = found.get(path, "") + text + "\n"
     return {path: text.strip() for path, text in found.items()}
 
 
@@ -85,14 +83,18 @@ def facts_of(link: Link) -> Facts:
     cpuinfo = files.get("/proc/cpuinfo", "")
     memory = re.search(r"MemTotal:\s*(\d+)", files.get("/proc/meminfo", ""))
     load = files.get("/proc/loadavg", "").split()
-    board = files.get("/proc/device-tree/model") or files.get("/sys/class/dmi/id/product_name", "")
+    cores = max(1, len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)))
+    # The file ends with a zero byte, which grep regards as a binary file.
+    answer = link.run(["sh", "-c", f'[ -r {_BOARD} ] && tr -d "\\0" < {_BOARD}'])
+    board = answer.stdout.strip() or files.get("/sys/class/dmi/id/product_name", "")
     return Facts(
         model=board,
-        processor=_processor(cpuinfo),
-        cores=max(1, len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE))),
+        processor=processor_name(cpuinfo),
+        cores=cores,
+        allowed=_allowed(files.get("/proc/self/status", ""), cores),
         memory_bytes=int(memory[1]) * 1024 if memory else 1,
-        load_average_1min=float(load[0]) if load else None,
-        highest_khz={cpu: int(text) for cpu, text in _by_cpu(files, "cpuinfo_max_freq").items()},
+        load_average_1min=_number(load[0]) if load else None,
+        highest_khz=_khz(files, "cpuinfo_max_freq"),
         governors=_by_cpu(files, "scaling_governor"),
     )
 
@@ -103,16 +105,15 @@ def sensors_of(link: Link) -> Sensors:
     temperatures: dict[str, float] = {}
     for path, text in files.items():
         zone = re.fullmatch(r"/sys/class/thermal/thermal_zone(\d+)/temp", path)
-        if zone and re.fullmatch(r"-?\d+", text):
+        if zone and re.fullmatch(r"-?\d{1,9}", text):
             celsius = int(text) / 1000 if abs(int(text)) > 1000 else float(text)
             if -20 < celsius < 150:
                 kind = files.get(path.removesuffix("temp") + "type", "zone")
                 temperatures[f"{kind} {zone[1]}"] = celsius
-    clocks = _by_cpu(files, "scaling_cur_freq")
     battery = _battery(files)
     return Sensors(
         temperatures_c=temperatures,
-        clocks_mhz={cpu: int(khz) / 1000 for cpu, khz in clocks.items() if khz.isdecimal()},
+        clocks_mhz={cpu: khz / 1000 for cpu, khz in _khz(files, "scaling_cur_freq").items()},
         battery_percent=_number(battery.get("capacity")),
         charging=_is_charging(battery),
         power_w=_power(battery),
@@ -130,11 +131,12 @@ def cores_for(cores: str | None, facts: Facts, threads: int) -> list[int] | None
     Raises:
         InputError: If the cores do not exist, or are fewer than the threads.
     """
-    if not 1 <= threads <= facts.cores:
+    most = len(facts.allowed)
+    if not 1 <= threads <= most:
         raise InputError(
-            f"the number of threads must be from 1 to {facts.cores} on this device, got {threads}"
+            f"the number of threads must be from 1 to {most} on this device, got {threads}"
         )
-    rates = facts.highest_khz
+    rates = {cpu: khz for cpu, khz in facts.highest_khz.items() if cpu in facts.allowed}
     if cores is None and len(set(rates.values())) < 2:
         return None
     if cores in (None, "big", "little"):
@@ -143,21 +145,25 @@ def cores_for(cores: str | None, facts: Facts, threads: int) -> list[int] | None
         order = sorted(rates, key=lambda cpu: (-rates[cpu], cpu))
         return sorted((order[::-1] if cores == "little" else order)[:threads])
     words = str(cores).split(",")
-    chosen = [int(word) if word.strip().isdecimal() else -1 for word in words]
-    if min(chosen) < 0 or max(chosen) >= facts.cores or len(set(chosen)) < threads:
+    chosen = [int(word) if re.fullmatch(r"\d{1,4}", word.strip()) else -1 for word in words]
+    if not set(chosen) <= set(facts.allowed) or len(set(chosen)) < threads:
+        known = ", ".join(map(str, facts.allowed))
         raise InputError(
-            f"the cores must be `big`, `little`, or at least {threads} numbers from 0 to "
-            f"{facts.cores - 1} with commas between them, got {cores!r}"
+            f"the cores must be `big`, `little`, or at least {threads} numbers of {known} with "
+            f"commas between them, got {cores!r}"
         )
     return sorted(set(chosen))
 
 
-def _processor(cpuinfo: str) -> str:
-    for key in ("model name", "Hardware", "CPU part"):
-        found = re.search(rf"^{key}\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-        if found:
-            return found[1].strip()
-    return "unknown processor"
+def _allowed(status: str, cores: int) -> tuple[int, ...]:
+    """Return the processors in `Cpus_allowed_list` of /proc/self/status, such as `0-3,6`."""
+    found = re.search(r"^Cpus_allowed_list:\s*([\d,-]+)$", status, re.MULTILINE)
+    listed: set[int] = set()
+    for part in found[1].split(",") if found else ():
+        first, _, last = part.partition("-")
+        if first.isdecimal() and (last or first).isdecimal():
+            listed |= set(range(int(first), min(int(last or first), 4095) + 1))
+    return tuple(sorted(listed)) or tuple(range(cores))
 
 
 def _by_cpu(files: Files, name: str) -> dict[int, str]:
@@ -167,6 +173,11 @@ def _by_cpu(files: Files, name: str) -> dict[int, str]:
         if match and text:
             found[int(match[1])] = text
     return found
+
+
+def _khz(files: Files, name: str) -> dict[int, int]:
+    found = _by_cpu(files, name).items()
+    return {cpu: int(text) for cpu, text in found if re.fullmatch(r"\d{1,9}", text)}
 
 
 def _battery(files: Files) -> dict[str, str]:
@@ -190,4 +201,4 @@ def _power(battery: Mapping[str, str]) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text and re.fullmatch(r"-?\d+(\.\d+)?", text) else None
+    return float(text) if text and re.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", text) else None

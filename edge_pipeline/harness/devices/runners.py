@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.errors import InputError
+from edge_pipeline.errors import EdgePipelineError, InputError
 from edge_pipeline.harness.devices.base import Worker
 from edge_pipeline.harness.devices.link import Link, pull_checked, push_checked, run_checked
 from edge_pipeline.harness.job import Job
-from edge_pipeline.harness.process import ProcessWorker, worker_request
+from edge_pipeline.harness.process import ANSWER_S, ProcessWorker, worker_request
 from edge_pipeline.record import MemoryDetail
 
 __all__ = [
@@ -129,6 +130,7 @@ class ProcessRunner:
         words: Command that starts it on the machine; the arguments only, if there is a file.
         backends: Backends whose artifacts it runs.
         executable: File of this machine to copy to the other one and to start there.
+        answer_s: Longest time that the program may take for an answer, in seconds.
     """
 
     pins = True
@@ -139,11 +141,14 @@ class ProcessRunner:
         words: Sequence[str],
         backends: frozenset[str],
         executable: Path | None = None,
+        *,
+        answer_s: float = ANSWER_S,
     ) -> None:
         self.name = name
         self.backends = backends
         self._words = list(words)
         self._executable = executable
+        self._answer_s = answer_s
 
     def refusal(self, artifact: Artifact, _size: tuple[int, int] | None) -> str | None:
         """Return the reason why the program cannot run an artifact; None if it can."""
@@ -167,27 +172,33 @@ class ProcessRunner:
             lambda stderr: place.link.start(words, stderr),
             request,
             runner=self.name,
-            far=_Far(place.link, f"{place.scratch}/outputs.safetensors"),
+            far=_Far(place.link, f"{place.scratch}/outputs.safetensors", words[-1]),
+            answer_s=self._answer_s,
         )
 
 
 def install_executable(link: Link, source: Path, folder: str) -> None:
-    """Copy an executable into a folder of the machine, unless an equal one is there.
+    """Copy an executable into a folder that exists on the machine, unless an equal one is there.
 
     Raises:
         JobError: If it cannot be copied.
     """
     target = f"{folder}/{source.name}"
-    run_checked(link, ["mkdir", "-p", folder], "making a folder")
     push_checked(link, {target: source})
     run_checked(link, ["chmod", "755", target], "making the runner executable")
+
+
+# Ends a process only if its command line contains the program's name: after a restart of the
+# machine, its number can be that of another process.
+_KILL = 'tr "\\0" " " < "/proc/$1/cmdline" | grep -qF -- "$2" && kill -9 "$1"'
 
 
 class _Far:
     """The machine of a worker, for the files and signals that its pipe does not carry."""
 
-    def __init__(self, link: Link, outputs: str) -> None:
+    def __init__(self, link: Link, outputs: str, program: str) -> None:
         self._link = link
+        self._program = program
         self.outputs = outputs
 
     def fetch(self, target: Path) -> None:
@@ -195,10 +206,12 @@ class _Far:
         pull_checked(self._link, self.outputs, target)
         self._link.run(["rm", "-f", self.outputs])
 
-    def is_lost(self) -> bool:
-        """Return whether the connection ended."""
-        return self._link.is_lost()
-
     def kill(self, process_id: int) -> None:
-        """End the process, if it still runs."""
-        self._link.run(["kill", "-9", str(process_id)])
+        """End the process, if it still runs; a lost connection is made again for this."""
+        with contextlib.suppress(EdgePipelineError):
+            self._link.connect()
+            self._link.run(["sh", "-c", _KILL, "sh", str(process_id), self._program])
+
+    def check(self) -> None:
+        """Raise DeviceLostError if the connection ended."""
+        self._link.run(["true"])

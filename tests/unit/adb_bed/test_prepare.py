@@ -54,7 +54,7 @@ def test_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder().is_relative_to(tmp_path / "edge_pipeline")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
-    assert cache_folder().is_relative_to(Path.home() / ".cache/edge_pipeline")
+    assert cache_folder().is_relative_to(Path.home() / ".cache/edge-pipeline")
 
 
 def test_missing_cache_says_what_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

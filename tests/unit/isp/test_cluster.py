@@ -1,16 +1,17 @@
 """Addresses of schedulers, and tasks as plain data."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from edge_pipeline import errors
 from edge_pipeline.errors import EdgePipelineError, InputError
-from edge_pipeline.isp.cluster_task import pack_settings
+from edge_pipeline.isp.batch import BatchOptions
+from edge_pipeline.isp.cluster_task import BatchTask
 from edge_pipeline.isp.scheduler import check_address
 from edge_pipeline.isp.settings import Settings
 from edge_pipeline.raw.profile import CameraProfile
@@ -31,19 +32,30 @@ def profiles(draw: st.DrawFn) -> CameraProfile:
     )
 
 
-@given(
-    st.builds(
-        Settings,
-        exposure_ev=st.floats(-16, 16),
-        white_balance=st.sampled_from(["as-shot", "2,1,1.5"]),
-        grain=st.floats(0, 1),
-        size=st.sampled_from(["full", "half"]),
-        profile=st.none() | profiles(),
-    )
+settings = st.builds(
+    Settings,
+    exposure_ev=st.floats(-16, 16),
+    white_balance=st.sampled_from(["as-shot", "2,1,1.5"]),
+    grain=st.floats(0, 1),
+    size=st.sampled_from(["full", "half"]),
+    profile=st.none() | profiles(),
 )
-def test_settings_survive_the_journey_to_a_worker(settings: Settings) -> None:
-    packed = pack_settings(settings)
-    assert TypeAdapter(Settings).validate_python(json.loads(json.dumps(packed))) == settings
+options = st.builds(
+    BatchOptions,
+    model=st.none() | st.just(Path("/models/one")),
+    jobs=st.none() | st.integers(1, 64),
+    threads=st.integers(1, 64),
+    timeout_s=st.floats(0.1, 86400),
+    max_pixels=st.integers(1, 10**9),
+    sidecar=st.booleans(),
+    force=st.booleans(),
+)
+
+
+@given(settings, options)
+def test_a_task_reaches_the_worker_unchanged(settings: Settings, options: BatchOptions) -> None:
+    task = BatchTask("1.2.3", "0a1b", Path("/pictures/.token"), settings, options)
+    assert BatchTask.unpacked(json.loads(json.dumps(task.packed()))) == task
 
 
 @pytest.mark.parametrize(

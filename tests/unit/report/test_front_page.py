@@ -41,7 +41,7 @@ def test_dots_are_inside_the_axes(values):
     html = _page(Series("front", [Dot(x, y, "t", 0.0, 1.0) for x, y in values], "steps"))
     for cx, cy in re.findall(r'circle cx="([\d.e+-]+)" cy="([\d.e+-]+)"', html):
         assert 57 <= float(cx) <= 615
-        assert 11 <= float(cy) <= 295
+        assert 11 <= float(cy) <= 313
 
 
 def test_steps_do_not_interpolate():

@@ -63,7 +63,16 @@ def test_the_page_is_made_of_what_the_steps_left(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "OUTPUT", tmp_path)
     folder = str(make_artifact(tmp_path / "onnx_folded").folder)
     assert edge_pipeline(["verify", folder, "--json", str(tmp_path / "verify.json")]) == 0
-    words = ["--warmup", "0", "--json", str(tmp_path / "bench.json")]
+    words = [
+        "--warmup",
+        "0",
+        "--runs",
+        "30",
+        "--seconds",
+        "0",
+        "--records",
+        str(tmp_path / "records.jsonl"),
+    ]
     assert edge_pipeline(["bench", folder, *words]) == 0
     picture = tmp_path / "chart.png"
     Image.new("RGB", (1734, 1156)).save(picture)

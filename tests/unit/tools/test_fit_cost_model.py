@@ -135,7 +135,7 @@ def test_refitting_gives_the_same_file_and_keeps_the_samples(narrow, tmp_path, m
 
 def test_an_unknown_device_is_an_error_with_exit_code_2(capsys):
     assert main(["--target", "abacus", "--refit"]) == 2
-    assert "no device is called 'abacus'" in capsys.readouterr().err
+    assert "no device profile is called 'abacus'" in capsys.readouterr().err
 
 
 def test_the_shipped_models_are_fitted_to_the_shipped_samples():

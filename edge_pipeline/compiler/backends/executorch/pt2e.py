@@ -21,7 +21,13 @@ from edge_pipeline.compiler.backends.executorch.quantised import (
     restore_origins,
     separate_readers,
 )
-from edge_pipeline.compiler.precision.kept_float import input_layers, statistics, steps_of
+from edge_pipeline.compiler.precision.kept_float import (
+    fingerprint,
+    input_layers,
+    layers_of,
+    statistics,
+    steps_of,
+)
 from edge_pipeline.compiler.program import constants_of, layer_of
 from edge_pipeline.errors import CompileError
 
@@ -51,7 +57,9 @@ class _RangeError(CompileError):
 
 
 def quantise(
-    program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]]
+    program: ExportedProgram,
+    samples: Sequence[tuple[Tensor, ...]],
+    in_float: frozenset[str] = frozenset(),
 ) -> tuple[ExportedProgram, tuple[str, ...]]:
     """Quantise `program` to int8 with PT2E and XNNPACK's quantiser.
 
@@ -62,11 +70,13 @@ def quantise(
     layers. The third uses ranges from minimum to maximum, which cover all values of the float
     program; if rounding leads beyond them, the comparison with the network measures the loss. If a
     product has two computed operands, such as filters computed at run time, the first attempt is
-    skipped: XNNPACK could lower its result and then not load it.
+    skipped: XNNPACK could lower its result and then not load it. It is also skipped if `in_float`
+    names layers, so that these compute with maps in float32.
 
     Args:
         program: Float32 program after all passes; it is not modified.
         samples: Inputs of the program on which ranges are observed.
+        in_float: Fingerprints of the weights of layers that stay in float32.
 
     Returns:
         The quantised program, and notes for the user.
@@ -79,14 +89,25 @@ def quantise(
             "int8 requires samples to observe value ranges on, and none were given; give a "
             "calibration set"
         )
-    attempts = _ATTEMPTS[1:] if _has_computed_products(program) else _ATTEMPTS
+    layers_only = bool(in_float) or _has_computed_products(program)
+    attempts = _ATTEMPTS[1:] if layers_only else _ATTEMPTS
+    kept = input_layers(*steps_of(program)) | statistics(program) | _named(program, in_float)
     notes: tuple[str, ...] = ()
     for attempt, following in itertools.pairwise(attempts):
         try:
-            return _quantised(program, samples, attempt), notes
+            return _quantised(program, samples, attempt, kept), notes
         except _RangeError as error:
             notes = (*notes, f"{following.about}, since otherwise {error.clipped}")
-    return _quantised(program, samples, attempts[-1]), notes
+    return _quantised(program, samples, attempts[-1], kept), notes
+
+
+def _named(program: ExportedProgram, keys: frozenset[str]) -> frozenset[str]:
+    """Return the names of the layers whose weights have these fingerprints."""
+    if not keys:
+        return frozenset()
+    constants = constants_of(program)
+    layers = [(n.name, constants[n.all_input_nodes[1].name]) for n in layers_of(program)]
+    return frozenset(name for name, weight in layers if fingerprint(weight.numpy()) in keys)
 
 
 class _Attempt(NamedTuple):
@@ -105,9 +126,12 @@ _ATTEMPTS = (
 
 
 def _quantised(
-    program: ExportedProgram, samples: Sequence[tuple[Tensor, ...]], attempt: _Attempt
+    program: ExportedProgram,
+    samples: Sequence[tuple[Tensor, ...]],
+    attempt: _Attempt,
+    kept: frozenset[str],
 ) -> ExportedProgram:
-    """Return the program as quantised by one attempt."""
+    """Return the program as quantised by one attempt; the operators `kept` stay in float32."""
     from executorch.backends.xnnpack.quantizer import xnnpack_quantizer
     from torchao.quantization.pt2e import MinMaxObserver
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -123,7 +147,6 @@ def _quantised(
     else:
         for target in (_ATEN.conv2d.default, _ATEN.linear.default):
             quantiser.set_operator_type(target, config)
-    kept = input_layers(*steps_of(program)) | statistics(program)
     quantiser.set_filter_function(lambda node: node.name not in kept)
     with _quiet(), torch.no_grad():
         prepared = prepare_pt2e(_without_origins(program), quantiser)

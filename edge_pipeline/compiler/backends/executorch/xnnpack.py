@@ -94,7 +94,7 @@ def _lowered(
         program, notes = to_half(program), (f"{file} {_HALF}",)
         notes += half_notes(options, _ON_X86)
     elif options.precision == "int8":
-        program, notes = quantise(program, options.samples)
+        program, notes = quantise(program, options.samples, options.in_float)
     external = options.precision != "int8"
     return lower(program, _delegate(), allowed=options.allowed, external=external), notes
 

@@ -164,12 +164,14 @@ def _in_precision(
                 "int8 with ranges observed on samples; sigmoid and operators that XNNPACK does not "
                 "run in integers stay in float32"
             )
-            return static(data, options.inputs, options.samples), (f"{options.name}: {note}",)
+            return static(data, options.inputs, options.samples, options.in_float), (
+                f"{options.name}: {note}",
+            )
         note = (
             "constant weights are int8, with dynamic ranges; convolutions whose weights are "
             f"computed at run time (the first is {computed[0].layer}) stay in float32"
         )
-        return dynamic_range(data), (f"{options.name}: {note}",)
+        return dynamic_range(data, options.in_float), (f"{options.name}: {note}",)
     except _FAILURES as error:
         raise CompileError(
             f"ai-edge-quantizer cannot write {options.name} in {options.precision}: "

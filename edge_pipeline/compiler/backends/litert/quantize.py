@@ -18,7 +18,7 @@ from torch import Tensor
 
 from edge_pipeline.compiler.backends.litert.convert import SIGNATURE
 from edge_pipeline.compiler.backends.quiet import quiet
-from edge_pipeline.compiler.precision.kept_float import Step, input_layers
+from edge_pipeline.compiler.precision.kept_float import Step, fingerprint, input_layers
 from edge_pipeline.errors import CompileError
 
 __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]
@@ -46,6 +46,7 @@ _IN_FLOAT = (
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 # XNNPACK runs these operators with int8 weights and float32 maps, unlike depth-wise convolutions.
 _WEIGHTED = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
+_DEPTHWISE = "DEPTHWISE_CONV_2D"
 # tflite-runtime 2.14 uses the first channel's scale for all channels of a fully connected layer.
 _PER_TENSOR = ("FULLY_CONNECTED",)
 _EVERYWHERE = ".*"
@@ -68,13 +69,20 @@ def half(data: bytes) -> bytes:
     return _written(quantizer, None)
 
 
-def static(data: bytes, inputs: Sequence[str], samples: Sequence[tuple[Tensor, ...]]) -> bytes:
+def static(
+    data: bytes,
+    inputs: Sequence[str],
+    samples: Sequence[tuple[Tensor, ...]],
+    in_float: frozenset[str] = frozenset(),
+) -> bytes:
     """Return the file with weights and maps in int8; inputs and outputs stay float32.
 
     Args:
         data: Content of a `.tflite` file in float32.
         inputs: Names of the inputs, in the order of a sample's tensors.
         samples: Inputs on which value ranges are observed, at least one set.
+        in_float: Fingerprints of the weights of layers that stay in float32; if there are any, maps
+            are int8 only beside layers.
 
     Raises:
         CompileError: If there are no samples.
@@ -86,20 +94,15 @@ def static(data: bytes, inputs: Sequence[str], samples: Sequence[tuple[Tensor, .
         )
     tools = _Tools()
     quantizer = tools.quantizer(data)
-    quantizer.add_static_config(_EVERYWHERE, tools.operator("*"), 8, 8)
+    for kind in (*_WEIGHTED, _DEPTHWISE) if in_float else ("*",):
+        quantizer.add_static_config(_EVERYWHERE, tools.operator(kind), 8, 8)
     for kind in _PER_TENSOR:
         quantizer.add_static_config(_EVERYWHERE, tools.operator(kind), 8, 8, tools.per_tensor)
     for kind in _IN_FLOAT:
         quantizer.update_quantization_recipe(
             _EVERYWHERE, tools.operator(kind), algorithm_key=tools.algorithm("NO_QUANTIZE")
         )
-    for name in input_layers(*_steps(data)):
-        for kind in _WEIGHTED:
-            quantizer.update_quantization_recipe(
-                f"(^|;){re.escape(name)}(;|$)",  # the quantizer's name for an operator
-                tools.operator(kind),
-                algorithm_key=tools.algorithm("NO_QUANTIZE"),
-            )
+    tools.leave_out(quantizer, input_layers(*_steps(data)) | _named(data, in_float))
     values = [
         {name: value.numpy() for name, value in zip(inputs, sample, strict=True)}
         for sample in samples
@@ -109,19 +112,21 @@ def static(data: bytes, inputs: Sequence[str], samples: Sequence[tuple[Tensor, .
     return _written(quantizer, ranges)
 
 
-def dynamic_range(data: bytes) -> bytes:
+def dynamic_range(data: bytes, in_float: frozenset[str] = frozenset()) -> bytes:
     """Return the file with constant weights in int8 and dynamic ranges.
 
     Maps that are multiplied with these weights are quantised in each run; others stay float32.
 
     Args:
         data: Content of a `.tflite` file in float32.
+        in_float: Fingerprints of the weights of layers that stay in float32.
     """
     tools = _Tools()
     quantizer = tools.quantizer(data)
     for kind in _WEIGHTED:
         how = [tools.per_tensor] if kind in _PER_TENSOR else []
         quantizer.add_dynamic_config(_EVERYWHERE, tools.operator(kind), 8, *how)
+    tools.leave_out(quantizer, _named(data, in_float))
     return _written(quantizer, None)
 
 
@@ -169,6 +174,26 @@ def _steps(data: bytes) -> tuple[list[Step], list[str]]:
     return steps, [names[i] for i in graph.inputs]
 
 
+def _named(data: bytes, keys: frozenset[str]) -> frozenset[str]:
+    """Return the first outputs of the layers whose weights have these fingerprints."""
+    if not keys:
+        return frozenset()
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(data))
+    graph = model.subgraphs[0]
+    codes = {getattr(schema.BuiltinOperator, kind) for kind in _LAYERS}
+    found: set[str] = set()
+    for operator in graph.operators:
+        if model.operatorCodes[operator.opcodeIndex].builtinCode not in codes:
+            continue
+        held = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
+        if held is not None and fingerprint(np.frombuffer(bytes(held), np.float32)) in keys:
+            found.add(graph.tensors[operator.outputs[0]].name.decode())
+    return frozenset(found)
+
+
 def _observed(quantizer: Any, values: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the lowest and highest value of each tensor over all samples, by tensor name.
 
@@ -196,6 +221,16 @@ class _Tools:
         self.operator: Any = qtyping.TFLOperationName
         self.per_tensor: Any = qtyping.QuantGranularity.TENSORWISE
         self._algorithms: Any = algorithm_manager.AlgorithmName
+
+    def leave_out(self, quantizer: Any, names: frozenset[str]) -> None:
+        """Leave layers in float32, by the names of their first outputs."""
+        for name in sorted(names):
+            for kind in (*_WEIGHTED, _DEPTHWISE):
+                quantizer.update_quantization_recipe(
+                    f"(^|;){re.escape(name)}(;|$)",  # the quantizer's name for an operator
+                    self.operator(kind),
+                    algorithm_key=self.algorithm("NO_QUANTIZE"),
+                )
 
     def algorithm(self, name: str) -> Any:
         """Return the algorithm called `name`."""

@@ -104,7 +104,7 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     if options.precision == "fp16":
         to_half(model)
     elif options.precision == "int8":
-        model = to_int8(model, options.inputs, options.samples)
+        model = to_int8(model, options.inputs, options.samples, options.in_float)
     _strip(model)
     _name_sizes(model, program)
     operators = Counter(node.op_type for node in model.graph.node)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_pipeline.compiler.precision.kept_float import Step, input_layers
+from edge_pipeline.compiler.precision.kept_float import Step, fingerprint, input_layers
 from edge_pipeline.errors import CompileError
 from edge_pipeline.optional import require as require_module
 
@@ -176,6 +176,7 @@ def to_int8(
     model: Any,
     inputs: Sequence[str],
     samples: Sequence[tuple[Tensor, ...]],
+    in_float: frozenset[str] = frozenset(),
 ) -> Any:
     """Return the model with its convolutions and linear layers quantised to int8 in QDQ form.
 
@@ -187,6 +188,7 @@ def to_int8(
         model: ModelProto in float32.
         inputs: Names of the inputs, in the order of a sample's tensors.
         samples: Inputs on which value ranges are observed, at least one set.
+        in_float: Fingerprints of the weights of layers that stay in float32.
 
     Returns:
         A new ModelProto.
@@ -210,7 +212,7 @@ def to_int8(
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(feeds, None)
 
-    kept = input_layers(_steps(model), inputs)
+    kept = input_layers(_steps(model), inputs) | _named(model, in_float)
     nodes = [node for node in _with_constant_weights(model) if node.name not in kept]
     with tempfile.TemporaryDirectory(prefix="edge-pipeline-int8-") as folder, _quiet():
         target = Path(folder, "model.onnx")
@@ -226,6 +228,19 @@ def to_int8(
             nodes_to_quantize=[node.name for node in nodes],
         )
         return onnx.load(target)
+
+
+def _named(model: Any, keys: frozenset[str]) -> frozenset[str]:
+    """Return the names of the layers whose weights have these fingerprints."""
+    if not keys:
+        return frozenset()
+    onnx: Any = require_module("onnx", "onnx", "compiling to ONNX")
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    weights = {
+        node.name: onnx.numpy_helper.to_array(held[node.input[1]])
+        for node in _with_constant_weights(model)
+    }
+    return frozenset(name for name, weight in weights.items() if fingerprint(weight) in keys)
 
 
 def _with_constant_weights(model: Any) -> Iterator[Any]:

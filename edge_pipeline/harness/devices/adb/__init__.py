@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from edge_pipeline.errors import EdgePipelineError, MissingExtraError
 from edge_pipeline.harness.devices.adb.link import AdbLink, states
-from edge_pipeline.harness.devices.adb.phone import environment_of, phone_sensors
+from edge_pipeline.harness.devices.adb.phone import (
+    abis_of,
+    environment_of,
+    phone_sensors,
+    properties_of,
+)
 from edge_pipeline.harness.devices.adb.runners import runners_of
 from edge_pipeline.harness.devices.base import Attached, Device, Options
 from edge_pipeline.harness.devices.linked import Kind, LinkedDevice
@@ -28,7 +33,12 @@ def open_device(address: str, options: Options, /) -> Device:
     """
     link = AdbLink(address)
     link.connect()
-    kind = Kind(lambda _link: runners_of(link, options), environment_of, sensors=phone_sensors)
+    known = properties_of(link)
+    kind = Kind(
+        lambda link: runners_of(link, abis_of(known), options),
+        lambda _link, facts: environment_of(known, facts),
+        sensors=phone_sensors,
+    )
     return LinkedDevice(f"adb:{link.serial}", link, kind)
 
 
@@ -49,9 +59,10 @@ def _one(serial: str) -> Attached:
     link = AdbLink(serial)
     try:
         link.connect()
-        environment = environment_of(link, facts_of(link))
+        known = properties_of(link)
+        environment = environment_of(known, facts_of(link))
         backends: dict[str, str] = {}
-        for runner in reversed(runners_of(link, Options())):
+        for runner in reversed(runners_of(link, abis_of(known), Options())):
             backends |= dict.fromkeys(sorted(runner.backends), runner.name)
     except EdgePipelineError as error:
         return Attached(f"adb:{serial}", "Android device", {}, str(error))

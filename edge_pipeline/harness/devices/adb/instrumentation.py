@@ -39,6 +39,7 @@ Answer = TypeVar("Answer", bound=BaseModel)
 _COMPONENT = f"{PACKAGE}/.bench.BenchInstrumentation"
 _OK = -1  # Activity.RESULT_OK
 _LONGEST_TEXT = 300
+_PROBE_S = 5.0
 
 
 class NoBenchmarkError(RuntimeFailure):
@@ -114,8 +115,7 @@ class Instrumentation:
         try:
             text = self.link.run([*words, _COMPONENT], timeout_s=self.limit_s).stdout
         except DeviceLostError as error:
-            if self.link.is_lost():
-                raise
+            self.link.run(["true"], timeout_s=_PROBE_S)  # raises if the phone itself is lost
             self.stop()
             raise RuntimeFailure(
                 f"the app on the phone did not end {purpose} in {self.limit_s:g} s"

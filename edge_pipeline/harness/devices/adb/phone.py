@@ -15,6 +15,7 @@ __all__ = ["abis_of", "environment_of", "has_package", "phone_sensors", "propert
 _THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 # From this status on, the system lowers clock rates so that users notice it.
 _THROTTLED_FROM = 2
+_NEXT = "@@ thermalservice"
 _CHARGING = {"2": True, "5": True, "3": False, "4": False}  # BatteryManager.BATTERY_STATUS_*
 
 
@@ -30,9 +31,8 @@ def abis_of(properties: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(abi for abi in listed.split(",") if abi)
 
 
-def environment_of(link: Link, facts: Facts) -> Environment:
-    """Return the description of a device without its settings."""
-    known = properties_of(link)
+def environment_of(known: Mapping[str, str], facts: Facts) -> Environment:
+    """Return the description of a device without its settings, from its properties and facts."""
     maker, model = known.get("ro.product.manufacturer", ""), known.get("ro.product.model", "")
     if maker and model.lower().startswith(maker.lower()):
         maker = ""
@@ -61,8 +61,9 @@ def phone_sensors(link: Link) -> Sensors:
     Newer Android versions hide the files from adb's user; then the services are the source.
     """
     found = sensors_of(link)
-    battery = _fields(link.run(["dumpsys", "battery"]).stdout)
-    thermal = link.run(["dumpsys", "thermalservice"]).stdout
+    text = link.run(["sh", "-c", f"dumpsys battery; echo {_NEXT}; dumpsys thermalservice"]).stdout
+    services, _, thermal = text.partition(_NEXT)
+    battery = _fields(services)
     status = re.search(r"Thermal Status:\s*(\d+)", thermal)
     level = int(status[1]) if status else None
     temperatures = dict(found.temperatures_c) | _service_temperatures(thermal)

@@ -8,17 +8,17 @@ from pathlib import Path
 from edge_pipeline.errors import InputError
 from edge_pipeline.harness.devices.adb.app import AppRunner
 from edge_pipeline.harness.devices.adb.instrumentation import PACKAGE
-from edge_pipeline.harness.devices.adb.link import AdbLink
-from edge_pipeline.harness.devices.adb.phone import abis_of, has_package, properties_of
+from edge_pipeline.harness.devices.adb.phone import has_package
 from edge_pipeline.harness.devices.adb.tools import TOOLS, ToolRunner
 from edge_pipeline.harness.devices.base import Options
-from edge_pipeline.harness.devices.executable import BACKENDS, abi_of, executable_for
+from edge_pipeline.harness.devices.link import Link
 from edge_pipeline.harness.devices.runners import ProcessRunner, Runner
+from edge_pipeline.harness.runner import RUNNER_BACKENDS, abi_of, cached_runner
 
 __all__ = ["runners_of"]
 
 
-def runners_of(link: AdbLink, options: Options) -> Sequence[Runner]:
+def runners_of(link: Link, abis: Sequence[str], options: Options) -> Sequence[Runner]:
     """Return the runners of an Android device.
 
     A runner that the user gives is the only one. Otherwise the first is this project's app, if it
@@ -27,17 +27,19 @@ def runners_of(link: AdbLink, options: Options) -> Sequence[Runner]:
 
     Args:
         link: Connection to the device.
+        abis: ABIs that the device executes.
         options: Options that the user gave.
 
     Raises:
         InputError: If the given runner is not a file, or is for another processor.
     """
-    abis = abis_of(properties_of(link))
     if options.runner is not None:
         return [_given(Path(options.runner), abis)]
     runners: list[Runner] = [AppRunner(link)] if has_package(link, PACKAGE) else []
-    found = executable_for(abis)
-    return runners if found is None else [*runners, _process_runner(found)]
+    found = cached_runner()
+    if "arm64-v8a" in abis and found.is_file():
+        runners.append(_process_runner(found))
+    return runners
 
 
 def _given(source: Path, abis: Sequence[str]) -> Runner:
@@ -55,4 +57,4 @@ def _given(source: Path, abis: Sequence[str]) -> Runner:
 
 
 def _process_runner(source: Path) -> ProcessRunner:
-    return ProcessRunner(source.name, [], BACKENDS, source)
+    return ProcessRunner(source.name, [], RUNNER_BACKENDS, source)

@@ -50,6 +50,8 @@ class FakeLink:
             if text is None:
                 raise DeviceLostError("the device was lost: it did not answer")
             return Answer(0, text, "")
+        if self.lost:
+            raise DeviceLostError("the device was lost: it cut the connection")
         if words[0] == "sha256sum":
             lines = [f"{sha256_of(self.files[p])}  {p}\n" for p in words[1:] if p in self.files]
             return Answer(0, "".join(lines), "")
@@ -57,9 +59,6 @@ class FakeLink:
 
     def pull(self, source, target):
         shutil.copy(self.files[source], target)
-
-    def is_lost(self):
-        return self.lost
 
     def orders(self):
         """Return the extras of each order."""
@@ -191,7 +190,7 @@ def test_an_order_that_does_not_end_stops_the_app(link, worker):
 
 def test_a_lost_phone_is_not_a_failure_of_the_app(link, worker):
     link.texts["run"], link.lost = None, True
-    with pytest.raises(DeviceLostError):
+    with pytest.raises(DeviceLostError, match="cut the connection"):
         worker.run(1)
 
 
