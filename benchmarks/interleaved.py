@@ -19,7 +19,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from edge_pipeline.artifact.store import Artifact
-from edge_pipeline.harness.devices.host import host_worker
+from edge_pipeline.harness.devices.this_machine import host_worker
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.machine import (
     allowed_cpus,

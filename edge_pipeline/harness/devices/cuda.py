@@ -9,14 +9,13 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
-from typing import IO
+from functools import partial
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.harness.devices.base import Attached, Device, Options
 from edge_pipeline.harness.devices.gpu_worker import VARIANTS
-from edge_pipeline.harness.devices.host import Host, worker_environment
+from edge_pipeline.harness.devices.this_machine import ThisMachine, start_python
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.process import ProcessWorker, worker_request
 from edge_pipeline.record import Environment, MemoryDetail, Sensors
@@ -62,7 +61,7 @@ def attached() -> Sequence[Attached]:
     ]
 
 
-class Cuda(Host):
+class Cuda(ThisMachine):
     """A GPU of this machine; the process that controls it is pinned as on the host.
 
     Args:
@@ -71,8 +70,7 @@ class Cuda(Host):
     """
 
     def __init__(self, variant: str, where: str = "cuda") -> None:
-        super().__init__()
-        self.name = f"cuda:{variant}"
+        super().__init__(f"cuda:{variant}")
         self._variant = variant
         self._where = where
 
@@ -100,25 +98,13 @@ class Cuda(Host):
         return None if self._variant == "onnx" else super().peak_memory(job)
 
     def _worker(self, job: Job) -> ProcessWorker:
-        def start(stderr: IO[bytes]) -> subprocess.Popen[str]:
-            return subprocess.Popen(  # noqa: S603 - this Python
-                [sys.executable, "-P", "-m", _MODULE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                encoding="utf-8",
-                env=worker_environment(self._threads),
-                start_new_session=True,
-            )
-
         folder = str(job.artifact.folder.absolute())
         request = worker_request(job, folder, threads=self._threads, cpus=self._cpus)
         request |= {"variant": self._variant, "device": self._where}
         runner = f"torch {self._variant}" if self._variant != "onnx" else "ONNX Runtime, CUDA"
         return ProcessWorker(
             job.label,
-            start,
+            partial(start_python, _MODULE, self._threads),
             request,
             runner=runner,
             precision="fp16" if self._variant == "fp16" else None,

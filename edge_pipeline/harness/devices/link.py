@@ -185,11 +185,17 @@ def pull_checked(link: Link, source: str, target: Path) -> None:
 
 def _remote_sha256(link: Link, paths: Sequence[str]) -> dict[str, str]:
     """Return the checksums of the files that exist, by path."""
+    # Versions of sha256sum print such names differently; alone, a file needs no name.
+    odd = [path for path in paths if set(path) & set("\\\n\r")]
+    plain = [path for path in paths if path not in odd]
     found: dict[str, str] = {}
-    for start in range(0, len(paths), _MOST_PATHS):
-        chosen = paths[start : start + _MOST_PATHS]
+    for path in odd:
+        words = link.run(["sha256sum", path], timeout_s=_HASH_S).stdout.split()
+        found |= {path: words[0].lstrip("\\")} if words else {}
+    for start in range(0, len(plain), _MOST_PATHS):
+        chosen = plain[start : start + _MOST_PATHS]
         answer = link.run(["sha256sum", *chosen], timeout_s=_HASH_S)
-        for line in answer.stdout.splitlines():
-            digest, _, path = line.lstrip("\\").partition("  ")
+        for line in answer.stdout.split("\n"):
+            digest, _, path = line.partition("  ")
             found[path] = digest
     return {path: found[path] for path in paths if path in found}

@@ -93,7 +93,7 @@ class SshLink:
         InputError: If the host is invalid, or `ssh` is not installed.
     """
 
-    def __init__(self, host: str, work: str = ".cache/edge_pipeline/work") -> None:
+    def __init__(self, host: str, work: str = ".cache/edge-pipeline/work") -> None:
         self.folder = ""
         self._host = host
         self._destination = destination_words(host)

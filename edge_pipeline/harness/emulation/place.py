@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from edge_pipeline.errors import InputError, OutputError
+from edge_pipeline.files import cache_folder
 from edge_pipeline.harness.devices.requirements import requirements_of
 
 __all__ = ["BACKENDS", "COMMAND", "Prepared", "emulator_folder", "locked", "read_prepared"]
@@ -65,8 +66,7 @@ class Prepared(BaseModel):
 
 def emulator_folder() -> Path:
     """Return the folder of the emulated machine in the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "edge_pipeline" / "emulator"
+    return cache_folder("emulator")
 
 
 def read_prepared() -> Prepared:

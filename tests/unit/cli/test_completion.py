@@ -37,7 +37,7 @@ def complete(words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("edge-pipeline dev", ["develop"]),
+        ("edge-pipeline dev", ["develop", "devices"]),
         ("edge-pipeline be", ["bench"]),
         ("edge-pipeline develop --expo", ["--exposure"]),
         ("edge-pipeline compile x --tflite", ["--tflite-runtime"]),

@@ -57,7 +57,7 @@ def test_a_sweep_writes_records_fronts_and_a_page(run, tmp_path, capsys, checkpo
     assert [curve["cost"] for curve in front] == ["macs", "memory"]
     with (tmp_path / "points.csv").open(newline="") as file:
         assert [float(row["phi"]) for row in csv.DictReader(file)] == [0.1, 0.3, 0.5]
-    assert (tmp_path / "front.html").read_text().count("<figure>") == 3
+    assert (tmp_path / "front.html").read_text().count("<figure ") == 3
 
 
 def _dice(network, folder, name, phi):

@@ -10,7 +10,7 @@ import pytest
 from edge_pipeline.errors import InputError, MissingExtraError, RuntimeFailure
 from edge_pipeline.harness.bench import Settings, bench
 from edge_pipeline.harness.devices.base import DeviceStateError, Placement, State
-from edge_pipeline.harness.devices.host import Host, open_device
+from edge_pipeline.harness.devices.host import open_device
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Plan
 from tests.fakes.artifacts import make_artifact
@@ -25,7 +25,7 @@ def folded(tmp_path_factory):
 
 @pytest.fixture
 def held():
-    device = Host()
+    device = open_device()
     device.acquire(Placement())
     return device
 
@@ -47,11 +47,11 @@ def test_a_device_goes_from_idle_to_held_to_active_and_back(folded):
 def test_an_idle_device_does_nothing(folded):
     job = Job(folded, "forward")
     for misuse in (
-        Host().describe,
-        Host().warnings,
-        Host().release,
-        lambda: Host().place(job),
-        lambda: Host().peak_memory(job),
+        open_device().describe,
+        open_device().warnings,
+        open_device().release,
+        lambda: open_device().place(job),
+        lambda: open_device().peak_memory(job),
     ):
         with pytest.raises(DeviceStateError, match="is idle"):
             misuse()
@@ -76,7 +76,7 @@ def test_an_active_device_neither_measures_memory_nor_is_released(held, folded):
 
 @pytest.mark.parametrize("threads", [-1, 0, 100_000])
 def test_threads_that_cannot_be_pinned_are_refused(threads):
-    device = Host()
+    device = open_device()
     with pytest.raises(InputError, match=str(threads)):
         device.acquire(Placement(threads=threads))
     assert device.state is State.IDLE
@@ -120,7 +120,7 @@ def test_a_workers_refusal_keeps_its_kind(held, folded):
 
 def test_every_program_gets_a_record(tmp_path, folded):
     split = make_artifact(tmp_path / "split", filters="split")
-    records = bench([folded.folder, split.folder], Host(), QUICK)
+    records = bench([folded.folder, split.folder], open_device(), QUICK)
     assert [record.program for record in records] == ["forward", "predict_filters", "apply_filters"]
     for record in records:
         assert len(record.samples_ms) == 30
@@ -137,8 +137,8 @@ def test_every_program_gets_a_record(tmp_path, folded):
 
 
 def test_a_larger_picture_takes_longer_and_more_memory(folded):
-    (small,) = bench([folded.folder], Host(), replace(QUICK, size=(32, 32)))
-    (large,) = bench([folded.folder], Host(), replace(QUICK, size=(512, 512)))
+    (small,) = bench([folded.folder], open_device(), replace(QUICK, size=(32, 32)))
+    (large,) = bench([folded.folder], open_device(), replace(QUICK, size=(512, 512)))
     assert large.latency.min_ms > 5 * small.latency.min_ms
     # The result alone is 3 x 1024 x 1024 floats.
     grown = large.memory_detail.program_bytes - small.memory_detail.program_bytes
@@ -148,7 +148,7 @@ def test_a_larger_picture_takes_longer_and_more_memory(folded):
 
 
 def test_a_failure_leaves_the_device_idle(folded):
-    device = Host()
+    device = open_device()
     with pytest.raises(InputError, match="48x17"):
         bench([folded.folder], device, Settings(size=(48, 17)))
     with pytest.raises(InputError, match="threads"):

@@ -71,7 +71,7 @@ RASPBERRY = {
     "/proc/cpuinfo": _arm(["0xd08"] * 4) + "\nRevision\t: c03115\nModel\t\t: Raspberry Pi 4\n",
     "/proc/meminfo": "MemTotal:        3885396 kB\n",
     "/proc/loadavg": "0.08 0.03 0.01 1/168 1042\n",
-    "/proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.5\0",
+    "/proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.5\n",
     **{f"{CPU}/cpu{i}/cpufreq/cpuinfo_max_freq": "1800000\n" for i in range(4)},
     **{f"{CPU}/cpu{i}/cpufreq/scaling_governor": "ondemand\n" for i in range(4)},
     f"{ZONE}0/type": "cpu-thermal\n", f"{ZONE}0/temp": "48686\n",
@@ -144,7 +144,7 @@ def test_cores_of_a_phone(cores, threads, pinned):
 @pytest.mark.parametrize(
     ("cores", "threads", "message"),
     [
-        ("9", 1, "from 0 to 8 with commas between them, got '9'"),
+        ("9", 1, "1 numbers of 0, 1, 2, 3, 4, 5, 6, 7, 8 with commas between them, got '9'"),
         ("0,0", 2, "at least 2 numbers"),
         ("1;rm", 1, "got '1;rm'"),
         ("", 1, "got ''"),
@@ -166,10 +166,20 @@ def test_equal_cores_are_not_pinned_by_default():
         cores_for("big", facts, 1)
 
 
+def test_reserved_cores_are_left_alone():
+    facts = facts_of(Texts(PIXEL | {"/proc/self/status": "Cpus_allowed_list:\t0-3,5\n"}))
+    assert facts.allowed == (0, 1, 2, 3, 5)
+    assert cores_for(None, facts, 1) == [5]
+    with pytest.raises(InputError, match="got '8'"):
+        cores_for("8", facts, 1)
+    with pytest.raises(InputError, match="from 1 to 5 on this device, got 6"):
+        cores_for(None, facts, 6)
+
+
 @given(st.integers(1, 12), st.data())
 def test_as_many_cores_as_threads(count, data):
     rates = {cpu: data.draw(st.integers(1, 3)) for cpu in range(count)}
-    facts = Facts("", "", count, 1, None, rates)
+    facts = Facts("", "", count, tuple(range(count)), 1, None, rates)
     threads = data.draw(st.integers(1, count))
     chosen = cores_for(None, facts, threads)
     if chosen is not None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -13,7 +15,9 @@ import pytest
 from edge_pipeline.cli.main import main
 from edge_pipeline.errors import InputError, JobError
 from edge_pipeline.harness.bench import Settings, bench
+from edge_pipeline.harness.devices import ssh
 from edge_pipeline.harness.devices.base import DeviceLostError, Options, Placement
+from edge_pipeline.harness.devices.local_link import LocalLink
 from edge_pipeline.harness.devices.ssh import attached, open_device
 from edge_pipeline.harness.devices.ssh_link import SshLink, destination_words
 from edge_pipeline.harness.job import Job
@@ -56,7 +60,7 @@ def artifact(tmp_path_factory):
 
 def _left(server):
     """What is in the work folder, apart from the package that stays for the next measurement."""
-    work = server.home / ".cache" / "edge_pipeline" / "work"
+    work = server.home / ".cache" / "edge-pipeline" / "work"
     return [path.name for path in work.iterdir() if not path.name.endswith(".zip")]
 
 
@@ -237,3 +241,46 @@ def test_hosts_that_are_options_or_no_names_are_refused(host):
 def test_a_host_is_necessary():
     with pytest.raises(InputError, match="ssh needs a host"):
         open_device("")
+
+
+@pytest.mark.parametrize(
+    ("script", "throttled"),
+    [
+        ("echo throttled=0x0", False),
+        ("echo throttled=0x50000", False),  # it throttled since its start, but does not now
+        ("echo throttled=0x50005", True),
+        ("echo throttled=0x8", True),
+        ("echo odd", None),
+        ("exit 1", None),
+    ],
+)
+def test_a_raspberry_pi_tells_whether_it_throttles(tmp_path, monkeypatch, script, throttled):
+    program = tmp_path / "vcgencmd"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert ssh._sensors(LocalLink()).throttled is throttled
+
+
+_INTERRUPTED = """
+import sys
+from edge_pipeline.cli import bench, main
+from edge_pipeline.harness.devices import ssh
+from edge_pipeline.harness.devices.base import Options
+bench.open_named = lambda *_: ssh.open_device("board", Options(python=sys.executable))
+sys.exit(main.main(["bench", sys.argv[1], "--seconds", "300"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_measurement_leaves_nothing(server, artifact, sent, code):
+    words = [sys.executable, "-c", _INTERRUPTED, str(artifact.folder)]
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment)
+    while not any("harness.worker" in " ".join(p.cmdline()) for p in _descendants(server)):
+        time.sleep(0.1)
+    process.send_signal(sent)
+    _, told = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in told) == (code, False)
+    assert _left(server) == []

@@ -42,10 +42,10 @@ def _prepared(folder, tree="tree-1", **changes):
 
 
 def test_the_folder_is_in_the_users_cache(folder, tmp_path, monkeypatch):
-    assert folder == tmp_path / "cache" / "edge_pipeline" / "emulator"
+    assert folder == tmp_path / "cache" / "edge-pipeline" / "emulator"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert emulator_folder() == tmp_path / ".cache" / "edge_pipeline" / "emulator"
+    assert emulator_folder() == tmp_path / ".cache" / "edge-pipeline" / "emulator"
 
 
 def test_a_manifest_is_read_back(folder):
