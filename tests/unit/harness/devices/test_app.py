@@ -154,7 +154,7 @@ def test_a_lost_connection_is_tried_again(phone, artifact):
 
 def test_a_corrupted_pull_is_not_believed(phone, artifact):
     device = install(phone, artifact)
-    phone.bed.faults.corrupt("pull")
+    phone.bed.faults.corrupt("pull", times=2)
     with pytest.raises(JobError, match="from the device is damaged"):
         bench([artifact.folder], device, QUICK)
     assert_clean(phone)
