@@ -1,10 +1,12 @@
 """The figures with which the Android app's tests compare are those of the harness."""
 
+import csv
 import json
 
 import pytest
 
 from android_demo.tools.make_bench_fixture import FIXTURE, comparison, latency, protocol
+from edge_pipeline.cli.main import main
 from edge_pipeline.harness.statistics import summarise
 from edge_pipeline.record import append_records, read_records
 
@@ -54,3 +56,12 @@ def test_the_records_of_the_app_are_appended_to_those_of_the_host(tmp_path):
     append_records(target, read_records(RECORDS))
     append_records(target, read_records(RECORDS))
     assert read_records(target) == 2 * read_records(RECORDS)
+
+
+def test_the_records_of_the_app_are_reported(tmp_path):
+    target = tmp_path / "report.csv"
+    assert main(["report", str(RECORDS), "-o", str(target)]) == 0
+    with target.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["program"], row["device"]) == ("forward", "android:Fake 1")
+    assert main(["report", str(RECORDS), "-o", str(tmp_path / "report.html")]) == 0
