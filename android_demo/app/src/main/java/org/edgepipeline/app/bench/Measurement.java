@@ -2,11 +2,10 @@ package org.edgepipeline.app.bench;
 
 import java.io.File;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.edgepipeline.app.errors.AppException;
 import org.edgepipeline.app.errors.CancelledException;
 import org.edgepipeline.app.runner.Tensor;
@@ -49,7 +48,7 @@ final class Measurement implements Protocol.Listener {
     private final Engines engines;
     private final OutputFolder output;
     private final Watcher watcher;
-    private final Set<String> loaded = new HashSet<>();
+    private final Map<String, Long> imports = new HashMap<>();
     private List<Job> jobs;
     private String session;
     private final List<List<Long>> block = new ArrayList<>();
@@ -85,7 +84,7 @@ final class Measurement implements Protocol.Listener {
         List<Program> programs = new ArrayList<>();
         try {
             for (Job job : jobs) {
-                programs.add(new Program(job, engines, phone, loaded));
+                programs.add(new Program(job, engines, phone, imports));
             }
             List<Timing> timings = Protocol.measure(programs, plan, this);
             shared.after = phone.readings();
@@ -118,7 +117,7 @@ final class Measurement implements Protocol.Listener {
         List<Memory> found = new ArrayList<>();
         for (Job job : jobs) {
             watcher.onStep("Memory of " + job.label(), found.size(), jobs.size());
-            found.add(new Program(job, engines, phone).memory());
+            found.add(new Program(job, engines, phone, imports).memory());
         }
         return found;
     }

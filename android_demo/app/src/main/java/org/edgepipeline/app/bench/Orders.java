@@ -67,7 +67,7 @@ final class Orders {
                 return answer;
             }
             Subject.Loaded loaded = program.load();
-            answer.put("import_ns", Math.max(0, loaded.importNs));
+            answer.put("import_ns", loaded.importNs);
             answer.put("init_ns", loaded.initNs);
             answer.put("versions", versions(job));
             if (order.equals("run")) {

@@ -13,7 +13,7 @@ interface Subject {
 
     /** Times of loading in nanoseconds. */
     final class Loaded {
-        /** Time of loading the runtime's libraries; negative if they were loaded before. */
+        /** Time of loading the runtime's libraries, for the first program that needs them. */
         final long importNs;
         /** Time of loading the program. */
         final long initNs;

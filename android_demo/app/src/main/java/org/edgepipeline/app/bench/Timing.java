@@ -4,8 +4,8 @@ import java.util.List;
 
 /** Times of one program in milliseconds. */
 final class Timing {
-    /** Time of loading the runtime's libraries; null if they were loaded before. */
-    final Double importMs;
+    /** Time of loading the runtime's libraries. */
+    final double importMs;
     /** Time of loading the program. */
     final double initMs;
     /** Time of the first run. */
@@ -21,7 +21,7 @@ final class Timing {
 
     Timing(Subject.Loaded loaded, long firstNs, List<Subject.TimedRun> runs, int warmupRuns,
             Boolean isStable) {
-        importMs = loaded.importNs < 0 ? null : (Double) (loaded.importNs / 1e6);
+        importMs = loaded.importNs / 1e6;
         initMs = loaded.initNs / 1e6;
         firstMs = firstNs / 1e6;
         samplesMs = new double[runs.size()];
