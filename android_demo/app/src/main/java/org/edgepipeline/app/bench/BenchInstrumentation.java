@@ -14,9 +14,9 @@ import org.edgepipeline.app.errors.AppException;
 /**
  * Measures without a screen.
  *
- * <p>`am instrument -w -e artifact NAME -e runs 50 org.edgepipeline.app/.bench.BenchInstrumentation`
- * measures artifacts together and writes their records; `-e order ORDER` executes one order of the
- * host (see {@link Orders}). The result has `answer` or `records`, or the sentence `error`.
+ * <p>`am instrument -w -e artifact NAME org.edgepipeline.app/.bench.BenchInstrumentation` measures
+ * artifacts together and writes their records; `-e order ORDER` executes one order of the host (see
+ * {@link Orders}). The result has `answer` or `records`, or the sentence `error`.
  */
 public class BenchInstrumentation extends Instrumentation {
     /** Code of a result that has an error; a crash has the code 0. */

@@ -11,7 +11,7 @@ import org.edgepipeline.app.artifact.Golden;
 import org.edgepipeline.app.runner.Tensor;
 import org.junit.Test;
 
-/** Compares statistics, protocol and comparison with those of the harness, which made bench.json. */
+/** Compares statistics, protocol and comparison with those of the harness in bench.json. */
 public final class FiguresTest {
     private static List<?> cases(String name) throws Exception {
         List<?> found = (List<?>) Golden.json("bench.json").get(name);
