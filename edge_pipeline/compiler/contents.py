@@ -150,7 +150,8 @@ class ArtifactContents:
         source = self.network.source
         entry = self.form.entries[-1]
         shape = tuple(entry.example[0].shape[1:])
-        cost = cost_of_name(source.model, source.options, shape, self.network.recorded_fixed())
+        fixed, trimmed = self.network.recorded_fixed(), self.request.trimmed
+        cost = cost_of_name(source.model, source.options, shape, fixed, trimmed=trimmed)
         if self.form.filters in ("folded", "specialised"):
             cost = cost.on_path()
         return cost.json_text().encode()

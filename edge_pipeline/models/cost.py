@@ -34,6 +34,8 @@ def cost_of_name(
     options: Mapping[str, str | int | float | bool],
     input_shape: tuple[int, ...] | None = None,
     fixed: Mapping[str, str | int | float | bool] | None = None,
+    *,
+    trimmed: bool = False,
 ) -> CostRecord:
     """Return the cost of a registered network, without allocating memory for its weights.
 
@@ -43,6 +45,7 @@ def cost_of_name(
         input_shape: Channels, height and width of the first input, from which the shapes of the
             other inputs follow. None for the network's default size.
         fixed: Values by name, for parameters of the network's `forward` that are not inputs.
+        trimmed: Whether the network leaves out the part of its output that no tile keeps.
 
     Raises:
         UnknownNameError: If no network has this name.
@@ -51,6 +54,8 @@ def cost_of_name(
     complete = options_of(name, options)
     with torch.device("meta"):
         model: Any = build_model(name, complete)
+    if trimmed:
+        model.trim()
     shape = input_shape or (model.inputs[0].channels, *model.default_size)
     cost = cost_of(model, (1, *shape), fixed)
     return CostRecord.build(cost, model=name, options=complete, input=shape, fixed=fixed)

@@ -20,7 +20,7 @@ SESSION = Session(
     datetime(2025, 1, 1, tzinfo=UTC), PEAKS,
 )  # fmt: skip
 _SET = Calibration.of([], "made up")
-RESULT = Result("r", {}, UNTIMED, None, None, None, Verification(result="not_run"))
+RESULT = Result("r", {}, UNTIMED, None, None, None, "fp32", Verification(result="not_run"))
 
 
 def _artifact(name):
