@@ -80,7 +80,7 @@ runner:
 bench: $(VENV)/dev
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m "$$name"; done
 
-# Maven keeps what it has downloaded (0.7 GB) in ~/.m2. The APK contains the shipped network, compiled
+# Maven keeps what it has downloaded (0.7 GB) in ~/.m2. The APK contains the shipped networks, compiled
 # for LiteRT.
 android: $(VENV)/dev
 	android_demo/tools/prepare_assets.sh $(BIN)/edge-pipeline

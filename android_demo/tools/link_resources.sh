@@ -23,12 +23,15 @@ sed -e "s|<manifest |<manifest package=\"$package\" android:versionCode=\"1\" an
     -e 's|<application$|<uses-sdk android:minSdkVersion="26" android:targetSdkVersion="35" />\n    <application|' \
     "$main/AndroidManifest.xml" >"$target/AndroidManifest.xml"
 
-# The tests run the shipped artifact as it is, in ONNX Runtime.
+# The tests run the shipped artifacts as they are, in ONNX Runtime.
 assets=$target/test-assets
 rm -rf "$assets"
-mkdir -p "$assets/artifacts/isp_default" "$assets/captures"
-cp "$demo"/../calibration/pretrained/isp_default/artifact/* "$assets/artifacts/isp_default/"
+mkdir -p "$assets/artifacts" "$assets/captures" "$assets/pictures"
+for name in isp_default phi_unet_nuclei; do
+    cp -r "$demo/../calibration/pretrained/$name/artifact" "$assets/artifacts/$name"
+done
 cp "$demo/../calibration/captures/colorchart.dng" "$assets/captures/"
+cp "$demo/../calibration/pictures/nuclei-a6515d73.jpg" "$assets/pictures/nuclei.jpg"
 
 aapt2 compile --dir "$main/res" -o "$target/compiled/resources.zip"
 aapt2 link -I "$framework" --manifest "$target/AndroidManifest.xml" -A "$assets" \

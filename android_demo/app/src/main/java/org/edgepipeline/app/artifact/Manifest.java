@@ -32,9 +32,17 @@ public final class Manifest {
     public final int halo;
     /** Number of RGB pixels per packed pixel along an axis. */
     public final int scale;
+    /** Packed pixels at each edge of a tile for which there is no output. */
+    public final int margin;
     /** Smallest side that the network accepts, in packed pixels. */
     public final int minimum;
+    /** Whether the first label is the background; null if the network's card does not say it. */
+    public final Boolean background;
     final Map<String, String> files;
+    /** Numbers for which the network was compiled, by name. */
+    final Map<String, Double> fixed;
+    /** Name of the file of the weight curve, or null. */
+    final String curve;
 
     private Manifest(Node node) throws ArtifactException {
         node.checkKeys("format", "schema_version", "source", "backend", "precision", "filters",
@@ -52,11 +60,17 @@ public final class Manifest {
             names.add(label.text());
         }
         labels = Collections.unmodifiableList(names);
+        Node first = card.get("background");
+        background = first.isNull() ? null : (Boolean) first.flag(false);
+        fixed = numbers(node.get("fixed"));
+        curve = node.get("curve").isNull() ? null : FileNames.of(node.get("curve"));
         Node tile = node.get("tile");
-        tile.checkKeys("stride", "halo", "scale", "minimum");
+        tile.checkKeys("stride", "halo", "scale", "minimum", "margin");
         stride = (int) tile.get("stride").whole(1, LARGEST);
         halo = tile.get("halo").isNull() ? -1 : (int) tile.get("halo").whole(0, LARGEST);
         scale = (int) tile.get("scale").whole(1, 64);
+        margin = tile.get("margin").isNull() ? 0
+                : (int) tile.get("margin").whole(0, Math.max(0, halo));
         minimum = tile.get("minimum").isNull() ? 1 : (int) tile.get("minimum").whole(1, LARGEST);
         List<ProgramSpec> found = new ArrayList<>();
         for (Node one : node.get("programs").items()) {
@@ -67,7 +81,23 @@ public final class Manifest {
         }
         programs = Collections.unmodifiableList(found);
         files = hashes(node.get("files"));
+        if (curve != null && !files.containsKey(curve)) {
+            throw node.get("curve").fault("a file whose hash is listed");
+        }
         checkFilters(node);
+    }
+
+    /** Returns the numbers of an object by key; other values are left out. */
+    static Map<String, Double> numbers(Node node) throws ArtifactException {
+        Map<String, Double> found = new LinkedHashMap<>();
+        if (!node.isNull()) {
+            for (Map.Entry<String, Node> entry : node.entries().entrySet()) {
+                if (entry.getValue().isNumber()) {
+                    found.put(entry.getKey(), entry.getValue().number());
+                }
+            }
+        }
+        return found;
     }
 
     private static Map<String, String> hashes(Node node) throws ArtifactException {

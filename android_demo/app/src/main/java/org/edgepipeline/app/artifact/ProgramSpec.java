@@ -3,6 +3,7 @@ package org.edgepipeline.app.artifact;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import org.edgepipeline.app.errors.ArtifactException;
 
 /** One compiled program of an artifact: its files, its tensors, and its exchangeable weights. */
@@ -22,6 +23,12 @@ public final class ProgramSpec {
     final String graph;
     final String reference;
     final List<Constant> constants;
+    /** Places of the map sizes that depend on phi; empty if none does. */
+    final List<MapSize> sizes;
+    /** Numbers for which this program was compiled, by name; empty if the manifest has them. */
+    final Map<String, Double> fixed;
+    /** Name of the file of this program's weight curve, or null. */
+    final String curve;
 
     ProgramSpec(Node node) throws ArtifactException {
         node.checkKeys("name", "file", "inputs", "outputs", "macs", "flops", "delegation",
@@ -44,6 +51,15 @@ public final class ProgramSpec {
             places.add(new Constant(one));
         }
         constants = Collections.unmodifiableList(places);
+        List<MapSize> numbers = new ArrayList<>();
+        if (!node.get("sizes").isNull()) {
+            for (Node one : node.get("sizes").get("numbers").items()) {
+                numbers.add(new MapSize(one));
+            }
+        }
+        sizes = Collections.unmodifiableList(numbers);
+        fixed = Manifest.numbers(node.get("fixed"));
+        curve = node.get("curve").isNull() ? null : FileNames.of(node.get("curve"));
     }
 
     private static List<TensorSpec> tensors(Node node) throws ArtifactException {
@@ -83,6 +99,9 @@ public final class ProgramSpec {
         found.add(reference);
         if (graph != null) {
             found.add(graph);
+        }
+        if (curve != null) {
+            found.add(curve);
         }
         for (Constant one : constants) {
             found.add(one.file);

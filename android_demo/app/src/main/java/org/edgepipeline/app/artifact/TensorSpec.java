@@ -17,6 +17,8 @@ public final class TensorSpec {
     public final String name;
     /** Element type by its NumPy name: float32, int64, int32 or bool. */
     public final String dtype;
+    /** Meaning of the axes, such as NCHW; empty if it is not stated. */
+    public final String layout;
     /** Fixed size or factor of a free size, by axis. */
     private final int[] numbers;
     /** Letter of a free size, or null, by axis. */
@@ -27,6 +29,7 @@ public final class TensorSpec {
         name = node.get("name").text();
         Node type = node.get("dtype");
         dtype = type.isNull() ? "float32" : type.oneOf("float32", "int64", "int32", "bool");
+        layout = node.get("layout").text("");
         List<Node> sizes = node.get("shape").items();
         numbers = new int[sizes.size()];
         letters = new String[sizes.size()];

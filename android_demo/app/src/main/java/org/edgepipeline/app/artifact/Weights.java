@@ -2,11 +2,8 @@ package org.edgepipeline.app.artifact;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -101,14 +98,14 @@ public final class Weights {
     private static void checkPlaces(ProgramSpec program, Map<String, byte[]> files)
             throws ArtifactException {
         byte[] graph = files.get(program.graph);
-        Set<Long> spans = Safetensors.spans(program.graph, graph);
+        Set<Long> spans = TensorFile.of(program.graph, ByteBuffer.wrap(graph)).spans();
         Map<String, float[]> stored = new HashMap<>();
         for (Constant one : program.constants) {
             if (!one.file.equals(program.graph)) {
                 continue;
             }
             for (int offset : one.offsets) {
-                if (!one.isPlain() || !spans.contains(Safetensors.span(offset, one.bytes()))) {
+                if (!one.isPlain() || !spans.contains(TensorFile.span(offset, one.bytes()))) {
                     throw misplaced(one, offset);
                 }
                 stored.put(one.name, decoded(one, graph, offset));
@@ -191,38 +188,5 @@ public final class Weights {
             }
         }
         return order;
-    }
-
-    /** The places of the tensors of a safetensors file. */
-    private static final class Safetensors {
-        private static final long LARGEST_HEADER = 16 << 20;
-
-        static long span(long first, long bytes) {
-            return first << 32 | bytes;
-        }
-
-        static Set<Long> spans(String name, byte[] data) throws ArtifactException {
-            ByteBuffer buffer = ByteBuffer.wrap(data).order(ByteOrder.LITTLE_ENDIAN);
-            long length = data.length < 8 ? -1 : buffer.getLong(0);
-            if (length < 0 || length > LARGEST_HEADER || length > data.length - 8) {
-                throw new ArtifactException(name + " is not a graph file; compile it again.");
-            }
-            String header = new String(
-                    data, 8, (int) length, StandardCharsets.UTF_8);
-            Set<Long> found = new HashSet<>();
-            for (Map.Entry<String, Node> one : Node.parse(name, header).entries().entrySet()) {
-                if (one.getKey().equals("__metadata__")) {
-                    continue;
-                }
-                List<Node> ends = one.getValue().get("data_offsets").items();
-                if (ends.size() != 2) {
-                    throw one.getValue().fault("two offsets");
-                }
-                long first = ends.get(0).whole(0, data.length);
-                long last = ends.get(1).whole(first, data.length);
-                found.add(span(8 + length + first, last - first));
-            }
-            return Collections.unmodifiableSet(found);
-        }
     }
 }

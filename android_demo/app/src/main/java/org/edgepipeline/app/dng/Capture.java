@@ -1,5 +1,6 @@
 package org.edgepipeline.app.dng;
 
+import java.nio.ByteBuffer;
 import java.util.Collections;
 import java.util.List;
 
@@ -27,10 +28,15 @@ public final class Capture {
     public final double[] noiseProfile;
     /** Maker and model of the camera; empty if they are not known. */
     public final String camera;
+    /** Exposure and time, for the pictures made of the capture. */
+    public final Shot shot;
+    /** The camera's own JPEG in the file, or null. */
+    public final ByteBuffer preview;
     /** Assumptions that were made about the capture, a sentence each. */
     public final List<String> notes;
 
-    Capture(Levels levels, Colours colours, RawImage image, int orientation, String camera) {
+    Capture(Levels levels, Colours colours, RawImage image, int orientation, Shot shot,
+            ByteBuffer preview) {
         this.mosaic = image.values;
         this.height = image.height;
         this.width = image.width;
@@ -41,7 +47,9 @@ public final class Capture {
         this.xyzToCamera = colours.xyzToCamera;
         this.noiseProfile = colours.noiseProfile;
         this.orientation = orientation;
-        this.camera = camera;
+        this.camera = (shot.maker + " " + shot.model).trim();
+        this.shot = shot;
+        this.preview = preview;
         this.notes = Collections.unmodifiableList(colours.notes);
     }
 

@@ -42,7 +42,18 @@ public final class DngReader {
      * @throws CaptureException if the file cannot be read or is not a Bayer DNG
      */
     public static Capture read(File file) throws CaptureException {
-        String name = file.getName();
+        return read(file, file.getName());
+    }
+
+    /**
+     * Reads a file, which is mapped rather than copied.
+     *
+     * @param file file to read
+     * @param name name of the capture for messages
+     * @return the capture
+     * @throws CaptureException if the file cannot be read or is not a Bayer DNG
+     */
+    public static Capture read(File file, String name) throws CaptureException {
         try (RandomAccessFile opened = new RandomAccessFile(file, "r");
                 FileChannel channel = opened.getChannel()) {
             if (channel.size() > Integer.MAX_VALUE) {
@@ -82,9 +93,9 @@ public final class DngReader {
         Colours colours = new Colours(main, raw);
         colours.completeWith(image, levels);
         int orientation = main.integer(Tags.ORIENTATION, raw.integer(Tags.ORIENTATION, 1));
-        String camera = (main.text(Tags.MAKE) + " " + main.text(Tags.MODEL)).trim();
         return new Capture(levels, colours, image,
-                orientation < 1 || orientation > 8 ? 1 : orientation, camera);
+                orientation < 1 || orientation > 8 ? 1 : orientation,
+                new Shot(directories), Preview.of(data, directories));
     }
 
     /** Returns the largest directory that contains a mosaic. */

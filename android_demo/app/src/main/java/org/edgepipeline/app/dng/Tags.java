@@ -19,8 +19,14 @@ final class Tags {
     static final int TILE_HEIGHT = 323;
     static final int TILE_OFFSETS = 324;
     static final int TILE_BYTES = 325;
+    static final int DATE_TIME = 306;
     static final int CFA_CELL = 33421;
     static final int CFA_PATTERN = 33422;
+    static final int EXPOSURE = 33434;
+    static final int APERTURE = 33437;
+    static final int EXIF = 34665;
+    static final int ISO = 34855;
+    static final int TAKEN = 36867;
     static final int DNG_VERSION = 50706;
     static final int LINEARIZATION = 50712;
     static final int BLACK_CELL = 50713;
@@ -40,6 +46,7 @@ final class Tags {
     static final int NOISE_PROFILE = 51041;
 
     static final int PHOTOMETRIC_CFA = 32803;
+    static final int PHOTOMETRIC_YCBCR = 6;
     static final int PHOTOMETRIC_LINEAR = 34892;
 
     private Tags() {}

@@ -63,6 +63,9 @@ final class TiffReader {
             for (double below : directory.numbers(SUB_DIRECTORIES)) {
                 waiting.add((long) below);
             }
+            for (double below : directory.numbers(Tags.EXIF)) {
+                waiting.add((long) below);
+            }
             waiting.add(next);
         }
         return found;

@@ -112,7 +112,11 @@ final class Network implements AutoCloseable {
                 tiles.add(new Span[] {rows, columns});
             }
         }
-        if (tiles.isEmpty()) {
+        boolean isKept = !tiles.isEmpty();
+        for (Span[] tile : tiles) {
+            isKept &= tile[0].keeps(manifest.margin) && tile[1].keeps(manifest.margin);
+        }
+        if (!isKept) {
             throw new ArtifactException(artifact.folder.getName() + " accepts " + fixed[0] + " x "
                     + fixed[1] + " packed pixels, which leaves no core between halos of "
                     + manifest.halo + "; compile it with a larger --input.");
@@ -141,16 +145,29 @@ final class Network implements AutoCloseable {
                 new int[] {height, width, 0, 0});
         Map<String, Tensor> inputs = new HashMap<>(filters);
         inputs.put(INPUT, new Tensor(new int[] {1, PLANES, height, width}, packed));
-        float[] rgb = path.run(inputs).get(OUTPUT).values;
-        float[] core = core(rgb, tile, 2 * height, 2 * width);
+        Tensor rgb = path.run(inputs).get(OUTPUT);
+        int[] shape = rgb.shape;
+        boolean fits = shape.length == 4 && shape[1] >= 3
+                && shape[2] == 2 * (height - 2 * manifest.margin)
+                && shape[3] == 2 * (width - 2 * manifest.margin);
+        if (!fits) {
+            throw new RunException(artifact.folder.getName() + " returned "
+                    + Tensor.text(shape) + " for a tile of " + height + " x " + width
+                    + " packed pixels with a margin of " + manifest.margin
+                    + "; compile the artifact again.");
+        }
+        float[] core = core(rgb.values, tile, height, width);
         checkFinite(core, "returned values");
         return new Tensor(new int[] {3, 2 * (tile[0].coreStop - tile[0].coreStart),
             2 * (tile[1].coreStop - tile[1].coreStart)}, core);
     }
 
-    private static float[] core(float[] rgb, Span[] tile, int height, int width) {
-        int top = 2 * (tile[0].coreStart - tile[0].start);
-        int left = 2 * (tile[1].coreStart - tile[1].start);
+    /** Returns the core of an output, which lacks the margin at each edge of its tile. */
+    private float[] core(float[] rgb, Span[] tile, int packedHeight, int packedWidth) {
+        int height = 2 * (packedHeight - 2 * manifest.margin);
+        int width = 2 * (packedWidth - 2 * manifest.margin);
+        int top = 2 * (tile[0].coreStart - tile[0].start - manifest.margin);
+        int left = 2 * (tile[1].coreStart - tile[1].start - manifest.margin);
         int high = 2 * (tile[0].coreStop - tile[0].coreStart);
         int wide = 2 * (tile[1].coreStop - tile[1].coreStart);
         float[] core = new float[3 * high * wide];

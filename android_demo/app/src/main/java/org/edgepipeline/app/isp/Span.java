@@ -73,4 +73,9 @@ final class Span {
         }
         return spans;
     }
+
+    /** Returns whether the core is at least a margin away from the ends of the window. */
+    boolean keeps(int margin) {
+        return coreStart - start >= margin && stop - coreStop >= margin;
+    }
 }

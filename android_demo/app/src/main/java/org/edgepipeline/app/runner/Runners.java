@@ -8,6 +8,7 @@ import java.util.Map;
 import org.edgepipeline.app.artifact.Artifact;
 import org.edgepipeline.app.artifact.ProgramSpec;
 import org.edgepipeline.app.artifact.TensorSpec;
+import org.edgepipeline.app.artifact.Variant;
 import org.edgepipeline.app.artifact.Weights;
 import org.edgepipeline.app.errors.AppException;
 import org.edgepipeline.app.errors.RunException;
@@ -51,6 +52,17 @@ public final class Runners {
     public Runner openWith(Artifact artifact, ProgramSpec program, Map<String, float[]> weights)
             throws AppException {
         return load(artifact, program, Weights.replaced(artifact, program, weights));
+    }
+
+    /**
+     * Loads a program at a value of phi.
+     *
+     * @param artifact artifact
+     * @param variant one of its programs, and the files that change
+     * @throws AppException if the runtime is missing or cannot load the program
+     */
+    public Runner open(Artifact artifact, Variant variant) throws AppException {
+        return load(artifact, variant.program, variant.files);
     }
 
     private Runner load(Artifact artifact, ProgramSpec program, Map<String, byte[]> replaced)

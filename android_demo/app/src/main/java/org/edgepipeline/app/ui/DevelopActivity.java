@@ -1,25 +1,27 @@
 package org.edgepipeline.app.ui;
 
 import android.app.Activity;
-import android.app.AlertDialog;
 import android.content.Intent;
+import android.net.Uri;
 import android.os.Bundle;
 import android.view.View;
 import android.widget.ProgressBar;
 import android.widget.SeekBar;
 import android.widget.TextView;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
-import java.util.Scanner;
+import java.io.File;
 import org.edgepipeline.app.R;
-import org.edgepipeline.app.bench.BenchActivity;
 import org.edgepipeline.app.work.DevelopJob;
+import org.edgepipeline.app.work.Documents;
+import org.edgepipeline.app.work.Gallery;
 
 /** The screen that develops a capture and shows it before and after. */
 public final class DevelopActivity extends Activity implements DevelopJob.Listener {
     private static final String IS_DEVELOPING = "is_developing";
     private static final String SPLIT = "split";
+    private static final String SOURCE = "source";
+    static final int OPEN = 1;
+    static final int CAPTURE = 2;
+    static final int SAVE = 3;
 
     private PictureView picture;
     private TextView status;
@@ -34,11 +36,14 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
         status = findViewById(R.id.status);
         progress = findViewById(R.id.progress);
         split = findViewById(R.id.split);
-        findViewById(R.id.sample).setOnClickListener(view -> start());
+        findViewById(R.id.sample).setOnClickListener(view -> start(null));
+        findViewById(R.id.open).setOnClickListener(
+                view -> startActivityForResult(Documents.request("*/*"), OPEN));
+        findViewById(R.id.camera).setOnClickListener(
+                view -> startActivityForResult(new Intent(this, CameraActivity.class), CAPTURE));
+        findViewById(R.id.save).setOnClickListener(view -> save());
         findViewById(R.id.cancel).setOnClickListener(view -> cancel());
-        findViewById(R.id.licences).setOnClickListener(view -> showLicences());
-        findViewById(R.id.benchmark).setOnClickListener(
-                view -> startActivity(new Intent(this, BenchActivity.class)));
+        findViewById(R.id.more).setOnClickListener(view -> ScreenMenu.open(this, view));
         split.setOnSeekBarChangeListener(new SeekBar.OnSeekBarChangeListener() {
             @Override
             public void onProgressChanged(SeekBar bar, int value, boolean fromUser) {
@@ -55,7 +60,8 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
             split.setProgress(saved.getInt(SPLIT, split.getProgress()));
             // After the death of the process, its work begins again.
             if (saved.getBoolean(IS_DEVELOPING) && DevelopJob.current() == null) {
-                DevelopJob.startSample(this);
+                Uri source = saved.getParcelable(SOURCE);
+                DevelopJob.start(this, source);
             }
         }
     }
@@ -84,12 +90,49 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
         boolean isWanted = job != null && (job.state() == DevelopJob.State.RUNNING
                 || job.state() == DevelopJob.State.FINISHED);
         state.putBoolean(IS_DEVELOPING, isWanted);
+        state.putParcelable(SOURCE, job == null ? null : job.source());
         state.putInt(SPLIT, split.getProgress());
     }
 
-    private void start() {
-        DevelopJob.startSample(this).setListener(this);
+    @Override
+    protected void onActivityResult(int request, int result, Intent data) {
+        if (result != RESULT_OK || data == null) {
+            return;
+        }
+        if (request == CAPTURE && data.hasExtra(CameraActivity.DNG)) {
+            start(Uri.fromFile(new File(data.getStringExtra(CameraActivity.DNG))));
+            return;
+        }
+        if (data.getData() == null) {
+            return;
+        }
+        if (request == SAVE) {
+            saveAt(data.getData());
+            return;
+        }
+        if (request == OPEN) {
+            new Documents(this).keep(data.getData());
+        }
+        start(data.getData());
+    }
+
+    private void start(Uri source) {
+        DevelopJob.start(this, source).setListener(this);
         onJobChanged();
+    }
+
+    private void save() {
+        if (Gallery.isOpen()) {
+            saveAt(null);
+        } else if (DevelopJob.current() != null) {
+            startActivityForResult(Gallery.request(DevelopJob.current().pictureName()), SAVE);
+        }
+    }
+
+    private static void saveAt(Uri place) {
+        if (DevelopJob.current() != null) {
+            DevelopJob.current().save(place);
+        }
     }
 
     private void cancel() {
@@ -116,7 +159,13 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
         progress.setProgress(job.done());
         show(R.id.cancel, isRunning);
         show(R.id.sample, !isRunning);
+        show(R.id.open, !isRunning);
+        show(R.id.camera, !isRunning);
+        show(R.id.save, isFinished);
+        findViewById(R.id.save).setEnabled(!job.isSaving());
         show(R.id.comparison, isFinished);
+        TextView before = findViewById(R.id.before);
+        before.setText(job.hasPreview() ? R.string.before_camera : R.string.before);
         status.setText(textOf(job));
     }
 
@@ -131,6 +180,12 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
                         : getString(R.string.tiles, Math.min(job.done() + 1, job.total()),
                                 job.total());
             case FINISHED:
+                if (job.isSaving()) {
+                    return getString(R.string.saving);
+                }
+                if (!job.notice().isEmpty()) {
+                    return job.notice();
+                }
                 return getString(R.string.finished, job.after().getWidth(),
                         job.after().getHeight(), job.seconds());
             case CANCELLED:
@@ -138,20 +193,5 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
             default:
                 return job.failure();
         }
-    }
-
-    private void showLicences() {
-        String text;
-        try (InputStream stream = getResources().openRawResource(R.raw.notices);
-                Scanner scanner = new Scanner(stream, StandardCharsets.UTF_8.name())) {
-            text = scanner.useDelimiter("\\A").next();
-        } catch (IOException error) {
-            throw new IllegalStateException("the app contains its licences", error);
-        }
-        new AlertDialog.Builder(this)
-                .setTitle(R.string.licences)
-                .setMessage(text)
-                .setPositiveButton(R.string.close, null)
-                .show();
     }
 }

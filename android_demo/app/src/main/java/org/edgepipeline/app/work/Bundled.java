@@ -10,6 +10,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.util.Arrays;
+import org.edgepipeline.app.artifact.Artifact;
 import org.edgepipeline.app.errors.AppException;
 import org.edgepipeline.app.errors.ArtifactException;
 
@@ -17,6 +18,10 @@ import org.edgepipeline.app.errors.ArtifactException;
 public final class Bundled {
     /** Artifact that develops captures. */
     public static final String DEVELOPER = "artifacts/isp_default";
+    /** Artifact that segments pictures. */
+    public static final String SEGMENTER = "artifacts/phi_unet_nuclei";
+    /** Picture to segment. */
+    public static final String PICTURE = "pictures/nuclei.jpg";
     /** Capture to try. */
     public static final String SAMPLE = "captures/colorchart.dng";
 
@@ -33,6 +38,22 @@ public final class Bundled {
     public Bundled(Context context) {
         this.assets = context.getAssets();
         this.root = new File(context.getFilesDir(), "bundled");
+    }
+
+    /**
+     * Opens a bundled artifact; a damaged copy is replaced.
+     *
+     * @param name path of the artifact in the app
+     * @throws AppException if the app does not contain it, or storage is full
+     */
+    public synchronized Artifact open(String name) throws AppException {
+        File folder = artifact(name);
+        try {
+            return Artifact.open(folder);
+        } catch (ArtifactException error) {
+            delete(folder);
+            return Artifact.open(artifact(name));
+        }
     }
 
     /**

@@ -2,12 +2,15 @@ package org.edgepipeline.app.work;
 
 import android.content.Context;
 import android.graphics.Bitmap;
+import android.net.Uri;
 import android.os.Handler;
 import android.os.Looper;
 import java.io.File;
+import org.edgepipeline.app.R;
 import org.edgepipeline.app.artifact.Artifact;
 import org.edgepipeline.app.dng.Capture;
 import org.edgepipeline.app.dng.DngReader;
+import org.edgepipeline.app.dng.Shot;
 import org.edgepipeline.app.errors.AppException;
 import org.edgepipeline.app.errors.CancelledException;
 import org.edgepipeline.app.isp.Developer;
@@ -41,6 +44,7 @@ public final class DevelopJob {
     private static DevelopJob current;
 
     private final Context context;
+    private final Uri source;
     private final Handler main = new Handler(Looper.getMainLooper());
     private final BitmapSink before = new BitmapSink(true);
     private final BitmapSink after = new BitmapSink(false);
@@ -51,9 +55,15 @@ public final class DevelopJob {
     private int done;
     private int total;
     private double seconds;
+    private volatile Bitmap preview;
+    private volatile Shot shot;
+    private volatile String name = "";
+    private boolean isSaving;
+    private String notice = "";
 
-    private DevelopJob(Context context) {
+    private DevelopJob(Context context, Uri source) {
         this.context = context.getApplicationContext();
+        this.source = source;
     }
 
     /** Returns the job of this process, or null. */
@@ -62,14 +72,15 @@ public final class DevelopJob {
     }
 
     /**
-     * Starts to develop the bundled sample; a running job is cancelled.
+     * Starts to develop a capture; a running job is cancelled.
      *
      * @param context any context of the app
+     * @param source place of a DNG file; null for the bundled sample
      * @return the job
      */
-    public static DevelopJob startSample(Context context) {
+    public static DevelopJob start(Context context, Uri source) {
         forget();
-        DevelopJob job = new DevelopJob(context);
+        DevelopJob job = new DevelopJob(context, source);
         current = job;
         Thread thread = new Thread(job::work, "develop");
         thread.setPriority(Thread.NORM_PRIORITY - 1);
@@ -121,9 +132,74 @@ public final class DevelopJob {
         return seconds;
     }
 
-    /** Returns the picture without a network, or null. */
+    /** Returns the camera's own picture, or one without a network if it has none; or null. */
     public Bitmap before() {
-        return before.bitmap();
+        return preview == null ? before.bitmap() : preview;
+    }
+
+    /** Returns whether the picture before is the camera's own. */
+    public boolean hasPreview() {
+        return preview != null;
+    }
+
+    /** Returns the place of the capture; null for the bundled sample. */
+    public Uri source() {
+        return source;
+    }
+
+    /** Returns the name under which the picture is saved. */
+    public String pictureName() {
+        int dot = name.lastIndexOf('.');
+        return (dot > 0 ? name.substring(0, dot) : name) + ".jpg";
+    }
+
+    /** Returns whether the picture is being saved. */
+    public boolean isSaving() {
+        return isSaving;
+    }
+
+    /** Returns a sentence about the last time the picture was saved; empty if it was not. */
+    public String notice() {
+        return notice;
+    }
+
+    /**
+     * Saves the finished picture in the background.
+     *
+     * @param place the place that the person chose; null for the gallery
+     */
+    public void save(Uri place) {
+        if (state != State.FINISHED || isSaving) {
+            return;
+        }
+        isSaving = true;
+        notice = "";
+        tell();
+        new Thread(() -> {
+            String sentence = saved(place);
+            main.post(() -> {
+                isSaving = false;
+                notice = sentence;
+                tell();
+            });
+        }, "save").start();
+    }
+
+    private String saved(Uri place) {
+        Gallery gallery = new Gallery(context);
+        try {
+            if (place == null) {
+                gallery.save(after(), shot, pictureName());
+                return context.getString(R.string.saved, pictureName(), Gallery.FOLDER);
+            }
+            gallery.write(after(), shot, place, pictureName());
+            return context.getString(R.string.saved_there, new Documents(context).name(place));
+        } catch (AppException error) {
+            return error.getMessage();
+        } catch (OutOfMemoryError error) {
+            return "The phone has too little free memory to save the picture; close other apps"
+                    + " and try again.";
+        }
     }
 
     /** Returns the picture, transparent where tiles are missing, or null. */
@@ -148,12 +224,19 @@ public final class DevelopJob {
 
     private void develop() throws AppException {
         Bundled bundled = new Bundled(context);
-        Capture capture = DngReader.read(bundled.file(Bundled.SAMPLE));
+        Documents documents = new Documents(context);
+        File file = source == null ? bundled.file(Bundled.SAMPLE)
+                : documents.copied(source, (finished, all) -> check());
+        name = source == null ? file.getName() : documents.name(source);
+        Capture capture = DngReader.read(file, name);
+        shot = capture.shot;
         check();
-        Plain.develop(capture, before, (finished, all) -> check());
+        preview = CameraPicture.of(capture);
+        if (preview == null) {
+            Plain.develop(capture, before, (finished, all) -> check());
+        }
         report(0, 0);
-        File folder = bundled.artifact(Bundled.DEVELOPER);
-        Artifact artifact = Artifact.open(folder);
+        Artifact artifact = bundled.open(Bundled.DEVELOPER);
         int threads = Math.min(4, Runtime.getRuntime().availableProcessors());
         Runners runners = new Runners(context.getCacheDir(), threads);
         new Developer(artifact, runners).develop(capture, after, this::report);

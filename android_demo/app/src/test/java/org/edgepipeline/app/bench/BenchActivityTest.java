@@ -27,6 +27,7 @@ import org.robolectric.Shadows;
 import org.robolectric.android.controller.ActivityController;
 import org.robolectric.annotation.Config;
 import org.robolectric.annotation.GraphicsMode;
+import org.robolectric.shadows.ShadowPopupMenu;
 
 /** Measures on the screen with a real program, and looks at it. */
 @RunWith(RobolectricTestRunner.class)
@@ -144,9 +145,11 @@ public final class BenchActivityTest {
     }
 
     @Test
-    public void theFirstScreenOpensIt() {
+    public void theMenuOfTheScreensOpensIt() {
         DevelopActivity first = Robolectric.buildActivity(DevelopActivity.class).setup().get();
-        first.findViewById(R.id.benchmark).performClick();
+        first.findViewById(R.id.more).performClick();
+        ShadowPopupMenu.getLatestPopupMenu().getMenu()
+                .performIdentifierAction(R.id.screen_benchmark, 0);
         Intent started = Shadows.shadowOf(first).getNextStartedActivity();
         assertEquals(BenchActivity.class.getName(), started.getComponent().getClassName());
     }

@@ -13,10 +13,11 @@ import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.time.Duration;
 
 /** Draws screens into PNG files, and waits for work in the background. */
 final class Screens {
-    private static final long LONGEST_MS = 90_000;
+    private static final long LONGEST_MS = 60_000;
 
     private Screens() {}
 
@@ -29,7 +30,8 @@ final class Screens {
     static void runUntil(Condition condition) throws InterruptedException {
         long end = System.currentTimeMillis() + LONGEST_MS;
         while (!condition.holds()) {
-            shadowOf(Looper.getMainLooper()).idle();
+            // Delayed messages follow a clock of their own.
+            shadowOf(Looper.getMainLooper()).idleFor(Duration.ofMillis(10));
             if (System.currentTimeMillis() > end) {
                 fail("nothing happened for " + LONGEST_MS + " ms");
             }
