@@ -20,6 +20,7 @@ from edge_pipeline.errors import EdgePipelineError, RuntimeFailure
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Loaded, TimedRun
 from edge_pipeline.harness.verification import read_outputs
+from edge_pipeline.record import MemoryDetail
 
 __all__ = [
     "ANSWER_S",
@@ -163,6 +164,10 @@ class ProcessWorker:
             if self._far is not None:
                 self._far.fetch(path)
             return read_outputs(path)
+
+    def memory(self) -> MemoryDetail:
+        """Load and run the job, and return its peak memory; for a process that does only this."""
+        return MemoryDetail.model_validate(self.ask("memory")["memory"])
 
     def ask(self, order: str) -> dict[str, Any]:
         """Send an order to the worker, and return its answer.

@@ -14,9 +14,8 @@ from edge_pipeline.errors import EdgePipelineError, InputError
 from edge_pipeline.harness.devices.base import DeviceStateError, Placement, State, Worker
 from edge_pipeline.harness.devices.link import Link, push_checked, run_checked
 from edge_pipeline.harness.devices.probe import Facts, cores_for, facts_of, sensors_of
-from edge_pipeline.harness.devices.runners import Place, Runner, choose_runner
+from edge_pipeline.harness.devices.runners import MeasuresMemory, Place, Runner, choose_runner
 from edge_pipeline.harness.job import Job
-from edge_pipeline.harness.process import ProcessWorker
 from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensors
 
 __all__ = ["WORK_PREFIX", "Kind", "LinkedDevice"]
@@ -60,7 +59,13 @@ class _Held:
     cpus: list[int] | None
     pushed: dict[str, str] = field(default_factory=dict)
     installed: set[str] = field(default_factory=set)
+    has_unpinned: bool = False
     workers: list[Worker] = field(default_factory=list)
+
+    @property
+    def pinned(self) -> list[int] | None:
+        """Processors on which all programs run; None if one of them cannot be pinned."""
+        return None if self.has_unpinned else self.cpus
 
 
 class LinkedDevice:
@@ -116,7 +121,7 @@ class LinkedDevice:
         held = self._demand()
         return self._kind.describe(self._link, held.facts).model_copy(
             update={
-                "pinned_cpus": None if held.cpus is None else tuple(held.cpus),
+                "pinned_cpus": None if held.pinned is None else tuple(held.pinned),
                 "governor": _governor(held),
                 "load_average_1min": held.facts.load_average_1min,
             }
@@ -131,7 +136,7 @@ class LinkedDevice:
         load = held.facts.load_average_1min
         if load is not None and load > held.facts.cores - held.placement.threads + 0.5:
             found.append(f"the load average was {load:.1f} on {held.facts.cores} CPUs")
-        if held.cpus is None:
+        if held.pinned is None:
             found.append("the program was not pinned to processors")
         governor = _governor(held)
         if governor not in (None, "performance"):
@@ -147,7 +152,8 @@ class LinkedDevice:
         """Return a sentence if no runner can run a job's artifact, or None."""
         held = self._require_held()
         try:
-            choose_runner(held.runners, self.name, job.artifact, job.size)
+            # Before `describe`, which says whether all programs are pinned.
+            held.has_unpinned |= not self._runner(job).pins
         except InputError as error:
             return str(error)
         return None
@@ -160,7 +166,7 @@ class LinkedDevice:
             JobError: If the artifact cannot be copied, or the worker cannot be started.
         """
         held = self._demand()
-        runner = choose_runner(held.runners, self.name, job.artifact, job.size)
+        runner = self._runner(job)
         worker = runner.start(self._place(job, runner))
         held.workers.append(worker)
         return worker
@@ -174,9 +180,7 @@ class LinkedDevice:
         self._require_held()
         worker = self.place(job)
         try:
-            if isinstance(worker, ProcessWorker):
-                return MemoryDetail.model_validate(worker.ask("memory")["memory"])
-            return None
+            return worker.memory() if isinstance(worker, MeasuresMemory) else None
         finally:
             worker.close()
 
@@ -186,11 +190,10 @@ class LinkedDevice:
         Raises:
             DeviceStateError: If a worker is open.
         """
-        held = self._require_held()
+        self._require_held()
         if self._kind.instructions is None:
             return None
-        runner = choose_runner(held.runners, self.name, job.artifact, job.size)
-        return self._kind.instructions(self._place(job, runner))
+        return self._kind.instructions(self._place(job, self._runner(job)))
 
     def release(self) -> None:
         """Remove the session's folder from the device, and disconnect.
@@ -218,6 +221,16 @@ class LinkedDevice:
         words += ["-name", f"{WORK_PREFIX}*", "-mmin", _OLD_MIN, "-exec", "rm", "-rf", "{}", "+"]
         self._link.run(words, timeout_s=60)
 
+    def _runner(self, job: Job) -> Runner:
+        """Return the runner for a job.
+
+        Raises:
+            InputError: If none can run its artifact.
+        """
+        held = self._demand()
+        cores = held.placement.cores
+        return choose_runner(held.runners, self.name, job.artifact, job.size, cores)
+
     def _place(self, job: Job, runner: Runner) -> Place:
         held = self._demand()
         tools = f"{held.folder}/{_TOOLS}"
@@ -226,8 +239,9 @@ class LinkedDevice:
             held.installed.add(runner.name)
         folder = self._pushed(job.artifact)
         threads = held.placement.threads
+        cpus = held.cpus if runner.pins else None
         scratch = _scratch(folder, job.program)
-        return Place(self._link, job, folder, scratch, tools, threads, held.cpus)
+        return Place(self._link, job, folder, scratch, tools, threads, cpus)
 
     def _pushed(self, artifact: Artifact) -> str:
         """Return the folder of an artifact on the device, after copying the missing files."""
@@ -257,7 +271,7 @@ class LinkedDevice:
 
 def _governor(held: _Held) -> str | None:
     """Return the frequency governors of the processors in use; None if they are unknown."""
-    governors = {held.facts.governors.get(cpu) for cpu in held.cpus or held.facts.governors}
+    governors = {held.facts.governors.get(cpu) for cpu in held.pinned or held.facts.governors}
     return ", ".join(sorted(name for name in governors if name)) or None
 
 

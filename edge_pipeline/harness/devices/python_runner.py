@@ -51,6 +51,7 @@ class PythonRunner:
     """
 
     NAME = PYTHON_WORKER
+    pins = True
 
     def __init__(
         self,

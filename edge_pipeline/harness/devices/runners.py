@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError, InputError
@@ -14,8 +14,16 @@ from edge_pipeline.harness.devices.base import Worker
 from edge_pipeline.harness.devices.link import Link, pull_checked, push_checked, run_checked
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.process import ANSWER_S, ProcessWorker, worker_request
+from edge_pipeline.record import MemoryDetail
 
-__all__ = ["Place", "ProcessRunner", "Runner", "choose_runner", "install_executable"]
+__all__ = [
+    "MeasuresMemory",
+    "Place",
+    "ProcessRunner",
+    "Runner",
+    "choose_runner",
+    "install_executable",
+]
 
 
 @dataclass(frozen=True)
@@ -41,16 +49,27 @@ class Place:
     cpus: Sequence[int] | None
 
 
+@runtime_checkable
+class MeasuresMemory(Protocol):
+    """A worker that can measure the peak memory of its job, before it is loaded."""
+
+    def memory(self) -> MemoryDetail | None:
+        """Load and run the job, and return its peak memory; None if the machine does not tell."""
+        ...
+
+
 class Runner(Protocol):
     """A program that runs artifacts on another machine.
 
     Attributes:
         name: Name of the program with its version, for the record.
         backends: Backends whose artifacts it runs.
+        pins: Whether it can be pinned to processors.
     """
 
     name: str
     backends: frozenset[str]
+    pins: bool
 
     def refusal(self, artifact: Artifact, size: tuple[int, int] | None) -> str | None:
         """Return the reason why the program cannot run an artifact; None if it can."""
@@ -70,16 +89,30 @@ class Runner(Protocol):
 
 
 def choose_runner(
-    runners: Sequence[Runner], device: str, artifact: Artifact, size: tuple[int, int] | None
+    runners: Sequence[Runner],
+    device: str,
+    artifact: Artifact,
+    size: tuple[int, int] | None,
+    cores: str | None = None,
 ) -> Runner:
     """Return the first runner that can run an artifact.
+
+    Args:
+        runners: The runners of the device.
+        device: Name of the device, for messages.
+        artifact: The artifact.
+        size: Packed height and width of its input; None for those of the reference input.
+        cores: Processors that the user gave; None if any will do.
 
     Raises:
         InputError: If none can; the message has the reason of each.
     """
     reasons = []
     for runner in runners:
-        reason = runner.refusal(artifact, size)
+        if cores is not None and not runner.pins:
+            reason: str | None = "cannot be pinned to processors; omit --cores"
+        else:
+            reason = runner.refusal(artifact, size)
         if reason is None:
             return runner
         reasons.append(f"{runner.name} {reason}")
@@ -99,6 +132,8 @@ class ProcessRunner:
         executable: File of this machine to copy to the other one and to start there.
         answer_s: Longest time that the program may take for an answer, in seconds.
     """
+
+    pins = True
 
     def __init__(
         self,

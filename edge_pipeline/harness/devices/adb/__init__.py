@@ -35,7 +35,7 @@ def open_device(address: str, options: Options, /) -> Device:
     link.connect()
     known = properties_of(link)
     kind = Kind(
-        lambda _link: runners_of(abis_of(known), options),
+        lambda link: runners_of(link, abis_of(known), options),
         lambda _link, facts: environment_of(known, facts),
         sensors=phone_sensors,
     )
@@ -62,7 +62,7 @@ def _one(serial: str) -> Attached:
         known = properties_of(link)
         environment = environment_of(known, facts_of(link))
         backends: dict[str, str] = {}
-        for runner in reversed(runners_of(abis_of(known), Options())):
+        for runner in reversed(runners_of(link, abis_of(known), Options())):
             backends |= dict.fromkeys(sorted(runner.backends), runner.name)
     except EdgePipelineError as error:
         return Attached(f"adb:{serial}", "Android device", {}, str(error))

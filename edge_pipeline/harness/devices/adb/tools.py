@@ -135,6 +135,8 @@ class ToolRunner:
         source: Its file on this machine.
     """
 
+    pins = True
+
     def __init__(self, tool: Tool, source: Path) -> None:
         self.name = f"{source.name} (each sample is the mean of {_RUNS} runs)"
         self.backends = frozenset({tool.backend})

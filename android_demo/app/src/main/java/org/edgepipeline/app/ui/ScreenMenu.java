@@ -10,6 +10,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Scanner;
 import org.edgepipeline.app.R;
+import org.edgepipeline.app.bench.BenchActivity;
 
 /** The menu of all screens. */
 final class ScreenMenu {
@@ -31,6 +32,8 @@ final class ScreenMenu {
             show(screen, DevelopActivity.class);
         } else if (item == R.id.screen_segment) {
             show(screen, SegmentActivity.class);
+        } else if (item == R.id.screen_benchmark) {
+            show(screen, BenchActivity.class);
         } else if (item == R.id.screen_licences) {
             showLicences(screen);
         }
