@@ -45,6 +45,11 @@ VERBS = (
     Verb("verify", "edge_pipeline.cli.verify", "Compare artifacts with eager and with each other."),
     Verb("bisect", "edge_pipeline.cli.bisect", "Find where a compiled network goes wrong."),
     Verb("bench", "edge_pipeline.cli.bench", "Measure the latency and memory of artifacts."),
+    Verb(
+        "calibrate-device",
+        "edge_pipeline.cli.calibrate_device",
+        "Measure a device for the compiler.",
+    ),
     Verb("inspect", "edge_pipeline.cli.inspect", "Show the parameters and cost of a network."),
     Verb("train", "edge_pipeline.cli.train", "Train a network from a recipe."),
     Verb("pareto", "edge_pipeline.cli.pareto", "Evaluate a checkpoint at many values of phi."),

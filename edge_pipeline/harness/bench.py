@@ -34,12 +34,14 @@ class Settings:
         gate: Conditions under which the measurement starts and counts.
         placement: Threads and processors.
         size: Packed height and width of the inputs; None for those of each reference input.
+        memory: Whether the peak memory is measured, in a process of its own.
     """
 
     plan: Plan = field(default_factory=Plan)
     gate: Gate = field(default_factory=Gate)
     placement: Placement = field(default_factory=Placement)
     size: tuple[int, int] | None = None
+    memory: bool = True
 
 
 def bench(
@@ -122,7 +124,7 @@ def _measured(
 ) -> list[Record]:
     before = pass_gate(device.name, device.sensors, settings.gate, on_step)
     environment, warnings = device.describe(), tuple(device.warnings())
-    passes = [_passes(job, device, on_step) for job in jobs]
+    passes = [_passes(job, device, settings, on_step) for job in jobs]
     started = datetime.now(UTC)
     workers: list[Worker] = []
     for job in jobs:
@@ -154,12 +156,14 @@ def _measured(
 
 
 def _passes(
-    job: Job, device: Device, on_step: Callable[[str], None]
+    job: Job, device: Device, settings: Settings, on_step: Callable[[str], None]
 ) -> tuple[MemoryDetail | None, Instructions | None]:
     """Return the figures that are measured in processes of their own: memory, instructions."""
     if device.emulated:
         on_step(f"counting the instructions of {job.label}")
         return None, device.instructions(job)
+    if not settings.memory:
+        return None, None
     on_step(f"memory of {job.label}")
     return device.peak_memory(job), None
 
