@@ -96,7 +96,7 @@ def devices(tmp_path, monkeypatch):
 
 
 def test_a_device_that_was_never_measured_is_told_how(devices):
-    with pytest.raises(InputError, match="'phone' has no measured costs.*-device -o phone.toml"):
+    with pytest.raises(InputError, match=r"'phone' has no measured costs.*-device -o phone\.toml"):
         load_costs("phone")
 
 
