@@ -7,6 +7,7 @@ from datetime import datetime
 
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.harness.job import Job, inputs_of
+from edge_pipeline.harness.profiling import Profile
 from edge_pipeline.harness.protocol import Timing
 from edge_pipeline.harness.statistics import summarise
 from edge_pipeline.record import (
@@ -63,6 +64,7 @@ class Result:
         instructions: Instructions of a run; None unless an emulator counted them.
         precision: Precision of the computation.
         verification: Comparison of the outputs with the reference.
+        profile: Times of operators, or the reason why there are none.
     """
 
     runner: str
@@ -73,6 +75,7 @@ class Result:
     instructions: Instructions | None
     precision: Precision
     verification: Verification
+    profile: Profile
 
 
 def record_of(job: Job, result: Result, session: Session) -> Record:
@@ -114,6 +117,7 @@ def record_of(job: Job, result: Result, session: Session) -> Record:
         memory=None if memory is None else Memory(peak_bytes=memory.added_bytes),
         memory_detail=memory,
         sustained=result.sustained,
+        operators=result.profile.operators,
         verification=result.verification,
         quality={loss.metric: loss.after for loss in manifest.losses},
         environment=session.environment,
@@ -121,7 +125,7 @@ def record_of(job: Job, result: Result, session: Session) -> Record:
         sensors_after=session.after,
         throttled=_throttled(session),
         versions=result.versions,
-        warnings=session.warnings,
+        warnings=(*session.warnings, *result.profile.warnings),
         measured=session.started,
     )
 

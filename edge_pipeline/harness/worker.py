@@ -4,11 +4,12 @@ Each program has its own process, which separates the libraries, threads and mem
 and a crash of one program does not end the others. The time of a run is measured in this process,
 around the call of the runtime, so it does not include the pipe.
 
-The first line is the request as JSON. The orders are `load`, `run COUNT`, `memory`, and `outputs
-PATH`, which runs the program on the artifact's reference input and writes its outputs to a
-safetensors file. Answers are JSON lines on the original stdout. The process then redirects stdout
-to stderr, so that text that a runtime prints does not mix with the answers. `devices/runner`
-contains a worker without Python that speaks the same protocol.
+The first line is the request as JSON. The orders are `load`, `run COUNT`, `memory`,
+`profile COUNT`, which runs the program with its runtime's profiler, and `outputs PATH`, which runs
+it on the artifact's reference input and writes its outputs to a safetensors file. Answers are JSON
+lines on the original stdout. The process then redirects stdout to stderr, so that text that a
+runtime prints does not mix with the answers. `devices/runner` contains a worker without Python that
+speaks the same protocol.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ from edge_pipeline.errors import EdgePipelineError
 from edge_pipeline.harness.job import Job, inputs_of
 from edge_pipeline.harness.resident import METHODS, peak_bytes, reset_peak, resident_bytes
 from edge_pipeline.record import MemoryDetail
-from edge_pipeline.runtime.base import Session, open_session, runtime_named
+from edge_pipeline.runtime.base import (
+    ProfiledOperator,
+    Session,
+    open_session,
+    profile_program,
+    runtime_named,
+)
 
 __all__ = ["Answering", "Server", "serve"]
 
@@ -82,6 +89,8 @@ class Server:
             return {"outputs": self._write_outputs(Path(rest))}
         if word == "memory":
             return {"memory": self._memory().model_dump()}
+        if word == "profile":
+            return {"operators": self._profile(int(rest))}
         raise RuntimeError(f"unknown order {word!r}")
 
     def _import(self) -> int:
@@ -120,6 +129,12 @@ class Server:
             {name: np.ascontiguousarray(value) for name, value in outputs.items()}, path
         )
         return str(path)
+
+    def _profile(self, runs: int) -> list[ProfiledOperator]:
+        job = self._job
+        return profile_program(
+            job.artifact, job.program, self._inputs, threads=self._threads, runs=runs
+        )
 
     def _memory(self) -> MemoryDetail:
         gc.collect()
