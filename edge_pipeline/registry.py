@@ -113,6 +113,7 @@ DEVICES = Registry(
         ("adb", "edge_pipeline.harness.devices.adb"),
         ("cuda", "edge_pipeline.harness.devices.cuda"),
         ("host", "edge_pipeline.harness.devices.host"),
+        ("ios", "edge_pipeline.harness.devices.ios"),
     ),
 )
 DATASETS = Registry(

@@ -30,7 +30,7 @@ from edge_pipeline.data.labels import (
 )
 from edge_pipeline.data.labels import folder as labelled_folder
 from edge_pipeline.data.pictures import Dataset
-from edge_pipeline.harness.devices import adb, cuda, host
+from edge_pipeline.harness.devices import adb, cuda, host, ios
 from edge_pipeline.harness.devices.base import DeviceModule
 from edge_pipeline.models import (
     hyperconv_isp,
@@ -108,7 +108,7 @@ LABELLED_SETS: dict[str, LabelledSet] = {
     "oxford_pets": oxford_pets,
     "voc": voc,
 }
-DEVICES: dict[str, DeviceModule] = {"adb": adb, "cuda": cuda, "host": host}
+DEVICES: dict[str, DeviceModule] = {"adb": adb, "cuda": cuda, "host": host, "ios": ios}
 TASKS: dict[str, TaskModule] = {"isp": isp, "segmentation": segmentation}
 PASSES: tuple[Pass, ...] = (*(step for steps in PIPELINES.values() for step in steps),)
 # Built for one value, so it is in no pipeline.
