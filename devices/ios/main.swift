@@ -3,7 +3,7 @@
 //
 //     EdgeBench ARTIFACT... [--units all|cpu|cpu-gpu|cpu-ane] [--out FOLDER]
 //
-// docs/how-to/devices.md has the steps to build and start it.
+// docs/how-to/iphone.md has the steps to build and start it.
 // NOT RUN: no Mac was available when this was written.
 
 import CoreML

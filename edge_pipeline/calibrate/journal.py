@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -134,6 +136,31 @@ class Journal:
     def refused(self) -> list[Refused]:
         """All algorithms that could not be measured."""
         return [entry for entry in self.entries if isinstance(entry, Refused)]
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing the same file during the block.
+
+        Raises:
+            InputError: If another process writes it.
+            OutputError: If the file cannot be created.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise InputError(
+                        f"another calibration writes {self.path}; wait for it, or give another -o"
+                    ) from None
+                try:
+                    yield
+                finally:
+                    if not self.entries:
+                        self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Write entries; all of them are in the file afterwards, or none.

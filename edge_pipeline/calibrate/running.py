@@ -114,10 +114,11 @@ def calibrate(
             f"{journal.path} has measurements of {known.device}, not of {request.device}; give "
             "another -o, or remove it"
         )
-    run = _Run(request, device, journal, on_step, on_done)
-    run.measure()
-    result = run.write()
-    journal.path.unlink(missing_ok=True)
+    with journal.locked():
+        run = _Run(request, device, journal, on_step, on_done)
+        run.measure()
+        result = run.write()
+        journal.path.unlink(missing_ok=True)
     return result
 
 

@@ -1,7 +1,7 @@
 """iPhones: what can be done without a Mac, which is to list them and to read their measurements.
 
 Only Apple's tools install programs on an iPhone, so `bench` cannot measure one from here.
-`devices/ios` has the source of a program that does, and docs/how-to/devices.md the steps; neither
+`devices/ios` has the source of a program that does, and docs/how-to/iphone.md the steps; neither
 was run, because no Mac and no iPhone were available. `merge_records` checks what it wrote.
 
 pymobiledevice3 is run as a program and never imported, because its licence is the GPL.
@@ -27,7 +27,7 @@ __all__ = ["attached", "merge_records", "open_device"]
 _TOOL = "pymobiledevice3"
 _LIST_S = 20.0
 _STEPS = (
-    "build and start devices/ios on a Mac with `xcrun` (steps in docs/how-to/devices.md), and "
+    "build and start devices/ios on a Mac with `xcrun` (steps in docs/how-to/iphone.md), and "
     "merge the records that it writes"
 )
 

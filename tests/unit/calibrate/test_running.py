@@ -10,6 +10,7 @@ pytest.importorskip("scipy", reason="the fit uses its least squares")
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.calibrate import fitting, measuring, running
 from edge_pipeline.calibrate.grid import call_of, plans_of_layer
+from edge_pipeline.calibrate.journal import Journal
 from edge_pipeline.calibrate.probes import Chain, convolution_probe, write_probe
 from edge_pipeline.calibrate.running import Request, calibrate, refit
 from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
@@ -165,6 +166,13 @@ def test_a_damaged_journal_is_named_with_its_line(request_of):
     request_of().journal.write_text('{"kind": "peak"}\n')
     with pytest.raises(InputError, match=r"samples.jsonl, line 1, is not a measurement"):
         calibrate(request_of(), Modelled())
+
+
+def test_two_calibrations_do_not_write_one_file(request_of):
+    with Journal(request_of().journal).locked():
+        with pytest.raises(InputError, match="another calibration writes"):
+            calibrate(request_of(), Modelled())
+    assert not request_of().journal.exists()
 
 
 def test_an_existing_profile_is_kept(request_of):

@@ -162,7 +162,7 @@ def test_bench_refuses_with_the_steps(tmp_path, capsys):
     assert main(["bench", str(folder), "--device", "ios"]) == 2
     error = capsys.readouterr().err
     assert "xcrun" in error
-    assert "docs/how-to/devices.md" in error
+    assert "docs/how-to/iphone.md" in error
     assert "Traceback" not in error
 
 
