@@ -129,3 +129,10 @@ def test_the_shipped_models_are_fitted_to_the_shipped_samples(target):
             if s.cost > 1e-3
         ]
         assert float(np.median(errors)) == pytest.approx(model.quality.median_error, abs=0.02)
+
+
+def test_the_arm_target_restates_the_costs_of_another_device():
+    profile = load_profile("arm64")
+    assert profile.costs.basis == "other_device"
+    assert "x86_epyc" in profile.costs_note
+    assert load_costs("arm64").backends == load_costs("x86_epyc").backends

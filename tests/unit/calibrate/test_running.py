@@ -131,7 +131,8 @@ def test_instructions_are_labelled_as_such(request_of):
     assert "not on times: made up" in profile.costs_note
     costs = load_costs(str(request_of().output))
     assert not any(s.ms for s in costs.samples)
-    assert costs.backends["onnx"].forms["native"].per_gflop == pytest.approx(10, rel=0.05)
+    # The peak is measured on a small map, so a part of it is the cost of its operators.
+    assert costs.backends["onnx"].forms["native"].per_gflop == pytest.approx(10, rel=0.2)
 
 
 @pytest.mark.parametrize("sessions", [0, 1, 2, 3])
@@ -169,9 +170,9 @@ def test_a_damaged_journal_is_named_with_its_line(request_of):
 
 
 def test_two_calibrations_do_not_write_one_file(request_of):
-    with Journal(request_of().journal).locked():
-        with pytest.raises(InputError, match="another calibration writes"):
-            calibrate(request_of(), Modelled())
+    other = Journal(request_of().journal)
+    with other.locked(), pytest.raises(InputError, match="another calibration writes"):
+        calibrate(request_of(), Modelled())
     assert not request_of().journal.exists()
 
 

@@ -37,4 +37,4 @@ def test_this_machine_is_calibrated_and_compiled_for(tmp_path, monkeypatch, caps
     assert "GFLOP/s" in capsys.readouterr().out
     assert load_profile(str(path)).runtimes == ("onnx",)
     words = ["--backend", "onnx", "--input", "image=1x3x32x32", "-o", str(tmp_path / "a")]
-    assert main(["compile", f"{networks}:computed_stride", *words, "--target", str(path)]) == 0
+    assert main(["compile", f"{networks}:DynamicConvolution", *words, "--target", str(path)]) == 0
