@@ -28,7 +28,7 @@ from edge_pipeline.registry import BACKENDS
 __all__ = ["CHAIN_BYTES", "Chain", "Probe", "convolution_probe", "write_probe"]
 
 _LETTERS = {1: "N", 4: "NCHW"}
-_ROWS, _COLUMNS, _CHANNELS = 1024, 1024, 8
+_ROWS, _COLUMNS, _CHANNELS = 2048, 1024, 8
 CHAIN_BYTES = 4 * _ROWS * _COLUMNS * _CHANNELS
 """Size of the map to which a `Chain` adds."""
 
@@ -61,14 +61,14 @@ class _Convolution(nn.Module):
 
 
 class Chain(nn.Module):
-    """A map of 32 MiB, made from two small inputs, `additions` additions to it, and a pooling."""
+    """A map of 64 MiB, made from two small inputs, `additions` additions to it, and a pooling."""
 
     def __init__(self, additions: int) -> None:
         super().__init__()
         self.additions = additions
 
     def forward(self, rows: Tensor, columns: Tensor, step: Tensor) -> Tensor:
-        """Return the largest values of blocks of 8 x 8, [1, 8, 128, 128]."""
+        """Return the largest values of blocks of 8 x 8, [1, 8, 256, 128]."""
         y = rows + columns
         for _ in range(self.additions):
             y = y + step

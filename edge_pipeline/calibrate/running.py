@@ -12,11 +12,12 @@ from edge_pipeline.calibrate.fitting import fitted, order_of
 from edge_pipeline.calibrate.grid import LAYERS, Layer, layer_of, plans_of_layer
 from edge_pipeline.calibrate.journal import Entry, Journal, Machine, Peak
 from edge_pipeline.calibrate.measuring import PEAK_LAYER, Bench
+from edge_pipeline.calibrate.result import Result
 from edge_pipeline.calibrate.writing import costs_path, profile_of, write_profile
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.lowering.convolution import ConvPlan
-from edge_pipeline.compiler.lowering.cost_model import BackendCosts, Costs, load_costs
-from edge_pipeline.device_profile import Peaks, load_profile
+from edge_pipeline.compiler.lowering.cost_model import Costs
+from edge_pipeline.device_profile import Peaks
 from edge_pipeline.errors import InputError, JobError, MissingExtraError, OutputError
 from edge_pipeline.files import check_outside_artifacts
 from edge_pipeline.harness.bench import Settings
@@ -25,7 +26,7 @@ from edge_pipeline.harness.gate import Gate
 from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.registry import BACKENDS
 
-__all__ = ["BACKENDS_OF_COSTS", "Request", "Result", "calibrate", "refit"]
+__all__ = ["BACKENDS_OF_COSTS", "Request", "calibrate"]
 
 BACKENDS_OF_COSTS = ("executorch", "litert", "onnx")
 """Backends with costs; ONNX Runtime's show that it needs no other algorithm than its own."""
@@ -63,23 +64,6 @@ class Request:
     def journal(self) -> Path:
         """File of the measurements of an unfinished calibration."""
         return self.output.with_name(f"{self.output.stem}.samples.jsonl")
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished calibration.
-
-    Attributes:
-        models: Fitted model of each backend.
-        peaks: Peak speed; None for an emulated device.
-        samples: Number of samples.
-        refused: Sentence on each algorithm that could not be measured.
-    """
-
-    models: dict[str, BackendCosts]
-    peaks: Peaks | None
-    samples: int
-    refused: tuple[str, ...] = ()
 
 
 def calibrate(
@@ -120,29 +104,6 @@ def calibrate(
         result = run.write()
         journal.path.unlink(missing_ok=True)
     return result
-
-
-def refit(path: Path) -> Result:
-    """Fit the models of a profile anew to its samples, and write them.
-
-    Args:
-        path: File of the profile.
-
-    Raises:
-        InputError: If the profile or its costs cannot be read.
-    """
-    profile, old = load_profile(str(path)), load_costs(str(path))
-    least = old.least_per_gflop
-    if least is None:
-        if profile.peaks is None:
-            raise InputError(f"{path} has neither a peak speed nor the least cost of a GFLOP")
-        least = 1e3 / profile.peaks.gflops
-    models = {
-        name: fitted([s for s in old.samples if s.backend == name], least, model.tools)
-        for name, model in old.backends.items()
-    }
-    write_profile(path, None, old.model_copy(update={"backends": models}))
-    return Result(models, profile.peaks, len(old.samples))
 
 
 class _Run:
@@ -306,6 +267,6 @@ def _peaks(peaks: dict[str, Peak], machine: Machine) -> Peaks:
         how=(
             f"edge-pipeline calibrate-device on {datetime.now(UTC):%Y-%m-%d}, one thread, 5th "
             f"percentile of 30 rounds: a {n_in} -> {n_out} {kernel}x{kernel} convolution on "
-            f"{side}x{side} in {fastest.backend}; additions to a map of 32 MiB in {widest}{state}"
+            f"{side}x{side} in {fastest.backend}; additions to a map of 64 MiB in {widest}{state}"
         ),
     )

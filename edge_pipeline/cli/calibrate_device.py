@@ -17,7 +17,7 @@ from edge_pipeline.registry import DEVICES
 from edge_pipeline.report.terminal import console
 
 if TYPE_CHECKING:
-    from edge_pipeline.calibrate.running import Result
+    from edge_pipeline.calibrate.result import Result
 
 __all__ = ["command"]
 
@@ -64,13 +64,14 @@ def command(
     """
     require("torch", "onnx,executorch,litert", "calibrating a device")
     require("scipy.optimize", "train", "calibrating a device")
+    from edge_pipeline.calibrate import result as result_module
     from edge_pipeline.calibrate import running
     from edge_pipeline.calibrate.grid import LAYERS, QUICK_LAYERS
 
     out = console()
     path = _named(output)
     if refit:
-        _show(running.refit(path), path)
+        _show(result_module.refit(path), path)
         return
     for name in backend or ():
         if name not in running.BACKENDS_OF_COSTS:

@@ -12,11 +12,12 @@ from edge_pipeline.calibrate import fitting, measuring, running
 from edge_pipeline.calibrate.grid import call_of, plans_of_layer
 from edge_pipeline.calibrate.journal import Journal
 from edge_pipeline.calibrate.probes import Chain, convolution_probe, write_probe
-from edge_pipeline.calibrate.running import Request, calibrate, refit
+from edge_pipeline.calibrate.result import refit
+from edge_pipeline.calibrate.running import Request, calibrate
 from edge_pipeline.compiler.lowering.algorithms import ALGORITHMS
 from edge_pipeline.compiler.lowering.convolution import ConvPlan
 from edge_pipeline.compiler.lowering.cost_model import CONSTANT, load_costs, work_of
-from edge_pipeline.device_profile import load_profile
+from edge_pipeline.device_profile import load_profile, profile_file
 from edge_pipeline.errors import CompileError, InputError, JobError, OutputError
 from edge_pipeline.harness.protocol import TimedRun
 from edge_pipeline.record import Environment, Instructions
@@ -114,7 +115,7 @@ def test_the_profile_has_what_was_measured(request_of, monkeypatch):
     assert profile.identity.maker == "Maker"
     assert profile.identity.model.startswith('"Model" 3')
     assert (profile.identity.arch, profile.limits.memory_mb) == ("aarch64", 8192)
-    assert profile.peaks.copy_gb_s == pytest.approx(16 * (32 << 20) / 160e-3 / 1e9, rel=1e-3)
+    assert profile.peaks.copy_gb_s == pytest.approx(16 * (64 << 20) / 160e-3 / 1e9, rel=1e-3)
     assert profile.costs_note is None
     assert {s.form for s in costs.samples} == {"constant", "native", *ALGORITHMS} - {"im2col"}
     assert costs.backends["onnx"].forms["stacked_rows"].per_gflop == pytest.approx(10, rel=0.05)
@@ -242,3 +243,10 @@ def test_an_algorithm_that_computes_something_else_is_not_written(tmp_path, monk
     with pytest.raises(CompileError):
         write_probe(tmp_path / "probe", "onnx", probe)
     assert not (tmp_path / "probe").exists()
+
+
+def test_costs_without_samples_cannot_be_fitted_anew(tmp_path):
+    for ending in ("toml", "costs.json"):
+        (tmp_path / f"mine.{ending}").write_bytes(profile_file("arm64", ending).read_bytes())
+    with pytest.raises(InputError, match="have no samples"):
+        refit(tmp_path / "mine.toml")
