@@ -114,6 +114,7 @@ DEVICES = Registry(
         ("cuda", "edge_pipeline.harness.devices.cuda"),
         ("emulator", "edge_pipeline.harness.devices.emulator"),
         ("host", "edge_pipeline.harness.devices.host"),
+        ("ios", "edge_pipeline.harness.devices.ios"),
         ("ssh", "edge_pipeline.harness.devices.ssh"),
     ),
 )

@@ -30,7 +30,7 @@ from edge_pipeline.data.labels import (
 )
 from edge_pipeline.data.labels import folder as labelled_folder
 from edge_pipeline.data.pictures import Dataset
-from edge_pipeline.harness.devices import adb, cuda, emulator, host, ssh
+from edge_pipeline.harness.devices import adb, cuda, emulator, host, ios, ssh
 from edge_pipeline.harness.devices.base import DeviceModule
 from edge_pipeline.models import (
     hyperconv_isp,
@@ -113,6 +113,7 @@ DEVICES: dict[str, DeviceModule] = {
     "cuda": cuda,
     "emulator": emulator,
     "host": host,
+    "ios": ios,
     "ssh": ssh,
 }
 TASKS: dict[str, TaskModule] = {"isp": isp, "segmentation": segmentation}

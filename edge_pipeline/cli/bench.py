@@ -18,7 +18,7 @@ from edge_pipeline.harness.devices.named import open_named, peaks_of
 from edge_pipeline.harness.gate import Gate
 from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.record import Record, append_records, records_text
-from edge_pipeline.report.terminal import console, latency_table
+from edge_pipeline.report.terminal import console, latency_table, operator_table
 from edge_pipeline.report.words import warnings_of
 
 __all__ = ["command"]
@@ -74,6 +74,10 @@ def command(
     sustained: Annotated[
         float, typer.Option(metavar="MINUTES", help="Also run each program without pause.")
     ] = 0.0,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Also time each operator, in a pass of its own."),
+    ] = False,
     repeats: Annotated[
         int, typer.Option(min=1, help="Number of measurements, with cool-down between them.")
     ] = 1,
@@ -114,6 +118,7 @@ def command(
         gate=Gate(max_temperature, min_battery, throttled=throttled.value),
         placement=Placement(threads, cores),
         size=None if size is None else (size[0], size[1]),
+        profile=profile,
     )
     names = device.split(",")
     failed: list[str] = []
@@ -154,5 +159,8 @@ def _show(records: list[Record], records_to: str | None) -> None:
         append_records(Path(records_to), records)
     out = console(stderr=records_to == "-")
     out.print(latency_table(records))
+    for record in records:
+        if record.operators:
+            out.print(operator_table(record))
     for warning in warnings_of(records):
         out.print(f"warning: {warning}", style="yellow", markup=False)

@@ -175,7 +175,9 @@ def command(
     target: Annotated[
         str,
         typer.Option(
-            help="Profile in devices/ whose measured costs select the convolution algorithms."
+            metavar="NAME|NAME.toml",
+            help="Profile whose measured costs select the convolution algorithms: one in devices/, "
+            "or one that `calibrate-device` wrote.",
         ),
     ] = DEFAULT_TARGET,
     tflite_runtime: Annotated[

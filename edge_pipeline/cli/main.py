@@ -47,6 +47,11 @@ VERBS = (
     Verb("bench", "edge_pipeline.cli.bench", "Measure the latency and memory of artifacts."),
     Verb("report", "edge_pipeline.cli.report", "Write a page, CSV or Markdown on measurements."),
     Verb("devices", "edge_pipeline.cli.devices", "List the devices to measure on."),
+    Verb(
+        "calibrate-device",
+        "edge_pipeline.cli.calibrate_device",
+        "Measure a device for the compiler.",
+    ),
     Verb("inspect", "edge_pipeline.cli.inspect", "Show the parameters and cost of a network."),
     Verb("train", "edge_pipeline.cli.train", "Train a network from a recipe."),
     Verb("pareto", "edge_pipeline.cli.pareto", "Evaluate a checkpoint at many values of phi."),

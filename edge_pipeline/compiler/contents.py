@@ -12,6 +12,8 @@ from edge_pipeline.artifact.manifest import Checked, Manifest, ProgramSpec, Stag
 from edge_pipeline.artifact.provenance import Calibration, Loss
 from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.build import Built
+from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
+from edge_pipeline.compiler.pipeline import passes_for
 from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
 from edge_pipeline.compiler.proof import board_notes, compiled_run, dead_output_warnings, prove
 from edge_pipeline.compiler.request import CompileRequest
@@ -21,6 +23,7 @@ from edge_pipeline.compiler.source.findings import is_worth_splitting
 from edge_pipeline.compiler.source.forms import Form
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.streaming import StageEntries
+from edge_pipeline.device_profile import load_profile
 from edge_pipeline.models.cost import cost_of_name
 from edge_pipeline.record import COST_FILE
 from edge_pipeline.registry import BACKENDS, MODELS
@@ -115,7 +118,7 @@ class ArtifactContents:
         """Return the manifest without the files' hashes."""
         request, form = self.request, self.form
         notes = [note for one in self._every_built() for note in one.notes] + _advice(self.specs)
-        notes += form.notes
+        notes += [*form.notes, *_costs_notes(request)]
         return Manifest(
             source=self.network.source,
             backend=request.backend,
@@ -183,6 +186,14 @@ class ArtifactContents:
         if narrow and after is not None:
             losses.append(loss_of("precision", trial, self.form.run, after))
         return tuple(losses)
+
+
+def _costs_notes(request: CompileRequest) -> list[str]:
+    """Return a note if a choice by costs rests on others than times of the target."""
+    steps = passes_for(request.backend, request.target, request.precision)
+    note = load_profile(request.target).costs_note
+    chooses = any(isinstance(step, LowerConvolution) for step in steps)
+    return [note] if chooses and note is not None else []
 
 
 def _advice(specs: Sequence[ProgramSpec]) -> list[str]:

@@ -14,6 +14,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.harness.devices.base import Device, DeviceLostError, Placement, Worker
 from edge_pipeline.harness.gate import Gate, pass_gate, refuse_throttled
 from edge_pipeline.harness.job import Job, inputs_of
+from edge_pipeline.harness.profiling import Profile, profile_of
 from edge_pipeline.harness.protocol import UNTIMED, Plan, Timing, measure, sustain
 from edge_pipeline.harness.recording import Result, Session, record_of
 from edge_pipeline.harness.verification import verification_of
@@ -35,6 +36,8 @@ class Settings:
         placement: Threads and processors.
         size: Packed height and width of the inputs; None for those of each reference input.
         peaks: Peak speed of the device with one thread, for the records; None if unknown.
+        memory: Whether the peak memory is measured, in a process of its own.
+        profile: Whether the operators are timed, in a process of their own.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -42,6 +45,8 @@ class Settings:
     placement: Placement = field(default_factory=Placement)
     size: tuple[int, int] | None = None
     peaks: Peaks | None = None
+    memory: bool = True
+    profile: bool = False
 
 
 def bench(
@@ -124,7 +129,8 @@ def _measured(
 ) -> list[Record]:
     before = pass_gate(device.name, device.sensors, settings.gate, on_step)
     environment, warnings = device.describe(), tuple(device.warnings())
-    passes = [_passes(job, device, on_step) for job in jobs]
+    passes = [_passes(job, device, settings, on_step) for job in jobs]
+    profiles = [profile_of(job, device, on_step) if settings.profile else Profile() for job in jobs]
     started = datetime.now(UTC)
     workers: list[Worker] = []
     for job in jobs:
@@ -150,18 +156,21 @@ def _measured(
             *passes[index],
             precision,
             verification_of(job.artifact, job.program, worker.outputs(), precision),
+            profiles[index],
         )
         records.append(record_of(job, result, session))
     return records
 
 
 def _passes(
-    job: Job, device: Device, on_step: Callable[[str], None]
+    job: Job, device: Device, settings: Settings, on_step: Callable[[str], None]
 ) -> tuple[MemoryDetail | None, Instructions | None]:
     """Return the figures that are measured in processes of their own: memory, instructions."""
     if device.emulated:
         on_step(f"counting the instructions of {job.label}")
         return None, device.instructions(job)
+    if not settings.memory:
+        return None, None
     on_step(f"memory of {job.label}")
     return device.peak_memory(job), None
 

@@ -21,6 +21,7 @@ from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Loaded, TimedRun
 from edge_pipeline.harness.verification import read_outputs
 from edge_pipeline.record import MemoryDetail
+from edge_pipeline.runtime.base import ProfiledOperator
 
 __all__ = [
     "ANSWER_S",
@@ -155,6 +156,17 @@ class ProcessWorker:
     def run(self, count: int) -> list[TimedRun]:
         """Run the program `count` times, and return the time of each run."""
         return [TimedRun(elapsed, hits) for elapsed, hits in self.ask(f"run {count}")["runs"]]
+
+    def profile(self, runs: int) -> list[ProfiledOperator]:
+        """Run the program with its runtime's profiler, and return the time of each operator.
+
+        The program need not be loaded.
+
+        Raises:
+            EdgePipelineError: If the runtime or the runner has no profiler.
+        """
+        found = self.ask(f"profile {runs}")["operators"]
+        return [ProfiledOperator(str(name), str(kind), int(ns)) for name, kind, ns in found]
 
     def outputs(self) -> dict[str, NDArray[Any]]:
         """Run the program on the artifact's reference input, and return its outputs by name."""

@@ -10,6 +10,7 @@ from edge_pipeline.artifact.manifest import Manifest
 from edge_pipeline.artifact.schema import Precision, Value
 from edge_pipeline.harness.cost import recorded_cost
 from edge_pipeline.harness.job import Job, inputs_of
+from edge_pipeline.harness.profiling import Profile
 from edge_pipeline.harness.protocol import Timing
 from edge_pipeline.harness.roofline import layers_of
 from edge_pipeline.harness.statistics import summarise
@@ -75,6 +76,7 @@ class Result:
         instructions: Instructions of a run; None unless an emulator counted them.
         precision: Precision of the computation.
         verification: Comparison of the outputs with the reference.
+        profile: Times of operators, or the reason why there are none.
     """
 
     runner: str
@@ -85,6 +87,7 @@ class Result:
     instructions: Instructions | None
     precision: Precision
     verification: Verification
+    profile: Profile
 
 
 def record_of(job: Job, result: Result, session: Session) -> Record:
@@ -126,6 +129,7 @@ def record_of(job: Job, result: Result, session: Session) -> Record:
         memory=None if memory is None else Memory(peak_bytes=memory.added_bytes),
         memory_detail=memory,
         sustained=result.sustained,
+        operators=result.profile.operators,
         verification=result.verification,
         layers=_layers(job) if is_counted else (),
         peaks=session.peaks if session.threads == 1 else None,
@@ -135,7 +139,7 @@ def record_of(job: Job, result: Result, session: Session) -> Record:
         sensors_after=session.after,
         throttled=_throttled(session),
         versions=result.versions,
-        warnings=session.warnings,
+        warnings=(*session.warnings, *result.profile.warnings),
         measured=session.started,
     )
 

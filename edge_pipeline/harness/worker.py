@@ -9,6 +9,7 @@ The first line is the request as JSON. The orders are:
 - `load`, `run COUNT` and `memory`;
 - `outputs PATH` runs the program on the artifact's reference input, and writes its outputs to a
   safetensors file;
+- `profile COUNT` runs the program with its runtime's profiler;
 - `count` runs the program, with system calls before and after it, at which an emulator's plugin
   (devices/emulator/count_instructions.c) counts instructions.
 
@@ -40,7 +41,13 @@ from edge_pipeline.errors import EdgePipelineError
 from edge_pipeline.harness.job import Job, inputs_of
 from edge_pipeline.harness.resident import METHODS, peak_bytes, reset_peak, resident_bytes
 from edge_pipeline.record import MemoryDetail
-from edge_pipeline.runtime.base import Session, open_session, runtime_named
+from edge_pipeline.runtime.base import (
+    ProfiledOperator,
+    Session,
+    open_session,
+    profile_program,
+    runtime_named,
+)
 
 __all__ = ["Answering", "Server", "serve"]
 
@@ -94,6 +101,8 @@ class Server:
             return {"counted": 1}
         if word == "memory":
             return {"memory": self._memory().model_dump()}
+        if word == "profile":
+            return {"operators": self._profile(int(rest))}
         raise RuntimeError(f"unknown order {word!r}")
 
     def _import(self) -> int:
@@ -140,6 +149,12 @@ class Server:
             {name: np.ascontiguousarray(value) for name, value in outputs.items()}, path
         )
         return str(path)
+
+    def _profile(self, runs: int) -> list[ProfiledOperator]:
+        job = self._job
+        return profile_program(
+            job.artifact, job.program, self._inputs, threads=self._threads, runs=runs
+        )
 
     def _memory(self) -> MemoryDetail:
         gc.collect()

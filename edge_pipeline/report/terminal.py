@@ -14,7 +14,14 @@ from edge_pipeline.harness.statistics import ratio_of
 from edge_pipeline.record import Cost, CostRecord, LayerCost, Record, Subtotal
 from edge_pipeline.report.words import count, mib, ms, setting_of, shape
 
-__all__ = ["console", "cost_table", "devices_table", "findings_table", "latency_table"]
+__all__ = [
+    "console",
+    "cost_table",
+    "devices_table",
+    "findings_table",
+    "latency_table",
+    "operator_table",
+]
 
 # Width in characters if the output is not a terminal; wide enough for every table here.
 _PLAIN_WIDTH = 150
@@ -54,6 +61,29 @@ def latency_table(records: Sequence[Record]) -> Table:
             *(_instructions(record) if is_emulated else _times(record, records[0])),
             _CHECKED[record.verification.result],
         )
+    return table
+
+
+_MOST_OPERATORS = 12
+
+
+def operator_table(record: Record) -> Table:
+    """Return a table of a record's slowest operators, with their layers and shares of the time."""
+    left = record.operators[_MOST_OPERATORS:]
+    share = sum(operator.share for operator in left)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        caption=f"{len(left)} other operators take {share:.0%}." if left else None,
+        caption_justify="left",
+    )
+    table.add_column(f"operators of {escape(record.artifact)} {record.program}", overflow="fold")
+    for heading in ("type", "layer"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("share", justify="right", no_wrap=True)
+    for operator in record.operators[:_MOST_OPERATORS]:
+        words = (operator.name, operator.kind, operator.layer or "")
+        table.add_row(*map(escape, words), f"{operator.share:.1%}")
     return table
 
 

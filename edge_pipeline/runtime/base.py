@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, cast
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from edge_pipeline.registry import RUNTIMES
 
 __all__ = [
     "EAGER",
+    "ProfiledOperator",
     "Runtime",
     "Session",
     "check_inputs",
@@ -25,6 +26,7 @@ __all__ = [
     "check_threads",
     "loads_from_memory",
     "open_session",
+    "profile_program",
     "runtime_named",
 ]
 
@@ -60,8 +62,18 @@ class Session(Protocol):
     ) -> None: ...
 
 
+class ProfiledOperator(NamedTuple):
+    """An operator of a compiled program: its name, its type, and its time in all runs together."""
+
+    name: str
+    kind: str
+    elapsed_ns: int
+
+
 class Runtime(Protocol):
     """Interface of a runtime: a module of this folder that `registry.RUNTIMES` lists.
+
+    A module may also have a function `profile`; see `profile_program`.
 
     Attributes:
         PACKAGE: Name of the package that contains the runtime.
@@ -172,6 +184,38 @@ def open_session(
 def loads_from_memory(runtime: str) -> bool:
     """Return whether the runtime is registered and can load a program from memory."""
     return runtime in RUNTIMES and runtime_named(runtime).LOADS_FROM_MEMORY
+
+
+def profile_program(
+    artifact: Artifact,
+    program: str,
+    inputs: Mapping[str, NDArray[Any]],
+    *,
+    threads: int,
+    runs: int,
+) -> list[ProfiledOperator]:
+    """Run a program with its runtime's profiler, and return the time of each operator.
+
+    Args:
+        artifact: A checked artifact.
+        program: Name of the program.
+        inputs: Inputs by name.
+        threads: Number of threads that compute.
+        runs: Number of runs that count; a few precede them.
+
+    Raises:
+        InputError: If the runtime cannot profile; the message has the reason.
+        RuntimeFailure: If the runtime fails.
+    """
+    runtime = runtime_named(artifact.manifest.backend)
+    profile = getattr(runtime, "profile", None)
+    if profile is None:
+        reason = getattr(runtime, "NO_PROFILER", f"{runtime.PACKAGE} has no profiler")
+        raise InputError(reason)
+    check_threads(threads)
+    spec = artifact.program(program)
+    found: list[ProfiledOperator] = profile(artifact.path(spec.file), spec, threads, inputs, runs)
+    return found
 
 
 def check_threads(threads: int) -> None:

@@ -43,6 +43,8 @@ __all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "ExecutorchSession", "open_session", 
 
 PACKAGE = "executorch"
 LOADS_FROM_MEMORY = True
+# Its binding accepts `enable_etdump`, but then finds "no etdump data".
+NO_PROFILER = "ExecuTorch's Python package (1.4) is built without the event tracer of ETDump"
 
 _LOCK = threading.RLock()
 _WEIGHTS = ".ptd"

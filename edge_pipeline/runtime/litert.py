@@ -23,6 +23,7 @@ __all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "LitertSession", "open_session", "pre
 
 PACKAGE = "ai_edge_litert"
 LOADS_FROM_MEMORY = True
+NO_PROFILER = "LiteRT's Python package (2.3) has no profiler of operators"
 
 _IDENTIFIER = b"TFL3"
 

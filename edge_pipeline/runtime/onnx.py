@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,14 +15,16 @@ from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
-from edge_pipeline.runtime.base import check_inputs, check_outputs
+from edge_pipeline.runtime.base import ProfiledOperator, check_inputs, check_outputs
 
-__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "OnnxSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "OnnxSession", "open_session", "preload", "profile"]
 
 PACKAGE = "onnxruntime"
 LOADS_FROM_MEMORY = True
 
 _FATAL = 4
+_KERNEL = "_kernel_time"
+_RUNS_BEFORE = 3
 # A program that runs once per capture, on one row of features, reads its matrices once. If they are
 # larger than this number of bytes, they stay in the file, which the runtime maps, instead of being
 # copied into another order. (The order changes the rounding of sums.)
@@ -92,6 +96,51 @@ def open_session(
         ) from error
     _check_names(session, spec, path)
     return OnnxSession(session, spec)
+
+
+def profile(
+    path: Path, spec: ProgramSpec, threads: int, inputs: Mapping[str, NDArray[Any]], runs: int
+) -> list[ProfiledOperator]:
+    """Run an ONNX file with ONNX Runtime's profiler; see `runtime.base.profile_program`.
+
+    Operators are those after ONNX Runtime's optimisations, in the order of their first run.
+
+    Raises:
+        RuntimeFailure: If the program cannot be run, or the profile cannot be read.
+    """
+    runtime = preload()
+    runtime.set_default_logger_severity(_FATAL)
+    options = _options(runtime, threads)
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        try:
+            inner = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors have no other common base class
+            raise RuntimeFailure(
+                f"ONNX Runtime could not load {path}: {first_line(error)[:300]}"
+            ) from error
+        with OnnxSession(inner, spec) as session:
+            for _ in range(_RUNS_BEFORE + runs):
+                session.run(inputs)
+        try:
+            events = json.loads(Path(inner.end_profiling()).read_text(encoding="utf-8"))
+            return _operators(events)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RuntimeFailure("the profile of ONNX Runtime cannot be read") from error
+
+
+def _operators(events: list[dict[str, Any]]) -> list[ProfiledOperator]:
+    """Return the operators in the events of a profile, without the first runs."""
+    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")
+    found: dict[str, ProfiledOperator] = {}
+    for event in events:
+        if event["name"].endswith(_KERNEL) and event["ts"] >= starts[_RUNS_BEFORE]:
+            name = event["name"].removesuffix(_KERNEL)
+            before = found[name].elapsed_ns if name in found else 0
+            kind = event["args"]["op_name"]
+            found[name] = ProfiledOperator(name, kind, before + 1000 * int(event["dur"]))
+    return list(found.values())
 
 
 def _weights_size(path: Path, spec: ProgramSpec) -> int:

@@ -176,7 +176,9 @@ def load_suite(path: Path) -> Suite:
         BACKENDS.load(backend)
     suite.protocol.settings()
     networks = tuple(_beside(network, path.parent) for network in suite.networks)
-    return suite.model_copy(update={"networks": networks})
+    beside = path.parent / suite.target
+    target = str(beside) if suite.target.endswith(".toml") else suite.target
+    return suite.model_copy(update={"networks": networks, "target": target})
 
 
 def _beside(network: Network, folder: Path) -> Network:

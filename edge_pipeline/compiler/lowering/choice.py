@@ -17,7 +17,7 @@ __all__ = ["MARGIN", "choose", "plans_of"]
 # least this share of that convolution's time.
 MARGIN = 0.1
 
-# The kernel sizes in the samples of `tools/fit_cost_model.py`.
+# The kernel sizes in the samples of `calibrate.grid`.
 _KERNELS = ((1, 1), (3, 3), (5, 5))
 # The smallest number of rows or columns of a map in these samples.
 _SMALLEST = 24

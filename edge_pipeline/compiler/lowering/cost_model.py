@@ -4,21 +4,32 @@
 
 The four non-negative coefficients are fitted to measurements, for each backend and algorithm. Bytes
 are near if the operator that moves them has operands and a result that fit into `cache_bytes`.
-`python -m tools.fit_cost_model` measures, fits and writes `devices/NAME.costs.json`. The compiler
-only reads this file and never measures, so equal files lead to equal programs.
+`edge-pipeline calibrate-device` measures, fits and writes `NAME.costs.json`. The compiler only
+reads this file and never measures, so equal files lead to equal programs. For a device whose times
+mean nothing, the unit is a million instructions instead of a millisecond.
 """
 
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -109,7 +120,7 @@ class _Fields(BaseModel):
 
 
 class Coefficients(_Fields):
-    """The cost of each unit of work for one algorithm, in milliseconds."""
+    """The cost of each unit of work for one algorithm, in the unit of the samples."""
 
     per_gflop: NonNegativeFloat
     per_near_gb: NonNegativeFloat
@@ -156,7 +167,7 @@ class BackendCosts(_Fields):
 
 
 class CostSample(_Fields):
-    """The measured times of one algorithm for one layer.
+    """The measured costs of one algorithm for one layer: either times, or instructions.
 
     Attributes:
         backend: Name of the backend in the registry.
@@ -166,6 +177,7 @@ class CostSample(_Fields):
         weight: Shape of the weight, [out, in, rows, columns].
         ms: Milliseconds in each round, minus the time of the program without the layer in the same
             round.
+        instructions: Instructions of each run, minus those of the program without the layer.
     """
 
     backend: str
@@ -173,37 +185,71 @@ class CostSample(_Fields):
     strip_bytes: Annotated[int, Field(ge=0)]
     size: tuple[PositiveInt, PositiveInt]
     weight: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
-    ms: tuple[float, ...]
+    ms: tuple[float, ...] = ()
+    instructions: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if bool(self.ms) == bool(self.instructions):
+            raise ValueError("a sample has either times or instructions")
+        return self
+
+    @property
+    def cost(self) -> float:
+        """Median time in ms, or median number of millions of instructions."""
+        if self.ms:
+            return statistics.median(self.ms)
+        return statistics.median(self.instructions) / 1e6
 
 
 class Costs(_Fields):
-    """The content of `devices/NAME.costs.json`: samples of one thread, and the fitted models."""
+    """The content of `NAME.costs.json`: samples of one thread, and the fitted models.
+
+    Attributes:
+        device: Name of the profile.
+        least_per_gflop: Cost of a GFLOP at the device's peak, in the unit of the samples; None if
+            it is that of the profile's peak.
+        backends: Models by the name of the backend.
+        samples: All measured costs.
+    """
 
     device: str
+    least_per_gflop: NonNegativeFloat | None = None
     backends: Mapping[str, BackendCosts]
     samples: tuple[CostSample, ...]
 
 
-@cache
 def load_costs(target: str) -> Costs:
     """Read the cost models of a device profile.
+
+    Args:
+        target: Name of a profile of this project, or the path of a profile's TOML file.
 
     Raises:
         InputError: If the profile does not exist, has no measured costs, or its file is not valid.
     """
-    path = profile_file(target, COSTS_FILE)
-    if not path.exists():
+    path = profile_file(target, COSTS_FILE).absolute()
+    try:
+        return _read_costs(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
         raise InputError(
             f"the target {target!r} has no measured costs; "
-            f"`python -m tools.fit_cost_model --target {target}` measures them on it"
-        )
+            f"`edge-pipeline calibrate-device -o {Path(target).stem}.toml` measures them"
+        ) from None
+
+
+@cache
+def _read_costs(path: Path, _changed: int) -> Costs:
     try:
         return Costs.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         where, reason = first_fault(error, "the costs")
         raise InputError(f"{path} cannot be used: {where}: {reason}") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be used: {error}") from error
+        reason = "it is not JSON"
+        if isinstance(error, OSError):
+            reason = error.strerror or "the system gives no reason"
+        raise InputError(f"{path} cannot be used: {reason}") from error
 
 
 @dataclass(frozen=True)
@@ -275,7 +321,7 @@ def work_of(call: Call, plan: ConvPlan, cache_bytes: int, lanes: int) -> Operato
 
 
 def predict(costs: BackendCosts, call: Call, plan: ConvPlan) -> float:
-    """Return the predicted time of `plan` in milliseconds, on one thread.
+    """Return the predicted cost of `plan` on one thread, in the unit of the samples.
 
     Raises:
         KeyError: If the backend's model does not include the algorithm.

@@ -124,7 +124,9 @@ class LowerConvolution:
                 problem = (
                     f"its weights are computed, and no algorithm is measured for {self.target}"
                 )
-                remedy = f"measure the algorithms with tools/fit_cost_model.py for {self.backend}"
+                remedy = (
+                    f"measure them with `edge-pipeline calibrate-device --backend {self.backend}`"
+                )
                 refused.append(Refused.of(node, problem, remedy))
             elif plan not in (CONSTANT, NATIVE):
                 _lower(editor, node, site, plan, constant=constant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,7 @@ from edge_pipeline.errors import JobError
 from edge_pipeline.harness.job import Job
 from edge_pipeline.harness.protocol import Subject
 from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensors
+from edge_pipeline.runtime.base import ProfiledOperator
 
 __all__ = [
     "Attached",
@@ -23,6 +24,7 @@ __all__ = [
     "DeviceStateError",
     "Options",
     "Placement",
+    "Profiles",
     "State",
     "Worker",
 ]
@@ -97,6 +99,19 @@ class Worker(Subject, Protocol):
 
     def close(self) -> None:
         """Release the job; may be called more than once."""
+        ...
+
+
+@runtime_checkable
+class Profiles(Protocol):
+    """A worker that can time the operators of its program."""
+
+    def profile(self, runs: int) -> Sequence[ProfiledOperator]:
+        """Run the program with its runtime's profiler, and return the time of each operator.
+
+        Raises:
+            EdgePipelineError: If the runtime or the runner has no profiler.
+        """
         ...
 
 

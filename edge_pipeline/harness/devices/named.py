@@ -45,11 +45,13 @@ def check_name(name: str) -> None:
 def peaks_of(name: str) -> Peaks | None:
     """Return the peak speed with one thread of the device called `name`.
 
-    None unless `name` is that of a profile: a kind of device may be any machine.
+    None unless `name` is that of a profile with peaks: a kind of device may be any machine.
     """
     if name not in profile_names() or name in DEVICES:
         return None
     peaks = load_profile(name).peaks
+    if peaks is None:
+        return None
     return Peaks(gflops=peaks.gflops, copy_gb_s=peaks.copy_gb_s, how=peaks.how)
 
 

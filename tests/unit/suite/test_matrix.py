@@ -75,3 +75,9 @@ def test_an_absent_or_binary_file_is_refused(tmp_path):
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\0")
     with pytest.raises(InputError, match="not text in UTF-8"):
         load_suite(tmp_path / "x.yaml")
+
+
+def test_the_path_of_a_target_is_relative_to_the_file(written, tmp_path):
+    network = "networks: [{name: a, source: b}]\n"
+    assert load_suite(written(network + "target: mine.toml")).target == str(tmp_path / "mine.toml")
+    assert load_suite(written(network + "target: x86_epyc")).target == "x86_epyc"
