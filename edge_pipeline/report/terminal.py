@@ -43,13 +43,14 @@ def latency_table(records: Sequence[Record]) -> Table:
     Args:
         records: Records of one measurement; at least one.
     """
+    is_emulated = records[0].emulated
+    units = "" if is_emulated else " Times in ms, memory in MiB."
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption=f"{setting_of(records[0])}. Times in ms, memory in MiB.",
+        caption=f"{setting_of(records[0])}.{units}",
         caption_justify="left",
     )
-    is_emulated = records[0].emulated
     table.add_column("artifact, program, input", overflow="fold")
     headings = ("instructions",) if is_emulated else _HEADINGS
     for heading in (*headings, "outputs"):

@@ -35,7 +35,7 @@ from edge_pipeline.harness.emulation.place import (
     read_prepared,
 )
 from edge_pipeline.harness.emulation.prepare import QEMU, missing_programs, qemu_version
-from edge_pipeline.harness.emulation.processor import PROCESSOR
+from edge_pipeline.harness.emulation.processor import CPU, PROCESSOR
 from edge_pipeline.record import Environment, Instructions, Sensors
 
 __all__ = ["attached", "open_device"]
@@ -115,7 +115,7 @@ class _Machine:
         self._qemu = shutil.which(QEMU) or QEMU
         root = prepared.folder / "root"
         interpreter = Interpreter(
-            [self._qemu, "-L", str(root), str(root / prepared.python)],
+            [self._qemu, "-cpu", CPU, "-L", str(root), str(root / prepared.python)],
             (
                 ("PATH", "/usr/bin:/bin"),
                 ("LANG", "C.UTF-8"),

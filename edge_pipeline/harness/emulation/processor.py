@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["PROCESSOR", "write_processor"]
+__all__ = ["CPU", "PROCESSOR", "write_processor"]
+
+CPU = "cortex-a76"
+"""QEMU's name of the processor. Its default has longer vectors (SVE) than phones have, so that a
+program executes fewer instructions: isp_default's `forward` 46.1 instead of 67.8 million."""
 
 PROCESSOR = "Cortex-A76 (emulated)"
 
