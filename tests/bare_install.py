@@ -21,7 +21,7 @@ import edge_pipeline
 absent = ("torch", "executorch", "onnx", "onnxscript", "coremltools", "litert_torch", "jax")
 came = [name for name in absent if importlib.util.find_spec(name)]
 assert not came, f"the base install brought {came}"
-rooms = ("models", "compiler", "data", "train", "sweep")
+rooms = ("models", "compiler", "data", "train", "sweep", "suite", "calibrate")
 rooms += ("runtime.executorch", "harness.devices.cuda")
 needs_torch = tuple(f"edge_pipeline.{room}" for room in rooms)
 assert (importlib.resources.files(edge_pipeline) / "py.typed").is_file(), "py.typed is absent"
@@ -114,7 +114,7 @@ def _check_use(bare: _Bare) -> None:
             sys.exit(f"segment does not name the missing model in one line: {said}")
     bare.step("segment writes a mask, or names the model that is missing")
     bare.run("edge-pipeline", "verify", artifact)
-    bare.run("edge-pipeline", "bench", artifact, "--json", "records.json")
+    bare.run("edge-pipeline", "bench", artifact, "--records", "records.jsonl")
     bare.run("edge-pipeline", "inspect", artifact)
     bare.step("the shipped artifact is verified, measured and inspected")
 
