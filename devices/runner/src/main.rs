@@ -77,7 +77,7 @@ fn answer_orders() -> Outcome<()> {
         return Ok(());
     };
     let mut server = Server::open(&request)?;
-    send(&json!({"ready": true}))?;
+    send(&json!({"ready": true, "process_id": std::process::id()}))?;
     while let Some(order) = next_line(&mut orders)? {
         send(&server.answer(order.trim_end_matches('\n'))?)?;
     }

@@ -32,7 +32,6 @@ pub struct Server {
     threads: usize,
     inputs: Vec<Array>,
     session: Option<Session>,
-    outputs: Option<Vec<rten::Value>>,
 }
 
 impl Server {
@@ -53,7 +52,7 @@ impl Server {
         }
         let job = Job::open(Path::new(&request.artifact), &request.program)?;
         let inputs = tensors::inputs_of(&job, request.size)?;
-        Ok(Server { job, threads: request.threads, inputs, session: None, outputs: None })
+        Ok(Server { job, threads: request.threads, inputs, session: None })
     }
 
     /// Execute an order, and return the answer.
@@ -61,16 +60,11 @@ impl Server {
         let (verb, rest) = order.split_once(' ').unwrap_or((order, ""));
         match (verb, rest) {
             ("load", "") => self.load(),
-            ("run", "") => {
-                let (elapsed, preemptions) = self.run()?;
-                Ok(json!({"run_ns": elapsed, "preemptions": preemptions}))
-            }
             ("run", count) => self.runs(count),
             ("memory", "") => self.memory(),
             ("outputs", path) if !path.is_empty() => self.write_outputs(path),
             _ => Err(Fault::input(format!(
-                "the order {:?} is unknown; the orders are load, run, run N, memory and outputs \
-                 PATH",
+                "the order {:?} is unknown; the orders are load, run N, memory and outputs PATH",
                 first_line(order)
             ))),
         }
@@ -87,12 +81,10 @@ impl Server {
     fn run(&mut self) -> Outcome<(u64, i64)> {
         let session = self.session.as_ref();
         let session = session.ok_or_else(|| Fault::runtime("the order run came before load"))?;
-        self.outputs = None;
         let before = system::preemptions();
         let start = Instant::now();
-        let outputs = session.run(&self.job, &self.inputs)?;
+        session.run(&self.job, &self.inputs)?;
         let elapsed = nanoseconds(start);
-        self.outputs = Some(outputs);
         Ok((elapsed, system::preemptions() - before))
     }
 
@@ -123,12 +115,14 @@ impl Server {
         }}))
     }
 
+    /// Run the program on the artifact's reference input, and write its outputs.
     fn write_outputs(&mut self, path: &str) -> Outcome<Value> {
-        let values = self.outputs.take();
-        let values = values.ok_or_else(|| Fault::runtime("the order outputs came before run"))?;
-        // Kept for a second order.
-        self.outputs = Some(values.clone());
-        let arrays = engine::checked(&self.job, &self.inputs, values)?;
+        let session = self.session.as_ref();
+        let session =
+            session.ok_or_else(|| Fault::runtime("the order outputs came before load"))?;
+        let inputs = tensors::inputs_of(&self.job, None)?;
+        let values = session.run(&self.job, &inputs)?;
+        let arrays = engine::checked(&self.job, &inputs, values)?;
         tensors::write(&arrays, Path::new(path))?;
         Ok(json!({"outputs": path}))
     }

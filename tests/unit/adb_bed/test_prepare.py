@@ -52,7 +52,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder().is_relative_to(tmp_path / "edge_pipeline")
+    assert cache_folder().is_relative_to(tmp_path / "edge-pipeline")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert cache_folder().is_relative_to(Path.home() / ".cache/edge-pipeline")
 

@@ -7,7 +7,7 @@ import pytest
 from edge_pipeline.artifact.graph import Call, Graph
 from edge_pipeline.errors import InputError, RuntimeFailure
 from edge_pipeline.harness.bench import Settings, bench
-from edge_pipeline.harness.devices.host import Host
+from edge_pipeline.harness.devices.host import open_device
 from edge_pipeline.harness.profiling import layers_of_calls, operators_of
 from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.record import LayerCost
@@ -104,7 +104,7 @@ def test_nothing_was_timed_if_all_times_are_0(tmp_path):
 
 
 def test_this_machine_times_the_operators_of_an_onnx_program(tmp_path):
-    (record,) = bench([make_artifact(tmp_path / "a").folder], Host(), SETTINGS)
+    (record,) = bench([make_artifact(tmp_path / "a").folder], open_device(), SETTINGS)
     assert record.operators
     assert sum(one.share for one in record.operators) == pytest.approx(1)
     shares = [one.share for one in record.operators]

@@ -9,6 +9,7 @@ from edge_pipeline.artifact.provenance import Calibration, Loss
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.files import packaged
 from edge_pipeline.harness.job import Job
+from edge_pipeline.harness.profiling import Profile
 from edge_pipeline.harness.protocol import UNTIMED
 from edge_pipeline.harness.recording import Result, Session, record_of
 from edge_pipeline.record import Peaks, Sensors, Verification
@@ -20,7 +21,9 @@ SESSION = Session(
     datetime(2025, 1, 1, tzinfo=UTC), PEAKS,
 )  # fmt: skip
 _SET = Calibration.of([], "made up")
-RESULT = Result("r", {}, UNTIMED, None, None, None, "fp32", Verification(result="not_run"))
+RESULT = Result(
+    "r", {}, UNTIMED, None, None, None, "fp32", Verification(result="not_run"), Profile()
+)
 
 
 def _artifact(name):

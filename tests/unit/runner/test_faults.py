@@ -43,7 +43,19 @@ def test_sizes_that_do_not_fit(runner, tmp_path, size):
 
 
 @pytest.mark.parametrize(
-    "order", ["run", "outputs x", "outputs", "run 0", "run -1", "run x", "run 99999999", "jump", ""]
+    "order",
+    [
+        "run",
+        "run 1",
+        "outputs x",
+        "outputs",
+        "run 0",
+        "run -1",
+        "run x",
+        "run 99999999",
+        "jump",
+        "",
+    ],
 )
 def test_orders_that_are_unknown_or_too_early(runner, tiny, order):
     assert runner.failure(request_of(tiny), order)["error"] in ("InputError", "RuntimeFailure")
@@ -139,7 +151,7 @@ def test_random_bytes_in_the_program_never_crash_it(runner, seed, tmp_path_facto
         content[at] = rng.integers(256)
     (folder / "forward.onnx").write_bytes(content)
     reseal(folder)
-    answers, code = runner(request_of(folder), "load", "run")
+    answers, code = runner(request_of(folder), "load", "run 1")
     assert code in (0, 1), answers
     assert code == 0 or answers[-1]["error"] == "RuntimeFailure"
 
@@ -149,7 +161,7 @@ def test_hostile_names_of_folders_and_outputs(runner, tiny, tmp_path, name):
     folder = tmp_path / name
     shutil.copytree(tiny, folder)
     target = tmp_path / f"out {name}".replace("\n", " ")
-    answers, code = runner(request_of(folder), "load", "run", f"outputs {target}")
+    answers, code = runner(request_of(folder), "load", "run 1", f"outputs {target}")
     assert code == 0, answers
     assert target.is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, target.name])
@@ -158,6 +170,6 @@ def test_hostile_names_of_folders_and_outputs(runner, tiny, tmp_path, name):
 def test_outputs_that_cannot_be_written_leave_nothing(runner, tiny, tmp_path):
     (tmp_path / "folder").mkdir()
     for target in (tmp_path / "none" / "o", tmp_path / "folder", "/", "/dev/full/x"):
-        failure = runner.failure(request_of(tiny), "load", "run", f"outputs {target}")
+        failure = runner.failure(request_of(tiny), "load", "run 1", f"outputs {target}")
         assert failure["error"] == "OutputError"
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
