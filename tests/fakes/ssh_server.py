@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -120,8 +121,9 @@ class SshServer:
         """End all connections, as if the board's network had failed."""
         assert self._process is not None
         for child in psutil.Process(self._process.pid).children(recursive=True):
-            if child.name().startswith("sshd"):
-                child.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
+                if child.name().startswith("sshd"):
+                    child.kill()
 
     def stop(self) -> None:
         """End the server and all connections."""
