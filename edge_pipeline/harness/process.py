@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -30,6 +31,7 @@ __all__ = [
     "Far",
     "ProcessWorker",
     "Start",
+    "start_piped",
     "worker_request",
 ]
 
@@ -41,6 +43,34 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 Start = Callable[[IO[bytes]], subprocess.Popen[str]]
 """Function that starts the process with pipes as stdin and stdout, and the given file as stderr."""
+
+
+def start_piped(
+    words: Sequence[str], stderr: IO[bytes], variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start a process with pipes as stdin and stdout, in a session of its own.
+
+    There it gets no Ctrl-C; the harness gets it, and closes its workers.
+
+    Args:
+        words: Program and arguments; no shell interprets them.
+        stderr: File for the process's stderr.
+        variables: Environment variables in addition to those of this process.
+
+    Raises:
+        OSError: If there is no such program.
+    """
+    return subprocess.Popen(  # noqa: S603 - the harness's own words, without a shell
+        list(words),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=os.environ | (variables or {}),
+        start_new_session=True,
+    )
 
 
 class Far(Protocol):

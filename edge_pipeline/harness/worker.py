@@ -49,7 +49,7 @@ from edge_pipeline.runtime.base import (
     runtime_named,
 )
 
-__all__ = ["Answering", "Server", "serve"]
+__all__ = ["Answering", "Server", "job_of", "serve"]
 
 # The first run allocates a runtime's arena, and the second can still change it; later ones do not.
 _RUNS_TO_PEAK = 3
@@ -65,6 +65,17 @@ class Answering(Protocol):
         ...
 
 
+def job_of(request: Mapping[str, Any]) -> Job:
+    """Return the job of a request, which `process.worker_request` made.
+
+    Raises:
+        EdgePipelineError: If the artifact cannot be opened.
+    """
+    size = request["size"]
+    artifact = Artifact.open(Path(request["artifact"]))
+    return Job(artifact, request["program"], None if size is None else (size[0], size[1]))
+
+
 class Server:
     """Executes orders for one job.
 
@@ -76,9 +87,7 @@ class Server:
     """
 
     def __init__(self, request: Mapping[str, Any]) -> None:
-        artifact = Artifact.open(Path(request["artifact"]))
-        size = request["size"]
-        self._job = Job(artifact, request["program"], None if size is None else (size[0], size[1]))
+        self._job = job_of(request)
         self._threads: int = request["threads"]
         self._inputs = inputs_of(self._job)
         self._session: Session | None = None

@@ -35,6 +35,7 @@ __all__ = [
     "open_session",
     "operator_of",
     "preload",
+    "resolved",
 ]
 
 PACKAGE = "torch"
@@ -249,9 +250,9 @@ def _mark_last_uses(graph: Graph, steps: list[_Step]) -> None:
 
 def _run_step(step: _Step, known: dict[str, Any], spec: ProgramSpec) -> None:
     """Make one call, and release the values that no later call uses."""
-    kwargs = {key: _resolved(value, known) for key, value in step.kwargs.items()}
+    kwargs = {key: resolved(value, known) for key, value in step.kwargs.items()}
     try:
-        known[step.name] = step.function(*_resolved(step.args, known), **kwargs)
+        known[step.name] = step.function(*resolved(step.args, known), **kwargs)
     except (RuntimeError, TypeError, ValueError, IndexError, ArithmeticError) as error:
         reason = first_line(error)
         raise RuntimeFailure(f"torch could not run {step.name} of {spec.name}: {reason}") from error
@@ -259,9 +260,10 @@ def _run_step(step: _Step, known: dict[str, Any], spec: ProgramSpec) -> None:
         del known[name]
 
 
-def _resolved(value: Any, known: Mapping[str, Any]) -> Any:
+def resolved(value: Any, known: Mapping[str, Any]) -> Any:
+    """Return an argument with the named values in place of their names."""
     if isinstance(value, ValueName):
         return known[value]
     if isinstance(value, list):
-        return [_resolved(item, known) for item in value]
+        return [resolved(item, known) for item in value]
     return value

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_pipeline.artifact.graph import read_graph
-from edge_pipeline.runtime.eager import ValueName, decoded, operator_of, preload
+from edge_pipeline.runtime.eager import decoded, operator_of, preload, resolved
 
 __all__ = ["graph_module"]
 
@@ -32,9 +32,9 @@ def graph_module(path: Path, device: str) -> Any:
         root.register_buffer(f"weight{number}", torch.from_numpy(value).to(device))
         nodes[name] = made.get_attr(f"weight{number}")
     for call in graph.calls:
-        args = _resolved(decoded(torch, call.args, path, device), nodes)
+        args = resolved(decoded(torch, call.args, path, device), nodes)
         kwargs = {
-            key: _resolved(decoded(torch, value, path, device), nodes)
+            key: resolved(decoded(torch, value, path, device), nodes)
             for key, value in call.kwargs.items()
         }
         nodes[call.name] = made.call_function(
@@ -42,11 +42,3 @@ def graph_module(path: Path, device: str) -> Any:
         )
     made.output(tuple(nodes[name] for name in graph.outputs))
     return torch.fx.GraphModule(root, made)
-
-
-def _resolved(value: Any, nodes: dict[str, Any]) -> Any:
-    if isinstance(value, ValueName):
-        return nodes[value]
-    if isinstance(value, list):
-        return [_resolved(item, nodes) for item in value]
-    return value

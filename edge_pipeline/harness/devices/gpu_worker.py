@@ -20,8 +20,8 @@ import safetensors.numpy
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import InputError, RuntimeFailure, first_line
-from edge_pipeline.harness.job import Job, inputs_of
-from edge_pipeline.harness.worker import serve
+from edge_pipeline.harness.job import inputs_of
+from edge_pipeline.harness.worker import job_of, serve
 from edge_pipeline.optional import require
 from edge_pipeline.record import MemoryDetail
 from edge_pipeline.runtime.graph_module import graph_module
@@ -49,9 +49,7 @@ class GpuServer:
     """
 
     def __init__(self, request: Mapping[str, Any]) -> None:
-        artifact = Artifact.open(Path(request["artifact"]))
-        size = request["size"]
-        self._job = Job(artifact, request["program"], None if size is None else (size[0], size[1]))
+        self._job = job_of(request)
         self._variant: str = request["variant"]
         self._device: str = request["device"]
         self._call: Call | None = None

@@ -12,6 +12,7 @@ from typing import IO
 from edge_pipeline.errors import JobError
 from edge_pipeline.harness.devices.base import DeviceLostError
 from edge_pipeline.harness.devices.link import Answer
+from edge_pipeline.harness.process import start_piped
 
 __all__ = ["LocalLink"]
 
@@ -58,16 +59,7 @@ class LocalLink:
     def start(self, words: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[str]:
         """Start a command with pipes to its stdin and stdout."""
         try:
-            return subprocess.Popen(  # noqa: S603 - the harness's own words, without a shell
-                list(words),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            )
+            return start_piped(words, stderr)
         except OSError as error:
             raise JobError(f"cannot start {words[0]}: {error.strerror}") from error
 

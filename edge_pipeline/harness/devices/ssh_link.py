@@ -17,12 +17,13 @@ from typing import IO, Any
 from edge_pipeline.errors import InputError, JobError
 from edge_pipeline.harness.devices.base import DeviceLostError
 from edge_pipeline.harness.devices.link import Answer
+from edge_pipeline.harness.process import start_piped
 
 __all__ = ["SshLink", "destination_words"]
 
 _CONNECT_S = 10
 _COPY_S = 600.0
-_WITH_PORT = re.compile(r"(?P<user>[^@]*@)?(\[(?P<six>.+)\]|(?P<name>[^:\[\]]+)):(?P<port>[0-9]+)")
+_WITH_PORT = re.compile(r"(?P<user>[^@]*@)?(\[(?P<six>.+)\]|(?P<name>[^:\[\]]+)):(?P<port>\d+)")
 _LOST = 255  # ssh's own exit code; the commands that the harness runs do not end with it
 _OPTIONS = (
     "BatchMode=yes",
@@ -69,9 +70,7 @@ def destination_words(host: str) -> list[str]:
             f"the host must be a name or an address as for ssh, without spaces and a leading -, "
             f"got {host!r}"
         )
-    found = re.fullmatch(
-        r"(?P<user>[^@]*@)?(\[(?P<six>.+)\]|(?P<name>[^:\[\]]+)):(?P<port>\d+)", host
-    )
+    found = _WITH_PORT.fullmatch(host)
     if found is None:
         return ["--", host]
     if not 1 <= int(found["port"][:9]) <= 65535:
@@ -132,16 +131,7 @@ class SshLink:
 
     def start(self, words: Sequence[str], stderr: IO[bytes]) -> subprocess.Popen[str]:
         """Start a command with pipes to its stdin and stdout."""
-        return subprocess.Popen(  # noqa: S603 - words are quoted
-            self._words(_MUXED, words),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+        return start_piped(self._words(_MUXED, words), stderr)
 
     def push(self, source: Path, target: str) -> None:
         """Copy a file to the machine."""
@@ -169,8 +159,7 @@ class SshLink:
         return self._control("check") == 0
 
     def _control(self, order: str) -> int:
-        words = [*self._words(["-O", order], [])]
-        return self._finish(words, 10.0, None, None).code
+        return self._ssh(["-O", order], [], 10.0).code
 
     def _require_copied(self, answer: Answer, name: str) -> None:
         if answer.code == _LOST:
@@ -203,15 +192,11 @@ class SshLink:
         stdin: IO[bytes] | None = None,
         stdout: IO[bytes] | None = None,
     ) -> Answer:
-        return self._finish(self._words(options, command), timeout_s, stdin, stdout)
-
-    def _finish(
-        self, words: list[str], timeout_s: float, stdin: IO[bytes] | None, out: IO[bytes] | None
-    ) -> Answer:
         """Run ssh until it ends. Its output goes to files, since a master would keep pipes open."""
-        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        words = self._words(options, command)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as stderr:
             streams: dict[str, Any] = {
-                "stdin": stdin or subprocess.DEVNULL, "stdout": out or stdout, "stderr": stderr,
+                "stdin": stdin or subprocess.DEVNULL, "stdout": stdout or out, "stderr": stderr,
             }  # fmt: skip
             process = subprocess.Popen(words, start_new_session=True, **streams)  # noqa: S603
             try:
@@ -224,7 +209,7 @@ class SshLink:
                 process.kill()
                 process.wait()
             texts = []
-            for file in (stdout, stderr):
+            for file in (out, stderr):
                 file.seek(0, os.SEEK_SET)
                 texts.append(file.read().decode(errors="replace"))
         return Answer(code, texts[0], texts[1])

@@ -20,6 +20,7 @@ from edge_pipeline.harness.process import (
     PYTHON_WORKER,
     THREAD_VARIABLES,
     ProcessWorker,
+    start_piped,
     worker_request,
 )
 from edge_pipeline.record import Environment, Instructions, MemoryDetail, Sensors
@@ -57,17 +58,7 @@ def start_python(module: str, threads: int, stderr: IO[bytes]) -> subprocess.Pop
     """
     path = os.pathsep.join(path for path in sys.path if path)
     variables = dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"PYTHONPATH": path}
-    # In its own session, the worker gets no Ctrl-C; the parent gets it and closes its workers.
-    return subprocess.Popen(  # noqa: S603 - this Python
-        [sys.executable, "-P", "-m", module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | variables,
-        start_new_session=True,
-    )
+    return start_piped([sys.executable, "-P", "-m", module], stderr, variables)
 
 
 def system_text() -> str:

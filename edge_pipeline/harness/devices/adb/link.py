@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from edge_pipeline.errors import InputError, JobError
 from edge_pipeline.harness.devices.base import DeviceLostError
 from edge_pipeline.harness.devices.link import Answer
+from edge_pipeline.harness.process import start_piped
 from edge_pipeline.optional import require
 
 if TYPE_CHECKING:
@@ -117,17 +118,8 @@ class AdbLink:
         """Start a command with pipes to its stdin and stdout."""
         import adbutils
 
-        # In its own session, the client gets no Ctrl-C; the parent gets it and closes its workers.
-        return subprocess.Popen(  # noqa: S603 - every word is quoted for the device's shell
-            [adbutils.adb_path(), "-s", self.serial, "shell", "-T", f"exec {shlex.join(words)}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+        command = f"exec {shlex.join(words)}"
+        return start_piped([adbutils.adb_path(), "-s", self.serial, "shell", "-T", command], stderr)
 
     def push(self, source: Path, target: str) -> None:
         """Copy a file to the device.
