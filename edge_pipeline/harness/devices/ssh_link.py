@@ -156,7 +156,12 @@ class SshLink:
             self._sockets = None
 
     def _is_open(self) -> bool:
-        return self._control("check") == 0
+        """Whether a command arrives; a master whose connection was lost is ended otherwise."""
+        with contextlib.suppress(DeviceLostError):
+            if self._ssh(_MUXED, ["true"], _CONNECT_S).code == 0:
+                return True
+            self._control("exit")
+        return False
 
     def _control(self, order: str) -> int:
         return self._ssh(["-O", order], [], 10.0).code

@@ -83,7 +83,7 @@ def test_an_artifact_computes_the_right_outputs_on_arm(tmp_path, monkeypatch):
     assert record.versions["onnxruntime"] == read_prepared().wheels["onnxruntime"]
     samples = record.instructions.samples
     assert len(samples) >= 3
-    assert max(samples) <= 1.02 * min(samples)
+    assert max(samples) <= 1.1 * min(samples)  # threads that wait add some to a small program
     assert record.instructions.median in samples
     assert device.state is State.IDLE
 
