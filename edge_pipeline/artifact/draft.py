@@ -34,7 +34,7 @@ def reference_bytes(
     tensors |= {f"output.{name}": value for name, value in outputs.items()}
     # safetensors writes raw memory, so a transposed view must be made contiguous first.
     return safetensors.numpy.save(
-        {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        {name: np.asarray(value, order="C") for name, value in tensors.items()}
     )
 
 

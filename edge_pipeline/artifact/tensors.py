@@ -46,7 +46,7 @@ class TensorSpec(Schema):
     name: str
     shape: tuple[Dimension, ...]
     dtype: Dtype = "float32"
-    layout: Annotated[str, Field(pattern=r"^[A-Z]+$")] = "NCHW"
+    layout: Annotated[str, Field(pattern=r"^[A-Z]*$")] = "NCHW"
     range: tuple[float, float] | None = None
     meaning: str
 

@@ -131,7 +131,7 @@ class WeightCurve:
             spec = spec.model_copy(update={"table": self.table.spec})
             whole |= {_BREAKS: self.table.breaks, _NUMBERS: self.table.numbers}
         text = json.dumps(spec.model_dump(mode="json"), separators=(",", ":"))
-        arrays = {name: np.ascontiguousarray(v) for name, v in sorted(whole.items())}
+        arrays = {name: np.asarray(v, order="C") for name, v in sorted(whole.items())}
         return safetensors.numpy.save(arrays, {_KEY: text})
 
     def at(self, value: float) -> dict[str, NDArray[np.float32]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
@@ -26,6 +27,7 @@ __all__ = [
 Value = str | int | float | bool
 
 # Larger than any sensor, and small enough that no count of elements or bytes overflows.
+_INPUT_NAME = re.compile(r"[^\W\d]\w*(\.\w+)*")
 _LONGEST = 1 << 16
 _DTYPES = get_args(Dtype)
 # 1 GiB in float32.
@@ -96,19 +98,21 @@ def parse_height_width(inputs: Sequence[str]) -> tuple[int, int] | None:
 def parse_inputs(texts: Sequence[str]) -> dict[str, InputShape]:
     """Parse `--input NAME=1x3x224x224` options, optionally with a type, as in `tokens=1x77:int64`.
 
+    A name such as `batch.image` or `maps.0` is an entry of a dictionary or a list.
+
     Raises:
         InputError: If a text is not a name and a shape, or a name is given twice.
     """
     shapes: dict[str, InputShape] = {}
     for text in texts:
-        name, equals, rest = text.partition("=")
+        name, _, rest = text.partition("=")
         sizes, colon, dtype = rest.partition(":")
         if colon and dtype not in _DTYPES:
             raise InputError(
                 f"{text!r} has the type {dtype!r}; expected one of {', '.join(_DTYPES)}"
             )
         parts = sizes.split("x")
-        if not equals or not name.isidentifier() or not all(p.isdigit() and int(p) for p in parts):
+        if not _INPUT_NAME.fullmatch(name) or not all(p.isdigit() and int(p) for p in parts):
             raise InputError(f"{text!r} is not an input; write NAME=SHAPE, as in image=1x3x224x224")
         if name in shapes:
             raise InputError(f"the input {name} is given twice; give it once")

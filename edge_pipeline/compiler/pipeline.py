@@ -49,6 +49,8 @@ from edge_pipeline.compiler.passes.raise_convolution import RaiseConvolution
 from edge_pipeline.compiler.passes.relax_views import RelaxViews
 from edge_pipeline.compiler.passes.separate_constants import SeparateConstants
 from edge_pipeline.compiler.passes.spread_channels import SpreadChannels
+from edge_pipeline.compiler.passes.state_axes import StateAxes
+from edge_pipeline.compiler.passes.state_biases import StateBiases
 from edge_pipeline.compiler.passes.state_layouts import StateLayouts
 from edge_pipeline.compiler.passes.state_sizes import StateSizes
 from edge_pipeline.compiler.passes.state_strides import StateStrides
@@ -68,6 +70,7 @@ def _normalising(limit_bytes: int) -> tuple[Pass, ...]:
     return (
         RelaxViews(),  # first: without copies, strides may not suit a view
         DropNoops(),  # early: a copy hides that one operator feeds another
+        StateAxes(),  # anywhere
         FoldSourceless(limit_bytes),  # before folding: its constants may make others foldable
     )
 
@@ -188,6 +191,7 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         FoldBias(),  # after constants: it looks for constant addends
         StateSizes(),  # anywhere: it drops resizes to the same size
         FloatScalars(),  # before blocks, which look for float factors
+        StateBiases(),  # anywhere
         SpreadChannels(),  # after folding: it looks for convolutions with constant weights
         KeepBlocks(),  # likewise
         MergeDuplicates(),  # last: the passes above may create equal operators

@@ -155,7 +155,7 @@ class Server:
         inputs, _ = self._job.artifact.reference(self._job.program)
         outputs = self._loaded().run(inputs)
         safetensors.numpy.save_file(
-            {name: np.ascontiguousarray(value) for name, value in outputs.items()}, path
+            {name: np.asarray(value, order="C") for name, value in outputs.items()}, path
         )
         return str(path)
 

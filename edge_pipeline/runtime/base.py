@@ -255,7 +255,7 @@ def check_inputs(
                 f"{spec.name}: expected {tensor.name} as {tensor.shape_text()}, "
                 f"got {'x'.join(map(str, value.shape))}"
             )
-        ordered.append(np.ascontiguousarray(value))
+        ordered.append(np.asarray(value, order="C"))
     return ordered, sizes
 
 

@@ -75,7 +75,8 @@ class LitertSession(Closing):
         for index, value in zip(self._inputs, values, strict=True):
             self._interpreter.set_tensor(index, value)
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index) for index in self._outputs]
+        # A number comes as numpy's scalar, not as an array.
+        return [np.asarray(self._interpreter.get_tensor(index)) for index in self._outputs]
 
     def close(self) -> None:
         """Release the program and its memory."""

@@ -140,3 +140,43 @@ def wide():
             nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 4, 3, padding=1)
         )
         return network.eval()
+
+
+class Detector(nn.Module):
+    """A dictionary of pictures in, a dictionary of maps and numbers out."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, batch, masks):
+        y = self.features(batch["image"]) * batch["gain"] * masks[0] + masks[1]
+        return {
+            "maps": {"0": y, "1": y.relu()},
+            "largest": y.amax(),
+            "none": None,
+            "mean": y.mean(),
+        }
+
+
+class ImplicitPicture(nn.Module):
+    """A hypernetwork computes all weights of a perceptron from positions to colours."""
+
+    def __init__(self):
+        super().__init__()
+        self.painter = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
+        self.shapes = {name: value.shape for name, value in self.painter.named_parameters()}
+        count = sum(shape.numel() for shape in self.shapes.values())
+        self.encoder = nn.Sequential(nn.Linear(5, count))
+        axis = torch.linspace(-1, 1, 6)
+        grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)
+        self.register_buffer("grid", grid.reshape(-1, 2))
+
+    def forward(self, code):
+        parts = self.encoder(code)[0].split([shape.numel() for shape in self.shapes.values()])
+        weights = {
+            name: part.view(shape)
+            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+        colours = torch.func.functional_call(self.painter, weights, (self.grid,))
+        return colours.T.reshape(1, 3, 6, 6)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from torch import Tensor
 
-__all__ = ["KINDS", "Layout", "recurrent"]
+__all__ = ["KINDS", "Layout", "one_step", "recurrent"]
 
 # Computes the next state, whose first tensor is the output, from the projected input of a step,
 # [N, gates * hidden], the state, and the recurrent weight and bias.
@@ -75,6 +75,23 @@ def _parts(x: Tensor, count: int) -> list[Tensor]:
     """Split [N, C] into equal parts of its last axis."""
     size = x.shape[1] // count
     return [torch.ops.aten.slice.Tensor(x, 1, i * size, (i + 1) * size) for i in range(count)]
+
+
+def one_step(
+    kind: str, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor | None]
+) -> tuple[Tensor, ...]:
+    """Compute torch's operator of one step, such as `gru_cell`; return the next state.
+
+    Args:
+        kind: Name of the operator without its suffix, a key of `KINDS`.
+        x: Input [N, C].
+        state: Tensors of the state, each [N, hidden].
+        weights: The two weights and the two biases, in torch's order; a bias may be None.
+    """
+    into, again, bias_in, bias_again = weights
+    if into is None or again is None:
+        raise TypeError("a recurrent step needs both of its weights")
+    return KINDS[kind][0](F.linear(x, into, bias_in), state, again, bias_again)
 
 
 def recurrent(

@@ -55,7 +55,7 @@ class LowerViews:
                 continue
             if node.target in _RESHAPES:
                 _reshape(editor, node)
-            elif node.target is _SELECT:
+            elif node.target is _SELECT and isinstance(node.args[2], int):
                 _select(editor, node)
             elif node.target is _STACK:
                 _stack(editor, node)

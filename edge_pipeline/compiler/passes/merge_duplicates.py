@@ -38,7 +38,8 @@ class MergeDuplicates:
     becomes
     max_pool2d(y, 2) -> both
 
-    Exported programs are functional, so equal operators on equal operands return equal values.
+    Exported programs are functional, so equal operators on equal operands return equal values. Two
+    outputs of the program stay two, since each must be a tensor of its own.
     """
 
     name = "merge_duplicates"
@@ -47,6 +48,7 @@ class MergeDuplicates:
     def run(self, program: ExportedProgram) -> Result:
         """Return the rewritten program; random operators and those without a tensor result stay."""
         editor = Editor(program)
+        output = editor.graph.output_node()
         first: dict[tuple[Any, ...], fx.Node] = {}
         for node in editor.calls(*{n.target for n in editor.graph.nodes}):
             if not isinstance(node.meta.get("val"), Tensor) or "rand" in str(node.target):
@@ -55,6 +57,6 @@ class MergeDuplicates:
             if key is None:
                 continue
             earlier = first.setdefault(key, node)
-            if earlier is not node:
+            if earlier is not node and not (output in node.users and output in earlier.users):
                 editor.substitute(node, earlier, f"{node.target} is computed once")
         return editor.finish()

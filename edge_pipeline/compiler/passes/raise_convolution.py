@@ -9,6 +9,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.analysis.movement import has_fixed_shape
+from edge_pipeline.compiler.lowering.depth import Volume, over_planes
 from edge_pipeline.compiler.lowering.transposed import Transposition, transposed
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
@@ -23,10 +24,11 @@ _FORWARD = (
     _ATEN.conv2d.padding,
 )
 _GENERAL = _ATEN.convolution.default
+_SOLID = (_ATEN.conv3d.default, _ATEN.conv3d.padding)
 
 
 class _Kind(NamedTuple):
-    """The settings of a convolution by axis: rows and columns, or columns only."""
+    """The settings of a convolution by axis: columns, rows and columns, or planes too."""
 
     stride: list[int]
     padding: list[int] | str
@@ -36,24 +38,25 @@ class _Kind(NamedTuple):
 
 
 class RaiseConvolution:
-    """Rewrite 1-D, unbatched, string-padded and transposed convolutions with computed weights.
+    """Rewrite 1-D, 3-D, unbatched, string-padded and transposed convolutions.
 
     conv1d(x [N, C, L], w)             -> conv2d of height 1
     conv2d(x [C, H, W], w)             -> conv2d of a batch of one
     conv2d(x, w, padding="same")       -> conv2d, after padding if the kernel is even
     conv_transpose2d(x, w, stride=s)   -> conv2d to s * s times the channels, spread out, cropped
     convolution(x, w, ...)             -> the same, by its arguments
+    conv3d(x [N, C, D, H, W], w)       -> conv2d for each plane of the result
 
-    Convolutions with constant weights stay, since runtimes support these kinds.
+    Only computed weights are rewritten, since runtimes support these kinds with constant ones.
     """
 
     name = "raise_convolution"
     why = "only conv2d with computed weights becomes products; no delegate supports the other kinds"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Return the rewritten program; 3-D convolutions and dynamic shapes are left unchanged."""
+        """Return the rewritten program; transposed 3-D ones and dynamic shapes stay."""
         editor = Editor(program)
-        for node in editor.calls(*_FORWARD, *_TRANSPOSED, _GENERAL):
+        for node in editor.calls(*_FORWARD, *_TRANSPOSED, _GENERAL, *_SOLID):
             if editor.constant(node.args[1]) is None and _is_raised(node):
                 _raise(editor, node)
         return editor.finish()
@@ -65,7 +68,11 @@ def _is_raised(node: fx.Node) -> bool:
         return False
     axes = value_of(operands[1]).dim() - 2
     already = node.target is _ATEN.conv2d.default and value_of(operands[0]).dim() == 4
-    return axes in (1, 2) and not already
+    return (axes in (1, 2) and not already) or (axes == 3 and not _is_transposed(node))
+
+
+def _is_transposed(node: fx.Node) -> bool:
+    return node.target in _TRANSPOSED or (node.target is _GENERAL and bool(node.args[6]))
 
 
 def _raise(editor: Editor, node: fx.Node) -> None:
@@ -78,7 +85,10 @@ def _raise(editor: Editor, node: fx.Node) -> None:
         x = x if batched else x.reshape(1, *x.shape)
         if axes == 1:
             x, weight = (v.reshape(*v.shape[:2], 1, v.shape[2]) for v in (x, weight))
-        y = _convolved(x, weight, bias, _of_two_axes(kind))
+        if axes == 3:
+            y = over_planes(x, weight, bias, _volume(kind, weight))
+        else:
+            y = _convolved(x, weight, bias, _of_two_axes(kind))
         return y if y.shape == shape else y.reshape(shape)
 
     editor.replace(node, raised, operands, f"{node.target} became conv2d")
@@ -128,6 +138,16 @@ def _kind(node: fx.Node) -> _Kind:
     if node.target in _TRANSPOSED:
         return _Kind(stride, amounts(4), each(7, 1), int(given.get(6, 1)), each(5, 0))
     return _Kind(stride, amounts(4), each(5, 1), int(given.get(6, 1)), None)
+
+
+def _volume(kind: _Kind, weight: Tensor) -> Volume:
+    pairs: Any = []
+    for axis, (dilation, size) in enumerate(zip(kind.dilation, weight.shape[2:], strict=True)):
+        whole = dilation * (size - 1) if kind.padding == "same" else 0
+        amount = 0 if isinstance(kind.padding, str) else kind.padding[axis]
+        pairs.append((amount + whole // 2, amount + whole - whole // 2))
+    stride, apart = (tuple(sizes) for sizes in (kind.stride, kind.dilation))
+    return Volume(stride, tuple(pairs), apart, kind.groups)  # type: ignore[arg-type] # triples
 
 
 def _of_two_axes(kind: _Kind) -> _Kind:

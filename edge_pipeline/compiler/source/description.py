@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +97,8 @@ def described(
     """
     outputs = run_program(network.traced(), network.example)
     ports = _inputs(network, stated)
-    geometry = replace(network.geometry, inputs=ports, outputs=_outputs(stated, outputs))
+    named = dict(zip(network.named_outputs(network.example), outputs, strict=True))
+    geometry = replace(network.geometry, inputs=ports, outputs=_outputs(stated, named))
     if SizeProbe.fits(network):
         rows, columns = network.example[0].shape[2:]
         geometry = replace(geometry, default_size=(rows, columns))
@@ -130,7 +131,7 @@ def _inputs(network: SourceNetwork, stated: Description) -> tuple[Port, ...]:
     )
 
 
-def _outputs(stated: Description, values: Sequence[Tensor]) -> tuple[Port, ...]:
+def _outputs(stated: Description, values: Mapping[str, Tensor]) -> tuple[Port, ...]:
     """Return the ports of the outputs, with the fields that the description states."""
     if stated.outputs and len(stated.outputs) != len(values):
         raise InputError(
@@ -138,8 +139,8 @@ def _outputs(stated: Description, values: Sequence[Tensor]) -> tuple[Port, ...]:
         )
     texts = stated.outputs or (PortDescription(),) * len(values)
     return tuple(
-        _port(Port.of_unknown(f"output_{i}", tuple(value.shape)), text, value)
-        for i, (text, value) in enumerate(zip(texts, values, strict=True))
+        _port(Port.of_unknown(name, tuple(value.shape)), text, value)
+        for text, (name, value) in zip(texts, values.items(), strict=True)
     )
 
 

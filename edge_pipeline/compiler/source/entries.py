@@ -50,7 +50,7 @@ class Role:
     @classmethod
     def of_port(cls, port: Port, rank: int) -> Role:
         """Return the role of a network's own input or output."""
-        layout = {4: "NCHW"}.get(rank, "NABCDEFG"[:rank] or "N")
+        layout = {4: "NCHW"}.get(rank, "NABCDEFG"[:rank])
         return cls(port.name, layout, port.meaning, port.range)
 
     @classmethod
@@ -59,7 +59,7 @@ class Role:
         layer, _, kind = name.rpartition(".")
         weight, other = {4: "OIHW", 2: "OI", 1: "O"}, {4: "NCHW", 2: "NC", 1: "O"}
         layouts = weight if kind.startswith("weight") else other
-        return cls(name, layouts.get(rank, "NABCDEFG"[:rank] or "N"), f"{kind} of {layer}")
+        return cls(name, layouts.get(rank, "NABCDEFG"[:rank]), f"{kind} of {layer}")
 
     def spec(self, shape: tuple[int | str, ...], dtype: Dtype) -> TensorSpec:
         """Return the manifest's entry for the tensor."""

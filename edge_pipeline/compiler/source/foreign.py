@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.naming import InputShape
+from edge_pipeline.compiler.source.nesting import flat_inputs, nested
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.shapes import DTYPES
 from edge_pipeline.errors import CheckpointError, InputError
@@ -43,7 +44,8 @@ def open_factory(
 
     Args:
         source: `package.module:factory`; modules in the current folder are found too.
-        inputs: Input shapes by the names of parameters of the module's `forward`.
+        inputs: Input shapes by the names of parameters of the module's `forward`; a dotted name
+            such as `batch.image` or `maps.0` is an entry of a dictionary or a list.
         weights: Safetensors, `.pt` or `.pth` file; the latter are read without unpickling code.
         fixed: Values by name, for parameters of `forward` that become constants.
         ranges: Ranges of example inputs, by name; 0 to 1 by default.
@@ -68,12 +70,13 @@ def open_factory(
     record = Source(
         model=source, options={}, checkpoint_sha256=digest, seed=None if weights else seed
     )
-    return foreign_network(module, drawn_inputs(inputs, seed, ranges), source=record, fixed=fixed)
+    drawn = nested(drawn_inputs(inputs, seed, ranges))
+    return foreign_network(module, drawn, source=record, fixed=fixed)
 
 
 def foreign_network(
     module: nn.Module,
-    inputs: Mapping[str, Tensor] | Sequence[Tensor],
+    inputs: Mapping[str, Any] | Sequence[Any],
     *,
     source: Source | None = None,
     fixed: Mapping[str, object] | None = None,
@@ -82,8 +85,8 @@ def foreign_network(
 
     Args:
         module: Any module; it is put into eval mode.
-        inputs: Tensors of the types in `DTYPES`, by the names of parameters of `forward` or in
-            their order.
+        inputs: Tensors of the types in `DTYPES`, or dictionaries, lists and tuples of them, by the
+            names of parameters of `forward` or in their order.
         source: Origin of the module; its class by default.
         fixed: Values by name, for parameters of `forward` that become constants.
 
@@ -93,7 +96,8 @@ def foreign_network(
     name = type(module).__name__
     fixed = fixed or {}
     taken = free_parameters(module, fixed)
-    named = _named(name, taken, inputs)
+    arguments = _named(name, taken, inputs)
+    named = flat_inputs(arguments)
     for key, value in named.items():
         if value.dtype not in DTYPES:
             raise InputError(f"the input {key} is {value.dtype}; give {', '.join(DTYPES.values())}")
@@ -114,7 +118,7 @@ def foreign_network(
         source or Source(model=name, options={}),
         _card(name),
         example=tuple(value.detach().contiguous() for value in named.values()),
-        names=tuple(named),
+        arguments=arguments,
         fixed=fixed,
     )
 
@@ -173,8 +177,8 @@ def _unpickled(path: Path) -> Any:
 def _named(
     name: str,
     taken: Sequence[inspect.Parameter],
-    inputs: Mapping[str, Tensor] | Sequence[Tensor],
-) -> dict[str, Tensor]:
+    inputs: Mapping[str, Any] | Sequence[Any],
+) -> dict[str, Any]:
     """Return the inputs by the names of parameters, in the order of `forward`."""
     if isinstance(inputs, Mapping):
         named = dict(inputs)

@@ -15,7 +15,9 @@ from edge_pipeline.artifact.schema import Value
 from edge_pipeline.compiler.passes.specialise import Specialise
 from edge_pipeline.compiler.pipeline import run_passes
 from edge_pipeline.compiler.program import Pass
+from edge_pipeline.compiler.quiet import untraced_errors
 from edge_pipeline.compiler.source.geometry import Geometry
+from edge_pipeline.compiler.source.nesting import flat_outputs, rebuilt_inputs
 from edge_pipeline.errors import CompileError, EdgePipelineError, first_line
 
 __all__ = ["SourceNetwork"]
@@ -38,7 +40,8 @@ class SourceNetwork:
         card: Purpose, for the manifest.
         example: Example inputs, one for each input port.
         free_sizes: Whether height and width stay free in programs.
-        names: Names of the parameters of `forward` for the inputs; if empty, they are positional.
+        arguments: Arguments of `forward` by name, as containers of the example's tensors; None if
+            the inputs are positional.
         fixed: Values for other parameters of `forward`, which reads them as Python values.
         steps: Passes to run first on every traced program.
     """
@@ -49,7 +52,7 @@ class SourceNetwork:
     card: ModelCard
     example: tuple[Tensor, ...] = ()
     free_sizes: bool = False
-    names: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] | None = field(default=None, repr=False)
     fixed: Mapping[str, object] = field(default_factory=dict)
     steps: tuple[Pass, ...] = ()
     _exports: dict[_Sizes, ExportedProgram] = field(default_factory=dict, repr=False)
@@ -99,9 +102,17 @@ class SourceNetwork:
 
     def run(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Run the network eagerly, with its fixed values."""
+        return tuple(self.named_outputs(inputs).values())
+
+    def named_outputs(self, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Run the network eagerly, with its fixed values; return its outputs by name, in order.
+
+        Raises:
+            InputError: If the network returns other values than tensors.
+        """
         with torch.no_grad():
-            outputs: tuple[Tensor, ...] = _Forward(self).eval()(*inputs)
-        return outputs
+            result = _Forward(self).eval().result(*inputs)
+        return flat_outputs(result, [port.name for port in self.geometry.inputs])
 
     def exported(self, example: tuple[Tensor, ...]) -> ExportedProgram:
         """Export the network as a functional program of ATen operators.
@@ -115,7 +126,7 @@ class SourceNetwork:
         """
         module = _Forward(self).eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), untraced_errors():
                 free = self._free_shapes()
                 program = torch.export.export(module, example, dynamic_shapes=free)
                 functional: ExportedProgram = program.run_decompositions({})
@@ -145,12 +156,15 @@ class _Forward(nn.Module):
     def __init__(self, network: SourceNetwork) -> None:
         super().__init__()
         self.network = network.module
-        self.names = network.names
+        self.arguments = network.arguments
         self.fixed = dict(network.fixed)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Call the network with its inputs and its fixed values."""
-        named = dict(zip(self.names, inputs, strict=True)) if self.names else {}
-        by_place = () if self.names else inputs
-        result = self.network(*by_place, **named, **self.fixed)
-        return tuple(result) if isinstance(result, tuple | list) else (result,)
+        return tuple(flat_outputs(self.result(*inputs)).values())
+
+    def result(self, *inputs: Tensor) -> Any:
+        """Return the network's own result."""
+        if self.arguments is None:
+            return self.network(*inputs, **self.fixed)
+        return self.network(**rebuilt_inputs(self.arguments, iter(inputs)), **self.fixed)

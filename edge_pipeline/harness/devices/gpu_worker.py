@@ -154,7 +154,7 @@ class GpuServer:
         finally:
             self._call = kept
         arrays = {
-            tensor.name: np.ascontiguousarray(_array(value, tensor.dtype))
+            tensor.name: np.asarray(_array(value, tensor.dtype), order="C")
             for tensor, value in zip(spec.outputs, outputs, strict=True)
         }
         safetensors.numpy.save_file(arrays, path)

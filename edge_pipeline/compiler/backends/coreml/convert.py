@@ -13,7 +13,7 @@ import numpy as np
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.compiler.backends.quiet import muted
+from edge_pipeline.compiler.quiet import muted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,8 +17,10 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Delegation
+from edge_pipeline.compiler.analysis.alone import conversion_error
 from edge_pipeline.compiler.backends.executorch.delegates import Delegate, delegation_of
 from edge_pipeline.compiler.backends.executorch.retracing import brief
+from edge_pipeline.compiler.quiet import untraced_errors
 from edge_pipeline.compiler.rebuilding import Parts, rebuilt
 from edge_pipeline.errors import CompileError, MissingExtraError, first_line
 from edge_pipeline.optional import require as require_module
@@ -36,6 +38,10 @@ __all__ = [
 
 # A part of torch's message.
 _CYCLE = "found dependency cycles"
+_CYCLE_TEXT = (
+    "XNNPACK's partitioner cannot separate int8 operators from those that compute weights, since "
+    "they depend on each other; give --filters folded or --precision fp16"
+)
 
 # The tag of constants that are stored outside the program, and the stem of their file.
 CONSTANTS = "constants"
@@ -109,24 +115,32 @@ def lower(
             with its layer, source line, the partitioner's reason and a remedy.
         CompileError: If ExecuTorch itself fails.
     """
-    import executorch.exir as exir
-
-    with _refusals(delegate.loggers) as refused, brief():
+    passes = [_Tag(len(program.graph_signature.user_inputs))] if external else None
+    with brief(), untraced_errors():
         try:
-            manager = exir.to_edge_transform_and_lower(
-                _own(program),
-                partitioner=[delegate.partitioner],
-                transform_passes=[_Tag(len(program.graph_signature.user_inputs))]
-                if external
-                else None,
-                # This compiler checks more than ExecuTorch's own check: every operator below, and
-                # the file's outputs before the artifact is written.
-                compile_config=exir.EdgeCompileConfig(_check_ir_validity=False),
-            )
+            with _refusals(delegate.loggers) as refused:
+                manager = _manager(program, delegate, passes)
         except _FAILURES as error:
-            raise _failure(error) from error
+            if _CYCLE in str(error):
+                raise CompileError(_CYCLE_TEXT) from error
+            raise conversion_error(
+                program, lambda one: _manager(one, delegate, None), _FAILURES, "ExecuTorch"
+            ) from error
     module = manager.exported_program().graph_module
     return Lowered(manager, delegation_of(module, delegate, refused, allowed))
+
+
+def _manager(program: ExportedProgram, delegate: Delegate, passes: list[_Tag] | None) -> Any:
+    import executorch.exir as exir
+
+    return exir.to_edge_transform_and_lower(
+        _own(program),
+        partitioner=[delegate.partitioner],
+        transform_passes=passes,
+        # This compiler checks more than ExecuTorch's own check: every operator in `lower`, and the
+        # file's outputs before the artifact is written.
+        compile_config=exir.EdgeCompileConfig(_check_ir_validity=False),
+    )
 
 
 def together(lowered: Mapping[str, Lowered]) -> Any:
@@ -170,17 +184,23 @@ def write(manager: Any, name: str) -> dict[str, bytes]:
 
 def _failure(error: Exception) -> CompileError:
     """Return a failure of ExecuTorch as one sentence."""
-    if _CYCLE in str(error):
-        return CompileError(
-            "XNNPACK's partitioner cannot separate int8 operators from those that compute weights, "
-            "since they depend on each other; give --filters folded or --precision fp16"
-        )
-    return CompileError(f"ExecuTorch cannot lower the program: {first_line(error)}")
+    return CompileError(f"ExecuTorch cannot write the program: {first_line(error)}")
 
 
 def _own(program: ExportedProgram) -> ExportedProgram:
-    """Return a program with the same tensors, since ExecuTorch removes constants from its input."""
-    return rebuilt(program, Parts())
+    """Return a program with the same tensors, since ExecuTorch removes constants from its input.
+
+    Its nodes keep the paths of their modules, for messages, without the types of the modules and
+    the functions that were traced: XNNPACK's partitioner takes all nodes of one `nn.Linear` for a
+    product and its bias, even if this compiler wrote others, and links them in a wrong order.
+    """
+    owned = rebuilt(program, Parts())
+    for node in owned.graph.nodes:
+        for key in ("source_fn_stack", "torch_fn"):
+            node.meta.pop(key, None)
+        stack = node.meta.get("nn_module_stack", {})
+        node.meta["nn_module_stack"] = {key: (entry[0], "") for key, entry in stack.items()}
+    return owned
 
 
 class _Tag:

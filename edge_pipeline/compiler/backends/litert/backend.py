@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
+from edge_pipeline.compiler.analysis.alone import conversion_error
 from edge_pipeline.compiler.analysis.origin import line_of
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.backends.base import EmitOptions, Emitted, half_notes
@@ -31,6 +32,7 @@ from edge_pipeline.compiler.backends.litert.quantize import (
     static,
 )
 from edge_pipeline.compiler.program import constants_of, layer_of
+from edge_pipeline.compiler.source.shapes import tensors_of
 from edge_pipeline.errors import CompileError, DelegationError, first_line
 from edge_pipeline.optional import require as require_module
 from edge_pipeline.runtime.native import native_silence
@@ -134,9 +136,13 @@ def _converted(program: ExportedProgram, options: EmitOptions) -> bytes:
     try:
         return split_concatenations(convert(program, options.inputs, options.outputs))
     except _FAILURES as error:
-        raise CompileError(
-            f"litert-torch cannot convert the program: {first_line(error)[:300]}"
-        ) from error
+        raise conversion_error(program, _convert_alone, _FAILURES, "litert-torch") from error
+
+
+def _convert_alone(program: ExportedProgram) -> bytes:
+    inputs, outputs = tensors_of(program)
+    names = [[f"{kind}{i}" for i in range(len(of))] for kind, of in (("x", inputs), ("y", outputs))]
+    return convert(program, *names)
 
 
 def _placed(data: bytes) -> Placement:

@@ -17,8 +17,8 @@ import numpy as np
 from torch import Tensor
 
 from edge_pipeline.compiler.backends.litert.convert import SIGNATURE
-from edge_pipeline.compiler.backends.quiet import quiet
 from edge_pipeline.compiler.precision.kept_float import Step, fingerprint, input_layers
+from edge_pipeline.compiler.quiet import quiet
 from edge_pipeline.errors import CompileError
 
 __all__ = ["dynamic_range", "half", "permit_half_arithmetic", "static"]

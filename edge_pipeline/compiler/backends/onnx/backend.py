@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -17,14 +17,12 @@ from torch.export import ExportedProgram
 
 from edge_pipeline.artifact.manifest import Checked, Delegation
 from edge_pipeline.artifact.schema import Precision
-from edge_pipeline.compiler.analysis.refusals import refusal
+from edge_pipeline.compiler.analysis.alone import conversion_error
 from edge_pipeline.compiler.backends.base import EmitOptions, Emitted, half_notes
-from edge_pipeline.compiler.backends.onnx.missing import missing_operators
 from edge_pipeline.compiler.backends.onnx.precision import to_half, to_int8
 from edge_pipeline.compiler.backends.onnx.sizes import locate_sizes, separate_sizes
-from edge_pipeline.compiler.backends.quiet import quiet
+from edge_pipeline.compiler.quiet import quiet
 from edge_pipeline.compiler.source.shapes import Letters
-from edge_pipeline.errors import CompileError, first_line
 from edge_pipeline.optional import require as require_module
 
 __all__ = ["FREE_SIZES", "MOVABLE", "OPSET", "PRECISIONS", "checked", "emit", "require"]
@@ -127,31 +125,27 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
 def _export(program: ExportedProgram, options: EmitOptions) -> Any:
     """Return the program as a float32 ModelProto that contains its weights."""
     try:
-        with quiet():
-            exported: Any = torch.onnx.export(
-                program,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=list(options.inputs),
-                output_names=list(options.outputs),
-                external_data=False,
-                optimize=False,
-                verbose=False,
-            )
-            _simplify(exported.model)
-            return exported.model_proto
+        exported = _exported(program, options.inputs, options.outputs)
+        _simplify(exported.model)
     except _FAILURES as error:
-        if missing := missing_operators(program, OPSET):
-            heading = f"{len(missing)} operators cannot be written in ONNX"
-            raise CompileError(refusal(heading, missing)) from error
-        raise CompileError(f"the ONNX exporter failed on the program: {_cause(error)}") from error
+        raise conversion_error(program, _exported, _FAILURES, "torch's ONNX exporter") from error
+    return exported.model_proto
 
 
-def _cause(error: BaseException) -> str:
-    """Return the first line of the original exception; its wrappers only report a failure."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return first_line(error)
+def _exported(
+    program: ExportedProgram, inputs: Sequence[str] = (), outputs: Sequence[str] = ()
+) -> Any:
+    with quiet():
+        return torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs) or None,
+            output_names=list(outputs) or None,
+            external_data=False,
+            optimize=False,
+            verbose=False,
+        )
 
 
 def _clamp_in_blocks(model: Any) -> None:

@@ -52,6 +52,27 @@ def test_projected_states_and_long_sequences_stay(monkeypatch):
     assert "8 steps are too many" in result.notes[0]
 
 
+class Cells(nn.Module):
+    """Two steps of a cell; its last state."""
+
+    def __init__(self, kind, **options):
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell = getattr(nn, kind)(3, 5, **options)
+
+    def forward(self, x):
+        return self.cell(x[1], self.cell(x[0]))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("kind", ["GRUCell", "LSTMCell", "RNNCell"])
+def test_cells_are_written_out(kind, bias):
+    x = torch.randn(2, 4, 3)
+    program = exported(Cells(kind, bias=bias), x)
+    result = run_checked(DecomposeRecurrence(), program, x, tolerance=2e-6)
+    assert not any("cell" in target for target in targets(result.program))
+
+
 @pytest.mark.parametrize("backend", ["executorch", "litert"])
 def test_runtimes_take_all_of_it(tmp_path, backend):
     pytest.importorskip(PACKAGES[backend], reason=f"the extra {backend} is not installed")

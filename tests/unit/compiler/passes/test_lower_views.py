@@ -30,3 +30,9 @@ def test_an_operator_of_axes_becomes_reshapes_and_slices(function, expected):
 def test_plain_slices_stay():
     x = torch.randn(2, 4, 5)
     assert not run_checked(LowerViews(), exported(lambda x: x[:, 1:] * 2, x), x).modified
+
+
+def test_a_selection_by_a_computed_number_stays():
+    inputs = torch.rand(3, 4), torch.tensor(1)
+    program = exported(lambda x, i: x[i.item()] * 2, *inputs)
+    assert "select" in targets(LowerViews().run(program).program)

@@ -42,3 +42,10 @@ def test_the_same_keyword_arguments_are_the_same_value():
     )
     result = run_checked(MergeDuplicates(), program, *inputs)
     assert targets(result.program) == ["add", "relu", "sin", "mul"]
+
+
+def test_two_equal_outputs_stay_two():
+    x = torch.rand(3)
+    program = exported(lambda x: (x.sin(), x.sin(), x.sin() + 1), x)
+    result = run_checked(MergeDuplicates(), program, x)
+    assert targets(result.program) == ["sin", "sin", "add"]

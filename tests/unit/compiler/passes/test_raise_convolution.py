@@ -97,10 +97,39 @@ def test_the_general_operator_is_read_by_its_arguments(transposed):
     assert "convolution" not in targets(result.program)
 
 
-def test_constant_weights_and_three_axes_stay():
+def test_constant_weights_and_three_transposed_axes_stay():
     x = torch.randn(1, 4, 9, 9)
     program = exported(torch.nn.ConvTranspose2d(4, 2, 2, stride=2), x)
     assert not run_checked(STEP, program, x).modified
     inputs = (torch.randn(1, 2, 4, 4, 4), torch.randn(2, 2, 3, 3, 3))
-    program = exported(lambda x, w: F.conv3d(x, w * 2), *inputs)
+    program = exported(lambda x, w: F.conv_transpose3d(x, w * 2), *inputs)
     assert not run_checked(STEP, program, *inputs).modified
+
+
+@examples(12)
+@given(
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 2)),
+    stride=st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2), st.integers(1, 2)),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)),
+    groups=st.sampled_from([1, 2]),
+    bias=st.booleans(),
+)
+def test_three_axes_become_planes(kernel, stride, dilation, padding, groups, bias):
+    inputs = [torch.randn(2, 4, 5, 6, 5), torch.randn(4, 4 // groups, *kernel)]
+    inputs += [torch.randn(4)] if bias else []
+
+    def network(x, weight, *biases):
+        b = biases[0] if biases else None
+        return F.conv3d(x, weight * 2, b, stride, padding, dilation, groups)
+
+    result = run_checked(STEP, exported(network, *inputs), *inputs, tolerance=2e-6)
+    assert "conv3d" not in targets(result.program)
+
+
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_three_axes_are_padded_by_name(kernel):
+    inputs = (torch.randn(1, 2, 4, 6, 5), torch.randn(3, 2, *[kernel] * 3))
+    program = exported(lambda x, w: F.conv3d(x, w * 2, padding="same"), *inputs)
+    result = run_checked(STEP, program, *inputs, tolerance=2e-6)
+    assert "conv3d" not in targets(result.program)

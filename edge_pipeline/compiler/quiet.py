@@ -8,7 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-__all__ = ["muted", "quiet"]
+__all__ = ["muted", "quiet", "untraced_errors"]
 
 
 @contextlib.contextmanager
@@ -33,3 +33,14 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(previous)
+
+
+@contextlib.contextmanager
+def untraced_errors() -> Iterator[None]:
+    """Keep torch from logging the traceback of an error of tracing, which is raised as well."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    previous, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = previous
