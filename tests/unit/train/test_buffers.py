@@ -87,6 +87,6 @@ def test_a_resumed_training_has_the_same_statistics(recipe, tmp_path):
 def test_several_processes_are_refused(recipe, trained, tmp_path):
     train(recipe(steps=1), tmp_path / "run", machines=CPU)
     Machines("cpu", 1).check_network("normed", trained[0])
-    with pytest.raises(InputError, match="normed has batch normalisation.* of the 2 processes"):
+    with pytest.raises(InputError, match=r"normed has batch normalisation.* of the 2 processes"):
         Machines("cpu", 2).check_network("normed", trained[0])
     Machines("cpu", 2).check_network("plain", torch.nn.GroupNorm(1, 2))
