@@ -218,9 +218,7 @@ class Sweep(_Schema):
     def _consistent(self) -> Self:
         phis = [factors_of(point.phi) for point in self.points]
         if {len(phi) for phi in phis} - {self.setting.factors}:
-            raise ValueError(
-                f"a point has another number of rescaling factors than {self.setting.factors}"
-            )
+            raise ValueError(f"not each point has the setting's {self.setting.factors} factors")
         if phis != sorted(set(phis)):
             raise ValueError("the points are not in the order of phi, or a phi occurs twice")
         expected = len(self.setting.pictures), len(self.setting.labels)

@@ -38,5 +38,5 @@ def test_records_of_separate_factors_are_read_as_they_were_written():
 
 @pytest.mark.parametrize("phi", [(0.3, 0.4), (0.3, 0.4, 0.5)])
 def test_points_with_another_number_of_factors_are_refused(phi):
-    with pytest.raises(ValidationError, match="another number of rescaling factors than 1"):
+    with pytest.raises(ValidationError, match="not each point has the setting's 1 factors"):
         make_sweep(make_point(phi, 0.5, 3))
