@@ -122,7 +122,7 @@ def first_line(error: BaseException) -> str:
 
 
 def first_fault(error: ValidationError, whole: str) -> tuple[str, str]:
-    """Return the field of the first fault that pydantic found, and its message.
+    """Return the field of the first fault that pydantic found, and its message with the value.
 
     Args:
         error: The validation error.
@@ -130,4 +130,7 @@ def first_fault(error: ValidationError, whole: str) -> tuple[str, str]:
     """
     first = error.errors(include_url=False)[0]
     field = ".".join(map(str, first["loc"])) or whole
-    return field, first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ")
+    if message.startswith("Input should") and isinstance(first["input"], str | int | float):
+        message += f", not {first['input']!r}"
+    return field, message

@@ -17,6 +17,7 @@ from edge_pipeline.optional import require
 from edge_pipeline.registry import BACKENDS
 from edge_pipeline.report.terminal import console
 from edge_pipeline.select.choice import Limits, choose, compile_command
+from edge_pipeline.select.phi import phi_text
 from edge_pipeline.select.tables import answer_lines
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def command(
     phi: Annotated[
         str | None,
         typer.Option(
-            metavar="LOW:HIGH:STEP", help="Values of phi; by default the network's range by 0.01."
+            metavar="LOW:HIGH:STEP",
+            help="Values of phi, or of each factor of a network with separate ones; by default the "
+            "network's range by 0.01, or by 0.1 for separate factors.",
         ),
     ] = None,
     strategy: Annotated[
@@ -122,7 +125,9 @@ def command(
     measure: Annotated[
         str | None,
         typer.Option(
-            metavar="PHI,...", help="Values to compile and measure; by default all proposed ones."
+            metavar="PHI,...",
+            help="Values to compile and measure, as in 0.1,0.25, or 0.3-0.4,0.2-0.5 for separate "
+            "factors; by default all proposed ones.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="Device to measure on.")] = "host",
@@ -196,7 +201,7 @@ def _run(request: SweepRequest) -> None:
         def report(step: Step) -> None:
             done = (step.proposal - 1) * step.pictures + step.picture - 1
             total = step.proposals * step.pictures
-            bar.update(task, completed=done, total=total, description=f"phi {step.phi:g}")
+            bar.update(task, completed=done, total=total, description=f"phi {phi_text(step.phi)}")
 
         def measuring(step: str) -> None:
             bar.update(task, total=1, completed=1, description=step)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from edge_pipeline.data.labelled import Sample
 from edge_pipeline.errors import InputError
@@ -26,33 +26,42 @@ __all__ = [
 ]
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-# A format that loses information changes labels, so there is no JPEG.
+# A format that loses information changes labels, so there is no JPEG, whatever a file's name is.
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})
 # The errors of Pillow's decoders for damaged files.
 _DAMAGED = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 _CODES_16_BITS = 65535
+_LOSSY = frozenset({"JPEG", "MPO", "JPEG2000", "WEBP"})
 
 
-def read_rgb(path: Path) -> NDArray[np.float32]:
+def read_rgb(path: Path, *, upright: bool = False) -> NDArray[np.float32]:
     """Read a picture in colour, grey or with a palette, of 8 or 16 bits; transparency is dropped.
 
     Pixels are in the order of the file: an EXIF orientation is not applied.
 
     Args:
         path: File that Pillow reads.
+        upright: Whether to refuse a picture with an EXIF orientation, since its mask may have been
+            drawn on the turned picture.
 
     Returns:
         Array [3, H, W], float32, 0 to 1.
 
     Raises:
-        InputError: If the file is missing or is not a picture.
+        InputError: If the file is missing, is not a picture, or is not upright.
     """
     try:
         with Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) if upright else 1
             wide = image.mode == "F" or image.mode.startswith("I")
             codes = np.asarray(image if wide else image.convert("RGB"))
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
+    if turned != 1:
+        raise InputError(
+            f"{path} has the EXIF orientation {turned}, with which it is not clear whether its "
+            "mask is turned, too; save the picture upright, without this field"
+        )
     if wide:  # convert("RGB") would clip 16 bits at 255
         return _wide_grey(codes, path)
     return np.ascontiguousarray(codes.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
@@ -68,13 +77,18 @@ def read_codes(path: Path) -> NDArray[np.integer]:
         Array [H, W] of integers.
 
     Raises:
-        InputError: If the file is missing, is not a picture, or is in colour.
+        InputError: If the file is missing, is not a picture, is in colour, or is in a format that
+            loses information, such as JPEG.
     """
     try:
         with Image.open(path) as image:
-            codes = np.asarray(image)
+            kind, codes = image.format, np.asarray(image)
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
+    if kind in _LOSSY:
+        raise InputError(
+            f"mask {path} is a {kind} file, which changes labels; save masks as PNG, TIFF or BMP"
+        )
     if codes.dtype == np.bool_:
         codes = codes.astype(np.uint8)
     if codes.ndim == 3:  # grey that was saved as RGB has equal channels; alpha is the last

@@ -166,7 +166,7 @@ def _quality(manifest: Manifest, program: str, fixed: Mapping[str, Value]) -> di
     phi = fixed.get("phi")
     if phi is None:
         return {name: value for name, value in scores.items() if _AT_PHI not in name}
-    end = f"{_AT_PHI}{phi:g}"
+    end = f"{_AT_PHI}{phi if isinstance(phi, str) else format(phi, 'g')}"
     return {name.removesuffix(end): value for name, value in scores.items() if name.endswith(end)}
 
 

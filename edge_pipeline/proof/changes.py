@@ -81,6 +81,11 @@ def change_to(artifact: Artifact, fixed: Mapping[str, Value]) -> Change:
     if manifest.curve is not None:
         curve = WeightCurve.open(artifact.path(manifest.curve), number)
     old = manifest.fixed[name]
+    if isinstance(old, str):
+        raise InputError(
+            f"{artifact.folder} contains weights for {name}={old} only, and respecialise changes "
+            f"single numbers only; compile for {name}={value}"
+        )
     if curve is None or curve.spec.input != name:
         raise InputError(
             f"{artifact.folder} contains weights for {name}={old} only; compile it with "

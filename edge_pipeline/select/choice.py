@@ -16,6 +16,7 @@ from edge_pipeline.select.front import (
     score_of,
     variants_of,
 )
+from edge_pipeline.select.phi import factors_of, phi_text
 from edge_pipeline.select.record import Sweep
 
 __all__ = ["METRICS", "Limits", "Metric", "choose", "compile_command", "figures_text"]
@@ -112,7 +113,8 @@ def choose(
     reached = ", ".join(figures_text(nearest, name) for _, name, _ in limits.given())
     among = f"none of the {len(candidates)} {'measured' if needed else 'evaluated'} points"
     raise JobError(
-        f"{among} satisfies {listed}; the nearest is phi {nearest.point.phi:g} with {reached}"
+        f"{among} satisfies {listed}; the nearest is phi {phi_text(nearest.point.phi)} with "
+        f"{reached}"
     )
 
 
@@ -127,10 +129,11 @@ def compile_command(sweep: Sweep, variant: Variant, backend: str) -> str:
     measured = variant.measurement
     if measured is not None:
         backend = measured.record.backend
-    phi = f"{variant.point.phi:g}"
+    phi = phi_text(variant.point.phi)
+    fixed = ["--phi", phi] if sweep.setting.factors == 1 else ["--fix", f"phi={phi}"]
     _, height, width = sweep.setting.input
     words = ["edge-pipeline", "compile", sweep.setting.checkpoint, "--backend", backend]
-    words += ["--phi", phi, "--input", f"{height}x{width}"]
+    words += [*fixed, "--input", f"{height}x{width}"]
     if measured is not None and measured.record.precision != "fp32":
         words += ["--precision", measured.record.precision]
     return shlex.join([*words, "-o", f"{backend}-phi-{phi}"])
@@ -192,7 +195,7 @@ def _ranking(metric: Metric) -> Callable[[Variant], tuple[float, ...]]:
         value = _value(variant, metric)
         point = variant.point
         best = -value if metric in _SCORES else value
-        return best, -point.scores.dice, point.macs, point.phi
+        return best, -point.scores.dice, point.macs, *factors_of(point.phi)
 
     return key
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from edge_pipeline.pareto import front_of
+from edge_pipeline.select.phi import Phi
 from edge_pipeline.select.record import Measurement, Point, Scores, Sweep
 
 __all__ = [
@@ -100,7 +101,7 @@ def curves_of(sweep: Sweep, score: Score) -> list[Curve]:
         if cost not in MEASURED
     ]
     groups: dict[tuple[str, str, str, int], list[Variant]] = {}
-    sizes: dict[tuple[str, str], dict[float, Variant]] = {}
+    sizes: dict[tuple[str, str], dict[Phi, Variant]] = {}
     for variant in variants_of(sweep, measured=True):
         if variant.measurement is not None:
             key = variant.measurement.variant

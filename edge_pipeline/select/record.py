@@ -24,6 +24,7 @@ from pydantic import (
 from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.files import atomic_file
 from edge_pipeline.record import Latency, Record
+from edge_pipeline.select.phi import Phi, factors_of
 
 __all__ = [
     "RECORDS_FILE",
@@ -42,7 +43,6 @@ RECORDS_FILE = "records.json"
 """Name of the file of records in the folder of a sweep."""
 
 Unit = Annotated[float, Field(ge=0, le=1)]
-Phi = Annotated[float, Field(gt=0, le=1)]
 
 
 class _Schema(BaseModel):
@@ -151,7 +151,7 @@ class Point(_Schema):
     """All figures of one phi.
 
     Attributes:
-        phi: Rescaling factor.
+        phi: Rescaling factor, or one for each rescaling.
         macs: Multiply-accumulates of the network without its hypernetwork, for one picture.
         activation_bytes: Peak memory of activations; see `models.activation_memory`.
         scores: Metrics on the data set.
@@ -180,6 +180,7 @@ class Setting(_Schema):
         checkpoint_sha256: SHA-256 of its file.
         model: Registered name of the network.
         phi_range: Lowest and highest phi of the network's training.
+        factors: Number of separate rescaling factors; 1 if all rescalings share one.
         dataset: Registered name of the labelled data set, or the name of a folder.
         data_options: Options of the data set.
         split: Split of the data set; `all` for a folder without splits.
@@ -195,6 +196,7 @@ class Setting(_Schema):
     checkpoint_sha256: str
     model: str
     phi_range: tuple[float, float]
+    factors: PositiveInt = 1
     dataset: str
     data_options: dict[str, Any]
     split: str
@@ -214,7 +216,9 @@ class Sweep(_Schema):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        phis = [point.phi for point in self.points]
+        phis = [factors_of(point.phi) for point in self.points]
+        if {len(phi) for phi in phis} - {self.setting.factors}:
+            raise ValueError(f"not each point has the setting's {self.setting.factors} factors")
         if phis != sorted(set(phis)):
             raise ValueError("the points are not in the order of phi, or a phi occurs twice")
         expected = len(self.setting.pictures), len(self.setting.labels)
@@ -228,17 +232,17 @@ class Sweep(_Schema):
                 )
         return self
 
-    def at(self, phi: float) -> Point | None:
+    def at(self, phi: Phi) -> Point | None:
         """Return the point of phi, or None if phi was not evaluated."""
         return next((point for point in self.points if point.phi == phi), None)
 
     def with_point(self, point: Point) -> Sweep:
         """Return this sweep with a further point, or with another one for the same phi."""
         others = [other for other in self.points if other.phi != point.phi]
-        points = sorted([*others, point], key=lambda each: each.phi)
+        points = sorted([*others, point], key=lambda each: factors_of(each.phi))
         return Sweep(setting=self.setting, points=tuple(points))
 
-    def with_measurement(self, phi: float, measurement: Measurement) -> Sweep:
+    def with_measurement(self, phi: Phi, measurement: Measurement) -> Sweep:
         """Return this sweep with a measurement, which replaces one of the same variant.
 
         Raises:

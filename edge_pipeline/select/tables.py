@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from edge_pipeline.select.choice import figures_text
 from edge_pipeline.select.front import UNITS, Curve, Score, Variant, cost_of, curves_of, score_of
+from edge_pipeline.select.phi import phi_text, phi_value
 from edge_pipeline.select.record import Point, Sweep
 
 __all__ = ["answer_figures", "answer_lines", "front_json", "front_rows", "point_rows", "rows_csv"]
@@ -38,7 +39,7 @@ def front_rows(sweep: Sweep, score: Score) -> list[Row]:
             "value": cost_of(curve.variants[k], curve.cost),
             "score": score,
             "score_value": score_of(curve.variants[k].point.scores, score),
-            "phi": curve.variants[k].point.phi,
+            "phi": phi_value(curve.variants[k].point.phi),
         }
         for curve in curves_of(sweep, score)
         for k in curve.front
@@ -96,7 +97,7 @@ def answer_lines(variant: Variant, points: int) -> list[str]:
     """
     point, scores, measured = variant.point, variant.point.scores, variant.measurement
     lines = [
-        f"phi {point.phi:g} of {points} evaluated",
+        f"phi {phi_text(point.phi)} of {points} evaluated",
         f"mean Dice {scores.dice:.4f}, mIoU {scores.iou:.4f}; Dice of {len(scores.known_dice)} "
         f"pictures: standard deviation {scores.dice_std:.4f}, from {scores.dice_low:.4f} to "
         f"{scores.dice_high:.4f}",
@@ -122,7 +123,7 @@ def answer_figures(variant: Variant) -> dict[str, str | int | float | None]:
     record = None if measured is None else measured.record
     latency = None if measured is None else measured.latency
     return {
-        "phi": point.phi,
+        "phi": phi_value(point.phi),
         "dice": scores.dice,
         "dice_std": scores.dice_std,
         "dice_low": scores.dice_low,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from edge_pipeline.report.chart import Chart, Dot, Series
 from edge_pipeline.select.choice import figures_text
 from edge_pipeline.select.front import Cost, Curve, Score, Variant, cost_of, curves_of, score_of
+from edge_pipeline.select.phi import factors_of, phi_text
 from edge_pipeline.select.record import Point, Sweep
 
 __all__ = ["charts_of"]
@@ -31,17 +32,31 @@ def charts_of(sweep: Sweep, score: Score) -> list[Chart]:
         sweep: Records of a sweep.
         score: Score that the fronts maximise.
     """
-    return [_against_phi(sweep), *(_front(curve, score) for curve in curves_of(sweep, score))]
+    against = [_against_phi(sweep)]
+    if sweep.setting.factors > 1:
+        against = [_against_factor(sweep, k, score) for k in range(sweep.setting.factors)]
+    return [*against, *(_front(curve, score) for curve in curves_of(sweep, score))]
+
+
+def _against_factor(sweep: Sweep, k: int, score: Score) -> Chart:
+    """Return the chart of a score against one of several factors, as in Figure 11 of the paper."""
+    dots = [_dot(p, factors_of(p.phi)[k], score_of(p.scores, score)) for p in sweep.points]
+    title = f"Score and factor {k + 1} of {sweep.setting.factors}"
+    note = "A dot for each combination of the other factors; factor 1 is that of the finest maps."
+    return Chart(title, f"factor {k + 1}", _NAMES[score], [Series(_NAMES[score], dots)], note)
 
 
 def _against_phi(sweep: Sweep) -> Chart:
+    def dot(point: Point, value: float, *, spread: bool = False) -> Dot:
+        return _dot(point, factors_of(point.phi)[0], value, spread=spread)
+
     series = [
         Series(
             "mean Dice",
-            [_dot(p, p.phi, p.scores.dice, spread=True) for p in sweep.points],
+            [dot(p, p.scores.dice, spread=True) for p in sweep.points],
             "straight",
         ),
-        Series("mIoU", [_dot(p, p.phi, p.scores.iou) for p in sweep.points], "straight"),
+        Series("mIoU", [dot(p, p.scores.iou) for p in sweep.points], "straight"),
     ]
     first = 1 if sweep.setting.background else 0
     named = range(first, len(sweep.setting.labels))
@@ -53,7 +68,7 @@ def _against_phi(sweep: Sweep) -> Chart:
 
 def _label(points: Sequence[Point], k: int) -> Series:
     dots = [
-        _dot(point, point.phi, dice)
+        _dot(point, factors_of(point.phi)[0], dice)
         for point in points
         if (dice := point.scores.labels[k].dice) is not None
     ]
@@ -87,7 +102,7 @@ def _front(curve: Curve, score: Score) -> Chart:
 
 
 def _dot(point: Point, x: float, y: float, text: str = "", *, spread: bool = False) -> Dot:
-    words = f"phi {point.phi:g}: {text or f'{y:.4g}'}"
+    words = f"phi {phi_text(point.phi)}: {text or f'{y:.4g}'}"
     if not spread:
         return Dot(x, y, words)
     half = point.scores.dice_std

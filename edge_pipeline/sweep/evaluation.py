@@ -11,6 +11,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.activation_memory import peak_activation_bytes
 from edge_pipeline.models.checkpoint import Checkpoint, load_checkpoint
 from edge_pipeline.models.cost import cost_of
+from edge_pipeline.select.phi import Phi, phi_value
 from edge_pipeline.select.record import Point, Setting
 from edge_pipeline.sweep.pictures import Pictures
 from edge_pipeline.sweep.scores import scores_of
@@ -26,12 +27,14 @@ class Subject:
     Attributes:
         path: Path of the checkpoint, as the user gave it.
         checkpoint: Content of the checkpoint.
-        network: Network with one rescaling factor, in eval mode.
+        network: Network with phi, in eval mode.
+        factors: Number of separate rescaling factors; 1 if all rescalings share one.
     """
 
     path: Path
     checkpoint: Checkpoint
     network: Any
+    factors: int = 1
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -44,11 +47,11 @@ class Subject:
 
 
 def open_subject(path: Path) -> Subject:
-    """Read a checkpoint whose network has one rescaling factor.
+    """Read a checkpoint whose network has a rescaling factor, or one for each rescaling.
 
     Raises:
         CheckpointError: If the file is not a checkpoint.
-        InputError: If the network has no rescaling factor phi, or several.
+        InputError: If the network has no rescaling factor phi.
     """
     checkpoint = load_checkpoint(path)
     network: Any = checkpoint.build()
@@ -60,12 +63,7 @@ def open_subject(path: Path) -> Subject:
     factors = getattr(network, "factors", 1)
     if getattr(network, "options", None) is not None:  # a network without hypernetwork
         factors = getattr(network.options, "factors", factors)
-    if factors != 1:
-        raise InputError(
-            f"{path} has a network with {factors} separate rescaling factors; pareto searches one, "
-            "so give the checkpoint of a network with separate=false"
-        )
-    return Subject(path, checkpoint, network)
+    return Subject(path, checkpoint, network, factors)
 
 
 class Evaluator:
@@ -97,6 +95,7 @@ class Evaluator:
             checkpoint_sha256=checkpoint.sha256,
             model=checkpoint.model,
             phi_range=(low, high),
+            factors=subject.factors,
             dataset=pictures.dataset,
             data_options=dict(pictures.options),
             split=pictures.split,
@@ -107,18 +106,18 @@ class Evaluator:
             input=(self._network.inputs[0].channels, height, width),
         )
 
-    def point(self, phi: float, on_picture: Callable[[int], None] = lambda _index: None) -> Point:
+    def point(self, phi: Phi, on_picture: Callable[[int], None] = lambda _index: None) -> Point:
         """Return the figures of a phi.
 
         Args:
-            phi: Rescaling factor.
+            phi: Rescaling factor, or one for each rescaling.
             on_picture: Function that is called with the position of each picture before it is
                 evaluated.
 
         Raises:
             InputError: If phi is outside the trained range, or a picture or mask cannot be used.
         """
-        shape, fixed = (1, *self.setting.input), {"phi": phi}
+        shape, fixed = (1, *self.setting.input), {"phi": phi_value(phi)}
         counts = self._scorer.counts(phi, on_picture)
         return Point(
             phi=phi,

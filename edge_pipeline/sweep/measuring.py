@@ -14,6 +14,7 @@ from edge_pipeline.harness.devices.base import Placement
 from edge_pipeline.harness.devices.named import check_name, open_named
 from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.registry import BACKENDS
+from edge_pipeline.select.phi import Phi, phi_text, phi_value
 from edge_pipeline.select.record import Measurement, Setting, Sweep
 
 __all__ = ["GROUP", "Measuring", "measure_points", "program_bytes"]
@@ -58,7 +59,7 @@ class Measuring:
 
 def measure_points(
     sweep: Sweep,
-    phis: Sequence[float],
+    phis: Sequence[Phi],
     how: Measuring,
     folder: Path,
     *,
@@ -93,7 +94,7 @@ def measure_points(
         artifacts = []
         for phi in chosen:
             begun += 1
-            on_step(f"compiling phi {phi:g} ({begun} of {len(left)})")
+            on_step(f"compiling phi {phi_text(phi)} ({begun} of {len(left)})")
             artifacts.append(_artifact(sweep.setting, phi, how, folder))
         records = bench(
             [artifact.folder for artifact in artifacts],
@@ -120,14 +121,14 @@ def program_bytes(artifact: Artifact) -> int:
     return sum(artifact.path(name).stat().st_size for name in names)
 
 
-def _is_measured(sweep: Sweep, phi: float, how: Measuring) -> bool:
+def _is_measured(sweep: Sweep, phi: Phi, how: Measuring) -> bool:
     point = sweep.at(phi)
     return point is not None and any(m.variant == how.variant for m in point.measurements)
 
 
-def _artifact(setting: Setting, phi: float, how: Measuring, folder: Path) -> Artifact:
+def _artifact(setting: Setting, phi: Phi, how: Measuring, folder: Path) -> Artifact:
     """Return the artifact of a phi, which is compiled unless the folder contains it."""
-    path = folder / _FOLDER / f"{how.backend}-phi-{phi:g}"
+    path = folder / _FOLDER / f"{how.backend}-phi-{phi_text(phi)}"
     try:
         found = Artifact.open(path)
     except ArtifactError:  # absent, or damaged
@@ -139,7 +140,7 @@ def _artifact(setting: Setting, phi: float, how: Measuring, folder: Path) -> Art
         output=path,
         backend=how.backend,
         size=(setting.input[1], setting.input[2]),
-        fixed={"phi": phi},
+        fixed={"phi": phi_value(phi)},
         force=True,
     )
     return compile_model(request)

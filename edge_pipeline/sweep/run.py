@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_pipeline.select.front import Score
+from edge_pipeline.select.phi import Phi, factors_of
 from edge_pipeline.select.record import Point
 from edge_pipeline.sweep.evaluation import Evaluator, open_subject
 from edge_pipeline.sweep.folder import Folder
@@ -30,14 +31,16 @@ class SweepRequest:
         split: Split of the data set.
         options: Options of the data set.
         resize: Height and width that pictures and masks are scaled to; None keeps them.
-        phi: `LOW:HIGH:STEP`; None for the network's range in steps of 0.01.
+        phi: `LOW:HIGH:STEP`; None for the network's range in steps of 0.01, or of 0.1 if it has
+            separate rescaling factors.
         strategy: Strategy that chooses values of the grid.
         trials: Number of proposals of `random` and `tpe`.
         seed: Seed of `random` and `tpe`.
         goal: The problem that `tpe` solves.
         score: Score that the fronts maximise.
         measuring: How points are compiled and measured; None if they are not.
-        measure: Values of phi to measure, as in `0.1,0.25`; None for all proposed ones.
+        measure: Values of phi to measure, as in `0.1,0.25`, or `0.3-0.4,0.2-0.5` for separate
+            factors; None for all proposed ones.
     """
 
     checkpoint: Path
@@ -68,7 +71,7 @@ class Progress:
         pictures: Number of pictures.
     """
 
-    phi: float
+    phi: Phi
     proposal: int
     proposals: int
     picture: int
@@ -97,12 +100,18 @@ def run_sweep(
     if request.measuring is not None:
         request.measuring.check()
     subject = open_subject(request.checkpoint)
-    phi_range = subject.network.phi_range
-    grid = grid_of(phi_range, request.phi)
+    phi_range, factors = subject.network.phi_range, subject.factors
     strategy = open_strategy(
-        request.strategy, grid, trials=request.trials, seed=request.seed, goal=request.goal
+        request.strategy,
+        grid_of(phi_range, request.phi, factors),
+        factors=factors,
+        trials=request.trials,
+        seed=request.seed,
+        goal=request.goal,
     )
-    measured = None if request.measure is None else parse_phis(request.measure, phi_range)
+    measured = None
+    if request.measure is not None:
+        measured = parse_phis(request.measure, phi_range, factors)
     pictures = open_pictures(request.data, request.split, request.options, subject.labels)
     evaluator = Evaluator(subject, pictures, request.resize)
     folder = Folder(request.output, evaluator.setting)
@@ -126,9 +135,9 @@ def run_sweep(
 def evaluate_proposals(
     folder: Folder,
     strategy: Strategy,
-    evaluate: Callable[[float, Callable[[int], None]], Point],
+    evaluate: Callable[[Phi, Callable[[int], None]], Point],
     on_progress: Callable[[Progress], None] = lambda _progress: None,
-) -> list[float]:
+) -> list[Phi]:
     """Evaluate each phi that a strategy proposes, and store it before the next one.
 
     A phi that the records contain is not evaluated again. A strategy therefore repeats its
@@ -147,7 +156,7 @@ def evaluate_proposals(
     Raises:
         EdgePipelineError: If a phi cannot be evaluated or stored.
     """
-    proposed = set()
+    proposed: set[Phi] = set()
     number, pictures = 0, len(folder.sweep.setting.pictures)
     while (phi := strategy.propose()) is not None:
         number += 1
@@ -158,7 +167,7 @@ def evaluate_proposals(
             folder.save(folder.sweep.with_point(point))
         strategy.observe(point)
         proposed.add(phi)
-    return sorted(proposed)
+    return sorted(proposed, key=factors_of)
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,7 @@ class _Step:
     """Reports the progress of the pictures of one phi."""
 
     report: Callable[[Progress], None]
-    phi: float
+    phi: Phi
     proposal: int
     proposals: int
     pictures: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -11,7 +12,9 @@ import numpy as np
 from edge_pipeline.errors import InputError
 from edge_pipeline.optional import require
 from edge_pipeline.select.front import Cost, Score, Variant, cost_of, score_of
+from edge_pipeline.select.phi import Phi
 from edge_pipeline.select.record import Point
+from edge_pipeline.sweep.grid import MOST
 
 __all__ = ["Goal", "Listed", "Strategy", "StrategyName", "Tpe", "open_strategy"]
 
@@ -42,7 +45,7 @@ class Strategy(Protocol):
 
     length: int
 
-    def propose(self) -> float | None:
+    def propose(self) -> Phi | None:
         """Return the next phi to evaluate, which may have occurred before; None at the end."""
         ...
 
@@ -58,11 +61,11 @@ class Listed:
         phis: Values of phi.
     """
 
-    def __init__(self, phis: Sequence[float]) -> None:
+    def __init__(self, phis: Sequence[Phi]) -> None:
         self.length = len(phis)
         self._left = list(reversed(phis))
 
-    def propose(self) -> float | None:
+    def propose(self) -> Phi | None:
         """Return the next phi of the list, None at its end."""
         return self._left.pop() if self._left else None
 
@@ -74,10 +77,11 @@ class Tpe:
     """A tree-structured Parzen estimator, which prefers values like those that satisfy the goal.
 
     Args:
-        grid: Values of phi, ascending.
+        grid: Values of each factor, ascending.
         trials: Number of proposals.
         seed: Seed of the proposals; equal figures give equal proposals.
         goal: The problem to solve.
+        factors: Number of separate rescaling factors.
 
     Raises:
         MissingExtraError: If Optuna is not installed.
@@ -85,7 +89,9 @@ class Tpe:
     Source: J. Bergstra et al., Algorithms for hyper-parameter optimization, NIPS 2011; Optuna.
     """
 
-    def __init__(self, grid: Sequence[float], trials: int, seed: int, goal: Goal) -> None:
+    def __init__(
+        self, grid: Sequence[float], trials: int, seed: int, goal: Goal, factors: int = 1
+    ) -> None:
         optuna = require("optuna", "train", "the strategy tpe")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         sampler = optuna.samplers.TPESampler(
@@ -94,17 +100,19 @@ class Tpe:
         )
         self._study = optuna.create_study(sampler=sampler)
         self._grid, self._goal = list(grid), goal
+        self._names = ["index"] if factors == 1 else [f"index{k}" for k in range(factors)]
         self._trial: Any = None
         self._asked, self.length = 0, trials
 
-    def propose(self) -> float | None:
+    def propose(self) -> Phi | None:
         """Return the next phi of the grid; None after the last trial."""
         if self._asked == self.length:
             return None
         self._asked += 1
         self._trial = self._study.ask()
-        index: int = self._trial.suggest_int("index", 0, len(self._grid) - 1)
-        return self._grid[index]
+        last = len(self._grid) - 1
+        phi = tuple(self._grid[self._trial.suggest_int(name, 0, last)] for name in self._names)
+        return phi if len(phi) > 1 else phi[0]
 
     def observe(self, point: Point) -> None:
         """Tell Optuna the cost of the proposed phi, and by how much its score is too low."""
@@ -117,6 +125,7 @@ def open_strategy(
     name: StrategyName,
     grid: Sequence[float],
     *,
+    factors: int = 1,
     trials: int | None = None,
     seed: int = 0,
     goal: Goal | None = None,
@@ -125,13 +134,16 @@ def open_strategy(
 
     Args:
         name: `grid` for all values, `random` for some without repetition, or `tpe`.
-        grid: Values of phi, ascending.
+        grid: Values of phi, or of each of several factors, ascending.
+        factors: Number of separate rescaling factors; with several, a strategy chooses from all of
+            their combinations.
         trials: Number of proposals of `random` and `tpe`; `grid` has none.
         seed: Seed of `random` and `tpe`.
         goal: The problem that `tpe` solves.
 
     Raises:
-        InputError: If trials or the goal are missing, or do not belong to the strategy.
+        InputError: If trials or the goal are missing, or do not belong to the strategy, or a grid
+            has too many combinations.
         MissingExtraError: If Optuna is required and not installed.
     """
     if (trials is None) != (name == "grid"):
@@ -141,13 +153,42 @@ def open_strategy(
         remedy = "leave --min-dice and --min-iou out" if goal else "give --min-dice or --min-iou"
         raise InputError(f"the strategy {name} has {'a' if goal else 'no'} lowest score; {remedy}")
     if name == "grid" or trials is None:
-        return Listed(grid)
+        return Listed(_combinations(grid, factors))
     if goal is not None:
         if goal.cost not in ("macs", "memory"):
             raise InputError(
                 f"tpe cannot minimise the {goal.cost}, which is measured after the search; choose "
                 "macs or memory"
             )
-        return Tpe(grid, trials, seed, goal)
-    drawn = np.random.default_rng(seed).permutation(len(grid))[:trials]
-    return Listed([grid[k] for k in drawn])
+        return Tpe(grid, trials, seed, goal, factors)
+    return Listed(list(itertools.islice(_drawn(grid, factors, seed), trials)))
+
+
+def _combinations(grid: Sequence[float], factors: int) -> list[Phi]:
+    """Return all values of phi of a grid, in ascending order.
+
+    Raises:
+        InputError: If there are too many.
+    """
+    count = len(grid) ** factors
+    if factors > 1 and count > MOST:
+        raise InputError(
+            f"{len(grid)} values of each of {factors} factors are {count} combinations, and at "
+            f"most {MOST} are supported; give a larger step with --phi, or --strategy random"
+        )
+    return list(grid) if factors == 1 else list(itertools.product(grid, repeat=factors))
+
+
+def _drawn(grid: Sequence[float], factors: int, seed: int) -> Iterator[Phi]:
+    """Yield random values of phi of a grid, each once."""
+    rng = np.random.default_rng(seed)
+    if len(grid) ** factors <= MOST:
+        listed = _combinations(grid, factors)
+        yield from (listed[k] for k in rng.permutation(len(listed)))
+        return
+    seen: set[Phi] = set()
+    while len(seen) < len(grid) ** factors:
+        phi = tuple(grid[k] for k in rng.integers(len(grid), size=factors))
+        if phi not in seen:
+            seen.add(phi)
+            yield phi

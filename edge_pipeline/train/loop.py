@@ -23,7 +23,13 @@ from edge_pipeline.train.exchange import Exchange
 from edge_pipeline.train.interrupt import delayed_interrupt
 from edge_pipeline.train.machines import Machines, open_fabric
 from edge_pipeline.train.recipe import Recipe, settings_of
-from edge_pipeline.train.state import TrainingState, fresh_state, load_state, save_state
+from edge_pipeline.train.state import (
+    TrainingState,
+    fresh_state,
+    load_state,
+    save_state,
+    update_average,
+)
 from edge_pipeline.train.task import Batch, Task, Validation, task_module
 
 __all__ = ["Progress", "learning_rate", "train"]
@@ -114,6 +120,7 @@ def train(
 
     def begin() -> TrainingState:
         state = fresh_state(recipe, fabric.device, None if resume else start)
+        machines.check_network(recipe.model, state.model)
         if resume:
             load_state(folder / _STATE, state, recipe.model_dump_json())
         return state
@@ -207,9 +214,7 @@ class _Run:
             raise self._not_finite(f"the norm of the gradient is {float(norm)}")
         state.optimizer.step()
         state.step += 1
-        with torch.no_grad():
-            for name, parameter in state.model.named_parameters():
-                state.average[name].lerp_(parameter, 1 - recipe.optimiser.average)
+        update_average(state, recipe.optimiser.average)
         if self._log is not None and (state.step % 50 == 0 or state.step == recipe.optimiser.steps):
             self._log.add_scalar("loss", value, state.step)
             self._log.add_scalar("learning_rate", learning_rate(recipe, state.step), state.step)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from edge_pipeline.errors import InputError, JobError
 
@@ -70,6 +72,23 @@ class Machines:
                 "change optimiser.batch, --devices or --nodes"
             )
         self._check_environment()
+
+    def check_network(self, name: str, network: nn.Module) -> None:
+        """Check that the losses of a network do not depend on the number of processes.
+
+        Args:
+            name: Name of the network, for the message.
+            network: The network.
+
+        Raises:
+            InputError: If several processes would train batch normalisation, each with the
+                statistics of its own part of a batch.
+        """
+        if self.processes > 1 and any(isinstance(layer, _BatchNorm) for layer in network.modules()):
+            raise InputError(
+                f"{name} has batch normalisation, whose statistics each of the {self.processes} "
+                "processes would compute from its own part of a batch; train it in one process"
+            )
 
     def _check_environment(self) -> None:
         """Check the environment variables by which the processes find each other."""

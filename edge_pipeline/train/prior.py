@@ -65,10 +65,12 @@ class Prior(Section):
         """Return the cumulative probabilities of `low` and `high`."""
         frozen = self._frozen()
         low, high = float(frozen.cdf(self.low)), float(frozen.cdf(self.high))
-        if not (self.low == self.high or low < high):  # NaN for invalid shape parameters
+        # They are NaN for invalid shape parameters, and above 1 after the first turn of an angle,
+        # such as that of `vonmises`, of which `ppf` has no value.
+        if not (self.low == self.high or 0 <= low < high <= 1):
             raise ValueError(
                 f"{self.distribution} with {self.arguments} has no probability between {self.low} "
-                f"and {self.high}"
+                f"and {self.high}; give other arguments, or another range"
             )
         return low, high
 

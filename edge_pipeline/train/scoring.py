@@ -18,12 +18,14 @@ from edge_pipeline.train.evaluation import SizedPictures, counts_of, outputs_for
 
 __all__ = ["Scorer", "check_fits"]
 
+Factors = float | tuple[float, ...]
+
 
 class Scorer:
     """Counts the pixels of each pair of a true and a predicted label, for any phi.
 
     Args:
-        model: Network from a picture and phi to scores, with one rescaling factor.
+        model: Network from a picture and phi to scores.
         data: Labelled pictures.
         size: Height and width that pictures and masks are scaled to; None keeps them.
 
@@ -38,12 +40,12 @@ class Scorer:
         self._model, self._pictures = model.eval(), SizedPictures(data, size)
 
     def counts(
-        self, phi: float, on_picture: Callable[[int], None] = lambda _index: None
+        self, phi: Factors, on_picture: Callable[[int], None] = lambda _index: None
     ) -> list[NDArray[np.int64]]:
         """Return the counts of each picture, [labels, labels]; the first axis is the true label.
 
         Args:
-            phi: Rescaling factor.
+            phi: Rescaling factor, or one for each rescaling.
             on_picture: Function that is called with the position of each picture before it is
                 evaluated.
 
@@ -57,13 +59,13 @@ class Scorer:
 class _AtPhi(nn.Module):
     """A network at one phi, whose predicted weights, if any, are predicted once."""
 
-    def __init__(self, model: nn.Module, phi: float) -> None:
+    def __init__(self, model: nn.Module, phi: Factors) -> None:
         super().__init__()
         self._model = model
         with torch.no_grad():
             self._weights = model.weights(phi) if isinstance(model, Amortised) else None
 
-    def forward(self, x: Tensor, phi: float) -> Tensor:
+    def forward(self, x: Tensor, phi: Factors) -> Tensor:
         scores: Tensor
         if self._weights is None or not isinstance(self._model, Amortised):
             scores = self._model(x, phi)
@@ -71,7 +73,7 @@ class _AtPhi(nn.Module):
             scores = functional_call(self._model.network, self._weights, (x, phi))
         if not torch.isfinite(scores).all():  # a comparison with NaN would be a label
             raise JobError(
-                f"the network's output at phi {phi:g} is not finite; the checkpoint is of a "
+                f"the network's output at phi {phi} is not finite; the checkpoint is of a "
                 "training that failed"
             )
         return scores

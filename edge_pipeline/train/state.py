@@ -1,4 +1,4 @@
-"""Save and load a training: weights, their running average, Adam's moments and the step."""
+"""Save and load a training: weights and buffers, their average, Adam's moments and the step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge_pipeline.models.base import build_model, fresh_model, options_of
 from edge_pipeline.models.checkpoint import load_checkpoint
 from edge_pipeline.train.recipe import Recipe
 
-__all__ = ["TrainingState", "fresh_state", "load_state", "save_state"]
+__all__ = ["TrainingState", "fresh_state", "load_state", "save_state", "update_average"]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -29,7 +29,8 @@ class TrainingState:
 
     Attributes:
         model: The network.
-        average: Running average of the network's weights, by name.
+        average: Running average of the network's weights and of its persistent buffers, such as
+            the statistics of batch normalisation, by name; buffers of integers are copied.
         optimizer: Adam over `model.parameters()`.
         step: Number of finished steps.
         best: Highest score of a validation so far.
@@ -63,8 +64,23 @@ def fresh_state(recipe: Recipe, device: torch.device, start: Path | None) -> Tra
         model = build(recipe.model, recipe.options, seed=recipe.seed)
     model = model.to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), betas=recipe.optimiser.betas)
-    average = {name: value.detach().clone() for name, value in model.named_parameters()}
+    average = {name: value.clone() for name, value in model.state_dict().items()}
     return TrainingState(model, average, optimizer)
+
+
+@torch.no_grad()
+def update_average(state: TrainingState, decay: float) -> None:
+    """Move the running average towards the current weights and buffers.
+
+    Args:
+        state: State whose average is changed in place.
+        decay: Share of the average that is kept; 0 copies the weights.
+    """
+    for name, value in state.model.state_dict().items():
+        if value.is_floating_point():
+            state.average[name].lerp_(value, 1 - decay)
+        else:
+            state.average[name].copy_(value)
 
 
 def _begun(recipe: Recipe, start: Path) -> nn.Module:
@@ -87,11 +103,12 @@ def save_state(path: Path, state: TrainingState, recipe: str) -> None:
         recipe: Recipe as JSON; `load_state` requires the same recipe.
     """
     tensors: dict[str, Tensor] = {}
+    for name, value in state.model.state_dict().items():
+        tensors[f"model.{name}"] = value
     for name, parameter in state.model.named_parameters():
-        tensors[f"model.{name}"] = parameter.detach()
         for moment in _MOMENTS:
-            value = state.optimizer.state.get(parameter, {}).get(moment)
-            tensors[f"{moment}.{name}"] = torch.zeros_like(parameter) if value is None else value
+            known = state.optimizer.state.get(parameter, {}).get(moment)
+            tensors[f"{moment}.{name}"] = torch.zeros_like(parameter) if known is None else known
     tensors |= {f"average.{name}": value for name, value in state.average.items()}
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_file(path) as temporary:
@@ -134,9 +151,10 @@ def load_state(path: Path, state: TrainingState, recipe: str) -> None:
     state.step = int(metadata["step"])
     state.best, state.waited = float(metadata["best"]), int(metadata["waited"])
     with torch.no_grad():
-        for name, parameter in state.model.named_parameters():
-            parameter.copy_(tensors[f"model.{name}"])
+        for name, value in state.model.state_dict().items():
+            value.copy_(tensors[f"model.{name}"])
             state.average[name].copy_(tensors[f"average.{name}"])
+        for name, parameter in state.model.named_parameters():
             state.optimizer.state[parameter] = {
                 "step": torch.tensor(float(state.step)),
                 **{moment: tensors[f"{moment}.{name}"].to(parameter.device) for moment in _MOMENTS},

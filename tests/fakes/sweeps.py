@@ -41,7 +41,7 @@ def make_measurement(
 
 
 def make_point(
-    phi: float,
+    phi: float | tuple[float, ...],
     dice: float,
     macs: int,
     *,

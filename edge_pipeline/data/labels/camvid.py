@@ -59,6 +59,7 @@ _LABEL_OF = {
     colour: label for label, colours in enumerate(_COLOURS.values()) for colour in colours
 } | {0: _VOID}
 _ORIGINAL = "701_StillsRaw_full", "LabeledApproved_full"
+_MASK = "_L.png"
 
 
 class Options(DatasetOptions):
@@ -75,7 +76,7 @@ def load(options: Options, split: Split) -> LabelledPictures:
     """Find the samples of a split.
 
     Raises:
-        InputError: If the folder of the split is missing, or a picture has no mask.
+        InputError: If the folder of the split is missing, or a picture or mask has no partner.
     """
     folder = set_folder("camvid", options.folder)
     original = (folder / _ORIGINAL[0]).is_dir()
@@ -100,11 +101,16 @@ def _tutorial(folder: Path, split: Split) -> tuple[Sample, ...]:
 
 def _original(folder: Path, split: Split) -> tuple[Sample, ...]:
     pictures, masks = (folder / name for name in _ORIGINAL)
+    found = by_stem(pictures, PICTURE_SUFFIXES)
     samples = (
-        Sample(name, path, (masks / f"{name}_L.png",))
-        for name, path in by_stem(pictures, PICTURE_SUFFIXES).items()
+        Sample(name, path, (masks / f"{name}{_MASK}",))
+        for name, path in found.items()
         if _split(name) == split
     )
+    for mask in sorted(masks.glob(f"[!.]*{_MASK}")):
+        name = mask.name.removesuffix(_MASK)
+        if name not in found:
+            check_present("camvid", [pictures / f"{name}.png"])
     return check_samples("camvid", samples)
 
 

@@ -71,13 +71,14 @@ def load(options: Options, split: Split) -> LabelledPictures:
     """Find the samples of a split.
 
     Raises:
-        InputError: If a folder or mask is missing, or the masks of `test` are the published ones,
-            which have no labels.
+        InputError: If a folder, picture or mask is missing, or the masks of `test` are the
+            published ones, which have no labels.
     """
     root = set_root("cityscapes", options.folder, "leftImg8bit")
     pictures = root / "leftImg8bit" / split
     check_present("cityscapes", (pictures, root / "gtFine" / split))
     samples = _samples(root, split, "labelIds")
+    check_present("cityscapes", _pictures_of_masks(root, split))
     values = _LABEL_IDS
     if not all(sample.masks[0].exists() for sample in samples):
         trained = _samples(root, split, "labelTrainIds")
@@ -100,6 +101,17 @@ def load(options: Options, split: Split) -> LabelledPictures:
             "not public; use the split val"
         )
     return found
+
+
+def _pictures_of_masks(root: Path, split: Split) -> list[Path]:
+    """Return the picture of each mask of a split; it may not exist."""
+    pictures = root / "leftImg8bit" / split
+    ends = ("_gtFine_labelIds.png", "_gtFine_labelTrainIds.png")
+    return [
+        pictures / mask.parent.name / f"{mask.name.removesuffix(end)}{_PICTURE}"
+        for end in ends
+        for mask in sorted((root / "gtFine" / split).glob(f"*/[!.]*{end}"))
+    ]
 
 
 def _samples(root: Path, split: Split, kind: str) -> list[Sample]:

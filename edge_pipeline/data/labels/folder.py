@@ -6,6 +6,7 @@ each with `images` and `masks`. If it has none, a hash of the pictures' names dr
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +79,7 @@ def load(options: Options, split: Split) -> LabelledPictures:
         channels=3,
         samples=tuple(_samples(options, split)),
         values=options.values(),
-        read_picture=read_rgb,
+        read_picture=partial(read_rgb, upright=True),
         read_codes=_read_two if two else read_codes,
     )
 

@@ -149,12 +149,65 @@ def test_a_network_without_phi_is_refused(run, tmp_path, capsys):
     assert "hyperconv_unet, which has no rescaling factor phi" in capsys.readouterr().err
 
 
-def test_separate_factors_are_refused(run, tmp_path, capsys):
-    source = write_checkpoint(
-        tmp_path / "a.safetensors", encoder="2-2-2", decoder="2-2", separate=True
-    )
-    assert run(source=source) == 2
-    assert "2 separate rescaling factors" in capsys.readouterr().err
+@pytest.fixture(scope="module")
+def separate(tmp_path_factory):
+    """A checkpoint of a network with two rescaling factors."""
+    path = tmp_path_factory.mktemp("separate") / "a.safetensors"
+    return write_checkpoint(path, encoder="2-3-2", decoder="2-2", separate=True)
+
+
+def test_all_combinations_of_separate_factors_are_evaluated(
+    run, tmp_path, capsys, separate, pictures
+):
+    assert run("--phi", "0.2:0.6:0.4", source=separate) == 0
+    sweep = read_sweep(tmp_path)
+    assert sweep.setting.factors == 2
+    phis = [point.phi for point in sweep.points]
+    assert phis == [(0.2, 0.2), (0.2, 0.6), (0.6, 0.2), (0.6, 0.6)]
+    network = load_checkpoint(separate).build()
+    for point in sweep.points:
+        cost = cost_of(network, (1, 3, *SIZE), fixed={"phi": "-".join(map(str, point.phi))})
+        assert point.macs == cost.path.macs
+        dices = [_dice(network, pictures, name, point.phi) for name in sweep.setting.pictures]
+        assert point.scores.picture_dice == pytest.approx(dices)
+    assert len({point.macs for point in sweep.points}) == 4
+    with (tmp_path / "points.csv").open(newline="") as file:
+        rows = [row["phi"] for row in csv.DictReader(file)]
+    assert rows == ["0.2-0.2", "0.2-0.6", "0.6-0.2", "0.6-0.6"]
+    page = (tmp_path / "front.html").read_text()
+    assert page.count("<figure ") == 4
+    assert "Score and factor 2 of 2" in page
+    capsys.readouterr()
+    assert main(["select", str(tmp_path), "--metric", "macs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "phi 0.2-0.2 of 4 evaluated"
+    words = shlex.split(lines[-1])
+    assert words[words.index("--fix") + 1] == "phi=0.2-0.2"
+
+
+def test_separate_factors_are_compiled_and_measured(run, tmp_path, separate):
+    pytest.importorskip("onnxscript", reason="compiling to ONNX needs it")
+    words = ["--phi", "0.5:0.5:1", "--backend", "onnx", "--measure", "0.3-0.6,0.4"]
+    assert run(*words, "--runs", "30", "--seconds", "0.01", "--warmup", "1", source=separate) == 0
+    measured = {p.phi: len(p.measurements) for p in read_sweep(tmp_path).points}
+    assert measured == {(0.3, 0.6): 1, (0.4, 0.4): 1, (0.5, 0.5): 0}
+    manifest = json.loads((tmp_path / "artifacts/onnx-phi-0.3-0.6/manifest.json").read_text())
+    assert manifest["fixed"] == {"phi": "0.3-0.6"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--backend", "onnx", "--measure", "0.3-0.4-0.5"], "'0.3-0.4-0.5' with 3 factors; the"),
+        (["--backend", "onnx", "--measure", "0.3-0.9"], "phi 0.9 is outside"),
+        (["--backend", "onnx", "--measure", "0.3-x"], "'0.3-x', which is no number"),
+        (["--phi", "0.1:0.6:0.001"], "501 values of each of 2 factors are 251001 combinations"),
+    ],
+)
+def test_wrong_separate_factors_are_refused(run, tmp_path, capsys, separate, words, message):
+    assert run(*words, source=separate) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_data_that_does_not_fit_is_refused(run, tmp_path, capsys, pictures):

@@ -10,6 +10,8 @@ from edge_pipeline.artifact.constants import locate
 from edge_pipeline.artifact.draft import write_artifact
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.main import main
+from edge_pipeline.errors import InputError
+from edge_pipeline.proof.changes import change_to
 from tests.fakes.artifacts import FILTER, demosaic_weight, make_files
 
 GRAPH = "forward.graph.safetensors"
@@ -80,3 +82,11 @@ def test_a_copy_inside_the_artifact_is_refused(folder, capsys, monkeypatch, outp
     assert f"{output} lies inside the artifact" in said
     assert said.count("\n") == 1
     Artifact.open(folder / "artifact")
+
+
+def test_separate_factors_are_refused(folder):
+    manifest, files = make_files()
+    fixed = manifest.model_copy(update={"fixed": {"phi": "0.3-0.5"}})
+    write_artifact(folder / "separate", fixed, files, force=False)
+    with pytest.raises(InputError, match=r"phi=0.3-0.5 only, .* compile for phi=0.2-0.4"):
+        change_to(Artifact.open(folder / "separate"), {"phi": "0.2-0.4"})

@@ -56,3 +56,9 @@ def test_lists_are_sorted_and_checked():
     for text, message in (("0.3,x", "'x', which is no number"), ("0.7", "phi 0.7"), ("", "''")):
         with pytest.raises(InputError, match=message):
             parse_phis(text, (0.1, 0.6))
+
+
+def test_separate_factors_have_a_coarser_default_and_one_value_may_be_for_all():
+    assert grid_of((0.1, 0.6), factors=3) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    found = parse_phis("0.3,0.2-0.5,0.30-0.3", (0.1, 0.6), 2)
+    assert found == [(0.2, 0.5), (0.3, 0.3)]

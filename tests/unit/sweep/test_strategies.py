@@ -95,3 +95,45 @@ class TestTpe:
             for seed in (5, 5, 6)
         )
         assert one == same != other
+
+
+def _product(phi):
+    """The figures of separate factors, of which the first one matters most."""
+    first, *others = phi
+    dice = 0.9 - (first - 0.5) ** 2 - 0.1 * sum((x - 0.5) ** 2 for x in others)
+    return make_point(phi, dice, round(1e6 * (1 + first**2 + 0.1 * sum(others))))
+
+
+def test_the_grid_of_separate_factors_has_all_combinations():
+    found = _all(open_strategy("grid", [0.1, 0.5], factors=3))
+    assert found == [(a, b, c) for a in (0.1, 0.5) for b in (0.1, 0.5) for c in (0.1, 0.5)]
+
+
+def _all(strategy):
+    found = []
+    while (phi := strategy.propose()) is not None:
+        found.append(phi)
+        strategy.observe(_product(phi))
+    return found
+
+
+@pytest.mark.parametrize("values", [4, 60])  # listed, or too many to be listed
+def test_random_combinations_differ_and_follow_the_seed(values):
+    axis = [k / values for k in range(1, values + 1)]
+    one, same, other = (
+        _all(open_strategy("random", axis, factors=3, trials=40, seed=seed)) for seed in (1, 1, 2)
+    )
+    assert one == same != other
+    assert len(set(one)) == 40
+    assert all(len(phi) == 3 and set(phi) <= set(axis) for phi in one)
+
+
+def test_tpe_finds_a_cheap_combination_that_reaches_the_minimum():
+    pytest.importorskip("optuna", reason="the strategy tpe needs Optuna (extra train)")
+    axis = [k / 20 for k in range(1, 21)]
+    goal = Goal("macs", "dice", 0.85)
+    made = [_product(p) for p in _all(open_strategy("tpe", axis, factors=2, trials=60, goal=goal))]
+    fitting = [point.macs for point in made if point.scores.dice >= 0.85]
+    every = [_product((a, b)) for a in axis for b in axis]
+    macs = sorted(point.macs for point in every if point.scores.dice >= 0.85)
+    assert min(fitting) <= macs[len(macs) // 10]

@@ -75,6 +75,10 @@ def test_a_range_of_one_value_has_only_this_value(kind):
         (BETA | {"arguments": {"a": -1, "b": 1}}, "has no probability between 0.05 and 0.6"),
         (BETA | {"arguments": {"a": 1, "b": float("nan")}}, "has no probability between"),
         (BETA | {"arguments": {"a": 1, "b": 1, "loc": 5}}, "has no probability between"),
+        (
+            {"distribution": "vonmises", "arguments": {"kappa": 4, "loc": -40, "scale": 5}},
+            "vonmises with .* has no probability between 0.05 and 0.6; give other arguments",
+        ),
         ({"lowest": 0.1}, "Extra inputs"),
     ],
 )

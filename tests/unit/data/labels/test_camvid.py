@@ -137,3 +137,10 @@ def test_a_colour_that_is_no_class_and_a_missing_mask_are_named(original):
     (miniature.folder / "LabeledApproved_full/0016E5_07959_L.png").unlink()
     with pytest.raises(InputError, match=r"07959_L.png is missing; get camvid from"):
         load_labelled("camvid", "val", {"folder": miniature.folder})
+
+
+def test_a_mask_of_the_original_without_its_picture_is_named(original):
+    miniature, _ = original
+    (miniature.folder / "701_StillsRaw_full/0016E5_00390.png").unlink()
+    with pytest.raises(InputError, match=r"full/0016E5_00390.png is missing; get camvid from"):
+        load_labelled("camvid", "train", {"folder": miniature.folder})

@@ -91,3 +91,12 @@ def test_faults_are_named(city):
     (miniature.folder / "leftImg8bit").rename(miniature.folder / "images")
     with pytest.raises(InputError, match=r"leftImg8bit is missing; get cityscapes from"):
         load(miniature, "train")
+
+
+@pytest.mark.parametrize("kind", ["labelIds", "labelTrainIds"])
+def test_a_mask_without_its_picture_is_named(city, kind):
+    miniature, _ = city
+    frame = "aachen/aachen_000000_000020"
+    miniature.mask(f"gtFine/train/{frame}_gtFine_{kind}.png", [0])
+    with pytest.raises(InputError, match=rf"{frame}_leftImg8bit.png is missing; get cityscapes"):
+        load(miniature, "train")

@@ -251,3 +251,23 @@ def test_a_set_that_is_not_here_is_refused_with_its_home(name, monkeypatch, tmp_
         load_labelled(name, "train", {})
     with pytest.raises(InputError, match=r"missing is not a folder; get .* from https?://"):
         load_labelled(name, "train", {"folder": tmp_path / "missing"})
+
+
+def test_a_mask_that_is_a_jpeg_is_refused_whatever_its_name_is(own, miniature):
+    codes = np.ones((12, 16), np.uint8)
+    miniature.write("masks/00.png", Image.fromarray(codes), format="JPEG")
+    with pytest.raises(InputError, match=r"mask .*masks/00.png is a JPEG file, .* save masks as"):
+        load(own[0]).read(0)
+
+
+@pytest.mark.parametrize(("orientation", "refused"), [(1, False), (3, True), (6, True)])
+def test_a_picture_with_an_orientation_is_refused(own, miniature, orientation, refused):
+    exif = Image.Exif()
+    exif[274] = orientation
+    image = Image.fromarray(np.zeros((12, 16, 3), np.uint8))
+    miniature.write("images/00.png", image, exif=exif)
+    if refused:
+        with pytest.raises(InputError, match=rf"00.png has the EXIF orientation {orientation}, "):
+            load(own[0]).read(0)
+    else:
+        assert load(own[0]).read(0)[0].shape == (3, 12, 16)
