@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import InputError
@@ -15,9 +15,10 @@ from edge_pipeline.raw.colour import srgb_decode
 from edge_pipeline.raw.profile import CameraProfile
 from tests.data_files import data_file
 from tests.fakes.headerless import headerless, noise, profile_of
+from tests.selection import examples
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(
     height=st.integers(2, 80),
     width=st.integers(2, 80),
@@ -32,7 +33,7 @@ def test_every_size_develops_and_keeps_its_size(developer, folder, height, width
     assert picture.rgb.shape == (height // by, width // by, 3)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(top=st.integers(0, 1), left=st.integers(0, 1), seed=st.integers(0, 9))
 def test_one_scene_cut_to_begin_on_each_order_develops_to_the_same_pixels(
     developer, folder, top, left, seed

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.artifact.manifest import Tile
@@ -17,6 +17,7 @@ from edge_pipeline.raw.windows import view
 from edge_pipeline.runtime.base import open_session
 from tests.fakes.artifacts import FILTER, make_artifact, predict_filters
 from tests.fakes.mosaics import assemble, some_mosaic
+from tests.selection import examples
 
 FORMS = ("split", "folded", "refolded")
 
@@ -42,7 +43,7 @@ def fixed(folder):
 sizes = st.integers(2, 420)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(height=sizes, width=sizes, form=st.sampled_from(FORMS))
 def test_tiles_give_what_the_whole_picture_gives(free, height, width, form):
     mosaic = some_mosaic(height, width)
@@ -55,7 +56,7 @@ def test_tiles_give_what_the_whole_picture_gives(free, height, width, form):
         np.testing.assert_allclose(assemble(tiled, mosaic, filters), expected, rtol=0, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(height=sizes, width=sizes, form=st.sampled_from(FORMS))
 def test_a_compiled_size_gives_what_free_sizes_give(free, fixed, height, width, form):
     mosaic = some_mosaic(height, width)
@@ -66,7 +67,7 @@ def test_a_compiled_size_gives_what_free_sizes_give(free, fixed, height, width, 
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=10)
+@examples(10)
 @given(seed=st.integers(0, 99), darker=st.floats(0.1, 1), largest=st.sampled_from([48, 1024]))
 def test_a_refolded_network_gives_what_a_split_one_gives(free, seed, darker, largest):
     mosaic = np.float32(darker) * some_mosaic(96, 128, seed)

@@ -52,7 +52,7 @@ def test_projected_states_and_long_sequences_stay(monkeypatch):
     assert "8 steps are too many" in result.notes[0]
 
 
-@pytest.mark.parametrize("backend", ["executorch", "litert"])
+@pytest.mark.parametrize("backend", [pytest.param("executorch", marks=pytest.mark.slow), "litert"])
 def test_runtimes_take_all_of_it(tmp_path, backend):
     pytest.importorskip(PACKAGES[backend], reason=f"the extra {backend} is not installed")
     network, x = Sequence("GRU", bidirectional=True, batch_first=True).eval(), torch.randn(1, 2, 3)
