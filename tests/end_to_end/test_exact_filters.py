@@ -76,7 +76,9 @@ def test_the_programs_share_their_weights(streamed):
 def capture(tmp_path_factory):
     """A part of the chart, wider than the view on which filters are predicted otherwise."""
     chart = read_capture(CHART, timeout_s=60)
-    levels = Dng(filters=chart.pattern, black=chart.black, white=chart.white)
+    levels = Dng(
+        filters=chart.pattern, black=tuple(map(int, chart.black)), white=(int(chart.white),)
+    )
     return write_dng(
         tmp_path_factory.mktemp("capture") / "a.dng", chart.mosaic[:320, :1280], levels
     )
