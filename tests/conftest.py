@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -34,6 +35,15 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let torch and the converters do what they repeat once, as soon as they are imported."""
+    if sys.modules.get("torch"):
+        from tests.quick_export import make_exports_quick
+
+        make_exports_quick()
 
 
 @pytest.fixture(scope="module")

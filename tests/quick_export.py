@@ -1,17 +1,24 @@
 """Faster exports in tests: work that torch repeats in every export is done once a process.
 
 In each export, torch lists its composite operators and replaces their kernels. This takes two
-thirds of the time of exporting a small network, as most tests of the compiler do. The exported
-programs are the same. In a version of torch without these functions, nothing changes.
+thirds of the time of exporting a small network, as most tests of the compiler do. Every pass over
+a graph compiles the graph's source, also if it is the source of the pass before. LiteRT's
+converter has JAX lower each operator, also one that it has lowered for another network. The
+exported programs and the converted files are the same. In a version of torch or of the converter
+without these functions, nothing changes.
 """
 
 import contextlib
 import functools
+import sys
+import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+import torch._export.utils as export_utils
 import torch._ops
 import torch.export.exported_program as exported_program
+import torch.fx.graph_module as graph_module
 from torch._subclasses import fake_impls
 from torch.onnx._internal import _lazy_import
 
@@ -26,6 +33,9 @@ def make_exports_quick() -> None:
     _keep_operators_of_onnx()
     _keep_overridden_kernels()
     _keep_composite_operators()
+    _keep_materialised_operators()
+    _keep_compiled_source()
+    _keep_lowered_operators()
 
 
 def _keep_composite_operators() -> None:
@@ -117,3 +127,80 @@ def _keep_overridden_kernels() -> None:
 
     overriding.of_torch = override  # type: ignore[attr-defined]
     setattr(exported_program, _OVERRIDE, overriding)
+
+
+def _keep_materialised_operators() -> None:
+    """Look up all composite operators again only if there are other ones."""
+    materialise = getattr(export_utils, "_materialize_cpp_cia_ops", None)
+    if materialise is None or hasattr(materialise, "of_torch"):
+        return
+    done: list[list[str]] = []
+
+    def materialising() -> None:
+        key = "CompositeImplicitAutograd"
+        names = torch._C._dispatch_get_registrations_for_dispatch_key(key)
+        if names not in done:
+            materialise()
+            done[:] = [names]
+
+    materialising.of_torch = materialise  # type: ignore[attr-defined]
+    export_utils._materialize_cpp_cia_ops = materialising
+
+
+def _keep_compiled_source() -> None:
+    """Compile the source of a graph once, however many graphs have it."""
+    execute = getattr(graph_module, "_exec_with_source", None)
+    loader = getattr(graph_module, "_loader", None)
+    if execute is None or loader is None or hasattr(execute, "of_torch"):
+        return
+
+    @functools.lru_cache(maxsize=2000)
+    def compiled(source: str) -> types.CodeType:
+        # The loader keeps the source under this name, for tracebacks.
+        return compile(source, loader.cache(source, {}), "exec", dont_inherit=True)
+
+    def executing(src: str, globals: dict[str, typing.Any], co_fields: typing.Any = None) -> None:
+        if co_fields:
+            execute(src, globals, co_fields)
+        else:
+            exec(compiled(src), globals)  # noqa: S102 - as torch does
+
+    executing.of_torch = execute  # type: ignore[attr-defined]
+    graph_module._exec_with_source = executing
+
+
+def _keep_lowered_operators() -> None:
+    """Let JAX lower an operator once for all networks, where LiteRT's converter does it for each.
+
+    Nothing happens until the converter is imported.
+    """
+    bridge = sys.modules.get("litert_torch.backend.jax_bridge._wrap")
+    lower = getattr(bridge, "_lower_to_ir_text", None)
+    serialise = getattr(bridge, "_stablehlo_to_vhlo", None)
+    fingerprint = getattr(bridge, "get_cache_fingerprint", None)
+    if lower is None or serialise is None or fingerprint is None or hasattr(lower, "of_litert"):
+        return
+    kept: dict[typing.Any, str] = {}
+
+    def lowering(
+        function: Callable[..., typing.Any],
+        args: typing.Any,
+        kwargs: typing.Any,
+        ir_input_names: list[str] | None = None,
+    ) -> tuple[Callable[[], str], list[typing.Any]]:
+        lowered, inputs = lower(function, args, kwargs, ir_input_names=ir_input_names)
+        known = fingerprint((function, args, kwargs, ir_input_names))
+        if known is None:
+            return lowered, inputs
+
+        def text() -> str:
+            key = (known, repr(known))  # 1, 1.0 and True are equal, and other operators
+            if key not in kept:
+                kept[key] = lowered()
+            return kept[key]
+
+        return text, inputs
+
+    lowering.of_litert = lower  # type: ignore[attr-defined]
+    bridge._lower_to_ir_text = lowering  # type: ignore[union-attr]
+    bridge._stablehlo_to_vhlo = functools.cache(serialise)  # type: ignore[union-attr]

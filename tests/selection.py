@@ -9,7 +9,7 @@ from hypothesis import settings
 __all__ = ["PROFILES", "examples", "fast_or_slow"]
 
 # Profiles of hypothesis and their default number of random examples.
-PROFILES = {"fast": 25, "thorough": 100}
+PROFILES = {"fast": 15, "thorough": 100}
 
 
 def fast_or_slow(

@@ -10,8 +10,10 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.cli.main import main
 from edge_pipeline.isp.network import IspSession
 from edge_pipeline.models.base import build_model
+from edge_pipeline.raw.capture import read_capture
 from tests.data_files import CHART
 from tests.fakes.artifacts import make_artifact
+from tests.fakes.dng import Dng, write_dng
 
 # The small network is so wide that its predictor is larger than the graphs that read its weights.
 NETWORKS = {
@@ -70,18 +72,29 @@ def test_the_programs_share_their_weights(streamed):
     assert added < 0.2 * (streamed / "predict_filters.onnx.data").stat().st_size + 50_000
 
 
-def developed(model, output, *words):
-    assert main(["develop", str(CHART), "--model", str(model), "-o", str(output), *words]) == 0
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory):
+    """A part of the chart, wider than the view on which filters are predicted otherwise."""
+    chart = read_capture(CHART, timeout_s=60)
+    levels = Dng(
+        filters=chart.pattern, black=tuple(map(int, chart.black)), white=(int(chart.white),)
+    )
+    return write_dng(
+        tmp_path_factory.mktemp("capture") / "a.dng", chart.mosaic[:320, :1280], levels
+    )
+
+
+def developed(capture, model, output, *words):
+    assert main(["develop", str(capture), "--model", str(model), "-o", str(output), *words]) == 0
     return Path(output).read_bytes()
 
 
-def test_a_capture_is_developed_with_exact_filters_and_with_anothers(streamed, tmp_path):
-    preview = developed(streamed, tmp_path / "preview.png")
-    exact = developed(streamed, tmp_path / "exact.png", "--filters", "exact")
+def test_a_capture_is_developed_with_exact_filters_and_with_anothers(streamed, capture, tmp_path):
+    preview = developed(capture, streamed, tmp_path / "preview.png")
+    exact = developed(capture, streamed, tmp_path / "exact.png", "--filters", "exact")
     assert preview != exact
-    own = developed(
-        streamed, tmp_path / "own.png", "--filters", "exact", "--filters-from", str(CHART)
-    )
+    words = ["--filters", "exact", "--filters-from"]
+    own = developed(capture, streamed, tmp_path / "own.png", *words, str(capture))
     assert own == exact
 
 

@@ -57,8 +57,8 @@ REGISTERED = [
 # to twenty seconds, in a few. `hyperconv_isp` is compiled for Core ML in test_respecialise.py, and
 # its shipped artifact is tested in tests/end_to_end/test_shipped_model.py.
 SMALL = [(backend, form, "small") for backend in PACKAGES for form in FORMS]
-FAST = [("onnx", "folded", "published"), ("executorch", "folded", "shuffle")]
-CASES = fast_or_slow(REGISTERED + SMALL, FAST + SMALL, uncovered=("isp",))
+FAST = [("onnx", "folded", "published")]
+CASES = fast_or_slow(REGISTERED + SMALL, FAST + SMALL, uncovered=("isp", "shuffle"))
 
 
 def srgb(values):

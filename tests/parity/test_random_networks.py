@@ -25,7 +25,7 @@ TOLERANCE = 2e-5
 # Nothing is explained: each attempt is a compilation, and explaining takes a hundred.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 COMMON = {"suppress_health_check": list(HealthCheck), "phases": PHASES}
-few = examples(6, 3, **COMMON)
+few = examples(6, 2, **COMMON)
 many = settings(max_examples=40, **COMMON)
 
 
@@ -105,7 +105,7 @@ class AtPhi(torch.nn.Module):
         return self.network(x, self.at)
 
 
-@fast_on("onnx", "coreml")
+@fast_on("onnx")
 @few
 @given(
     phi=st.floats(0.05, 0.6),
@@ -124,7 +124,7 @@ def test_a_specialised_phi_network_computes_the_same(backend, phi, widths, size,
     agree(backend, AtPhi(network, phi).eval(), [random_input(3, size, 1)])
 
 
-@fast_on("executorch", "litert")
+@fast_on("litert")
 @examples(6, 1, **COMMON)  # and the two below
 @given(
     grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),

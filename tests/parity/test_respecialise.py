@@ -23,7 +23,6 @@ ISP = ("hyperconv_isp", {"width": 16, "coarse": 16, "n_basis": 2})
 SMALL = ("small_isp", {"width": 16})
 FAST = [
     (SMALL, "onnx", "fp32"),
-    (SMALL, "onnx", "fp16"),
     (SMALL, "litert", "fp32"),
     (SMALL, "executorch", "fp32"),
     (SMALL, "coreml", "fp32"),
@@ -31,6 +30,7 @@ FAST = [
 CASES = fast_or_slow(
     [
         *FAST,
+        (SMALL, "onnx", "fp16"),
         (UNET, "coreml", "fp32"),
         (UNET, "onnx", "fp32"),
         (UNET, "onnx", "fp16"),
@@ -42,7 +42,7 @@ CASES = fast_or_slow(
         (ISP, "executorch", "fp32"),
     ],
     FAST,
-    uncovered=(UNET, ISP),
+    uncovered=(UNET, ISP, "fp16"),
 )
 pytestmark = pytest.mark.usefixtures("small_isp")
 
@@ -151,6 +151,7 @@ def test_another_phi_is_what_the_network_gives_there(at_phi, tmp_path, backend, 
     assert any(not np.array_equal(new[name], old[name]) for name in new)
 
 
+@pytest.mark.slow  # test_every_phi.py compares such a copy of the same network
 def test_a_copy_is_what_compiling_anew_with_the_curve_gives(at_phi, tmp_path):
     first, second = (at_phi(phi, "onnx", respecialisable=True) for phi in (0.35, 0.351))
     copy = respecialise(first, tmp_path / "copy", fixed={"phi": 0.351}, reference="eager")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -11,6 +11,7 @@ from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import ArtifactError, InputError
 from edge_pipeline.runtime.base import open_session
 from tests.fakes.artifacts import CALIBRATED, FILTER, GRAPH, apply_filters, make_artifact
+from tests.selection import examples
 
 finite = st.floats(-4, 4, width=32)
 filters = hnp.arrays(np.float32, CALIBRATED.shape, elements=finite)
@@ -21,7 +22,7 @@ def refolded(tmp_path_factory) -> Artifact:
     return make_artifact(tmp_path_factory.mktemp("artifacts") / "refolded", filters="refolded")
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(value=filters)
 def test_a_session_computes_with_the_given_constants(refolded, value):
     inputs, _ = refolded.reference("forward")
@@ -30,7 +31,7 @@ def test_a_session_computes_with_the_given_constants(refolded, value):
     np.testing.assert_allclose(found, apply_filters(inputs["packed"], value), atol=1e-4)
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(value=filters)
 def test_nothing_but_the_weights_differs(refolded, value):
     files = exchanged_files(refolded, refolded.program("forward"), {FILTER: value})

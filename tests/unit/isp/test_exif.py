@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from PIL import ExifTags, Image
 
 from edge_pipeline.isp.colour_spaces import COLOUR_SPACES
@@ -16,6 +16,7 @@ from edge_pipeline.isp.exif import picture_fields
 from edge_pipeline.isp.output import bits_of, format_of, write_picture
 from edge_pipeline.raw.capture import CaptureExif
 from edge_pipeline.raw.exif_fields import ExifFields, Field, read_fields
+from tests.selection import examples
 from tests.unit.raw.test_exif_fields import EXIFS
 
 
@@ -102,7 +103,7 @@ def test_every_field_is_there_bit_by_bit(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff"])
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=EXIFS)
 def test_any_field_is_there_unless_it_says_nothing(tmp_path, suffix, fields):
     path = written(tmp_path / f"a{suffix}", CaptureExif(fields=fields))

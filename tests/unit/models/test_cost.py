@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 from fvcore.nn import FlopCountAnalysis
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -14,6 +14,7 @@ from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.cost import cost_of, cost_of_name
 from edge_pipeline.models.network import Port
+from tests.selection import examples
 
 SMALL = {"n_fwd": 8, "n_embed": 4, "n_hid": 16}
 FORMS = [
@@ -112,7 +113,7 @@ def test_a_model_too_large_for_memory_is_counted():
     dilation=st.integers(1, 2),
     side=st.integers(9, 14),
 )
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_convolutions_macs_are_its_taps_times_its_outputs(
     channels, groups, kernel, stride, dilation, side
 ):

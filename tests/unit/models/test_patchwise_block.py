@@ -1,15 +1,16 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model
 from edge_pipeline.models.layers.patchwise import PatchwiseConv2d, WeightMapper, merge, split
+from tests.selection import examples
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(
     grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     patch=st.tuples(st.integers(2, 5), st.integers(2, 5)),

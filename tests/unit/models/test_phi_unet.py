@@ -5,13 +5,14 @@ from decimal import Decimal
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.errors import InputError
 from edge_pipeline.models.base import build_model, options_of
 from edge_pipeline.models.layers.rescaling import sizes_of
 from tests.phi import loud, ordinary
+from tests.selection import examples
 
 SMALL = {"encoder": "4-6-8", "decoder": "5-3", "out_channels": 2}
 
@@ -43,7 +44,7 @@ def test_sizes_are_guarded_against_binary_error():
     height=st.integers(1, 40),
     width=st.integers(1, 40),
 )
-@settings(max_examples=40)
+@examples(40)
 def test_every_size_and_phi_gives_a_map_of_the_input_s_size(phi, height, width):
     model = loud(build_model("phi_unet_pets", SMALL))
     with torch.no_grad():

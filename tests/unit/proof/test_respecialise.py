@@ -1,7 +1,6 @@
 """Other weights in a compiled artifact: written where they lie, told honestly, refused clearly."""
 
 import hashlib
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from edge_pipeline.artifact.constants import locate
 from edge_pipeline.artifact.draft import write_artifact
 from edge_pipeline.artifact.provenance import Loss
 from edge_pipeline.artifact.size_table import SizeTable, TableSpec
@@ -23,31 +21,12 @@ from edge_pipeline.errors import (
     RuntimeFailure,
     VerificationError,
 )
-from edge_pipeline.proof.changes import change_to
 from edge_pipeline.proof.respecialise import read_filters, respecialise
 from edge_pipeline.proof.verify import Trials, verify_artifact
-from tests.fakes.artifacts import FILTER, apply_filters, demosaic_weight, make_artifact, make_files
-
-OLD = demosaic_weight(1)[None]
-NEW = {FILTER: np.random.default_rng(5).standard_normal(OLD.shape).astype(np.float32)}
-
+from tests.fakes.artifacts import FILTER, apply_filters, make_artifact, make_files
+from tests.fakes.constants import NEW, OLD, files_with_constants, with_constants
 
 NO_TRIALS = Trials(random=0)
-GRAPH = "forward.graph.safetensors"
-
-
-def files_with_constants(**changes):
-    """The fake's files, and a graph file that holds its weight and no calls."""
-    manifest, files = make_files(size=(32, 32))
-    files[GRAPH] = safetensors.numpy.save({"weight": OLD, "other": np.zeros(8, np.float32)})
-    holding = {name: files[name] for name in ("forward.onnx", GRAPH)}
-    constants = locate(holding, {FILTER: OLD}, required=[GRAPH]).constants
-    program = manifest.programs[0].model_copy(update={"constants": constants, "graph": GRAPH})
-    return manifest.model_copy(update={"programs": (program,)} | changes), files
-
-
-def with_constants(folder, **changes):
-    return write_artifact(folder, *files_with_constants(**changes), force=False)
 
 
 @pytest.fixture
@@ -218,73 +197,6 @@ def test_artifacts_that_cannot_be_changed(tmp_path):
         respecialise(plain, tmp_path / "copy", filters=NEW)
 
 
-def resealed(artifact, **changes):
-    """The artifact with a change to the place of its weight in the program, sealed again."""
-    path = artifact.folder / "manifest.json"
-    data = json.loads(path.read_bytes())
-    (program,) = data["programs"]
-    for constant in program["constants"]:
-        if constant["file"] == changes.get("file", "forward.onnx"):
-            constant.update(changes)
-    text = json.dumps(data).encode()
-    path.write_bytes(text)
-    seal = f"{hashlib.sha256(text).hexdigest()}  manifest.json\n"
-    (artifact.folder / "manifest.sha256").write_text(seal)
-    return Artifact.open(artifact.folder)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"offsets": [0]},
-        {"offsets": [10**9]},
-        {"file": GRAPH, "offsets": [0]},
-        {"file": GRAPH, "offsets": [8]},
-        {"scale": 0.0},
-        {"dtype": "float16"},
-        {"axes": [0, 2, 1, 3, 4]},
-        {"rounded": True, "scale": 2.0},
-    ],
-)
-def test_a_manifest_that_tells_other_places_is_refused(folded, tmp_path, changes):
-    artifact = resealed(folded, **changes)
-    with pytest.raises(
-        ArtifactError, match=f"lists {FILTER} at byte .*, where the file does not contain it"
-    ):
-        respecialise(artifact, tmp_path / "copy", filters=NEW)
-    assert not (tmp_path / "copy").exists()
-
-
-def test_a_second_place_is_checked_too(folded, tmp_path):
-    (true,) = (c for c in folded.manifest.programs[0].constants if c.file == "forward.onnx")
-    artifact = resealed(folded, offsets=[*true.offsets, 4])
-    with pytest.raises(ArtifactError, match=r"at byte 4 of forward\.onnx"):
-        respecialise(artifact, tmp_path / "copy", filters=NEW)
-
-
-def test_without_its_graph_no_place_can_be_checked(tmp_path):
-    manifest, files = files_with_constants()
-    (program,) = manifest.programs
-    inside = tuple(c for c in program.constants if c.file != GRAPH)
-    for name, changes, complaint in [
-        ("none", {"graph": None, "constants": inside}, "does not contain the graph"),
-        ("unlisted", {"constants": inside}, f"lists no place for {FILTER} in {GRAPH}"),
-    ]:
-        changed = manifest.model_copy(update={"programs": (program.model_copy(update=changes),)})
-        artifact = write_artifact(tmp_path / name, changed, files, force=False)
-        with pytest.raises(InputError, match=complaint):
-            respecialise(artifact, tmp_path / "copy", filters=NEW)
-
-
-def test_a_graph_file_that_is_none(tmp_path):
-    manifest, files = files_with_constants()
-    for number, content in enumerate([b"", bytes(300), b"\xff" * 300]):
-        changed = files | {GRAPH: content}
-        artifact = write_artifact(tmp_path / str(number), manifest, changed, force=False)
-        with pytest.raises(ArtifactError, match="not a readable graph file"):
-            respecialise(artifact, tmp_path / "copy", filters=NEW)
-
-
 def test_an_output_that_stands_there(folded, tmp_path):
     respecialise(folded, tmp_path / "copy", filters=NEW)
     with pytest.raises(OutputError, match="--force"):
@@ -329,70 +241,3 @@ raise SystemExit(code or int("torch" in sys.modules))
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.fixture
-def several(tmp_path) -> Artifact:
-    """Programs for phi 0.35 and 0.37, with ranges that overlap from 0.355 to 0.36."""
-    manifest, files = files_with_constants(
-        filters="specialised", fixed={"phi": 0.37, "mode": "fast"}, calibration=None
-    )
-    (program,), programs = manifest.programs, []
-    for number, (phi, knots) in enumerate(((0.35, (0.34, 0.36)), (0.37, (0.355, 0.38))), 1):
-        values = np.stack([np.full(OLD.shape, knot, np.float32) for knot in knots])
-        name = f"forward_{number}"
-        files[f"{name}.curve"] = WeightCurve(
-            CurveSpec(input="phi", knots=knots), {FILTER: values}
-        ).content()
-        own = {"phi": phi, "mode": "fast"}
-        update = {"name": name, "fixed": own, "curve": f"{name}.curve"}
-        programs.append(program.model_copy(update=update))
-    manifest = manifest.model_copy(update={"programs": tuple(programs)})
-    return write_artifact(tmp_path / "several", manifest, files, force=False)
-
-
-@pytest.mark.parametrize(
-    ("phi", "program"),
-    [
-        (0.34, "forward_1"),
-        (0.354, "forward_1"),
-        (0.359, "forward_1"),  # in both ranges, nearer to 0.35
-        (0.36001, "forward_2"),
-        (0.37, "forward_2"),
-        (0.38, "forward_2"),
-    ],
-)
-def test_the_program_in_whose_range_the_value_lies_changes(several, phi, program):
-    change = change_to(several, {"phi": phi})
-    assert change.program == program
-    assert change.fixed == {"phi": phi, "mode": "fast"}
-    np.testing.assert_allclose(change.values[FILTER], phi, rtol=1e-6)
-    assert [change.concerns(p) for p in several.manifest.programs].count(True) == 1
-
-
-@pytest.mark.parametrize("phi", [0.33999, 0.38001, float("nan")])
-def test_a_value_in_no_programs_range_is_refused_with_the_ranges(several, phi):
-    with pytest.raises(
-        InputError, match=r"forward_1 serves 0\.34 to 0\.36, forward_2 serves 0\.355"
-    ):
-        change_to(several, {"phi": phi})
-
-
-def test_several_programs_change_by_their_own_number_only(several, tmp_path):
-    with pytest.raises(InputError, match="for other values of phi, not of mode"):
-        change_to(several, {"mode": 2})
-    with pytest.raises(InputError, match="mode=slow must be a number"):
-        change_to(several, {"mode": "slow"})
-    with pytest.raises(InputError, match="give a new value, not filters"):
-        respecialise(several, tmp_path / "copy", filters=NEW)
-
-
-def test_several_programs_without_curves_are_refused(several, tmp_path):
-    programs = tuple(p.model_copy(update={"curve": None}) for p in several.manifest.programs)
-    manifest = several.manifest.model_copy(update={"programs": programs, "files": {}})
-    names = [n for n in several.manifest.files if not n.endswith(".curve")]
-    plain = write_artifact(
-        tmp_path / "plain", manifest, {n: several.path(n) for n in names}, force=False
-    )
-    with pytest.raises(InputError, match=r"contains weights for phi=0\.35, 0\.37 only"):
-        change_to(plain, {"phi": 0.351})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_pipeline.data.procedural import KINDS
@@ -17,6 +17,7 @@ from edge_pipeline.raw.cfa import PATTERNS
 from edge_pipeline.raw.hot_pixels import find, repaired
 from edge_pipeline.raw.noise import NOISE_LEVELS
 from tests.data_files import CHART
+from tests.selection import examples
 
 BLACK, WHITE = 1000, 16000
 GAINS = (2.0, 1.0, 1.5)
@@ -129,7 +130,7 @@ def test_no_more_than_the_result_and_a_few_bands_are_in_memory():
         tracemalloc.stop()
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(row=st.integers(0, 39), column=st.integers(0, 40), strength=st.sampled_from([0.2, 1.0, 0]))
 def test_a_pixel_is_repaired_wherever_it_is_including_borders_and_corners(row, column, strength):
     clean = capture_of(smooth(40, 41, "low"))

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("torch", reason="compiling needs torch")
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -14,6 +14,7 @@ from edge_pipeline.compiler.bisect.correspond import correspondences
 from edge_pipeline.compiler.bisect.cut import all_values, open_values, operators_of
 from edge_pipeline.compiler.program import run_program
 from tests.programs import exported
+from tests.selection import examples
 
 
 class Net(nn.Module):
@@ -33,7 +34,7 @@ torch.manual_seed(0)
 PROGRAM = exported(Net(), torch.randn(1, 2, 6, 8), torch.randn(1, 4, 6, 8))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.integers(0, len(operators_of(PROGRAM)) - 1), st.integers(0, 99))
 def test_every_beginning(last, seed):
     torch.manual_seed(seed)

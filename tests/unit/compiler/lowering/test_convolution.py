@@ -1,7 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edge_pipeline.compiler.lowering import convolution
@@ -18,6 +18,7 @@ from edge_pipeline.compiler.lowering.convolution import (
     strip_rows,
 )
 from edge_pipeline.compiler.lowering.padding import Padding
+from tests.selection import examples
 
 TOLERANCE = 3e-6
 
@@ -79,7 +80,7 @@ def test_every_algorithm_is_the_convolution(algorithm, layer, inside):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(max_examples=30)
+@examples(30)
 @given(layers(), st.booleans())
 def test_strips_meet_without_a_seam(algorithm, layer, inside):
     with pytest.MonkeyPatch.context() as patch:

@@ -73,7 +73,7 @@ def test_cells_are_written_out(kind, bias):
     assert not any("cell" in target for target in targets(result.program))
 
 
-@pytest.mark.parametrize("backend", ["executorch", "litert"])
+@pytest.mark.parametrize("backend", [pytest.param("executorch", marks=pytest.mark.slow), "litert"])
 def test_runtimes_take_all_of_it(tmp_path, backend):
     pytest.importorskip(PACKAGES[backend], reason=f"the extra {backend} is not installed")
     network, x = Sequence("GRU", bidirectional=True, batch_first=True).eval(), torch.randn(1, 2, 3)

@@ -22,7 +22,9 @@ def folder():
     return packaged("calibration") / "pretrained/phi_unet_nuclei/artifact"
 
 
-@pytest.mark.parametrize("variant", ["eager", "channels_last", "onnx"])
+@pytest.mark.parametrize(
+    "variant", ["eager", "onnx", pytest.param("channels_last", marks=pytest.mark.slow)]
+)
 def test_variants_compute_the_reference(folder, variant):
     (record,) = bench([folder], Cuda(variant, where="cpu"), QUICK)
     assert record.verification.result == "passed"
