@@ -29,7 +29,7 @@ def ready(tmp_path, precision):
         "onnx",
         precision=precision,
         fixed={"phi": 0.5},
-        inputs={"image": (1, 3, 12, 12)},
+        inputs={"image": ((1, 3, 12, 12), "float32")},
     )
     return prepared(open_network(request), request, open_backend("onnx", precision, request.target))
 
@@ -51,7 +51,8 @@ def test_other_precisions_have_no_mixtures(tmp_path):
     assert list(mixtures(ready(tmp_path, "fp32"))) == []
 
 
-@pytest.mark.parametrize("backend", ["executorch", "litert"])
+# Two programs are built three times, and each backend's writing of them is its own.
+@pytest.mark.parametrize("backend", [pytest.param("executorch", marks=pytest.mark.slow), "litert"])
 def test_each_of_several_programs_has_its_layers_in_float(tmp_path, backend):
     pytest.importorskip(PACKAGES[backend], reason=f"the extra {backend} is not installed")
     command = ["compile", NETWORK, *INPUT, "--backend", backend, "--precision", "int8"]
