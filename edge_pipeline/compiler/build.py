@@ -17,9 +17,9 @@ from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.backends.base import Backend, EmitOptions, Emitted
+from edge_pipeline.compiler.mixed import resolved
 from edge_pipeline.compiler.notes import summarised
 from edge_pipeline.compiler.pipeline import passes_for, run_passes
-from edge_pipeline.compiler.precision.sensitivity import float_layers
 from edge_pipeline.compiler.program import Pass, Result, approximation_of, run_program
 from edge_pipeline.compiler.source.entries import Entry, Role
 from edge_pipeline.compiler.source.graph import graph_bytes
@@ -162,10 +162,8 @@ def _write(source: ExportedProgram, entry: Entry, target: Target, options: EmitO
     ready = passed(source, entry, target, options.precision)
     if options.least_db is not None:
         target.on_step(f"{entry.name}: measuring the error of each layer in int8")
-        found = float_layers(ready.program, options.samples, options.least_db)
-        options = replace(options, in_float=found.keys)
-        if found.keys:
-            ready = replace(ready, notes=(*ready.notes, f"{entry.name}: {found.note()}"))
+    options, notes = resolved(entry.name, ready.program, options)
+    ready = replace(ready, notes=(*ready.notes, *notes))
     target.on_step(f"{entry.name}: writing for {target.name}")
     return ready.built(target.backend.emit(ready.program, options))
 

@@ -19,6 +19,7 @@ from edge_pipeline.compiler.backends.base import Backend, open_backend
 from edge_pipeline.compiler.build import Built, Target, build
 from edge_pipeline.compiler.contents import ArtifactContents, BuiltStage
 from edge_pipeline.compiler.every import Template, build_every
+from edge_pipeline.compiler.mixed import mixtures
 from edge_pipeline.compiler.preparing import (
     Prepared,
     open_network,
@@ -46,9 +47,7 @@ from edge_pipeline.registry import MODELS
 
 __all__ = ["CompileRequest", "compile_model", "compile_module", "compile_network"]
 
-# Estimated PSNR, in dB, that layers in float32 must lead to if int8 in all layers is not exact
-# enough. The check demands 30 dB; estimate and measurement differ by a few dB.
-_ESTIMATES = (32.0, 36.0)
+Rebuild = Callable[[Prepared], list[Built]]
 
 
 def compile_model(
@@ -182,34 +181,30 @@ def compile_network(
     """
     tools = _tools() | backend.require()
     target = Target(request.backend, backend, request.target, on_step)
-    ready, built = _built(network, request, target)
+    ready, built, rebuild = _built(network, request, target)
     try:
         return _written(ready, built, request, target, tools)
     except AccuracyError as refused:
-        if request.precision != "int8" or request.several:
-            raise
-        return _with_float_layers(refused, ready, request, target, tools)
+        return _with_float_layers(refused, ready, rebuild, request, target, tools)
 
 
 def _with_float_layers(
     refused: AccuracyError,
     ready: Prepared,
+    rebuild: Rebuild,
     request: CompileRequest,
     target: Target,
     tools: dict[str, str],
 ) -> Artifact:
-    """Build the programs again, with the layers in float32 whose error in int8 is largest.
+    """Build int8 programs again, with the layers in float32 whose error in int8 is largest.
 
     Raises:
-        AccuracyError: `refused`, if the programs differ from eager again.
-        CompileError: If too many layers would have to stay in float32.
+        AccuracyError: `refused`, if the programs differ from eager again, are not in int8, or too
+            many layers would have to stay in float32.
     """
-    for least_db in _ESTIMATES:
-        options = replace(ready.options, least_db=least_db)
-        again = replace(ready, options=options)
+    for again in mixtures(ready):
         try:
-            built = [build(entry, target, again.options_of(entry)) for entry in ready.form.entries]
-            return _written(again, built, request, target, tools)
+            return _written(again, rebuild(again), request, target, tools)
         except AccuracyError:
             continue
         except TooManyInFloatError as error:
@@ -244,25 +239,36 @@ def _written(
 
 def _built(
     network: SourceNetwork, request: CompileRequest, target: Target
-) -> tuple[Prepared, list[Built]]:
-    """Prepare and build the programs of the request's deployment form."""
+) -> tuple[Prepared, list[Built], Rebuild]:
+    """Prepare and build the programs of the request's deployment form.
+
+    The function that builds them again, with other options, is returned, too.
+    """
+
+    def each(ready: Prepared) -> list[Built]:
+        return [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
+
     if request.several:
         ready, forms = several_prepared(network, request, target)
-        return ready, build_several(forms, ready, request, target)
+
+        def all_of_them(ready: Prepared) -> list[Built]:
+            return build_several(forms, ready, request, target)
+
+        return ready, all_of_them(ready), all_of_them
     try:
         ready = prepared(network, request, target.backend, on_step=target.on_step)
         form = ready.form
         if form.anchor is not None and form.curve is not None:
             (entry,), (value, first) = form.entries, form.anchor
             template = Template(first, value, form.curve, ready.network)
-            return ready, [build_every(entry, template, target, ready.options_of(entry))]
+            return ready, [build_every(entry, template, target, ready.options_of(entry))], each
     except (NotEveryValue, CompileError) as reason:
         if not request.respecialisable:
             raise
         ready = prepared(network, request, target.backend, every=False, on_step=target.on_step)
         note = f"respecialise changes the value in a narrow range only: {first_line(reason)}"
         ready = replace(ready, form=replace(ready.form, notes=(*ready.form.notes, note)))
-    return ready, [build(entry, target, ready.options_of(entry)) for entry in ready.form.entries]
+    return ready, each(ready), each
 
 
 def _sources(request: CompileRequest) -> tuple[Path, ...]:

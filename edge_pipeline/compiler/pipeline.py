@@ -46,6 +46,7 @@ from edge_pipeline.compiler.passes.merge_duplicates import MergeDuplicates
 from edge_pipeline.compiler.passes.narrow_before_resize import NarrowBeforeResize
 from edge_pipeline.compiler.passes.own_constants import OwnConstants
 from edge_pipeline.compiler.passes.raise_convolution import RaiseConvolution
+from edge_pipeline.compiler.passes.raise_products import RaiseProducts
 from edge_pipeline.compiler.passes.relax_views import RelaxViews
 from edge_pipeline.compiler.passes.separate_constants import SeparateConstants
 from edge_pipeline.compiler.passes.spread_channels import SpreadChannels
@@ -219,7 +220,14 @@ _NARROW: dict[tuple[str, Precision], tuple[Pass, ...]] = {
         ApproximateGelu(),  # before scalars: it writes them
         ConstantScalars(),  # last: `to_half` then changes the types of all constants
     ),
+    ("onnx", "int8"): (
+        RaiseProducts(),  # anywhere: no other pass here writes or looks for linear layers
+    ),
+    ("litert", "int8"): (
+        RaiseProducts(),  # after `lower_products`, which leaves products with constants
+    ),
     ("executorch", "int8"): (
+        RaiseProducts(),  # likewise
         OwnConstants(),  # last: it copies what `merge_duplicates` merged
     ),
 }

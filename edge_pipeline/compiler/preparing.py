@@ -38,6 +38,8 @@ class Prepared:
         samples: Inputs of the network on which ranges are observed for int8; else empty.
         observed: Record of the samples for the manifest; None if there are none.
         options: Options of the backend, without names and samples, which each program sets.
+        nearer: Samples closer to the user's example, with their record; None if `samples` do not
+            come from an example.
     """
 
     network: SourceNetwork
@@ -45,6 +47,7 @@ class Prepared:
     samples: Samples
     observed: Calibration | None
     options: EmitOptions
+    nearer: tuple[Samples, Calibration] | None = None
 
     def options_of(self, entry: Entry) -> EmitOptions:
         """Return the options of the backend for one of the programs."""
@@ -140,7 +143,9 @@ def prepared(
     samples, observed = _samples(request, network.geometry, size, given)
     arch = load_profile(request.target).identity.arch
     options = EmitOptions("", (), (), request.precision, allowed=request.allowed, arch=arch)
-    return Prepared(network, form, samples, observed, options)
+    alike = request.precision == "int8" and given and not request.calibration
+    nearer = samples_like(given, scaled=False) if alike else None
+    return Prepared(network, form, samples, observed, options, nearer)
 
 
 def _samples(

@@ -26,7 +26,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from edge_pipeline.compiler.analysis.origin import NETWORK, layer_of
-from edge_pipeline.compiler.rebuilding import Parts, copied_graph, rebuilt
+from edge_pipeline.compiler.rebuilding import Parts, copied_module, keep_spare, rebuilt
 from edge_pipeline.errors import CompileError
 
 __all__ = [
@@ -153,9 +153,7 @@ class Editor:
 
     def __init__(self, program: ExportedProgram) -> None:
         self._program = program
-        graph = copied_graph(program)
-        self._module = fx.GraphModule(program.graph_module, graph)
-        self._module.meta.update(program.graph_module.meta)
+        self._module = copied_module(program)
         self._signature = copy.deepcopy(program.graph_signature)
         self._state: dict[str, Any] = dict(program.state_dict)
         self._constants: dict[str, Any] = dict(program.constants)
@@ -291,6 +289,7 @@ class Editor:
         self._drop_unused()
         self.modified = self.modified or len(self.graph.nodes) != before
         if not self.modified:
+            keep_spare(self._program, self._module)
             return Result(self._program, modified=False, notes=tuple(self.notes))
         self.graph.lint()
         self._module.recompile()

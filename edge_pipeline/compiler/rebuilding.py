@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import SymInt, Tensor, fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature
 
-__all__ = ["Parts", "copied_graph", "rebuilt"]
+__all__ = ["Parts", "copied_graph", "copied_module", "keep_spare", "rebuilt"]
 
 
 def copied_graph(program: ExportedProgram) -> fx.Graph:
@@ -19,6 +20,44 @@ def copied_graph(program: ExportedProgram) -> fx.Graph:
     for new, old in zip(graph.nodes, program.graph.nodes, strict=True):
         new.name = old.name  # copying renames nodes whose name is a Python builtin
     return graph
+
+
+# Copies that were made of a program and not changed. Most passes change nothing, and copying takes
+# most of their time.
+_SPARES: WeakKeyDictionary[ExportedProgram, fx.GraphModule] = WeakKeyDictionary()
+
+
+def copied_module(program: ExportedProgram) -> fx.GraphModule:
+    """Return a module with a copy of a program's graph; see `keep_spare`."""
+    spare = _SPARES.pop(program, None)
+    if spare is not None and _is_copy(spare.graph, program.graph):
+        return spare
+    module = fx.GraphModule(program.graph_module, copied_graph(program))
+    module.meta.update(program.graph_module.meta)
+    return module
+
+
+def keep_spare(program: ExportedProgram, module: fx.GraphModule) -> None:
+    """Keep a result of `copied_module` for its next call, unless it is found to be changed then.
+
+    Args:
+        program: Program of which `module` is a copy.
+        module: The copy, which the caller no longer uses.
+    """
+    _SPARES[program] = module
+
+
+def _is_copy(graph: fx.Graph, original: fx.Graph) -> bool:
+    """Return whether two graphs have the same nodes, with the same objects as their records."""
+    if len(graph.nodes) != len(original.nodes):
+        return False
+    return all(
+        (new.op, new.name, new.target) == (old.op, old.name, old.target)
+        and str((new.args, new.kwargs)) == str((old.args, old.kwargs))
+        and new.meta.keys() == old.meta.keys()
+        and all(new.meta[key] is value for key, value in old.meta.items())
+        for new, old in zip(graph.nodes, original.nodes, strict=True)
+    )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.compiler.analysis.exchange import Exchange, LostMarker
 from edge_pipeline.compiler.backends.base import Backend, EmitOptions, EmitSeveral
 from edge_pipeline.compiler.build import Built, Target, graph_file, is_finite, passed, varied
+from edge_pipeline.compiler.mixed import resolved
 from edge_pipeline.compiler.preparing import Prepared, prepared
 from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source.entries import Entry
@@ -211,7 +212,16 @@ def _written(
     """Run the passes on each program, and write all of them into one file."""
     precision = options[0].precision
     ready = [passed(*one, target, precision) for one in zip(sources, entries, strict=True)]
+    if options[0].least_db is not None:
+        target.on_step("measuring the error of each layer in int8")
+    settled = [
+        resolved(entry.name, one.program, own)
+        for entry, one, own in zip(entries, ready, options, strict=True)
+    ]
     target.on_step(f"writing {len(ready)} programs for {target.name}")
     emit = cast(EmitSeveral, target.backend.emit_several)  # type: ignore[attr-defined]
-    emitted = emit([one.program for one in ready], options, _NAME)
-    return [one.built(written) for one, written in zip(ready, emitted, strict=True)]
+    emitted = emit([one.program for one in ready], [own for own, _ in settled], _NAME)
+    return [
+        replace(one, notes=(*one.notes, *notes)).built(written)
+        for one, written, (_, notes) in zip(ready, emitted, settled, strict=True)
+    ]

@@ -180,3 +180,32 @@ class ImplicitPicture(nn.Module):
         }
         colours = torch.func.functional_call(self.painter, weights, (self.grid,))
         return colours.T.reshape(1, 3, 6, 6)
+
+
+class Uneven(nn.Module):
+    """One channel between `large` and `small` is 2000 times as large as the others, and unused.
+
+    A scale for all channels rounds the others to zero, so int8 needs these two layers in float32.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 1)
+        self.large = nn.Conv2d(8, 8, 1)
+        self.small = nn.Conv2d(8, 8, 1)
+        self.last = nn.Conv2d(8, 32, 3, padding=1)
+        with torch.no_grad():
+            self.large.weight[0] *= 2000
+            self.small.weight[:, 0] = 0
+
+    def forward(self, image, phi):
+        inner = [int(side * phi) for side in image.shape[2:]]
+        resized = F.interpolate(image, size=inner, mode="bilinear")
+        y = F.relu(self.small(self.large(F.relu(self.first(resized)))))
+        return F.interpolate(self.last(y), size=image.shape[2:], mode="bilinear")
+
+
+def uneven():
+    """An untrained network that int8 in all layers spoils, at a scale that the caller gives."""
+    torch.manual_seed(1)
+    return Uneven()

@@ -81,6 +81,8 @@ NARROW = [
     ("filter_adaptive", "executorch", "int8"),
     ("filter_adaptive", "litert", "int8"),
     ("dynamic", "litert", "int8"),
+    *(("cond_conv", backend, "int8") for backend in RUN_HERE),
+    ("mobilevit", "executorch", "int8"),
 ]
 
 

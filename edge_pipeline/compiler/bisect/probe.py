@@ -89,11 +89,15 @@ class Probe:
         self._opener = opener
         self._tolerance = tolerance
 
-    def whole(self) -> str | None:
-        """Run the whole program; return a clause about its fault or failure, or None."""
+    def whole(self, options: EmitOptions | None = None) -> str | None:
+        """Run the whole program; return a clause about its fault or failure, or None.
+
+        Args:
+            options: Options to write it with; if None, those of the probe.
+        """
         outputs = outputs_of(self.program)
         try:
-            found = self._run(self.program, self._options.outputs, outputs)
+            found = self._run(self.program, self._options.outputs, outputs, options)
         except RuntimeFailure as error:
             return _failed(error)
         expected = [self.values[node.name] for node in outputs]
@@ -123,9 +127,13 @@ class Probe:
         return None
 
     def _run(
-        self, program: ExportedProgram, names: Sequence[str], nodes: Sequence[fx.Node]
+        self,
+        program: ExportedProgram,
+        names: Sequence[str],
+        nodes: Sequence[fx.Node],
+        options: EmitOptions | None = None,
     ) -> list[Tensor]:
-        options = replace(self._options, outputs=tuple(names))
+        options = replace(options or self._options, outputs=tuple(names))
         emitted = self._backend.emit(program, options)
         given = {
             name: value.numpy() for name, value in zip(options.inputs, self._inputs, strict=True)

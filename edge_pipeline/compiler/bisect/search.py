@@ -9,7 +9,7 @@ for several cuts. A part that the runtime cannot run counts as a part with a wro
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -69,6 +69,7 @@ def bisect(
     opener: Opener | None,
     *,
     tolerance: Tolerance | None = None,
+    others: Callable[[ExportedProgram], Iterable[EmitOptions]] = lambda _: (),
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Finding | None:
     """Find the first operator at which `program` leaves tolerance; return None if there is none.
@@ -82,6 +83,9 @@ def bisect(
         opener: Function that opens a written program, such as `open_session` in `runtime`.
         tolerance: Largest allowed difference. If None, passes use the tolerance of fp32, and the
             backend that of its precision.
+        others: Function that returns, for the program after the passes, the options with which
+            `compile` writes it again if it is out of tolerance. If one of these programs is within
+            tolerance, there is no fault.
         on_step: Function that is called with a short description of each step.
 
     Raises:
@@ -113,7 +117,8 @@ def bisect(
     if backend is None or opener is None:
         return None
     bound = tolerance or TOLERANCES[options.precision]
-    return _in_backend(Probe(program, inputs, backend, options, opener, bound), origins, on_step)
+    probe = Probe(program, inputs, backend, options, opener, bound)
+    return _in_backend(probe, others, origins, on_step)
 
 
 def _called(node: fx.Node) -> str:
@@ -175,13 +180,20 @@ def _carried(
 
 
 def _in_backend(
-    probe: Probe, origins: Mapping[str, str], on_step: Callable[[str], None]
+    probe: Probe,
+    others: Callable[[ExportedProgram], Iterable[EmitOptions]],
+    origins: Mapping[str, str],
+    on_step: Callable[[str], None],
 ) -> Finding | None:
     """Bisect the program until one operator is left with right values before and wrong after it."""
     on_step("the whole program in the runtime")
     complaint = probe.whole()
     if complaint is None:
         return None
+    for options in others(probe.program):
+        on_step("the whole program in the runtime, with layers in float32")
+        if probe.whole(options) is None:
+            return None
     right, wrong = -1, len(probe.operators) - 1
     node, untried = outputs_of(probe.program)[0], set[int]()
     while left := [i for i in range(right + 1, wrong) if i not in untried]:

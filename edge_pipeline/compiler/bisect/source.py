@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from torch.export import ExportedProgram
+
 from edge_pipeline.compare import Tolerance
-from edge_pipeline.compiler.backends.base import open_backend
+from edge_pipeline.compiler.backends.base import EmitOptions, open_backend
 from edge_pipeline.compiler.bisect.search import Finding, bisect
+from edge_pipeline.compiler.mixed import mixtures, resolved
 from edge_pipeline.compiler.pipeline import passes_for
-from edge_pipeline.compiler.preparing import open_network, prepared, with_listed_files
+from edge_pipeline.compiler.preparing import (
+    Prepared,
+    open_network,
+    prepared,
+    with_listed_files,
+)
 from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.request import CompileRequest
-from edge_pipeline.errors import InputError
+from edge_pipeline.compiler.source.entries import Entry
+from edge_pipeline.errors import InputError, TooManyInFloatError
 from edge_pipeline.runtime.base import runtime_named
 
 __all__ = ["bisect_source"]
@@ -57,9 +66,23 @@ def bisect_source(
             ready.options_of(entry),
             runtime_named(request.backend).open_session,
             tolerance=None if tolerance is None else Tolerance(max_rel=tolerance),
+            others=_mixtures(ready, entry),
             on_step=_prefixed(entry.name, on_step),
         )
         yield entry.name, found
+
+
+def _mixtures(ready: Prepared, entry: Entry) -> Callable[[ExportedProgram], Iterator[EmitOptions]]:
+    """Return the options with which `compile` writes a program again, with layers in float32."""
+
+    def options(program: ExportedProgram) -> Iterator[EmitOptions]:
+        for again in mixtures(ready):
+            try:
+                yield resolved(entry.name, program, again.options_of(entry))[0]
+            except TooManyInFloatError:
+                return
+
+    return options
 
 
 def _prefixed(name: str, on_step: Callable[[str], None]) -> Callable[[str], None]:

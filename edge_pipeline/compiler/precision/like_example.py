@@ -9,31 +9,41 @@ from torch import Tensor
 
 from edge_pipeline.artifact.provenance import Calibration
 
-__all__ = ["METHOD", "samples_like"]
+__all__ = ["METHOD", "NEARER", "samples_like"]
 
-METHOD = (
-    "the example inputs, unchanged, scaled by 1/2 and 1/8, and with the last axis reversed, and "
-    "three sets of random values between the example's minimum and maximum; integers and booleans "
-    "are not scaled"
+_METHOD = (
+    "the example inputs, unchanged{scaled} and with the last axis reversed, and three sets of "
+    "random values between the example's minimum and maximum{kept}"
 )
+METHOD = _METHOD.format(
+    scaled=", scaled by 1/2 and 1/8,", kept="; integers and booleans are not scaled"
+)
+NEARER = _METHOD.format(scaled="", kept="")
 _SCALES = (1.0, 0.5, 0.125)
 _DRAWS = 3
 
 
-def samples_like(example: Sequence[Tensor]) -> tuple[list[tuple[Tensor, ...]], Calibration]:
+def samples_like(
+    example: Sequence[Tensor], *, scaled: bool = True
+) -> tuple[list[tuple[Tensor, ...]], Calibration]:
     """Return sets of inputs that span the example's values, and the record of them.
 
     Args:
         example: Example inputs, in the order of `forward`.
+        scaled: Whether two of the sets are the example scaled by 1/2 and 1/8.
 
     Returns:
-        Seven sets of inputs with the example's order and shapes. They depend only on the example.
+        Seven sets of inputs, or five without the scaled ones, with the example's order and shapes.
+        They depend only on the example.
     """
     generator = torch.Generator().manual_seed(20240304)
-    sets = [tuple(scale * x if x.is_floating_point() else x for x in example) for scale in _SCALES]
+    scales = _SCALES if scaled else _SCALES[:1]
+    sets = [tuple(scale * x if x.is_floating_point() else x for x in example) for scale in scales]
     sets.append(tuple(x.flip(-1) if x.dim() else x.clone() for x in example))
     sets += [tuple(_drawn(x, generator) for x in example) for _ in range(_DRAWS)]
-    return [tuple(x.contiguous() for x in one) for one in sets], Calibration.of([], METHOD)
+    return [tuple(x.contiguous() for x in one) for one in sets], Calibration.of(
+        [], METHOD if scaled else NEARER
+    )
 
 
 def _drawn(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -95,3 +95,30 @@ def test_the_output_may_be_replaced(program):
     assert targets(result.program) == ["mul", "add"]
     x = torch.randn(1, 4)
     assert torch.equal(result.program.module()(x), run_program(result.program, [x])[0])
+
+
+def test_a_copy_that_no_pass_changed_is_used_again():
+    program = exported(
+        torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU()), torch.rand(1, 3)
+    )
+    first = Editor(program)
+    assert not first.finish().modified
+    assert Editor(program).graph is first.graph
+    assert Editor(program).graph is not first.graph  # while one is in use, others get their own
+
+
+@pytest.mark.parametrize("change", ["an argument", "a record", "a node"])
+def test_a_copy_that_was_changed_in_secret_is_not_used_again(change):
+    program = exported(lambda x: x * 2 + 3, torch.rand(1, 3))
+    first = Editor(program)
+    node = next(n for n in first.graph.nodes if n.op == "call_function")
+    if change == "an argument":
+        node.args = (node.args[0], 5)
+    elif change == "a record":
+        node.meta["stack_trace"] = "elsewhere"
+    assert not first.finish().modified
+    if change == "a node":
+        first.graph.create_node("call_function", node.target, node.args)
+    second = Editor(program)
+    assert second.graph is not first.graph
+    assert str(second.graph) == str(program.graph)

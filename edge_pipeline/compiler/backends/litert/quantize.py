@@ -119,14 +119,16 @@ def dynamic_range(data: bytes, in_float: frozenset[str] = frozenset()) -> bytes:
 
     Args:
         data: Content of a `.tflite` file in float32.
-        in_float: Fingerprints of the weights of layers that stay in float32.
+        in_float: Fingerprints of the weights of layers that stay in float32; if there are any,
+            layers that read the input stay in float32, too.
     """
     tools = _Tools()
     quantizer = tools.quantizer(data)
     for kind in _WEIGHTED:
         how = [tools.per_tensor] if kind in _PER_TENSOR else []
         quantizer.add_dynamic_config(_EVERYWHERE, tools.operator(kind), 8, *how)
-    tools.leave_out(quantizer, _named(data, in_float))
+    if in_float:
+        tools.leave_out(quantizer, input_layers(*_steps(data)) | _named(data, in_float))
     return _written(quantizer, None)
 
 

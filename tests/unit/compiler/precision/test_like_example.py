@@ -1,6 +1,6 @@
 import torch
 
-from edge_pipeline.compiler.precision.like_example import samples_like
+from edge_pipeline.compiler.precision.like_example import METHOD, NEARER, samples_like
 
 
 def test_samples_span_what_the_example_spans():
@@ -27,3 +27,14 @@ def test_whole_numbers_and_booleans_keep_their_type():
         assert counts.dtype == torch.bool
         assert 3 <= int(tokens.min()) <= int(tokens.max()) <= 9
     assert len({tuple(tokens.flatten().tolist()) for tokens, _ in samples}) > 2
+
+
+def test_unscaled_samples_are_the_others_and_say_so():
+    example = (torch.linspace(2, 6, 24).reshape(1, 2, 3, 4),)
+    nearer, record = samples_like(example, scaled=False)
+    every, other = samples_like(example)
+    assert (record.method, other.method) == (NEARER, METHOD)
+    assert len(nearer) == len(every) - 2
+    assert all(float(x.min()) >= 2 for (x,) in nearer)
+    assert torch.equal(nearer[0][0], example[0])
+    assert "scaled" not in NEARER
