@@ -11,12 +11,14 @@ from torch.export import ExportedProgram
 from edge_pipeline.artifact.schema import Precision
 from edge_pipeline.compiler.passes.approximate_gelu import ApproximateGelu
 from edge_pipeline.compiler.passes.constant_scalars import ConstantScalars
+from edge_pipeline.compiler.passes.copy_outputs import CopyOutputs
 from edge_pipeline.compiler.passes.decompose_activations import ACTIVATIONS, DecomposeActivations
 from edge_pipeline.compiler.passes.decompose_arithmetic import DecomposeArithmetic
 from edge_pipeline.compiler.passes.decompose_attention import DecomposeAttention
 from edge_pipeline.compiler.passes.decompose_einsum import DecomposeEinsum
 from edge_pipeline.compiler.passes.decompose_norms import DecomposeNorms
 from edge_pipeline.compiler.passes.decompose_recurrence import DecomposeRecurrence
+from edge_pipeline.compiler.passes.decompose_scatter import DecomposeScatter
 from edge_pipeline.compiler.passes.decompose_softmax import DecomposeSoftmax
 from edge_pipeline.compiler.passes.decompose_statistics import DecomposeStatistics
 from edge_pipeline.compiler.passes.decompose_unfold import DecomposeUnfold
@@ -143,6 +145,7 @@ def _for_packed_weights(
 
 # Replace operators that XNNPACK's partitioner for ExecuTorch rejects.
 _FOR_EXECUTORCH_FIRST: tuple[Pass, ...] = (
+    DecomposeScatter(),  # anywhere
     DecomposeRecurrence(),  # anywhere
     DecomposeUnfold(),  # before slices: it writes slices with steps
     DecomposeNorms(),  # before means are lowered: it writes them
@@ -164,6 +167,7 @@ _FOR_EXECUTORCH_LAST: tuple[Pass, ...] = (
 
 # Replace operators that LiteRT's converter writes as ones that XNNPACK's delegate rejects.
 _FOR_LITERT_FIRST: tuple[Pass, ...] = (
+    DecomposeScatter(),  # anywhere
     DecomposeRecurrence(),  # anywhere
     DecomposeUnfold(),  # before slices: it writes slices with steps
     DecomposeNorms(layers=False),  # anywhere; the converter decomposes layer norms
@@ -195,7 +199,8 @@ PIPELINES: dict[str, tuple[Pass, ...]] = {
         StateBiases(),  # anywhere
         SpreadChannels(),  # after folding: it looks for convolutions with constant weights
         KeepBlocks(),  # likewise
-        MergeDuplicates(),  # last: the passes above may create equal operators
+        MergeDuplicates(),  # after the passes above, which may create equal operators
+        CopyOutputs(),  # last: no-ops would be dropped
     ),
     "coreml": _FOR_COREML,
     "executorch": (

@@ -265,6 +265,20 @@ class Editor:
             self.graph.erase_node(node)
         self.modified = True
 
+    def copy_output(self, place: int) -> None:
+        """Return a copy of the output at `place` instead of the tensor itself."""
+        output = self.graph.output_node()
+        returned: list[Any] = list(output.args[0])  # type: ignore[arg-type] # a tuple
+        node = returned[place]
+        with self.graph.inserting_before(output):
+            copied = self.graph.call_function(torch.ops.aten.clone.default, (node,))
+        copied.meta = {k: v for k, v in node.meta.items() if k in (*_TRACED_META, "val")}
+        returned[place] = copied
+        output.args = (tuple(returned),)
+        self._signature.output_specs[place].arg = TensorArgument(copied.name)
+        self.notes.append(f"output {place} is a copy of {node.name}")
+        self.modified = True
+
     def _drop_unused(self) -> None:
         """Remove unused operators, and the constants that only they use."""
         self.graph.eliminate_dead_code()

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import fx
 
-__all__ = ["NETWORK", "layer_of", "line_of", "nearest_layer"]
+__all__ = ["NETWORK", "is_of_the_network", "layer_of", "line_of", "nearest_layer", "place_of"]
 
 # The attribute under which a program's module holds the source network; layer names omit it.
 NETWORK = "network"
@@ -61,6 +61,16 @@ def line_of(node: fx.Node) -> str:
     """
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
     for file, line in reversed(frames):
-        if not file.startswith(_NOT_THE_NETWORK):
-            return f"{Path(file).name}:{line}"
+        if is_of_the_network(file):
+            return place_of(file, int(line))
     return ""
+
+
+def is_of_the_network(file: str) -> bool:
+    """Return whether a source file is neither torch's nor this compiler's, nor made at run time."""
+    return not file.startswith((*_NOT_THE_NETWORK, "<"))
+
+
+def place_of(file: str, line: int) -> str:
+    """Return a line of source code as `FILE:LINE`, without the folder."""
+    return f"{Path(file).name}:{line}"

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch._dynamo.eval_frame import OptimizedModule
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
 from edge_pipeline.compiler.source.geometry import Geometry
@@ -27,6 +28,8 @@ from edge_pipeline.models.network import Port, free_parameters
 
 __all__ = ["drawn_inputs", "foreign_network", "open_factory"]
 
+_PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+_NARROW = {"torch.float16", "torch.bfloat16"}
 # Keys under which checkpoints of other projects store the weights.
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "params")
 
@@ -91,8 +94,10 @@ def foreign_network(
         fixed: Values by name, for parameters of `forward` that become constants.
 
     Raises:
-        InputError: If the inputs do not fit `forward`, or have another type.
+        InputError: If the inputs do not fit `forward` or have another type, or the module is a
+            ScriptModule or has weights in half precision.
     """
+    module = _unwrapped(module)
     name = type(module).__name__
     fixed = fixed or {}
     taken = free_parameters(module, fixed)
@@ -180,22 +185,50 @@ def _named(
     inputs: Mapping[str, Any] | Sequence[Any],
 ) -> dict[str, Any]:
     """Return the inputs by the names of parameters, in the order of `forward`."""
+    single = [p.name for p in taken if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    star = next((p.name for p in taken if p.kind is p.VAR_POSITIONAL), None)
+    has_keywords = any(p.kind is p.VAR_KEYWORD for p in taken)
     if isinstance(inputs, Mapping):
         named = dict(inputs)
     else:
-        named = dict(zip((p.name for p in taken), inputs, strict=False))
-        if len(named) != len(inputs):
-            raise InputError(f"{name}.forward expects {len(taken)} inputs, not {len(inputs)}")
-    known = [p.name for p in taken]
+        named = dict(zip(single, inputs, strict=False))
+        if len(inputs) > len(named) and star is None:
+            raise InputError(f"{name}.forward expects {len(single)} inputs, not {len(inputs)}")
+        if len(inputs) > len(named):
+            named[str(star)] = tuple(inputs[len(named) :])
+    known = single if star is None else [*single, star]
     unknown = [key for key in named if key not in known]
-    missing = [p.name for p in taken if p.default is p.empty and p.name not in named]
-    if unknown or missing or not named:
+    missing = [p.name for p in taken if p.name in single and p.default is p.empty]
+    missing = [key for key in missing if key not in named]
+    if (unknown and not has_keywords) or missing or not named:
         problem = f"has no input {unknown[0]!r}" if unknown else f"requires {', '.join(missing)}"
         raise InputError(
             f"{name}.forward {problem}; its inputs are {', '.join(known)}, and each is given by "
-            f"its shape, such as --input {known[0]}=1x3x256x256"
+            f"its shape, such as --input {known[0] if known else 'image'}=1x3x256x256"
         )
-    return {key: named[key] for key in known if key in named}
+    return {key: named[key] for key in [*known, *unknown] if key in named}
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """Return the network inside the wrappers of `torch.compile` and of data parallelism.
+
+    Raises:
+        InputError: If the network is a ScriptModule.
+    """
+    while isinstance(module, (*_PARALLEL, OptimizedModule)):
+        module = module._orig_mod if isinstance(module, OptimizedModule) else module.module
+    if isinstance(module, torch.jit.ScriptModule):
+        raise InputError(
+            "the network is a ScriptModule, which torch.export cannot trace; give the Python "
+            "module from which it was made"
+        )
+    narrow = {str(p.dtype) for p in module.parameters() if p.is_floating_point()} & _NARROW
+    if narrow:
+        raise InputError(
+            f"the weights are {min(narrow)}; convert the network with .float(), and choose the "
+            "precision of the artifact with --precision"
+        )
+    return module
 
 
 def _card(name: str) -> ModelCard:

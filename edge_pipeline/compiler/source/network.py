@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +19,8 @@ from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.quiet import untraced_errors
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.nesting import flat_outputs, rebuilt_inputs
-from edge_pipeline.errors import CompileError, EdgePipelineError, first_line
+from edge_pipeline.compiler.source.traced import check_function, untraceable
+from edge_pipeline.errors import EdgePipelineError
 
 __all__ = ["SourceNetwork"]
 
@@ -124,7 +126,7 @@ class SourceNetwork:
             InputError: If the network does not support its fixed values.
             CompileError: If torch cannot trace the network.
         """
-        module = _Forward(self).eval()
+        module, name = _Forward(self).eval(), type(self.module).__name__
         try:
             with torch.no_grad(), untraced_errors():
                 free = self._free_shapes()
@@ -133,8 +135,8 @@ class SourceNetwork:
         except EdgePipelineError:
             raise
         except Exception as error:
-            name = type(self.module).__name__
-            raise CompileError(f"torch cannot trace {name}: {first_line(error)}") from error
+            raise untraceable(name, error) from error
+        check_function(functional, name, [port.name for port in self.geometry.inputs])
         return functional
 
     def _free_shapes(self) -> tuple[tuple[Any, ...]] | None:
@@ -158,6 +160,7 @@ class _Forward(nn.Module):
         self.network = network.module
         self.arguments = network.arguments
         self.fixed = dict(network.fixed)
+        self.before, self.star = _places(network.module)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Call the network with its inputs and its fixed values."""
@@ -167,4 +170,17 @@ class _Forward(nn.Module):
         """Return the network's own result."""
         if self.arguments is None:
             return self.network(*inputs, **self.fixed)
-        return self.network(**rebuilt_inputs(self.arguments, iter(inputs)), **self.fixed)
+        given = rebuilt_inputs(self.arguments, iter(inputs)) | self.fixed
+        if self.star not in given:
+            return self.network(**given)
+        placed = [given.pop(name) for name in self.before if name in given]
+        return self.network(*placed, *given.pop(self.star), **given)
+
+
+def _places(module: nn.Module) -> tuple[list[str], str | None]:
+    """Return the names of the parameters of `forward` before `*args`, and that of `*args`."""
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    for place, parameter in enumerate(parameters):
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return [p.name for p in parameters[:place]], parameter.name
+    return [], None

@@ -107,7 +107,7 @@ def emit(program: ExportedProgram, options: EmitOptions) -> Emitted:
     with native_silence():
         data = _converted(program, options)
         data, notes = _in_precision(data, program, options)
-        placement = _placed(data)
+        placement = _placed(data, program)
         _refuse(placement, program, options)
         share = measured_share(data, placement.outside) if placement.outside else None
     file = f"{options.name}.tflite"
@@ -145,13 +145,12 @@ def _convert_alone(program: ExportedProgram) -> bytes:
     return convert(program, *names)
 
 
-def _placed(data: bytes) -> Placement:
+def _placed(data: bytes, program: ExportedProgram) -> Placement:
     try:
         return place(data)
     except _FAILURES as error:
-        raise CompileError(
-            f"LiteRT cannot load the file that litert-torch wrote: {first_line(error)[:300]}; "
-            "change the network or report the error to litert-torch"
+        raise conversion_error(
+            program, lambda one: place(_convert_alone(one)), _FAILURES, "LiteRT"
         ) from error
 
 
