@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from edge_pipeline.artifact.graph import Call, Graph, read_graph, references_in
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError
-from edge_pipeline.harness.cost import recorded_cost
+from edge_pipeline.harness.cost import multiplying_rows, recorded_cost
 from edge_pipeline.harness.devices.base import Device, DeviceLostError, Profiles
 from edge_pipeline.harness.job import Job
 from edge_pipeline.record import LayerCost, OperatorTime
 from edge_pipeline.runtime.base import ProfiledOperator
 
-__all__ = ["Profile", "layers_of_calls", "operators_of", "profile_of"]
+__all__ = ["Profile", "layers_in_order", "layers_of_calls", "operators_of", "profile_of"]
 
 _RUNS = 20
 _CONVOLVES = re.compile(r"aten\.(conv|convolution|_convolution)")
@@ -26,6 +26,9 @@ _FUSED = re.compile(r"aten\.(relu|relu_|relu6|clamp|clamp_min|hardtanh|sigmoid|l
 _BEFORE = re.compile(r"^(fused )?(node_)?")
 _AFTER = re.compile(r"(_nchwc|_token_\d+|_quant|_bn|/\w+)+$")
 _MOST_FUSED = 4
+# Kinds of the operators of XNNPACK and of LiteRT that multiply.
+_CONVOLUTION = re.compile(r"conv(olution|_2d)|deconvolution", re.IGNORECASE)
+_PRODUCT = re.compile(r"fully.connected|batch.mat", re.IGNORECASE)
 _WRAPPER = re.compile(r"^[pbc]_(network_)?")
 
 
@@ -83,23 +86,49 @@ def operators_of(
         return ()
     file = artifact.program(program).graph
     graph = None if file is None else read_graph(artifact.path(file))[0]
-    layers = {} if graph is None else layers_of_calls(graph, _rows(artifact))
+    rows = _rows(artifact, artifact.program(program).macs)
+    layers = {} if graph is None else layers_of_calls(graph, rows)
     calls = {} if graph is None else {call.name: call for call in graph.calls}
+    known = [_layer_of(one, calls, layers) for one in found]
+    if not any(known):
+        known = layers_in_order(found, rows)
     times = [
-        OperatorTime(
-            name=one.name,
-            kind=one.kind,
-            layer=_layer_of(one, calls, layers),
-            share=one.elapsed_ns / total,
-        )
-        for one in found
+        OperatorTime(name=one.name, kind=one.kind, layer=layer, share=one.elapsed_ns / total)
+        for one, layer in zip(found, known, strict=True)
     ]
     return tuple(sorted(times, key=lambda time: -time.share))
 
 
-def _rows(artifact: Artifact) -> list[LayerCost]:
+def _rows(artifact: Artifact, macs: int) -> list[LayerCost]:
+    """Return the layers that multiply in a program with this number of multiply-accumulates."""
     cost = recorded_cost(artifact)
-    return [] if cost is None else [row for row in cost.layers if row.macs]
+    return [] if cost is None else multiplying_rows(cost, macs)
+
+
+def layers_in_order(
+    found: Sequence[ProfiledOperator], rows: Sequence[LayerCost]
+) -> list[str | None]:
+    """Return the layer of each operator of a runtime that does not name its operators.
+
+    The operators that multiply are assigned to the layers in order, if both have the same kinds in
+    the same order. The compiler can split a layer with computed weights into several operators;
+    then no operator is assigned.
+
+    Args:
+        found: Operators in the order in which they run.
+        rows: Layers that multiply, in the order in which they run.
+    """
+    multiply = [
+        (index, _CONVOLUTION.search(one.kind) is not None)
+        for index, one in enumerate(found)
+        if _CONVOLUTION.search(one.kind) or _PRODUCT.search(one.kind)
+    ]
+    layers: list[str | None] = [None] * len(found)
+    if [is_convolution for _, is_convolution in multiply] != ["conv" in row.op for row in rows]:
+        return layers
+    for (index, _), row in zip(multiply, rows, strict=True):
+        layers[index] = row.name
+    return layers
 
 
 def layers_of_calls(graph: Graph, rows: Sequence[LayerCost]) -> dict[str, str]:

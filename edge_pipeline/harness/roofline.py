@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edge_pipeline.harness.cost import multiplying_rows
 from edge_pipeline.record import CostRecord, Layer, LayerCost, OperatorTime, Peaks, Record
 
 __all__ = ["Speed", "attainable_gflops", "bandwidth_gb_s", "intensity_of", "layers_of", "speeds_of"]
@@ -46,9 +47,6 @@ def layers_of(
 ) -> tuple[Layer, ...]:
     """Return the work of those layers of a network that multiply in a program.
 
-    A program runs all layers, or those that compute the weights, or those that use them; the
-    number of its multiply-accumulates decides which.
-
     Args:
         cost: Cost of the network at the program's input size.
         macs: Multiply-accumulates of the program.
@@ -59,15 +57,10 @@ def layers_of(
         The layers in order; empty if no part of the network has this number of operations, or the
         precision is unknown.
     """
-    parts = [
-        [row for row in cost.layers if row.macs and row.part in kept]
-        for kept in (("path", "predictor"), ("path",), ("predictor",))
-    ]
     size = _BYTES.get(precision)
-    for rows in parts:
-        if size is not None and rows and sum(row.macs for row in rows) == macs:
-            return tuple(_layer(row, size, operators) for row in rows)
-    return ()
+    if size is None:
+        return ()
+    return tuple(_layer(row, size, operators) for row in multiplying_rows(cost, macs))
 
 
 def _layer(row: LayerCost, size: int, operators: Sequence[OperatorTime]) -> Layer:

@@ -8,7 +8,7 @@ from edge_pipeline.artifact.graph import Call, Graph
 from edge_pipeline.errors import InputError, RuntimeFailure
 from edge_pipeline.harness.bench import Settings, bench
 from edge_pipeline.harness.devices.host import open_device
-from edge_pipeline.harness.profiling import layers_of_calls, operators_of
+from edge_pipeline.harness.profiling import layers_in_order, layers_of_calls, operators_of
 from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.record import LayerCost
 from edge_pipeline.runtime import onnx
@@ -75,7 +75,7 @@ def test_computed_weights_are_not_guessed_if_the_numbers_differ():
 
 def test_operators_of_a_program_get_their_shares(tmp_path, monkeypatch):
     monkeypatch.setattr("edge_pipeline.harness.profiling.read_graph", lambda _: (graph(), {}))
-    monkeypatch.setattr("edge_pipeline.harness.profiling._rows", lambda _: list(ROWS))
+    monkeypatch.setattr("edge_pipeline.harness.profiling._rows", lambda *_: list(ROWS))
     artifact = make_artifact(tmp_path / "a")
     spec = artifact.program("forward")
     spec = spec.model_copy(update={"graph": spec.file})  # a file that exists
@@ -96,6 +96,22 @@ def test_operators_of_a_program_get_their_shares(tmp_path, monkeypatch):
         ("leave", 0.1),
         (None, 0.1),
     ]
+
+
+def test_operators_without_names_are_assigned_in_order():
+    found = [
+        ProfiledOperator("operator 0", "Convert (NC)", 1),
+        ProfiledOperator("operator 1", "Convolution (NHWC, F32) IGEMM", 1),
+        ProfiledOperator("operator 2", "Convolution (NHWC, F32) DWConv", 1),
+        ProfiledOperator("operator 3", "Fully Connected (NC, F32) GEMM", 1),
+        ProfiledOperator("sum", "CONV_2D", 1),
+        ProfiledOperator("operator 5", "Deconvolution (NHWC, F32)", 1),
+    ]
+    named = [None, "embed.1", "embed.10", "mix", "up", "leave"]
+    assert layers_in_order(found, ROWS) == named
+    assert layers_in_order(found[:-1], ROWS) == [None] * 5
+    split = [*found[:3], found[1], *found[4:]]  # a product became a convolution
+    assert layers_in_order(split, ROWS) == [None] * 6
 
 
 def test_nothing_was_timed_if_all_times_are_0(tmp_path):
