@@ -29,7 +29,7 @@ _MOST_FUSED = 4
 # Kinds of the operators of XNNPACK and of LiteRT that multiply.
 _CONVOLUTION = re.compile(r"conv(olution|_2d)|deconvolution", re.IGNORECASE)
 _PRODUCT = re.compile(r"fully.connected|batch.mat", re.IGNORECASE)
-_WRAPPER = re.compile(r"^[pbc]_(network_)?")
+_WRAPPER = re.compile(r"^(c_filter_|[pbc]_(network_)?)")
 
 
 @dataclass(frozen=True)

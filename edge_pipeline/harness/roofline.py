@@ -1,7 +1,10 @@
 """Rooflines: work, memory traffic and attainable speed of each layer of a network.
 
 A layer with intensity I (operations per byte of traffic) attains at most min(peak, I * bandwidth):
-below the ridge, where both are equal, memory limits it; above it, arithmetic does.
+below the ridge, where both are equal, memory limits it; above it, arithmetic does. The traffic of a
+layer is its weights, the values that it reads and those that it writes, each once, as if no value
+stayed in a cache. A value that several layers read, as over a skip connection, counts for each.
+Layers that do not multiply have no operations here, and their traffic is not counted.
 
 Source: [Roofline], "The Roofline Model".
 """
@@ -71,9 +74,19 @@ def _layer(row: LayerCost, size: int, operators: Sequence[OperatorTime]) -> Laye
         flops=row.flops,
         params=row.params,
         weight_bytes=size * _weights(row),
-        activation_bytes=2 * size * math.prod(row.output_shape),
+        activation_bytes=size * _activations(row),
         share=_share(row.name, operators),
     )
+
+
+def _activations(row: LayerCost) -> int:
+    """Return the number of values that a layer reads and writes.
+
+    Costs of older artifacts have the output only, which a later layer reads: twice its size.
+    """
+    if row.activations is None:
+        return 2 * math.prod(row.output_shape)
+    return row.activations
 
 
 def _weights(row: LayerCost) -> int:

@@ -73,6 +73,18 @@ def test_computed_weights_are_not_guessed_if_the_numbers_differ():
     assert found["conv2d"] == "embed.1"
 
 
+def test_folded_filters_have_the_names_of_their_layers():
+    calls = (call("conv2d", "conv2d.default", "x", "c_filter_before_0_widen_weight"),)
+    folded = Graph(
+        inputs=("x",),
+        weights=("c_filter_before_0_widen_weight",),
+        calls=calls,
+        outputs=("conv2d",),
+    )
+    rows = (row("before.0.widen", "dynamic_conv2d"), row("before.0", "dynamic_conv2d"))
+    assert layers_of_calls(folded, rows) == {"conv2d": "before.0.widen"}
+
+
 def test_operators_of_a_program_get_their_shares(tmp_path, monkeypatch):
     monkeypatch.setattr("edge_pipeline.harness.profiling.read_graph", lambda _: (graph(), {}))
     monkeypatch.setattr("edge_pipeline.harness.profiling._rows", lambda *_: list(ROWS))
