@@ -5,10 +5,19 @@ import json
 import pytest
 
 from edge_pipeline.artifact.graph import Call, Graph
+from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import InputError, RuntimeFailure
+from edge_pipeline.files import packaged
 from edge_pipeline.harness.bench import Settings, bench
 from edge_pipeline.harness.devices.host import open_device
-from edge_pipeline.harness.profiling import layers_in_order, layers_of_calls, operators_of
+from edge_pipeline.harness.profiling import (
+    _rows,
+    _uses_in,
+    layers_in_order,
+    layers_of_uses,
+    operators_of,
+    uses_in_graph,
+)
 from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.record import LayerCost
 from edge_pipeline.runtime import onnx
@@ -58,19 +67,37 @@ def graph(calls=CALLS):
 
 
 def test_layers_are_known_by_weights_and_by_order():
-    assert layers_of_calls(graph(), ROWS) == {
-        "conv2d": "embed.1",
-        "conv2d_1": "embed.10",
-        "linear": "mix",
-        "conv2d_2": "up",
-        "conv2d_3": "leave",
-    }
+    assert layers_of_uses(uses_in_graph(graph()), ROWS) == [
+        "embed.1", "embed.10", "mix", None, "up", "leave",
+    ]  # fmt: skip
 
 
 def test_computed_weights_are_not_guessed_if_the_numbers_differ():
-    found = layers_of_calls(graph(CALLS[:-1]), ROWS)
-    assert "conv2d_2" not in found
-    assert found["conv2d"] == "embed.1"
+    found = layers_of_uses(uses_in_graph(graph(CALLS[:-1])), ROWS)
+    assert found == ["embed.1", "embed.10", "mix", None, None]
+
+
+@pytest.mark.parametrize(
+    ("weight", "layer"),
+    [
+        ("p_network_embed_1_weight", "embed.1"),
+        ("p_network_embed_1_weight", "network.embed.1"),
+        ("c_fixed_network_embed_1_weight", "network.embed.1"),
+        ("c_fixed_embed_1_weight", "embed.1"),
+        ("c_filter_embed_1_weight", "embed.1"),
+        ("p_filter_embed_weight", "filter.embed"),
+        ("b_embed_1_kernel", "embed.1"),
+    ],
+)
+def test_the_name_of_a_weight_tells_its_layer(weight, layer):
+    made = Graph(
+        inputs=("x",),
+        weights=(weight,),
+        calls=(call("conv2d", "conv2d.default", "x", weight),),
+        outputs=("conv2d",),
+    )
+    rows = (row(layer, "conv2d"), row("embed.10", "conv2d"))
+    assert layers_of_uses(uses_in_graph(made), rows) == [layer]
 
 
 def test_folded_filters_have_the_names_of_their_layers():
@@ -82,48 +109,51 @@ def test_folded_filters_have_the_names_of_their_layers():
         outputs=("conv2d",),
     )
     rows = (row("before.0.widen", "dynamic_conv2d"), row("before.0", "dynamic_conv2d"))
-    assert layers_of_calls(folded, rows) == {"conv2d": "before.0.widen"}
+    assert layers_of_uses(uses_in_graph(folded), rows) == ["before.0.widen"]
+
+
+def _operators(*kinds):
+    return [ProfiledOperator(f"operator {k}", kind, 100 * k) for k, kind in enumerate(kinds, 1)]
 
 
 def test_operators_of_a_program_get_their_shares(tmp_path, monkeypatch):
     monkeypatch.setattr("edge_pipeline.harness.profiling.read_graph", lambda _: (graph(), {}))
     monkeypatch.setattr("edge_pipeline.harness.profiling._rows", lambda *_: list(ROWS))
+    monkeypatch.setattr("edge_pipeline.harness.profiling.find_spec", lambda _: None)
     artifact = make_artifact(tmp_path / "a")
     spec = artifact.program("forward")
     spec = spec.model_copy(update={"graph": spec.file})  # a file that exists
     monkeypatch.setattr(type(artifact), "program", lambda *_: spec)
-    found = operators_of(
-        artifact,
-        "forward",
-        [
-            ProfiledOperator("conv2d_3_nchwc", "Conv", 100),
-            ProfiledOperator("relu_nchwc", "Conv", 600),  # fused, and named after the relu
-            ProfiledOperator("node_linear", "Gemm", 200),
-            ProfiledOperator("ReorderOutput_token_7", "ReorderOutput", 100),
-        ],
-    )
+    kinds = ("Conv", "ReorderOutput", "Conv", "FusedGemm", "MatMul", "Conv", "Conv")
+    found = operators_of(artifact, "forward", _operators(*kinds))
     assert [(one.layer, one.share) for one in found] == [
-        ("embed.1", 0.6),
-        ("mix", 0.2),
-        ("leave", 0.1),
-        (None, 0.1),
-    ]
+        ("leave", 7 / 28), ("up", 6 / 28), (None, 5 / 28), ("mix", 4 / 28), ("embed.10", 3 / 28),
+        (None, 2 / 28), ("embed.1", 1 / 28),
+    ]  # fmt: skip
 
 
-def test_operators_without_names_are_assigned_in_order():
-    found = [
-        ProfiledOperator("operator 0", "Convert (NC)", 1),
-        ProfiledOperator("operator 1", "Convolution (NHWC, F32) IGEMM", 1),
-        ProfiledOperator("operator 2", "Convolution (NHWC, F32) DWConv", 1),
-        ProfiledOperator("operator 3", "Fully Connected (NC, F32) GEMM", 1),
-        ProfiledOperator("sum", "CONV_2D", 1),
-        ProfiledOperator("operator 5", "Deconvolution (NHWC, F32)", 1),
-    ]
-    named = [None, "embed.1", "embed.10", "mix", "up", "leave"]
-    assert layers_in_order(found, ROWS) == named
-    assert layers_in_order(found[:-1], ROWS) == [None] * 5
-    split = [*found[:3], found[1], *found[4:]]  # a product became a convolution
-    assert layers_in_order(split, ROWS) == [None] * 6
+def test_operators_are_assigned_in_order_if_their_kinds_agree():
+    uses = uses_in_graph(graph())
+    kinds = (
+        "Convert (NC)", "Convolution (NHWC, F32) IGEMM", "Convolution (NHWC, F32) DWConv",
+        "Fully Connected (NC, F32) GEMM", "BATCH_MATMUL", "CONV_2D", "Deconvolution (NHWC, F32)",
+    )  # fmt: skip
+    named = [None, "embed.1", "embed.10", "mix", None, "up", "leave"]
+    assert layers_in_order(_operators(*kinds), uses, ROWS) == named
+    assert layers_in_order(_operators(*kinds[:-1]), uses, ROWS) == [None] * 6
+    split = (*kinds[:3], kinds[1], *kinds[4:])  # a product became a convolution
+    assert layers_in_order(_operators(*split), uses, ROWS) == [None] * 7
+
+
+@pytest.mark.parametrize("name", ["isp_default", "phi_unet_nuclei"])
+def test_every_convolution_of_a_shipped_program_has_its_layer(name):
+    pytest.importorskip("onnx", reason="ONNX files are read with it")
+    artifact = Artifact.open(packaged("calibration") / "pretrained" / name / "artifact")
+    uses = _uses_in(artifact, "forward")
+    rows = _rows(artifact, artifact.program("forward").macs)
+    layers = layers_of_uses(uses, rows)
+    assert None not in layers
+    assert list(dict.fromkeys(layers)) == [row.name for row in rows]
 
 
 def test_nothing_was_timed_if_all_times_are_0(tmp_path):
