@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,13 +20,18 @@ from edge_pipeline.record import LayerCost, OperatorTime
 from edge_pipeline.runtime.base import ProfiledOperator
 
 __all__ = [
-    "Profile", "Use", "layers_in_order", "layers_of_uses", "operators_of", "profile_of",
-    "uses_in_graph",
+    "Profile", "Use", "layers_in_onnx", "layers_in_order", "layers_of_uses", "operators_of",
+    "profile_of", "uses_in_graph",
 ]  # fmt: skip
 
 _RUNS = 20
 _CONVOLVES = re.compile(r"aten\.(conv|convolution|_convolution)")
 _MULTIPLIES = re.compile(r"aten\.(linear|addmm|mm|bmm|baddbmm|matmul)\b")
+_MOST_FUSED = 4
+# What precedes and follows the name of a node in that of an operator of ONNX Runtime.
+_ONNX_BEFORE = re.compile(r"^(fused )?(node_)?")
+_ONNX_AFTER = re.compile(r"(_nchwc|_token_\d+|_quant|_bn|/\w+)+$")
+_ONNX_MULTIPLIES = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Kinds of operators that multiply, of ONNX Runtime, LiteRT and XNNPACK.
 _CONVOLUTION = re.compile(r"conv(olution|_2d|transpose)?\b|deconvolution|_conv_2d", re.IGNORECASE)
 _PRODUCT = re.compile(r"fully.connected|batch.mat|matmul|gemm", re.IGNORECASE)
@@ -89,19 +94,12 @@ def operators_of(
     total = sum(one.elapsed_ns for one in found)
     if total <= 0:
         return ()
-    rows = _rows(artifact, artifact.program(program).macs)
-    known = layers_in_order(found, _uses_in(artifact, program), rows)
+    known = _layers_of(artifact, program, found)
     times = [
         OperatorTime(name=one.name, kind=one.kind, layer=layer, share=one.elapsed_ns / total)
         for one, layer in zip(found, known, strict=True)
     ]
     return tuple(sorted(times, key=lambda time: -time.share))
-
-
-def _rows(artifact: Artifact, macs: int) -> list[LayerCost]:
-    """Return the layers that multiply in a program with this number of multiply-accumulates."""
-    cost = recorded_cost(artifact)
-    return [] if cost is None else multiplying_rows(cost, macs)
 
 
 @dataclass(frozen=True)
@@ -117,16 +115,18 @@ class Use:
     weight: str | None
 
 
-def _uses_in(artifact: Artifact, program: str) -> list[Use]:
-    """Return the calls of a program that multiply, in order.
-
-    They are those of an ONNX file if the package that reads it is installed, and otherwise those of
-    the network's graph, which has them before the compiler's passes.
-    """
+def _layers_of(
+    artifact: Artifact, program: str, found: Sequence[ProfiledOperator]
+) -> Sequence[str | None]:
+    """Return the layer of each operator of a program; None if it is unknown."""
     spec = artifact.program(program)
-    if artifact.manifest.backend == "onnx" and find_spec("onnx") is not None:
-        return _uses_in_onnx(artifact.path(spec.file))
-    return [] if spec.graph is None else uses_in_graph(read_graph(artifact.path(spec.graph))[0])
+    cost = recorded_cost(artifact)
+    rows = [] if cost is None else multiplying_rows(cost, spec.macs)
+    if artifact.manifest.backend == "onnx":
+        return layers_in_onnx(found, artifact.path(spec.file), rows)
+    if spec.graph is None:
+        return [None] * len(found)
+    return layers_in_order(found, uses_in_graph(read_graph(artifact.path(spec.graph))[0]), rows)
 
 
 def uses_in_graph(graph: Graph) -> list[Use]:
@@ -142,17 +142,62 @@ def uses_in_graph(graph: Graph) -> list[Use]:
     return found
 
 
-def _uses_in_onnx(path: Path) -> list[Use]:
+def layers_in_onnx(
+    found: Sequence[ProfiledOperator], path: Path, rows: Sequence[LayerCost]
+) -> list[str | None]:
+    """Return the layer of each operator of an ONNX file; None for those that do not multiply.
+
+    ONNX Runtime runs nodes in an order of its own. An operator has the name of its node or of its
+    output; if it is several nodes, that of the last one, so the others are found by the inputs.
+
+    Args:
+        found: Operators of ONNX Runtime.
+        path: Path of the file.
+        rows: Layers that multiply, in the order in which they run.
+
+    Returns:
+        The layers; no operator has one if the package `onnx`, which reads the file, is missing.
+    """
+    if find_spec("onnx") is None:
+        return [None] * len(found)
     onnx: Any = import_module("onnx")
     graph = onnx.load(path, load_external_data=False).graph
     weights = {tensor.name for tensor in graph.initializer}
-    found = []
-    for node in graph.node:
-        is_convolution = node.op_type in ("Conv", "ConvTranspose")
-        if is_convolution or node.op_type in ("Gemm", "MatMul"):
-            used = next((name for name in node.input[1:2] if name in weights), None)
-            found.append(Use(is_convolution, used))
-    return found
+    nodes = {_ONNX_BEFORE.sub("", node.name): node for node in graph.node}
+    uses = {
+        name: Use("Conv" in node.op_type, next((w for w in node.input[1:2] if w in weights), None))
+        for name, node in nodes.items()
+        if node.op_type in _ONNX_MULTIPLIES
+    }
+    layers = dict(zip(uses, layers_of_uses(list(uses.values()), rows), strict=True))
+    names = [_ONNX_AFTER.sub("", _ONNX_BEFORE.sub("", one.name)) for one in found]
+    return [
+        layers.get(_joined(name, nodes, uses, set(names))) if _multiplies(one) else None
+        for name, one in zip(names, found, strict=True)
+    ]
+
+
+def _joined(
+    name: str, nodes: Mapping[str, Any], uses: Collection[str], operators: Collection[str]
+) -> str:
+    """Return the node that multiplies in the operator called `name`; empty if none is found.
+
+    It is the nearest one before the node or the output of this name, except those that are other
+    operators.
+    """
+    producers = {output: node for node in nodes for output in nodes[node].output}
+    near = [name if name in nodes else producers.get(name, "")]
+    for _ in range(_MOST_FUSED):
+        for one in near:
+            if one in uses:
+                return one
+        inputs = [i for one in near if one in nodes for i in nodes[one].input]
+        near = [producers[i] for i in inputs if i in producers and producers[i] not in operators]
+    return ""
+
+
+def _multiplies(operator: ProfiledOperator) -> bool:
+    return any(kind.search(operator.kind) for kind in (_CONVOLUTION, _PRODUCT))
 
 
 def layers_in_order(
@@ -160,10 +205,9 @@ def layers_in_order(
 ) -> list[str | None]:
     """Return the layer of each operator that multiplies; None for the others.
 
-    Names of operators say little: the compiler exports a program again after its passes, so that
-    the numbers in the names differ from those in the graph, and some runtimes have no names. So the
-    operators that multiply are assigned to the calls that multiply, in order, if both have the same
-    kinds in the same order. If the compiler or the runtime split or joined some, none is assigned.
+    For a runtime that runs operators in the order of the program, without their names: they are
+    assigned to the calls that multiply, in order, if both have the same kinds in the same order. If
+    the compiler or the runtime split or joined some, none is assigned.
 
     Args:
         found: Operators in the order in which they run.
@@ -173,7 +217,7 @@ def layers_in_order(
     kinds = [
         (index, _CONVOLUTION.search(one.kind) is not None)
         for index, one in enumerate(found)
-        if _CONVOLUTION.search(one.kind) or _PRODUCT.search(one.kind)
+        if _multiplies(one)
     ]
     assigned: list[str | None] = [None] * len(found)
     if [is_convolution for _, is_convolution in kinds] != [use.is_convolution for use in uses]:

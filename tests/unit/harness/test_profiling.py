@@ -1,18 +1,22 @@
 """Times of operators: their layers, their shares, and devices that cannot time them."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from edge_pipeline.artifact.graph import Call, Graph
+from edge_pipeline.artifact.manifest import ProgramSpec
 from edge_pipeline.artifact.store import Artifact
+from edge_pipeline.artifact.tensors import TensorSpec
 from edge_pipeline.errors import InputError, RuntimeFailure
 from edge_pipeline.files import packaged
 from edge_pipeline.harness.bench import Settings, bench
+from edge_pipeline.harness.cost import multiplying_rows, recorded_cost
 from edge_pipeline.harness.devices.host import open_device
 from edge_pipeline.harness.profiling import (
-    _rows,
-    _uses_in,
+    layers_in_onnx,
     layers_in_order,
     layers_of_uses,
     operators_of,
@@ -118,18 +122,80 @@ def _operators(*kinds):
 
 def test_operators_of_a_program_get_their_shares(tmp_path, monkeypatch):
     monkeypatch.setattr("edge_pipeline.harness.profiling.read_graph", lambda _: (graph(), {}))
-    monkeypatch.setattr("edge_pipeline.harness.profiling._rows", lambda *_: list(ROWS))
-    monkeypatch.setattr("edge_pipeline.harness.profiling.find_spec", lambda _: None)
+    monkeypatch.setattr("edge_pipeline.harness.profiling.multiplying_rows", lambda *_: list(ROWS))
+    monkeypatch.setattr("edge_pipeline.harness.profiling.recorded_cost", lambda _: True)
     artifact = make_artifact(tmp_path / "a")
     spec = artifact.program("forward")
     spec = spec.model_copy(update={"graph": spec.file})  # a file that exists
     monkeypatch.setattr(type(artifact), "program", lambda *_: spec)
-    kinds = ("Conv", "ReorderOutput", "Conv", "FusedGemm", "MatMul", "Conv", "Conv")
+    manifest = artifact.manifest.model_copy(update={"backend": "litert"})
+    artifact = replace(artifact, manifest=manifest)
+    kinds = ("CONV_2D", "ADD", "CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_2D", "CONV_2D")
     found = operators_of(artifact, "forward", _operators(*kinds))
     assert [(one.layer, one.share) for one in found] == [
         ("leave", 7 / 28), ("up", 6 / 28), (None, 5 / 28), ("mix", 4 / 28), ("embed.10", 3 / 28),
         (None, 2 / 28), ("embed.1", 1 / 28),
     ]  # fmt: skip
+
+
+WEIGHTS_IN_ONNX = (
+    "network.embed.1.weight", "network.embed.10.weight", "network.leave.weight"
+)  # fmt: skip
+
+
+def _onnx_file(path):
+    """Two branches, of which the second is the first in the file, and a sum that reads both."""
+    onnx = pytest.importorskip("onnx", reason="ONNX files are read with it")
+    make = onnx.helper
+    maps = [make.make_tensor_value_info(n, 1, [1, 2, 4, 4]) for n in ("x", "y")]
+    weights = [
+        make.make_tensor(name, 1, [2, 2, 1, 1], [0.5 + k] * 4)
+        for k, name in enumerate(WEIGHTS_IN_ONNX)
+    ]
+    nodes = [
+        make.make_node("Conv", ["x", "network.embed.10.weight"], ["conv2d_1"], "node_conv2d_1"),
+        make.make_node("Conv", ["x", "network.embed.1.weight"], ["a"], "node_conv2d"),
+        make.make_node("Relu", ["a"], ["r"], "node_relu"),
+        make.make_node("Conv", ["r", "network.leave.weight"], ["c"], "node_conv2d_2"),
+        make.make_node("Add", ["conv2d_1", "c"], ["s"], "node_add"),
+        make.make_node("Relu", ["s"], ["y"], "node_relu_1"),
+    ]
+    graph_ = make.make_graph(nodes, "g", maps[:1], maps[1:], weights)
+    opset = make.make_opsetid("", 18)
+    path.write_bytes(
+        make.make_model(graph_, opset_imports=[opset], ir_version=10).SerializeToString()
+    )
+    return path
+
+
+def test_operators_of_onnx_runtime_are_found_by_the_nodes_that_they_join(tmp_path):
+    path = _onnx_file(tmp_path / "m.onnx")
+    found = [
+        ProfiledOperator("relu_nchwc", "Conv", 1),
+        ProfiledOperator("conv2d_1_nchwc", "Conv", 1),
+        ProfiledOperator("y_nchwc", "Conv", 1),  # conv2d_2, the sum with conv2d_1, and a relu
+        ProfiledOperator("ReorderOutput_token_7", "ReorderOutput", 1),
+        ProfiledOperator("unknown", "Conv", 1),
+    ]
+    rows = tuple(row(name, "conv2d") for name in ("embed.1", "embed.10", "leave"))
+    assert layers_in_onnx(found, path, rows) == ["embed.1", "embed.10", "leave", None, None]
+
+
+def test_the_layers_of_a_real_profile_are_those_of_its_nodes(tmp_path):
+    path = _onnx_file(tmp_path / "m.onnx")
+    tensor = TensorSpec(name="x", shape=(1, 2, 4, 4), layout="NCHW", meaning="a test's")
+    spec = ProgramSpec.model_construct(
+        name="forward", inputs=(tensor,), outputs=(tensor.model_copy(update={"name": "y"}),)
+    )
+    found = onnx.profile(path, spec, 1, {"x": np.ones((1, 2, 4, 4), np.float32)}, 2)
+    rows = tuple(row(name, "conv2d") for name in ("embed.1", "embed.10", "leave"))
+    layers = [layer for layer in layers_in_onnx(found, path, rows) if layer]
+    assert sorted(layers) == ["embed.1", "embed.10", "leave"]
+
+
+def test_without_the_package_no_layer_is_known(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_pipeline.harness.profiling.find_spec", lambda _: None)
+    assert layers_in_onnx(_operators("Conv"), tmp_path / "m.onnx", ROWS) == [None]
 
 
 def test_operators_are_assigned_in_order_if_their_kinds_agree():
@@ -149,11 +215,12 @@ def test_operators_are_assigned_in_order_if_their_kinds_agree():
 def test_every_convolution_of_a_shipped_program_has_its_layer(name):
     pytest.importorskip("onnx", reason="ONNX files are read with it")
     artifact = Artifact.open(packaged("calibration") / "pretrained" / name / "artifact")
-    uses = _uses_in(artifact, "forward")
-    rows = _rows(artifact, artifact.program("forward").macs)
-    layers = layers_of_uses(uses, rows)
-    assert None not in layers
-    assert list(dict.fromkeys(layers)) == [row.name for row in rows]
+    inputs, _ = artifact.reference("forward")
+    found = profile_program(artifact, "forward", inputs, threads=1, runs=1)
+    operators = operators_of(artifact, "forward", found)
+    cost = recorded_cost(artifact)
+    rows = multiplying_rows(cost, artifact.program("forward").macs)
+    assert {one.layer for one in operators if one.kind == "Conv"} == {row.name for row in rows}
 
 
 def test_nothing_was_timed_if_all_times_are_0(tmp_path):
