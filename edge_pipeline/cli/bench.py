@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +14,19 @@ import typer
 
 from edge_pipeline.cli.options import parse_size
 from edge_pipeline.cli.suite import measure_suite
-from edge_pipeline.errors import InputError, VerificationError
+from edge_pipeline.errors import (
+    EdgePipelineError,
+    InputError,
+    JobError,
+    StoppedError,
+    VerificationError,
+    exit_code,
+)
 from edge_pipeline.harness.bench import Settings, bench
-from edge_pipeline.harness.devices.base import Options, Placement
+from edge_pipeline.harness.devices.base import Device, Options, Placement
 from edge_pipeline.harness.devices.named import open_named, peaks_of
 from edge_pipeline.harness.gate import Gate
+from edge_pipeline.harness.lanes import lanes_of, run_lanes
 from edge_pipeline.harness.protocol import Plan
 from edge_pipeline.record import Record, append_records, records_text
 from edge_pipeline.report.terminal import console, latency_table, operator_table
@@ -120,23 +131,88 @@ def command(
         size=None if size is None else (size[0], size[1]),
         profile=profile,
     )
-    names = device.split(",")
-    failed: list[str] = []
-    status = console(stderr=True).status("opening")
-    for name in names:
-        opened = open_named(name, Options(runner=runner, on_step=status.update))
-        measured = replace(settings, peaks=peaks_of(name))
-        for _ in range(repeats):
-            with status:
-                records = bench(artifacts, opened, measured, on_step=status.update)
-            _show(records, records_to)
-            failed += [
+    run = _Run(artifacts, settings, repeats, records_to)
+    run.measure(device.split(","), runner)
+
+
+class _Run:
+    """The measurement of some artifacts on several devices; its methods may run in threads.
+
+    Args:
+        artifacts: Folders of the artifacts.
+        settings: How they are measured.
+        repeats: Number of measurements on each device.
+        records_to: File to which records are appended, `-` for stdout, or None.
+    """
+
+    def __init__(
+        self, artifacts: list[Path], settings: Settings, repeats: int, records_to: str | None
+    ) -> None:
+        self._artifacts, self._settings = artifacts, settings
+        self._repeats, self._records_to = repeats, records_to
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._status = console(stderr=True).status("opening")
+        self._steps: dict[str, str] = {}
+        self._devices: dict[str, Device] = {}
+        self._wrong: list[str] = []
+        self._errors: dict[str, EdgePipelineError] = {}
+
+    def measure(self, names: list[str], runner: str | None) -> None:
+        """Measure on all devices, at the same time where they do not disturb each other.
+
+        Raises:
+            EdgePipelineError: If a device cannot be used; nothing is measured then. If the
+                measurement on a device fails, after the others have been measured.
+            VerificationError: If outputs were wrong.
+        """
+        lanes = lanes_of(names)
+        with self._status:
+            for name in names:
+                options = Options(runner=runner, on_step=partial(self._step, name))
+                self._devices[name] = open_named(name, options)
+            run_lanes(lanes, self._measure_lane, self._stop)
+        if len(names) == 1 and self._errors:
+            raise self._errors[names[0]]
+        if self._errors:
+            failed = "; ".join(f"{name}: {error}" for name, error in self._errors.items())
+            kind = InputError if exit_code(list(self._errors.values())) == 2 else JobError
+            raise kind(f"{len(self._errors)} of {len(names)} devices were not measured: {failed}")
+        if self._wrong:
+            raise VerificationError(f"{', '.join(self._wrong)}: the outputs are wrong")
+
+    def _measure_lane(self, names: Sequence[str]) -> None:
+        for name in names:
+            settings = replace(self._settings, peaks=peaks_of(name))
+            step = partial(self._step, name)
+            try:
+                for _ in range(self._repeats):
+                    self._keep(bench(self._artifacts, self._devices[name], settings, on_step=step))
+            except StoppedError:
+                raise
+            except EdgePipelineError as error:
+                self._errors[name] = error
+
+    def _step(self, name: str, text: str) -> None:
+        if self._stop.is_set():
+            raise StoppedError("the measurement was stopped")
+        with self._lock:
+            self._steps[name] = text
+            self._status.update(
+                "; ".join(f"{device}: {step}" for device, step in self._steps.items())
+                if len(self._devices) > 1
+                else text
+            )
+
+    def _keep(self, records: list[Record]) -> None:
+        with self._lock:
+            self._status.stop()
+            _show(records, self._records_to)
+            self._status.start()
+            self._wrong += [
                 f"{record.artifact}:{record.program} on {record.device}"
                 for record in records
                 if record.verification.result == "failed"
             ]
-    if failed:
-        raise VerificationError(f"{', '.join(failed)}: the outputs are wrong")
 
 
 def _check_for_suite(context: typer.Context) -> None:

@@ -84,11 +84,11 @@ class _Board:
         with self._lock:
             self._steps[device] = text
 
-    def finished(self, records: Sequence[Record]) -> None:
+    def finished(self, device: str, records: Sequence[Record]) -> None:
         """Count and print the records of a group."""
+        with self._lock:
+            self._done[device] += len(records)
         for record in records:
-            with self._lock:
-                self._done[record.device] = self._done.get(record.device, 0) + 1
             figure = "emulated" if record.latency is None else f"{ms(record.latency.median_ms)} ms"
             self._print(
                 f"{record.device}: {record.artifact} {record.program}: {figure}, outputs "

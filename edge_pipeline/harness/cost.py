@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import ArtifactError, first_fault
-from edge_pipeline.record import COST_FILE, CostRecord
+from edge_pipeline.record import COST_FILE, CostRecord, LayerCost
 
-__all__ = ["recorded_cost"]
+__all__ = ["multiplying_rows", "recorded_cost"]
 
 
 def recorded_cost(artifact: Artifact) -> CostRecord | None:
@@ -34,3 +34,23 @@ def recorded_cost(artifact: Artifact) -> CostRecord | None:
     except ValidationError as error:
         where, reason = first_fault(error, "the top")
         raise ArtifactError(f"{path} does not match the schema at {where}: {reason}") from error
+
+
+def multiplying_rows(cost: CostRecord, macs: int) -> list[LayerCost]:
+    """Return the layers that multiply in a program of a network, in the order in which they run.
+
+    A program runs all layers, or those that compute the weights, or those that use them; the
+    number of its multiply-accumulates decides which.
+
+    Args:
+        cost: Cost of the network at the program's input size.
+        macs: Multiply-accumulates of the program.
+
+    Returns:
+        The layers; empty if no part of the network has this number of operations.
+    """
+    for kept in (("path", "predictor"), ("path",), ("predictor",)):
+        rows = [row for row in cost.layers if row.macs and row.part in kept]
+        if rows and sum(row.macs for row in rows) == macs:
+            return rows
+    return []

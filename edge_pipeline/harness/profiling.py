@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-from edge_pipeline.artifact.graph import Call, Graph, read_graph, references_in
+from edge_pipeline.artifact.graph import Graph, read_graph, references_in
 from edge_pipeline.artifact.store import Artifact
 from edge_pipeline.errors import EdgePipelineError
-from edge_pipeline.harness.cost import recorded_cost
+from edge_pipeline.harness.cost import multiplying_rows, recorded_cost
 from edge_pipeline.harness.devices.base import Device, DeviceLostError, Profiles
 from edge_pipeline.harness.job import Job
 from edge_pipeline.record import LayerCost, OperatorTime
 from edge_pipeline.runtime.base import ProfiledOperator
 
-__all__ = ["Profile", "layers_of_calls", "operators_of", "profile_of"]
+__all__ = [
+    "Profile", "Use", "layers_in_onnx", "layers_in_order", "layers_of_uses", "operators_of",
+    "profile_of", "uses_in_graph",
+]  # fmt: skip
 
 _RUNS = 20
 _CONVOLVES = re.compile(r"aten\.(conv|convolution|_convolution)")
 _MULTIPLIES = re.compile(r"aten\.(linear|addmm|mm|bmm|baddbmm|matmul)\b")
-# Calls that a runtime computes within the convolution or the product before them.
-_FUSED = re.compile(r"aten\.(relu|relu_|relu6|clamp|clamp_min|hardtanh|sigmoid|leaky_relu|add)\b")
-# What the exporter and ONNX Runtime add to the name of a call.
-_BEFORE = re.compile(r"^(fused )?(node_)?")
-_AFTER = re.compile(r"(_nchwc|_token_\d+|_quant|_bn|/\w+)+$")
 _MOST_FUSED = 4
-_WRAPPER = re.compile(r"^[pbc]_(network_)?")
+# What precedes and follows the name of a node in that of an operator of ONNX Runtime.
+_ONNX_BEFORE = re.compile(r"^(fused )?(node_)?")
+_ONNX_AFTER = re.compile(r"(_nchwc|_token_\d+|_quant|_bn|/\w+)+$")
+_ONNX_MULTIPLIES = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# Kinds of operators that multiply, of ONNX Runtime, LiteRT and XNNPACK.
+_CONVOLUTION = re.compile(r"conv(olution|_2d|transpose)?\b|deconvolution|_conv_2d", re.IGNORECASE)
+_PRODUCT = re.compile(r"fully.connected|batch.mat|matmul|gemm", re.IGNORECASE)
+# What precedes the name of a weight: its kind in torch.export, whether the compiler folded or
+# computed it for fixed values, and the name of the attribute of a wrapper.
+_KIND = re.compile(r"^[pbc]_")
+_COMPUTED = re.compile(r"^(filter|fixed)_")
+_WRAPPER = re.compile(r"^network_")
 
 
 @dataclass(frozen=True)
@@ -81,92 +94,173 @@ def operators_of(
     total = sum(one.elapsed_ns for one in found)
     if total <= 0:
         return ()
-    file = artifact.program(program).graph
-    graph = None if file is None else read_graph(artifact.path(file))[0]
-    layers = {} if graph is None else layers_of_calls(graph, _rows(artifact))
-    calls = {} if graph is None else {call.name: call for call in graph.calls}
+    known = _layers_of(artifact, program, found)
     times = [
-        OperatorTime(
-            name=one.name,
-            kind=one.kind,
-            layer=_layer_of(one, calls, layers),
-            share=one.elapsed_ns / total,
-        )
-        for one in found
+        OperatorTime(name=one.name, kind=one.kind, layer=layer, share=one.elapsed_ns / total)
+        for one, layer in zip(found, known, strict=True)
     ]
     return tuple(sorted(times, key=lambda time: -time.share))
 
 
-def _rows(artifact: Artifact) -> list[LayerCost]:
+@dataclass(frozen=True)
+class Use:
+    """A call that multiplies by a weight.
+
+    Attributes:
+        is_convolution: Whether it convolves; otherwise it is a matrix product.
+        weight: Name of the weight; None if it is computed.
+    """
+
+    is_convolution: bool
+    weight: str | None
+
+
+def _layers_of(
+    artifact: Artifact, program: str, found: Sequence[ProfiledOperator]
+) -> Sequence[str | None]:
+    """Return the layer of each operator of a program; None if it is unknown."""
+    spec = artifact.program(program)
     cost = recorded_cost(artifact)
-    return [] if cost is None else [row for row in cost.layers if row.macs]
+    rows = [] if cost is None else multiplying_rows(cost, spec.macs)
+    if artifact.manifest.backend == "onnx":
+        return layers_in_onnx(found, artifact.path(spec.file), rows)
+    if spec.graph is None:
+        return [None] * len(found)
+    return layers_in_order(found, uses_in_graph(read_graph(artifact.path(spec.graph))[0]), rows)
 
 
-def layers_of_calls(graph: Graph, rows: Sequence[LayerCost]) -> dict[str, str]:
-    """Return the layers of those calls of a graph that multiply, by the name of the call.
+def uses_in_graph(graph: Graph) -> list[Use]:
+    """Return the calls of a graph that multiply, in order."""
+    weights, found = set(graph.weights), []
+    for call in graph.calls:
+        is_convolution = _CONVOLVES.match(call.target) is not None
+        if is_convolution or _MULTIPLIES.match(call.target):
+            used = [name for name in references_in(list(call.args[1:3])) if name in weights]
+            # `addmm` has the weight as the third argument, after the bias.
+            is_last = "addmm" in call.target
+            found.append(Use(is_convolution, used[-1 if is_last else 0] if used else None))
+    return found
+
+
+def layers_in_onnx(
+    found: Sequence[ProfiledOperator], path: Path, rows: Sequence[LayerCost]
+) -> list[str | None]:
+    """Return the layer of each operator of an ONNX file; None for those that do not multiply.
+
+    ONNX Runtime runs nodes in an order of its own. An operator has the name of its node or of its
+    output; if it is several nodes, that of the last one, so the others are found by the inputs.
+
+    Args:
+        found: Operators of ONNX Runtime.
+        path: Path of the file.
+        rows: Layers that multiply, in the order in which they run.
+
+    Returns:
+        The layers; no operator has one if the package `onnx`, which reads the file, is missing.
+    """
+    if find_spec("onnx") is None:
+        return [None] * len(found)
+    onnx: Any = import_module("onnx")
+    graph = onnx.load(path, load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    nodes = {_ONNX_BEFORE.sub("", node.name): node for node in graph.node}
+    uses = {
+        name: Use("Conv" in node.op_type, next((w for w in node.input[1:2] if w in weights), None))
+        for name, node in nodes.items()
+        if node.op_type in _ONNX_MULTIPLIES
+    }
+    layers = dict(zip(uses, layers_of_uses(list(uses.values()), rows), strict=True))
+    names = [_ONNX_AFTER.sub("", _ONNX_BEFORE.sub("", one.name)) for one in found]
+    return [
+        layers.get(_joined(name, nodes, uses, set(names))) if _multiplies(one) else None
+        for name, one in zip(names, found, strict=True)
+    ]
+
+
+def _joined(
+    name: str, nodes: Mapping[str, Any], uses: Collection[str], operators: Collection[str]
+) -> str:
+    """Return the node that multiplies in the operator called `name`; empty if none is found.
+
+    It is the nearest one before the node or the output of this name, except those that are other
+    operators.
+    """
+    producers = {output: node for node in nodes for output in nodes[node].output}
+    near = [name if name in nodes else producers.get(name, "")]
+    for _ in range(_MOST_FUSED):
+        for one in near:
+            if one in uses:
+                return one
+        inputs = [i for one in near if one in nodes for i in nodes[one].input]
+        near = [producers[i] for i in inputs if i in producers and producers[i] not in operators]
+    return ""
+
+
+def _multiplies(operator: ProfiledOperator) -> bool:
+    return any(kind.search(operator.kind) for kind in (_CONVOLUTION, _PRODUCT))
+
+
+def layers_in_order(
+    found: Sequence[ProfiledOperator], uses: Sequence[Use], rows: Sequence[LayerCost]
+) -> list[str | None]:
+    """Return the layer of each operator that multiplies; None for the others.
+
+    For a runtime that runs operators in the order of the program, without their names: they are
+    assigned to the calls that multiply, in order, if both have the same kinds in the same order. If
+    the compiler or the runtime split or joined some, none is assigned.
+
+    Args:
+        found: Operators in the order in which they run.
+        uses: Calls that multiply, in order.
+        rows: Layers that multiply, in the order in which they run.
+    """
+    kinds = [
+        (index, _CONVOLUTION.search(one.kind) is not None)
+        for index, one in enumerate(found)
+        if _multiplies(one)
+    ]
+    assigned: list[str | None] = [None] * len(found)
+    if [is_convolution for _, is_convolution in kinds] != [use.is_convolution for use in uses]:
+        return assigned
+    for (index, _), layer in zip(kinds, layers_of_uses(uses, rows), strict=True):
+        assigned[index] = layer
+    return assigned
+
+
+def layers_of_uses(uses: Sequence[Use], rows: Sequence[LayerCost]) -> list[str | None]:
+    """Return the layer of each call that multiplies; None if it is unknown.
 
     The name of a constant weight contains that of its layer. Computed weights have other names, so
     their convolutions are assigned in order, if there are as many as layers that are left.
 
     Args:
-        graph: The network's graph.
+        uses: Calls that multiply, in order.
         rows: Layers that multiply, in the order in which they run.
     """
     names: dict[bool, dict[str, str]] = {True: {}, False: {}}
     for row in rows:
         names["conv" in row.op][row.name.replace(".", "_")] = row.name
-    weights = set(graph.weights)
-    layers: dict[str, str] = {}
-    computed = []
-    for call in graph.calls:
-        if not (_is_convolution(call) or _is_product(call)):
-            continue
-        used = next((n for n in references_in(list(call.args[1:2])) if n in weights), None)
-        layer = None if used is None else _layer_in(used, names[_is_convolution(call)])
-        if layer is not None:
-            layers[call.name] = layer
-        elif used is None and _is_convolution(call):
-            computed.append(call.name)
-    known = set(layers.values())
-    left = [row.name for row in rows if row.op == "dynamic_conv2d" and row.name not in known]
+    layers = [
+        None if use.weight is None else _layer_in(use.weight, names[use.is_convolution])
+        for use in uses
+    ]
+    computed = [k for k, use in enumerate(uses) if use.weight is None and use.is_convolution]
+    left = [row.name for row in rows if row.op == "dynamic_conv2d" and row.name not in layers]
     if len(computed) == len(left):
-        layers |= dict(zip(computed, left, strict=True))
+        for index, name in zip(computed, left, strict=True):
+            layers[index] = name
     return layers
 
 
 def _layer_in(weight: str, names: Mapping[str, str]) -> str | None:
     """Return the layer of a weight, the longest that its name begins with.
 
-    torch.export calls the weight of `embed.0` in a wrapper's `network` p_network_embed_0_weight.
+    torch.export calls the weight of `embed.0` in a wrapper's `network` p_network_embed_0_weight;
+    the compiler calls a weight that it computed for a fixed phi c_fixed_network_embed_0_weight, and
+    ONNX files have names with dots.
     """
-    inside = _WRAPPER.sub("", weight)
-    fitting = [name for name in names if inside.startswith(f"{name}_")]
+    weight = _KIND.sub("", weight.replace(".", "_"))
+    computed = _COMPUTED.sub("", weight)
+    forms = {weight, _WRAPPER.sub("", weight), computed, _WRAPPER.sub("", computed)}
+    fitting = [name for name in names if any(form.startswith(f"{name}_") for form in forms)]
     return names[max(fitting, key=len)] if fitting else None
-
-
-def _is_convolution(call: Call) -> bool:
-    return _CONVOLVES.match(call.target) is not None
-
-
-def _is_product(call: Call) -> bool:
-    return _MULTIPLIES.match(call.target) is not None
-
-
-def _layer_of(
-    operator: ProfiledOperator, calls: Mapping[str, Call], layers: Mapping[str, str]
-) -> str | None:
-    """Return the layer of an operator whose name is that of a call.
-
-    An operator that a runtime fused has the name of its last call, so the calls before it are
-    followed to the one that multiplies.
-    """
-    name = _AFTER.sub("", _BEFORE.sub("", operator.name))
-    is_fused = re.search(r"conv|gemm|matmul", operator.kind, re.IGNORECASE) is not None
-    for _ in range(_MOST_FUSED):
-        if name in layers or not is_fused:
-            return layers.get(name)
-        call = calls.get(name)
-        if call is None or not _FUSED.match(call.target):
-            return None
-        name = next(references_in(list(call.args)), "")
-    return None

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from edge_pipeline.artifact.manifest import Manifest
 from edge_pipeline.artifact.schema import Precision, Value
+from edge_pipeline.harness.arena import planned_arena_bytes
 from edge_pipeline.harness.cost import recorded_cost
 from edge_pipeline.harness.job import Job, inputs_of
 from edge_pipeline.harness.profiling import Profile
@@ -116,6 +117,7 @@ def record_of(job: Job, result: Result, session: Session) -> Record:
         macs=spec.macs if is_counted else None,
         flops=spec.flops if is_counted else None,
         model_bytes=job.artifact.program_bytes(spec),
+        planned_arena_bytes=planned_arena_bytes(job.artifact, job.program),
         import_ms=timing.import_ms,
         init_ms=timing.init_ms,
         first_inference_ms=timing.first_inference_ms,

@@ -1,7 +1,10 @@
 """Rooflines: work, memory traffic and attainable speed of each layer of a network.
 
 A layer with intensity I (operations per byte of traffic) attains at most min(peak, I * bandwidth):
-below the ridge, where both are equal, memory limits it; above it, arithmetic does.
+below the ridge, where both are equal, memory limits it; above it, arithmetic does. The traffic of a
+layer is its weights, the values that it reads and those that it writes, each once, as if no value
+stayed in a cache. A value that several layers read, as over a skip connection, counts for each.
+Layers that do not multiply have no operations here, and their traffic is not counted.
 
 Source: [Roofline], "The Roofline Model".
 """
@@ -13,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edge_pipeline.harness.cost import multiplying_rows
 from edge_pipeline.record import CostRecord, Layer, LayerCost, OperatorTime, Peaks, Record
 
 __all__ = ["Speed", "attainable_gflops", "bandwidth_gb_s", "intensity_of", "layers_of", "speeds_of"]
@@ -46,9 +50,6 @@ def layers_of(
 ) -> tuple[Layer, ...]:
     """Return the work of those layers of a network that multiply in a program.
 
-    A program runs all layers, or those that compute the weights, or those that use them; the
-    number of its multiply-accumulates decides which.
-
     Args:
         cost: Cost of the network at the program's input size.
         macs: Multiply-accumulates of the program.
@@ -59,15 +60,10 @@ def layers_of(
         The layers in order; empty if no part of the network has this number of operations, or the
         precision is unknown.
     """
-    parts = [
-        [row for row in cost.layers if row.macs and row.part in kept]
-        for kept in (("path", "predictor"), ("path",), ("predictor",))
-    ]
     size = _BYTES.get(precision)
-    for rows in parts:
-        if size is not None and rows and sum(row.macs for row in rows) == macs:
-            return tuple(_layer(row, size, operators) for row in rows)
-    return ()
+    if size is None:
+        return ()
+    return tuple(_layer(row, size, operators) for row in multiplying_rows(cost, macs))
 
 
 def _layer(row: LayerCost, size: int, operators: Sequence[OperatorTime]) -> Layer:
@@ -78,9 +74,19 @@ def _layer(row: LayerCost, size: int, operators: Sequence[OperatorTime]) -> Laye
         flops=row.flops,
         params=row.params,
         weight_bytes=size * _weights(row),
-        activation_bytes=2 * size * math.prod(row.output_shape),
+        activation_bytes=size * _activations(row),
         share=_share(row.name, operators),
     )
+
+
+def _activations(row: LayerCost) -> int:
+    """Return the number of values that a layer reads and writes.
+
+    Costs of older artifacts have the output only, which a later layer reads: twice its size.
+    """
+    if row.activations is None:
+        return 2 * math.prod(row.output_shape)
+    return row.activations
 
 
 def _weights(row: LayerCost) -> int:

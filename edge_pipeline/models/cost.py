@@ -27,6 +27,8 @@ from edge_pipeline.record import Cost, CostRecord, LayerCost
 __all__ = ["cost_of", "cost_of_name", "without_values"]
 
 _ATEN = torch.ops.aten
+# Matrix products, and the position of their first factor.
+_PRODUCTS = {_ATEN.mm: 0, _ATEN.bmm: 0, _ATEN.addmm: 1, _ATEN.baddbmm: 1}
 
 
 def cost_of_name(
@@ -166,12 +168,16 @@ def _check_shape(model: nn.Module, input_shape: tuple[int, ...]) -> None:
 
 @dataclass
 class _Count:
-    """The cost of one module without its children; `of_inputs` if it depends on an input."""
+    """The cost of one module without its children; `of_inputs` if it depends on an input.
+
+    `activations` is the number of values that it reads and writes, without its weights.
+    """
 
     op: str
     macs: int
     output_shape: tuple[int, ...]
     of_inputs: bool = False
+    activations: int = 0
 
 
 def _count(
@@ -239,6 +245,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             op = self._op(name, func.overloadpacket, args)
             count = self._counts.setdefault(name, _Count(op, 0, ()))
             count.macs += macs
+            count.activations += args[_first(func.overloadpacket)].numel() + result.numel()
             count.of_inputs |= reached
             count.output_shape = tuple(result.shape)
         return result
@@ -261,10 +268,14 @@ def _macs(packet: Any, args: tuple[Any, ...], result: Any) -> int:
         # convolution applies one filter per value of its input.
         places = args[0].numel() if transposed else result.numel()
         return int(places * math.prod(weight.shape[1:]))
-    first = {_ATEN.mm: 0, _ATEN.bmm: 0, _ATEN.addmm: 1, _ATEN.baddbmm: 1}.get(packet)
-    if first is None:
+    if packet not in _PRODUCTS:
         return 0
-    return int(result.numel() * args[first].shape[-1])
+    return int(result.numel() * args[_first(packet)].shape[-1])
+
+
+def _first(packet: Any) -> int:
+    """Return the position of the argument with which the weights are multiplied."""
+    return _PRODUCTS.get(packet, 0)
 
 
 def _rows(model: nn.Module, counts: dict[str, _Count], on_path: set[str]) -> list[LayerCost]:
@@ -290,6 +301,7 @@ def _rows(model: nn.Module, counts: dict[str, _Count], on_path: set[str]) -> lis
             flops=2 * count.macs,
             output_shape=count.output_shape,
             part="path" if name in on_path or name in idle else "predictor",
+            activations=count.activations,
         )
         for name, count in (counts | idle).items()
     ]

@@ -31,6 +31,9 @@ class LayerCost(Schema):
         flops: 2 * macs.
         output_shape: Shape of the output, batch first.
         part: `predictor` if the layer only predicts filters, otherwise `path`.
+        activations: Number of values that the layer reads and writes, without its weights; a value
+            that several layers read, as over a skip connection, counts in each of them. None in
+            artifacts that were compiled before it was counted.
     """
 
     name: str
@@ -40,6 +43,7 @@ class LayerCost(Schema):
     flops: NonNegativeInt
     output_shape: tuple[int, ...]
     part: Literal["predictor", "path"]
+    activations: NonNegativeInt | None = None
 
 
 class Subtotal(Schema):

@@ -129,8 +129,8 @@ class Layer(Schema):
         params: Number of the layer's own parameters.
         weight_bytes: Size of the weights that multiply, constant or computed, at the precision of
             the artifact.
-        activation_bytes: Traffic of the layer's output, which the layer writes and a later one
-            reads: twice its size, at the precision of the artifact.
+        activation_bytes: Size of the values that the layer reads and writes, at the precision of
+            the artifact. (Artifacts that were compiled before it was counted: twice the output.)
         share: Share of the time of all operators, from 0 to 1; None if it was not profiled.
     """
 
@@ -166,6 +166,9 @@ class Record(Schema):
         operators: Times of operators, longest first; empty if they were not profiled.
         layers: Work of the network's layers that multiply, in order; empty if it was not counted
             for this program at this input size.
+        planned_arena_bytes: Memory that the compiled program plans for the tensors between its
+            operators and delegates, without the workspaces of delegates; None if the format has no
+            plan, as all except ExecuTorch's.
         peaks: Peak speed of the device with this number of threads; None if it was not measured.
     """
 
@@ -187,6 +190,7 @@ class Record(Schema):
     macs: NonNegativeInt | None
     flops: NonNegativeInt | None
     model_bytes: PositiveInt
+    planned_arena_bytes: NonNegativeInt | None = None
     import_ms: Milliseconds | None
     init_ms: Milliseconds | None
     first_inference_ms: Milliseconds | None

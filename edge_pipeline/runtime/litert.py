@@ -16,14 +16,14 @@ from edge_pipeline.artifact.tensors import Dtype, TensorSpec
 from edge_pipeline.closing import Closing
 from edge_pipeline.errors import RuntimeFailure, first_line
 from edge_pipeline.optional import require
-from edge_pipeline.runtime.base import check_inputs, check_outputs
+from edge_pipeline.runtime.base import ProfiledOperator, check_inputs, check_outputs
+from edge_pipeline.runtime.litert_profile import profile_file
 from edge_pipeline.runtime.native import native_silence
 
-__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "LitertSession", "open_session", "preload"]
+__all__ = ["LOADS_FROM_MEMORY", "PACKAGE", "LitertSession", "open_session", "preload", "profile"]
 
 PACKAGE = "ai_edge_litert"
 LOADS_FROM_MEMORY = True
-NO_PROFILER = "LiteRT's Python package (2.3) has no profiler of operators"
 
 _IDENTIFIER = b"TFL3"
 
@@ -121,6 +121,15 @@ def open_session(
     outputs = _indices(runner.get_output_details(), spec.outputs, "outputs", path)
     is_first = names[:1] == [spec.name] or len(names) == 1
     return LitertSession(interpreter, spec, inputs, outputs, None if is_first else runner)
+
+
+def profile(
+    path: Path, spec: ProgramSpec, threads: int, inputs: Mapping[str, NDArray[Any]], runs: int
+) -> list[ProfiledOperator]:
+    """Run a `.tflite` file with LiteRT's profiler; see `litert_profile.profile_file`."""
+    with native_silence():
+        _check_identifier(path)
+        return profile_file(preload(), path, spec, threads, inputs, runs)
 
 
 def _signature(names: list[str], spec: ProgramSpec, path: Path) -> str | None:

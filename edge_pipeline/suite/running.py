@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_pipeline.artifact.store import Artifact
@@ -18,7 +17,9 @@ from edge_pipeline.compiler.compile import CompileRequest, compile_model
 from edge_pipeline.errors import ArtifactError, EdgePipelineError, StoppedError
 from edge_pipeline.harness.bench import bench
 from edge_pipeline.harness.devices.base import Device
+from edge_pipeline.harness.devices.named import peaks_of
 from edge_pipeline.harness.job import Job
+from edge_pipeline.harness.lanes import lanes_of, run_lanes
 from edge_pipeline.record import Record, append_records, read_records
 from edge_pipeline.suite.matrix import Case, Suite
 
@@ -28,7 +29,6 @@ RECORDS = "records.jsonl"
 """Name of the file of records in a suite's folder."""
 
 _GROUP = 16
-_THIS_MACHINE = ("host", "cuda", "emulator")
 
 
 @dataclass
@@ -37,12 +37,13 @@ class Progress:
 
     Attributes:
         step: Called with the name of a device, or `compiling`, and a description of its next step.
-        finished: Called with the records of a group of artifacts when they are stored.
+        finished: Called with the name of a device and the records of a group of artifacts when they
+            are stored.
         failed: Called with the name of a device, or `compiling`, a case's name and a reason.
     """
 
     step: Callable[[str, str], None] = lambda _device, _text: None
-    finished: Callable[[Sequence[Record]], None] = lambda _records: None
+    finished: Callable[[str, Sequence[Record]], None] = lambda _device, _records: None
     failed: Callable[[str, str, str], None] = lambda _device, _case, _reason: None
 
 
@@ -81,22 +82,12 @@ def run_suite(
 
     Raises:
         StoppedError: If `stop` was set; all finished measurements are stored.
-        InputError: If the records in the folder cannot be read.
+        InputError: If the records in the folder cannot be read, or a device is given twice.
     """
+    lanes = lanes_of(suite.devices)
     run = _Run(suite, folder, open_device, progress, stop)
     run.compile()
-    lanes: dict[str, list[str]] = {}
-    for device in suite.devices:
-        kind = device.partition(":")[0]
-        lanes.setdefault("" if kind in _THIS_MACHINE else device, []).append(device)
-    with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
-        waiting = [pool.submit(run.measure, devices) for devices in lanes.values()]
-        try:
-            for future in waiting:
-                future.result()
-        except BaseException:
-            stop.set()
-            raise
+    run_lanes(lanes, run.measure, stop)
     return run.result
 
 
@@ -144,7 +135,7 @@ class _Run:
                         self._fail(name, case.name, error)
                 continue
             for pairs in self._artifacts.values():
-                left = self._left(pairs, name)
+                left = self._left(pairs, device.name)
                 for start in range(0, len(left), _GROUP):
                     self._check_stop()
                     self._group(device, name, dict(left[start : start + _GROUP]))
@@ -164,7 +155,7 @@ class _Run:
             records = bench(
                 list(names),
                 device,
-                self._suite.protocol.settings(),
+                replace(self._suite.protocol.settings(), peaks=peaks_of(name)),
                 on_step=step,
                 on_refused=refused,
             )
@@ -178,12 +169,17 @@ class _Run:
         with self._lock:
             self.result.measured += len(records)
             self.result.wrong += sum(r.verification.result == "failed" for r in records)
-        self._progress.finished(records)
+        self._progress.finished(name, records)
 
     def _left(
         self, pairs: Sequence[tuple[Case, Artifact]], device: str
     ) -> list[tuple[str, Artifact]]:
-        """Return the artifacts of which a program has no record of this device."""
+        """Return the artifacts of which a program has no record of this device.
+
+        Args:
+            pairs: Cases and artifacts.
+            device: Name of the opened device, as records have it.
+        """
         threads, found = self._suite.protocol.threads, []
         for case, artifact in pairs:
             programs = [program.name for program in artifact.manifest.programs]

@@ -191,7 +191,9 @@ def _named(
     if isinstance(inputs, Mapping):
         named = dict(inputs)
     else:
-        named = dict(zip(single, inputs, strict=False))
+        by_name = () if star is None else [p.name for p in taken if p.kind is p.KEYWORD_ONLY]
+        places = [key for key in single if key not in by_name]
+        named = dict(zip(places, inputs, strict=False))
         if len(inputs) > len(named) and star is None:
             raise InputError(f"{name}.forward expects {len(single)} inputs, not {len(inputs)}")
         if len(inputs) > len(named):

@@ -12,7 +12,7 @@ from edge_pipeline.harness.devices.base import Attached, Device, DeviceModule, O
 from edge_pipeline.record import Peaks
 from edge_pipeline.registry import DEVICES
 
-__all__ = ["attached_devices", "check_name", "open_named", "peaks_of"]
+__all__ = ["attached_devices", "check_name", "open_named", "peaks_of", "place_of"]
 
 
 def open_named(name: str, options: Options | None = None) -> Device:
@@ -40,6 +40,16 @@ def check_name(name: str) -> None:
         UnknownNameError: If there is no such kind or profile.
     """
     _module(_parts(name)[0])
+
+
+def place_of(name: str) -> tuple[str, str]:
+    """Return the kind of the device called `name`, and its address; that of a profile for its name.
+
+    Raises:
+        InputError: If there is no address after a colon.
+    """
+    kind, address, _ = _parts(name)
+    return kind, address
 
 
 def peaks_of(name: str) -> Peaks | None:

@@ -36,7 +36,33 @@ def layer_table(row: Row) -> Table:
             filled(lambda value: f"{value:.3g}", speed.gflops),
         )
         lines.append(Line(cells, row.facets))
+    if len(lines) > 1:
+        lines.append(Line(_all(row), row.facets))
     return Table(headings, tuple(lines), (0, 1, 8))
+
+
+def _all(row: Row) -> tuple[str, ...]:
+    """Return the sums of a record's layers."""
+    layers = row.record.layers
+    sums = {
+        name: sum(getattr(layer, name) for layer in layers)
+        for name in ("macs", "flops", "params", "weight_bytes", "activation_bytes")
+    }
+    traffic = sums["weight_bytes"] + sums["activation_bytes"]
+    shares = [speed.share for speed in speeds_of(row.record) if speed.share is not None]
+    return (
+        "all these layers",
+        "",
+        count(sums["macs"]),
+        f"{sums['params']:,}",
+        f"{sums['weight_bytes'] / 1e3:,.1f}",
+        f"{sums['activation_bytes'] / 1e3:,.1f}",
+        f"{sums['flops'] / traffic:.3g}" if traffic else "",
+        "",
+        "",
+        f"{sum(shares):.1%}" if shares else "",
+        "",
+    )
 
 
 def operator_table(row: Row) -> Table:

@@ -106,8 +106,8 @@ def how(row: Row) -> str:
 def memory_table(rows: Sequence[Row]) -> Table:
     """Return the memory, the size and the energy of programs on devices that are not emulated."""
     headings = (
-        "program", "device", "input", "peak, MiB", "runtime, MiB", "program, MiB", "file, kB",
-        "MACs", "power, W", "energy of a run, mJ",
+        "program", "device", "input", "peak, MiB", "runtime, MiB", "program, MiB",
+        "planned arena, kB", "file, kB", "MACs", "power, W", "energy of a run, mJ",
     )  # fmt: skip
     lines = []
     for row in rows:
@@ -121,6 +121,7 @@ def memory_table(rows: Sequence[Row]) -> Table:
             "" if record.memory is None else mib(record.memory.peak_bytes),
             "" if detail is None else mib(detail.runtime_bytes),
             "" if detail is None else mib(detail.program_bytes),
+            filled(lambda value: f"{value / 1e3:,.0f}", record.planned_arena_bytes),
             f"{record.model_bytes / 1e3:,.0f}",
             "" if record.macs is None else count(record.macs),
             filled(lambda value: f"{value:.2f}", power),

@@ -25,9 +25,9 @@ __all__ = ["csv_of", "markdown_of"]
 
 _COPIED = (
     "session", "artifact", "artifact_digest", "program", "model", "backend", "precision", "filters",
-    "device", "runner", "emulated", "threads", "macs", "flops", "model_bytes", "import_ms",
-    "init_ms", "first_inference_ms", "num_warmup_runs", "warmup_stable", "num_runs",
-    "preempted_runs", "throttled",
+    "device", "runner", "emulated", "threads", "macs", "flops", "model_bytes",
+    "planned_arena_bytes", "import_ms", "init_ms", "first_inference_ms", "num_warmup_runs",
+    "warmup_stable", "num_runs", "preempted_runs", "throttled",
 )  # fmt: skip
 _LATENCY = ("median", "p5", "p90", "p95", "p99", "min", "max", "avg", "stddev")
 

@@ -1,13 +1,17 @@
 """`bench` as it is typed."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
 
+from edge_pipeline.cli import bench as bench_command
 from edge_pipeline.cli.main import main
+from edge_pipeline.errors import InputError
 from edge_pipeline.harness.process import ProcessWorker
 from tests.fakes.artifacts import make_artifact
+from tests.fakes.devices import FakeDevice
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +96,62 @@ def test_wrong_outputs_end_with_one(artifacts, tmp_path, capsys, monkeypatch):
     assert "WRONG" in captured.out
     assert "the outputs are wrong" in captured.err
     assert json.loads(target.read_text())["verification"]["result"] == "failed"
+
+
+QUICK = ("--runs", "30", "--seconds", "0", "--warmup", "0")
+
+
+def _attach(monkeypatch, *devices):
+    known = {device.name: device for device in devices}
+
+    def opened(name, _options):
+        if name not in known:
+            raise InputError(f"no device {name!r} is attached")
+        return known[name]
+
+    monkeypatch.setattr(bench_command, "open_named", opened)
+
+
+def test_attached_devices_are_measured_at_the_same_time(artifacts, tmp_path, capsys, monkeypatch):
+    both, met = threading.Barrier(2, timeout=20), threading.Event()
+
+    def meet():
+        if not met.is_set():
+            both.wait()
+            met.set()
+
+    _attach(monkeypatch, FakeDevice("adb:1", meet), FakeDevice("adb:2", meet))
+    target = tmp_path / "records.jsonl"
+    names = ["--device", "adb:1,adb:2", "--repeats", "2"]
+    assert main(["bench", *artifacts, *names, "--records", str(target), *QUICK]) == 0
+    records = [json.loads(line) for line in target.read_text().splitlines()]
+    assert sorted(record["device"] for record in records) == ["adb:1"] * 4 + ["adb:2"] * 4
+    assert len({record["session"] for record in records}) == 4
+    assert capsys.readouterr().out.count("interleaved rounds") == 4
+
+
+def test_a_device_that_fails_does_not_stop_the_others(artifacts, tmp_path, capsys, monkeypatch):
+    _attach(monkeypatch, FakeDevice("adb:1", backends=("litert",)), FakeDevice("adb:2"))
+    target = tmp_path / "records.jsonl"
+    words = ["--device", "adb:1,adb:2", "--records", str(target), *QUICK]
+    assert main(["bench", artifacts[0], *words]) == 2
+    assert "1 of 2 devices were not measured: adb:1: adb:1 cannot run onnx" in _line(capsys)
+    assert [json.loads(line)["device"] for line in target.read_text().splitlines()] == ["adb:2"]
+
+
+def test_nothing_is_measured_if_a_device_is_missing_or_given_twice(
+    artifacts, tmp_path, capsys, monkeypatch
+):
+    device = FakeDevice("adb:1")
+    _attach(monkeypatch, device)
+    for names, message in (
+        ("adb:1,adb:gone", "no device 'adb:gone' is attached"),
+        ("adb:1,adb:1", "the devices adb:1 and adb:1 are the same"),
+    ):
+        assert main(["bench", artifacts[0], "--device", names, *QUICK]) == 2
+        assert message in _line(capsys)
+    assert device.sessions == []
+
+
+def _line(capsys):
+    return " ".join(capsys.readouterr().err.split())

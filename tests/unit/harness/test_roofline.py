@@ -46,6 +46,10 @@ def test_traffic_of_a_layer_by_hand():
     found = layers_of(_cost(_row()), 1152, "fp16")
     assert [(layer.weight_bytes, layer.activation_bytes) for layer in found] == [(144, 512)]
     assert intensity_of(found[0]) == 2304 / 656
+    # 16 values of a map of one channel are read, and 128 are written.
+    counted = _row().model_copy(update={"activations": 16 + 128})
+    found = layers_of(_cost(counted), 1152, "fp16")
+    assert [(layer.weight_bytes, layer.activation_bytes) for layer in found] == [(144, 288)]
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -61,7 +65,9 @@ def test_weights_are_those_that_torch_stores(groups):
     cost = CostRecord.build(cost_of(network, (1, 4, 8, 8)), model="m", options={}, input=(4, 8, 8))
     found = layers_of(cost, cost.macs, "fp32")
     assert [layer.weight_bytes for layer in found] == [4 * layer.params for layer in found]
-    assert [layer.activation_bytes for layer in found] == [2 * 4 * 8 * 36, 2 * 4 * 5]
+    assert [layer.activation_bytes for layer in found] == [
+        4 * (4 * 64 + 8 * 36), 4 * (8 * 36 + 5)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -236,3 +236,63 @@ def test_layers_that_no_input_reaches_are_the_predictor():
     cost = cost_of(Scaled(), (1, 3, 8, 8), {"gain": 0.5})
     parts = {layer.name: layer.part for layer in cost.layers}
     assert parts == {"of_number": "predictor", "of_input": "path", "Scaled": "path"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("hyperconv_unet", SMALL), ("phi_unet", {"hyper": False}), ("phi_unet", {})],
+)
+def test_activations_are_what_the_layers_read_and_write(name, options):
+    fixed = {"phi": 0.4} if name == "phi_unet" else {}
+    model = build_model(name, options).eval()
+    shape = (1, model.inputs[0].channels, 64, 64)
+    seen = {}
+
+    def note(path):
+        def hook(_module, given, result):
+            seen[path] = given[0].numel() + result.numel()
+
+        return hook
+
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    for path, module in model.named_modules():
+        if isinstance(module, kinds):
+            module.register_forward_hook(note(path))
+    with torch.no_grad():
+        model(torch.zeros(shape), **fixed)
+    counted = {layer.name: layer.activations for layer in cost_of(model, shape, fixed).layers}
+    assert seen
+    assert {path: counted[path] for path in seen} == seen
+
+
+class Skip(nn.Module):
+    """A map that two layers read, the second one beside the map of the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 4, 1), nn.Conv2d(6, 3, 1)
+
+    def forward(self, image):
+        return self.second(torch.cat([image, self.first(image)], 1))
+
+
+def test_a_skipped_map_counts_in_each_layer_that_reads_it():
+    layers = {layer.name: layer for layer in cost_of(Skip(), (1, 2, 8, 8)).layers}
+    assert layers["first"].activations == 64 * (2 + 4)
+    assert layers["second"].activations == 64 * (6 + 3)
+
+
+class Twice(nn.Module):
+    """One layer that runs twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(2, 2, 1)
+
+    def forward(self, image):
+        return self.layer(self.layer(image))
+
+
+def test_a_layer_that_runs_twice_reads_and_writes_twice():
+    (layer,) = cost_of(Twice(), (1, 2, 8, 8)).layers
+    assert layer.activations == 64 * 2 * 4

@@ -47,6 +47,27 @@ def test_everything_is_measured_once_on_each_device(networks, tmp_path):
     assert (again.measured, again.kept) == (0, 12)
 
 
+def test_a_device_has_the_name_of_its_records(networks, tmp_path):
+    device = FakeDevice("adb:1")  # the only one, which `adb` means
+    suite = _suite(networks, "adb")
+    assert _run(suite, tmp_path, {"adb": device}).measured == 4
+    again = _run(suite, tmp_path, {"adb": device})
+    assert (again.measured, again.kept) == (0, 4)
+
+
+def test_the_name_of_a_profile_is_that_of_its_device(networks, tmp_path):
+    devices = {"host": FakeDevice("host"), "x86_epyc": FakeDevice("host")}
+    with pytest.raises(InputError, match="host and x86_epyc are the same"):
+        _run(_suite(networks, *devices), tmp_path, devices)
+    (record, *_) = _records_with_peaks(networks, tmp_path)
+    assert record.peaks is not None
+
+
+def _records_with_peaks(networks, folder):
+    _run(_suite(networks[:1], "x86_epyc"), folder, {"x86_epyc": FakeDevice("host")})
+    return read_records(folder / RECORDS)
+
+
 def test_devices_run_together_except_those_of_this_machine(networks, tmp_path):
     here, both = [], threading.Barrier(2, timeout=20)
     met = threading.Event()
@@ -92,7 +113,7 @@ def test_a_device_that_fails_does_not_stop_the_others(networks, tmp_path):
 
 def test_a_stopped_suite_continues(networks, tmp_path):
     stop = threading.Event()
-    progress = Progress(finished=lambda _records: stop.set())
+    progress = Progress(finished=lambda *_: stop.set())
     devices = {"host": FakeDevice("host")}
     with pytest.raises(StoppedError, match="the same command continues"):
         _run(_suite(networks, "host"), tmp_path, devices, progress, stop)

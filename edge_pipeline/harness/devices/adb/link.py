@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -50,6 +51,7 @@ def client(timeout_s: float = _CONNECT_S) -> Any:
     adbutils = require("adbutils", "devices", "measuring on Android devices")
     found = adbutils.AdbClient(socket_timeout=timeout_s)
     try:
+        _start_server(found.host, found.port, adbutils.adb_path())
         found.server_version()
     except (adbutils.AdbError, OSError) as error:
         raise InputError(
@@ -57,6 +59,21 @@ def client(timeout_s: float = _CONNECT_S) -> Any:
             "whether `adb devices` works"
         ) from error
     return found
+
+
+def _start_server(host: str, port: int, program: str) -> None:
+    """Start adb's server if it does not run; adbutils would let it write to this terminal."""
+    with suppress(OSError), socket.create_connection((host, port), _PROBE_S):
+        return
+    with suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(  # noqa: S603 - the system's adb, without a shell
+            [program, "start-server"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_CONNECT_S,
+            check=False,
+        )
 
 
 def states() -> dict[str, str]:

@@ -286,9 +286,13 @@ def test_an_interrupted_measurement_leaves_nothing(server, artifact, sent, code)
     words = [sys.executable, "-c", _INTERRUPTED, str(artifact.folder)]
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment)
-    while not _runs_a_worker(server):
-        time.sleep(0.1)
-    process.send_signal(sent)
-    _, told = process.communicate(timeout=60)
+    try:
+        while not _runs_a_worker(server):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(sent)
+        _, told = process.communicate(timeout=180)
+    finally:
+        process.kill()
     assert (process.returncode, "Traceback" in told) == (code, False)
     assert _left(server) == []
