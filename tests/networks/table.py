@@ -109,6 +109,36 @@ NETWORKS: dict[str, Known] = {
         "a map's features as kernels",
         larger={"target": (1, 3, 63, 63), "search": (1, 3, 127, 127)},
     ),
+    "implicit": Known("generated:implicit", _IMAGE, "a perceptron whose weights are computed"),
+    "instances": Known("generated:instances", _IMAGE, "1x1 layers from queries, masks of objects"),
+    "reassembly": Known(
+        "generated:reassembly",
+        {"x": (1, 8, 12, 12)},
+        "upsampling by predicted kernels",
+        larger={"x": (1, 8, 64, 64)},
+    ),
+    "burst": Known(
+        "generated:burst",
+        {"frames": (1, 4, 24, 24)},
+        "a kernel per pixel of each of 4 pictures",
+        larger={"frames": (1, 4, 128, 128)},
+    ),
+    "mapped": Known(
+        "generated:mapped",
+        {"images": (2, 3, 16, 16)},
+        "filters per sample, by `vmap` and a loop",
+        larger={"images": (2, 3, 128, 128)},
+    ),
+    "recurrent": Known(
+        "generated:recurrent", {"steps": (2, 5, 8)}, "matrices from a recurrent cell"
+    ),
+    "tone": Known("generated:tone", _IMAGE, "a tone curve per picture", larger=_LARGE),
+    "volume": Known(
+        "generated:volume",
+        {"video": (1, 2, 6, 8, 8), "code": (1, 4)},
+        "3-D and dilated 1-D convolutions",
+        larger={"video": (1, 2, 6, 32, 32)},
+    ),
     "hyper_unet": Known(
         "hyperconv:hyper_unet",
         {"x": (1, 4, 64, 64)},

@@ -25,6 +25,9 @@ FAST = [
     ("involution", "onnx"),
     ("lora", "executorch"),
     ("perceptron", "litert"),
+    ("implicit", "executorch"),
+    ("instances", "onnx"),
+    ("recurrent", "litert"),
 ]
 
 
