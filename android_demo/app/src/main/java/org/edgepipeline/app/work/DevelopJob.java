@@ -8,6 +8,7 @@ import android.os.Looper;
 import java.io.File;
 import org.edgepipeline.app.R;
 import org.edgepipeline.app.artifact.Artifact;
+import org.edgepipeline.app.correct.Corrections;
 import org.edgepipeline.app.dng.Capture;
 import org.edgepipeline.app.dng.DngReader;
 import org.edgepipeline.app.dng.Shot;
@@ -57,6 +58,7 @@ public final class DevelopJob {
     private double seconds;
     private volatile Bitmap preview;
     private volatile Shot shot;
+    private volatile Corrections corrections;
     private volatile String name = "";
     private boolean isSaving;
     private String notice = "";
@@ -140,6 +142,11 @@ public final class DevelopJob {
     /** Returns whether the picture before is the camera's own. */
     public boolean hasPreview() {
         return preview != null;
+    }
+
+    /** Returns the corrections of the capture, or null while it is not corrected. */
+    public Corrections corrections() {
+        return corrections;
     }
 
     /** Returns the place of the capture; null for the bundled sample. */
@@ -236,6 +243,7 @@ public final class DevelopJob {
             Plain.develop(capture, before, (finished, all) -> check());
         }
         report(0, 0);
+        corrections = Corrections.correct(capture, (finished, all) -> check());
         Artifact artifact = bundled.open(Bundled.DEVELOPER);
         int threads = Math.min(4, Runtime.getRuntime().availableProcessors());
         Runners runners = new Runners(context.getCacheDir(), threads);

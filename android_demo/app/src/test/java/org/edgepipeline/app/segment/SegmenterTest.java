@@ -19,6 +19,7 @@ import org.edgepipeline.app.errors.CancelledException;
 import org.edgepipeline.app.isp.PictureSink;
 import org.edgepipeline.app.runner.Runner;
 import org.edgepipeline.app.runner.Runners;
+import org.edgepipeline.app.tiles.Span;
 import org.junit.Rule;
 import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
@@ -120,10 +121,10 @@ public final class SegmenterTest {
             for (int margin : new int[] {0, 8, 31}) {
                 for (int stride : new int[] {1, 8}) {
                     int next = 0;
-                    for (Span span : Span.of(size, 64, margin, stride)) {
-                        assertEquals(next, span.first);
-                        next = span.last;
-                        assertTrue(span.first >= span.start && span.last <= span.start + 64);
+                    for (Span span : Span.overlapping(size, 64, margin, stride)) {
+                        assertEquals(next, span.coreStart);
+                        next = span.coreStop;
+                        assertTrue(span.coreStart >= span.start && span.coreStop <= span.start + 64);
                         assertEquals(0, Math.floorMod(span.start, stride));
                     }
                     assertEquals(size, next);
@@ -135,7 +136,7 @@ public final class SegmenterTest {
     }
 
     private static int[] places(int size, int window) {
-        return Span.of(size, window, 0, 1).get(0).places(size);
+        return Span.overlapping(size, window, 0, 1).get(0).places(size);
     }
 
     @Test
