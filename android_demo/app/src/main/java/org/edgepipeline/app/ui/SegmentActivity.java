@@ -1,22 +1,19 @@
 package org.edgepipeline.app.ui;
 
-import android.app.Activity;
 import android.content.Intent;
 import android.net.Uri;
 import android.os.Bundle;
-import android.view.View;
-import android.widget.ProgressBar;
 import android.widget.SeekBar;
 import android.widget.TextView;
 import java.util.Map;
 import org.edgepipeline.app.R;
 import org.edgepipeline.app.artifact.Phi;
-import org.edgepipeline.app.work.DevelopJob;
+import org.edgepipeline.app.screen.JobActivity;
 import org.edgepipeline.app.work.Documents;
 import org.edgepipeline.app.work.SegmentJob;
 
 /** The screen that segments a picture at a value of phi. */
-public final class SegmentActivity extends Activity implements DevelopJob.Listener {
+public final class SegmentActivity extends JobActivity<SegmentJob> {
     static final int OPEN = 1;
     private static final String IS_SEGMENTING = "is_segmenting";
     private static final String SOURCE = "source";
@@ -25,9 +22,7 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
     private static final double STEPS = 1000;
 
     private PictureView picture;
-    private TextView status;
     private TextView label;
-    private ProgressBar progress;
     private SeekBar slider;
     private boolean isShowing;
     private boolean isTouched;
@@ -38,15 +33,12 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
         setContentView(R.layout.segment);
         picture = findViewById(R.id.picture);
         picture.setSplit(0);
-        status = findViewById(R.id.status);
         label = findViewById(R.id.phi_label);
-        progress = findViewById(R.id.progress);
         slider = findViewById(R.id.phi);
         findViewById(R.id.more).setOnClickListener(view -> ScreenMenu.open(this, view));
         findViewById(R.id.sample).setOnClickListener(view -> start(null, Double.NaN));
         findViewById(R.id.open).setOnClickListener(
                 view -> startActivityForResult(Documents.request("image/*"), OPEN));
-        findViewById(R.id.cancel).setOnClickListener(view -> cancel());
         slider.setOnSeekBarChangeListener(new SeekBar.OnSeekBarChangeListener() {
             @Override
             public void onProgressChanged(SeekBar bar, int value, boolean fromUser) {
@@ -72,20 +64,8 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
     }
 
     @Override
-    protected void onStart() {
-        super.onStart();
-        if (SegmentJob.current() != null) {
-            SegmentJob.current().setListener(this);
-            onJobChanged();
-        }
-    }
-
-    @Override
-    protected void onStop() {
-        if (SegmentJob.current() != null) {
-            SegmentJob.current().setListener(null);
-        }
-        super.onStop();
+    protected SegmentJob job() {
+        return SegmentJob.current();
     }
 
     @Override
@@ -109,14 +89,7 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
     }
 
     private void start(Uri source, double phi) {
-        SegmentJob.start(this, source, phi).setListener(this);
-        onJobChanged();
-    }
-
-    private void cancel() {
-        if (SegmentJob.current() != null) {
-            SegmentJob.current().cancel();
-        }
+        follow(SegmentJob.start(this, source, phi));
     }
 
     private void moved(int value) {
@@ -127,30 +100,19 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
     }
 
     @Override
-    public void onJobChanged() {
-        SegmentJob job = SegmentJob.current();
-        if (job == null) {
-            return;
-        }
-        SegmentJob.State state = job.state();
+    protected void show(SegmentJob job) {
         SegmentJob.Result result = job.result();
-        boolean isRunning = state == SegmentJob.State.RUNNING;
-        boolean isFailed = state == SegmentJob.State.FAILED;
+        boolean isFailed = job.state() == SegmentJob.State.FAILED;
         picture.setPictures(isFailed ? null : job.picture(),
                 isFailed || result == null ? null : result.overlay);
-        progress.setVisibility(isRunning ? View.VISIBLE : View.INVISIBLE);
-        progress.setIndeterminate(job.total() == 0);
-        progress.setMax(Math.max(1, job.total()));
-        progress.setProgress(job.done());
-        show(R.id.cancel, isRunning);
         showSlider(job);
-        status.setText(textOf(job));
+        say(job.state() == SegmentJob.State.FINISHED ? textOf(result) : unfinished(job));
     }
 
     private void showSlider(SegmentJob job) {
         Phi range = job.range();
         boolean isFree = range != null && range.isFree();
-        show(R.id.phi_row, isFree);
+        visible(R.id.phi_row, isFree);
         if (!isFree) {
             return;
         }
@@ -160,25 +122,6 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
             slider.setMax((int) Math.rint((range.high() - range.low()) * STEPS));
             slider.setProgress((int) Math.rint((job.phi() - range.low()) * STEPS));
             isShowing = false;
-        }
-    }
-
-    private void show(int view, boolean isVisible) {
-        findViewById(view).setVisibility(isVisible ? View.VISIBLE : View.GONE);
-    }
-
-    private String textOf(SegmentJob job) {
-        switch (job.state()) {
-            case RUNNING:
-                return job.total() == 0 ? getString(R.string.preparing)
-                        : getString(R.string.tiles, Math.min(job.done() + 1, job.total()),
-                                job.total());
-            case FINISHED:
-                return textOf(job.result());
-            case CANCELLED:
-                return getString(R.string.cancelled);
-            default:
-                return job.failure();
         }
     }
 

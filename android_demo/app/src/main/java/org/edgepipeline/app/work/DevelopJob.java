@@ -3,8 +3,6 @@ package org.edgepipeline.app.work;
 import android.content.Context;
 import android.graphics.Bitmap;
 import android.net.Uri;
-import android.os.Handler;
-import android.os.Looper;
 import java.io.File;
 import org.edgepipeline.app.R;
 import org.edgepipeline.app.artifact.Artifact;
@@ -17,44 +15,21 @@ import org.edgepipeline.app.errors.CancelledException;
 import org.edgepipeline.app.isp.Developer;
 import org.edgepipeline.app.isp.Plain;
 import org.edgepipeline.app.runner.Runners;
+import org.edgepipeline.app.screen.ScreenJob;
 
 /**
- * The development of one capture on a thread of its own, which outlives the screen that shows it.
+ * The development of one capture on a thread of its own.
  *
- * <p>The methods belong to the main thread, where listeners are called.
+ * <p>The methods belong to the main thread.
  */
-public final class DevelopJob {
-    /** How far a job has come. */
-    public enum State {
-        /** The thread works. */
-        RUNNING,
-        /** The picture is complete. */
-        FINISHED,
-        /** The person cancelled the work. */
-        CANCELLED,
-        /** A sentence says why there is no picture. */
-        FAILED
-    }
-
-    /** Is told when a job has changed. */
-    public interface Listener {
-        /** Reports that state, progress or pictures of the job have changed. */
-        void onJobChanged();
-    }
-
+public final class DevelopJob extends ScreenJob {
     private static DevelopJob current;
 
     private final Context context;
     private final Uri source;
-    private final Handler main = new Handler(Looper.getMainLooper());
     private final BitmapSink before = new BitmapSink(true);
     private final BitmapSink after = new BitmapSink(false);
     private volatile boolean isCancelled;
-    private Listener listener;
-    private State state = State.RUNNING;
-    private String failure = "";
-    private int done;
-    private int total;
     private double seconds;
     private volatile Bitmap preview;
     private volatile Shot shot;
@@ -94,39 +69,14 @@ public final class DevelopJob {
     public static void forget() {
         if (current != null) {
             current.cancel();
-            current.listener = null;
+            current.setListener(null);
             current = null;
         }
     }
 
-    /** Sets the listener, which is told about later changes; null for none. */
-    public void setListener(Listener listener) {
-        this.listener = listener;
-    }
-
-    /** Ends the work at the next tile. */
+    @Override
     public void cancel() {
         isCancelled = true;
-    }
-
-    /** Returns how far the job has come. */
-    public State state() {
-        return state;
-    }
-
-    /** Returns the sentence of a failed job; empty otherwise. */
-    public String failure() {
-        return failure;
-    }
-
-    /** Returns the number of finished tiles. */
-    public int done() {
-        return done;
-    }
-
-    /** Returns the number of tiles; 0 while it is not known. */
-    public int total() {
-        return total;
     }
 
     /** Returns the time of a finished job in seconds. */
@@ -176,7 +126,7 @@ public final class DevelopJob {
      * @param place the place that the person chose; null for the gallery
      */
     public void save(Uri place) {
-        if (state != State.FINISHED || isSaving) {
+        if (state() != State.FINISHED || isSaving) {
             return;
         }
         isSaving = true;
@@ -184,10 +134,9 @@ public final class DevelopJob {
         tell();
         new Thread(() -> {
             String sentence = saved(place);
-            main.post(() -> {
+            post(() -> {
                 isSaving = false;
                 notice = sentence;
-                tell();
             });
         }, "save").start();
     }
@@ -216,17 +165,10 @@ public final class DevelopJob {
 
     private void work() {
         long start = System.nanoTime();
-        try {
-            develop();
-            end(State.FINISHED, "", System.nanoTime() - start);
-        } catch (CancelledException cancelled) {
-            end(State.CANCELLED, "", 0);
-        } catch (AppException error) {
-            end(State.FAILED, error.getMessage(), 0);
-        } catch (OutOfMemoryError error) {
-            end(State.FAILED, "The phone has too little free memory for this capture;"
-                    + " close other apps and try again.", 0);
-        }
+        attempt("this capture", this::develop, (reached, sentence) -> post(() -> {
+            reach(reached, sentence);
+            seconds = (System.nanoTime() - start) / 1e9;
+        }));
     }
 
     private void develop() throws AppException {
@@ -258,25 +200,6 @@ public final class DevelopJob {
 
     private void report(int finished, int all) throws CancelledException {
         check();
-        main.post(() -> {
-            done = finished;
-            total = all;
-            tell();
-        });
-    }
-
-    private void end(State reached, String sentence, long nanoseconds) {
-        main.post(() -> {
-            state = reached;
-            failure = sentence;
-            seconds = nanoseconds / 1e9;
-            tell();
-        });
-    }
-
-    private void tell() {
-        if (listener != null) {
-            listener.onJobChanged();
-        }
+        post(() -> reach(finished, all));
     }
 }
