@@ -63,6 +63,13 @@ public final class Segmenter {
                 && scores.shapeText().equals(manifest.path().outputs.get(0).shapeText());
     }
 
+    /** Returns the longest side of a picture that one tile holds. */
+    public int side() {
+        int high = input.isFree(2) ? FREE_SIDE : input.size(2);
+        int wide = input.isFree(3) ? FREE_SIDE : input.size(3);
+        return Math.min(high, wide);
+    }
+
     private static boolean isNchw(TensorSpec tensor) {
         return tensor.rank() == 4 && tensor.layout.equals("NCHW")
                 && tensor.dtype.equals("float32") && !tensor.isFree(0) && tensor.size(0) == 1

@@ -219,7 +219,7 @@ public final class OpenAndSaveTest {
         ActivityController<CameraActivity> shown =
                 Robolectric.buildActivity(CameraActivity.class).setup();
         CameraActivity screen = shown.get();
-        assertTrue(status(screen), status(screen).startsWith("The app uses the camera only to"));
+        assertTrue(status(screen), status(screen).startsWith("The app captures RAW pictures with the camera."));
         assertEquals(View.VISIBLE, screen.findViewById(R.id.allow).getVisibility());
         Screens.save(screen, "camera-reason-large-light");
         screen.findViewById(R.id.allow).performClick();
