@@ -42,4 +42,10 @@ rm -f "$target/unaligned.apk" "$target/aligned.apk" "$apk.idsig"
 
 apksigner verify --min-sdk-version 26 "$apk"
 aapt dump badging "$apk" | grep -E '^(package|sdkVersion|targetSdkVersion|native-code|uses-permission)'
+if command -v readelf >/dev/null; then
+    for library in "$target"/apk/lib/*/*.so; do
+        echo "${library#"$target"/apk/}: segments aligned to" \
+            "$(readelf -lW "$library" | awk '$1 == "LOAD" {print $NF}' | sort -u | tr '\n' ' ')"
+    done
+fi
 ls -l "$apk"
