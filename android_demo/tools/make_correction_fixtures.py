@@ -60,9 +60,7 @@ def _lens(pattern: str) -> bytes:
         50728: ("r", [1 / gain for gain in _GAINS]),
     }  # fmt: skip
     height, width = mosaic.shape
-    return dng(
-        mosaic, own, bits=14, tile=(height, width), encode=lambda part: jpeg(part, 2, 1)
-    )
+    return dng(mosaic, own, bits=14, tile=(height, width), encode=lambda part: jpeg(part, 2, 1))
 
 
 def _with_defects(mosaic: Mosaic) -> Mosaic:

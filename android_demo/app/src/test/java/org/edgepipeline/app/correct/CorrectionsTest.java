@@ -105,8 +105,7 @@ public final class CorrectionsTest {
     }
 
     @Test(timeout = 60_000)
-    public void bandsDoNotMatter() throws Exception {
-        // Displacements of a part of a picture cannot depend on where its bands begin.
+    public void samplesLieBetweenPixels() {
         float[][] phases = {new float[100 * 90]};
         for (int i = 0; i < phases[0].length; i++) {
             phases[0][i] = (float) Math.sin(i % 90 * 0.3) + i / 90 * 0.01f;
@@ -137,7 +136,7 @@ public final class CorrectionsTest {
         int[] steps = {0};
         Corrections.correct(capture("lens_rggb"), (done, total) -> steps[0]++);
         assertTrue("" + steps[0], steps[0] > 100);
-        for (int last : new int[] {0, 5, 200, steps[0] - 1}) {
+        for (int last : new int[] {0, 200, steps[0] - 1}) {
             int[] left = {last};
             try {
                 Corrections.correct(capture("lens_rggb"), (done, total) -> {

@@ -148,7 +148,7 @@ public final class LiveActivityTest {
         assertEquals("Starting the camera…", status(screen));
         segmentOne(screen);
         assertTrue(status(screen), status(screen).matches("phi 0\\.300 · 198 M MACs a tile · \\d+"
-                + " ms\\nnucleus: \\d+\\.\\d %\\n1 of \\d+ frames segmented"));
+                + "\\u00A0ms\\nnucleus: \\d+\\.\\d %\\n1 of \\d+ frames segmented"));
         Bitmap drawn = Screens.save(screen.get(), "live-large-light");
         View view = screen.get().findViewById(R.id.view);
         int[] place = new int[2];

@@ -79,7 +79,7 @@ public final class SegmentActivityTest {
         Screens.save(opened().get(), "segment-start-large-light");
         ActivityController<SegmentActivity> screen = segmented();
         assertTrue(status(screen), status(screen).matches(
-                "phi 0\\.300 · 198 M MACs a tile · \\d+ ms\nnucleus: \\d+\\.\\d %"));
+                "phi 0\\.300 · 198 M MACs a tile · \\d+\\u00A0ms\nnucleus: \\d+\\.\\d %"));
         assertEquals(200, slider(screen).getProgress());
         assertEquals(500, slider(screen).getMax());
         Bitmap first = SegmentJob.current().result().overlay;
