@@ -45,9 +45,9 @@ def _lens(pattern: str) -> bytes:
     picture = KINDS["dead_leaves"](_SIDE, np.random.default_rng(4))
     light = clean_camera_rgb(picture, shot)
     seen = light.copy()
-    rows, columns = np.indices(light.shape[1:], np.float32)
+    grid = np.indices(light.shape[1:], np.float32)
     for colour, moved in _MOVED:
-        down, right = moved.at(rows, columns, light.shape[1:])
+        down, right = moved.at(grid[0], grid[1], light.shape[1:])
         margin = np.pad(light[colour], 8, mode="edge")
         seen[colour] = np.clip(sample(((margin,),), 0, down, right, 8), 0, 1)
     signal = mosaic_of(seen, shot, np.random.default_rng(1))

@@ -76,7 +76,7 @@ public final class Span {
     }
 
     /**
-     * Returns spans whose windows are as equal as possible in distance; cores cover each pixel once.
+     * Returns spans whose windows have distances as equal as possible; cores cover a pixel once.
      *
      * @param size length of the picture
      * @param window length of the network's input, a multiple of `stride`

@@ -7,6 +7,7 @@ import android.widget.SeekBar;
 import android.widget.TextView;
 import java.io.File;
 import org.edgepipeline.app.R;
+import org.edgepipeline.app.correct.Corrections;
 import org.edgepipeline.app.screen.JobActivity;
 import org.edgepipeline.app.work.DevelopJob;
 import org.edgepipeline.app.work.Documents;
@@ -141,7 +142,16 @@ public final class DevelopActivity extends JobActivity<DevelopJob> {
         if (!job.notice().isEmpty()) {
             return job.notice();
         }
-        return getString(R.string.finished, job.after().getWidth(), job.after().getHeight(),
-                job.seconds());
+        StringBuilder text = new StringBuilder(getString(R.string.finished,
+                job.after().getWidth(), job.after().getHeight(), job.seconds()));
+        Corrections found = job.corrections();
+        if (found.hotPixels + found.deadPixels > 0) {
+            text.append("\n").append(
+                    getString(R.string.repaired, found.hotPixels + found.deadPixels));
+        }
+        if (found.isRedMoved || found.isBlueMoved) {
+            text.append("\n").append(getString(R.string.realigned));
+        }
+        return text.toString();
     }
 }

@@ -152,7 +152,8 @@ public final class SegmenterTest {
                     for (Span span : Span.overlapping(size, 64, margin, stride)) {
                         assertEquals(next, span.coreStart);
                         next = span.coreStop;
-                        assertTrue(span.coreStart >= span.start && span.coreStop <= span.start + 64);
+                        assertTrue(span.coreStart >= span.start);
+                        assertTrue(span.coreStop <= span.start + 64);
                         assertEquals(0, Math.floorMod(span.start, stride));
                     }
                     assertEquals(size, next);
