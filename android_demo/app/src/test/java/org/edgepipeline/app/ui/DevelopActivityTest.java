@@ -123,9 +123,9 @@ public final class DevelopActivityTest {
         RuntimeEnvironment.setQualifiers("+land");
         screen.configurationChange(screen.get().getResources().getConfiguration());
         assertEquals(job, DevelopJob.current());
-        Screens.runUntil(() -> job.done() >= 4);
-        assertTrue(status(screen), status(screen).startsWith("Tile "));
         Screens.save(screen.get(), "developing-landscape");
+        Screens.runUntil(() -> !job.isRunning()); // the new screen follows it to its end
+        assertTrue(status(screen), status(screen).startsWith("1734 × 1156 pixels in "));
         assertNotNull(job.after());
     }
 
