@@ -28,7 +28,7 @@ for abi in arm64-v8a x86_64; do
 done
 
 aapt2 link -I /usr/share/android-framework-res/framework-res.apk \
-    --manifest "$target/AndroidManifest.xml" -A "$assets" -0 .onnx -0 .tflite \
+    --manifest "$target/AndroidManifest.xml" -A "$assets" -A "$demo/app/src/main/assets" -0 .onnx -0 .tflite \
     --auto-add-overlay -o "$target/unaligned.apk" "$target/compiled/resources.zip"
 (cd "$target/apk" && zip -qr "$target/unaligned.apk" ./*.dex lib)
 zipalign -f -p 4 "$target/unaligned.apk" "$target/aligned.apk"
@@ -42,4 +42,10 @@ rm -f "$target/unaligned.apk" "$target/aligned.apk" "$apk.idsig"
 
 apksigner verify --min-sdk-version 26 "$apk"
 aapt dump badging "$apk" | grep -E '^(package|sdkVersion|targetSdkVersion|native-code|uses-permission)'
+if command -v readelf >/dev/null; then
+    for library in "$target"/apk/lib/*/*.so; do
+        echo "${library#"$target"/apk/}: segments aligned to" \
+            "$(readelf -lW "$library" | awk '$1 == "LOAD" {print $NF}' | sort -u | tr '\n' ' ')"
+    done
+fi
 ls -l "$apk"

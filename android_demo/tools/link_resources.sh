@@ -26,6 +26,7 @@ sed -e "s|<manifest |<manifest package=\"$package\" android:versionCode=\"1\" an
 # The tests run the shipped artifacts as they are, in ONNX Runtime.
 assets=$target/test-assets
 rm -rf "$assets"
+cp -r "$main/assets" "$assets"
 mkdir -p "$assets/artifacts" "$assets/captures" "$assets/pictures"
 for name in isp_default phi_unet_nuclei; do
     cp -r "$demo/../calibration/pretrained/$name/artifact" "$assets/artifacts/$name"

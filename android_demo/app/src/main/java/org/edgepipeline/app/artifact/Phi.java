@@ -50,6 +50,15 @@ public final class Phi {
         return low() < high();
     }
 
+    /** Returns the values for which there are programs of their own, in ascending order. */
+    public List<Double> compiled() {
+        List<Double> values = new ArrayList<>();
+        for (Part part : parts) {
+            values.add(part.own);
+        }
+        return values;
+    }
+
     /** Returns the value of the artifact, the highest of several; NaN if it has none. */
     public double own() {
         return parts.get(parts.size() - 1).own;

@@ -1,6 +1,5 @@
 package org.edgepipeline.app.bench;
 
-import android.app.Activity;
 import android.os.Bundle;
 import android.text.format.Formatter;
 import android.view.LayoutInflater;
@@ -8,7 +7,6 @@ import android.view.View;
 import android.view.WindowManager;
 import android.widget.ArrayAdapter;
 import android.widget.LinearLayout;
-import android.widget.ProgressBar;
 import android.widget.Spinner;
 import android.widget.TextView;
 import java.util.ArrayList;
@@ -17,16 +15,15 @@ import java.util.List;
 import java.util.Map;
 import org.edgepipeline.app.R;
 import org.edgepipeline.app.errors.AppException;
+import org.edgepipeline.app.screen.JobActivity;
 
 /** The screen that measures artifacts and shows their times, memory and correctness. */
-public final class BenchActivity extends Activity {
+public final class BenchActivity extends JobActivity<BenchJob> {
     private static final String ARTIFACT = "artifact";
     private static final String THREADS = "threads";
 
     private Spinner artifact;
     private Spinner threads;
-    private TextView status;
-    private ProgressBar progress;
     private LinearLayout results;
 
     @Override
@@ -35,8 +32,6 @@ public final class BenchActivity extends Activity {
         setContentView(R.layout.bench);
         artifact = findViewById(R.id.bench_artifact);
         threads = findViewById(R.id.bench_threads);
-        status = findViewById(R.id.bench_status);
-        progress = findViewById(R.id.bench_progress);
         results = findViewById(R.id.bench_results);
         List<String> names = new ArrayList<>();
         names.add(getString(R.string.bench_all));
@@ -48,7 +43,6 @@ public final class BenchActivity extends Activity {
         }
         fill(threads, counts);
         findViewById(R.id.bench_start).setOnClickListener(view -> start());
-        findViewById(R.id.bench_cancel).setOnClickListener(view -> cancel());
         findViewById(R.id.bench_back).setOnClickListener(view -> finish());
         if (saved != null) {
             artifact.setSelection(Math.min(saved.getInt(ARTIFACT), names.size() - 1));
@@ -64,20 +58,8 @@ public final class BenchActivity extends Activity {
     }
 
     @Override
-    protected void onStart() {
-        super.onStart();
-        if (BenchJob.current() != null) {
-            BenchJob.current().setListener(this::show);
-        }
-        show();
-    }
-
-    @Override
-    protected void onStop() {
-        if (BenchJob.current() != null) {
-            BenchJob.current().setListener(null);
-        }
-        super.onStop();
+    protected BenchJob job() {
+        return BenchJob.current();
     }
 
     @Override
@@ -92,38 +74,22 @@ public final class BenchActivity extends Activity {
         List<String> names = chosen == 0 ? Collections.<String>emptyList()
                 : Collections.singletonList((String) artifact.getSelectedItem());
         try {
-            BenchJob.start(this, names, new Request(getIntent().getExtras()).plan(),
-                    threads.getSelectedItemPosition() + 1).setListener(this::show);
+            follow(BenchJob.start(this, names, new Request(getIntent().getExtras()).plan(),
+                    threads.getSelectedItemPosition() + 1));
         } catch (AppException error) {
-            status.setText(error.getMessage());
-            return;
-        }
-        show();
-    }
-
-    private void cancel() {
-        if (BenchJob.current() != null) {
-            BenchJob.current().cancel();
+            say(error.getMessage());
         }
     }
 
-    private void show() {
-        BenchJob job = BenchJob.current();
-        boolean isRunning = job != null && job.state() == BenchJob.State.RUNNING;
-        visible(R.id.bench_cancel, isRunning);
+    @Override
+    protected void show(BenchJob job) {
+        boolean isRunning = job.isRunning();
         visible(R.id.bench_start, !isRunning);
         artifact.setEnabled(!isRunning);
         threads.setEnabled(!isRunning);
-        progress.setVisibility(isRunning ? View.VISIBLE : View.INVISIBLE);
         keepScreenOn(isRunning);
         results.removeAllViews();
-        if (job == null) {
-            return;
-        }
-        progress.setIndeterminate(job.total() == 0);
-        progress.setMax(Math.max(1, job.total()));
-        progress.setProgress(job.done());
-        status.setText(textOf(job));
+        say(textOf(job));
         for (Measurement.Result result : job.results()) {
             add(result);
         }
@@ -138,19 +104,15 @@ public final class BenchActivity extends Activity {
         }
     }
 
-    private void visible(int view, boolean isVisible) {
-        findViewById(view).setVisibility(isVisible ? View.VISIBLE : View.GONE);
-    }
-
     private String textOf(BenchJob job) {
         switch (job.state()) {
             case RUNNING:
-                return job.sentence().isEmpty()
-                        ? getString(R.string.preparing) : job.sentence() + "…";
+                return job.step().isEmpty()
+                        ? getString(R.string.preparing) : job.step() + "…";
             case CANCELLED:
                 return getString(R.string.bench_cancelled);
             case FAILED:
-                return job.sentence();
+                return job.failure();
             default:
                 return finished(job.after());
         }

@@ -1,32 +1,22 @@
 package org.edgepipeline.app.bench;
 
 import android.content.Context;
-import android.os.Handler;
-import android.os.Looper;
 import java.util.Collections;
 import java.util.List;
-import org.edgepipeline.app.errors.AppException;
 import org.edgepipeline.app.errors.CancelledException;
+import org.edgepipeline.app.screen.ScreenJob;
 
 /**
- * A measurement on a thread of its own, which outlives the screen that shows it.
+ * A measurement on a thread of its own.
  *
- * <p>The methods belong to the main thread, where the listener is called.
+ * <p>The methods belong to the main thread.
  */
-final class BenchJob {
-    /** How far a job has come. */
-    enum State { RUNNING, FINISHED, CANCELLED, FAILED }
-
+final class BenchJob extends ScreenJob {
     private static BenchJob current;
 
-    private final Handler main = new Handler(Looper.getMainLooper());
     private final Context context;
     private volatile boolean isCancelled;
-    private Runnable listener;
-    private State state = State.RUNNING;
-    private String sentence = "";
-    private int done;
-    private int total;
+    private String step = "";
     private List<Measurement.Result> results = Collections.emptyList();
     private Readings after;
 
@@ -58,36 +48,19 @@ final class BenchJob {
     static void forget() {
         if (current != null) {
             current.cancel();
-            current.listener = null;
+            current.setListener(null);
             current = null;
         }
     }
 
-    void setListener(Runnable listener) {
-        this.listener = listener;
-    }
-
-    /** Ends the measurement at the next run. */
-    void cancel() {
+    @Override
+    public void cancel() {
         isCancelled = true;
     }
 
-    State state() {
-        return state;
-    }
-
-    /** Returns the step of a running job, or the sentence of a failed one. */
-    String sentence() {
-        return sentence;
-    }
-
-    int done() {
-        return done;
-    }
-
-    /** Returns the number of steps; 0 while it is not known. */
-    int total() {
-        return total;
+    /** Returns the step of a running job. */
+    String step() {
+        return step;
     }
 
     List<Measurement.Result> results() {
@@ -100,7 +73,7 @@ final class BenchJob {
     }
 
     private void work(List<String> artifacts, Plan plan, int threads) {
-        try {
+        attempt("this artifact", () -> {
             Places places = new Places(context);
             AndroidPhone phone = new AndroidPhone(context);
             Engines engines = new Engines(places.temporary(), threads, null);
@@ -110,44 +83,20 @@ final class BenchJob {
                             places.folders(artifacts), plan, threads,
                             BenchInstrumentation.session());
             Readings readings = phone.readings();
-            end(State.FINISHED, output.file(Measurement.RECORDS).getPath(), () -> {
+            main().post(() -> {
                 results = found;
                 after = readings;
             });
-        } catch (CancelledException cancelled) {
-            end(State.CANCELLED, "", () -> { });
-        } catch (AppException error) {
-            end(State.FAILED, error.getMessage(), () -> { });
-        } catch (OutOfMemoryError error) {
-            end(State.FAILED, "The phone has too little free memory for this artifact;"
-                    + " close other apps and try again.", () -> { });
-        }
+        }, (reached, sentence) -> post(() -> reach(reached, sentence)));
     }
 
     private void report(String step, int finished, int all) throws CancelledException {
         if (isCancelled) {
             throw new CancelledException();
         }
-        main.post(() -> {
-            sentence = step;
-            done = finished;
-            total = all;
-            tell();
+        post(() -> {
+            this.step = step;
+            reach(finished, all);
         });
-    }
-
-    private void end(State reached, String text, Runnable change) {
-        main.post(() -> {
-            state = reached;
-            sentence = text;
-            change.run();
-            tell();
-        });
-    }
-
-    private void tell() {
-        if (listener != null) {
-            listener.run();
-        }
     }
 }

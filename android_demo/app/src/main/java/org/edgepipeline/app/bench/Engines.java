@@ -3,9 +3,7 @@ package org.edgepipeline.app.bench;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtLoggingLevel;
 import java.io.File;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import org.edgepipeline.app.artifact.Artifact;
 import org.edgepipeline.app.artifact.ProgramSpec;
@@ -17,13 +15,7 @@ import org.tensorflow.lite.TensorFlowLite;
 
 /** Opens the programs of a measurement in their runtimes, on a delegate. */
 class Engines {
-    private static final List<String> LITERT_DELEGATES =
-            Arrays.asList("xnnpack", "cpu", "nnapi", "gpu");
-    private static final List<String> ONNX_DELEGATES = Arrays.asList("cpu");
-
     private final Runners runners;
-    private final int threads;
-    private final String delegate;
 
     /**
      * Creates an opener.
@@ -33,9 +25,7 @@ class Engines {
      * @param delegate name of a delegate; null for the default one of each runtime
      */
     Engines(File temporary, int threads, String delegate) {
-        this.runners = new Runners(temporary, threads);
-        this.threads = threads;
-        this.delegate = delegate;
+        this.runners = new Runners(temporary, threads, delegate);
     }
 
     /** Returns the versions of the runtimes in this app, by the backend of their artifacts. */
@@ -78,15 +68,7 @@ class Engines {
 
     /** Returns the name of the delegate on which the artifacts of a backend run. */
     String delegate(String backend) throws RunException {
-        List<String> known = backend.equals("onnx") ? ONNX_DELEGATES : LITERT_DELEGATES;
-        if (delegate == null) {
-            return known.get(0);
-        }
-        if (!known.contains(delegate)) {
-            throw new RunException("Artifacts for " + backend + " run on the delegate "
-                    + String.join(", ", known) + "; got " + delegate + ".");
-        }
-        return delegate;
+        return runners.delegate(backend);
     }
 
     /**
@@ -97,12 +79,6 @@ class Engines {
      * @throws AppException if the runtime or the delegate is missing, or cannot load the program
      */
     Runner open(Artifact artifact, ProgramSpec program) throws AppException {
-        String backend = artifact.manifest.backend;
-        boolean isDefault = !backend.equals("litert") || delegate(backend).equals("xnnpack");
-        if (backend.equals("onnx")) {
-            delegate(backend); // refuses one that it does not have
-        }
-        return isDefault ? runners.open(artifact, program)
-                : DelegatedLiteRt.open(artifact, program, delegate(backend), threads);
+        return runners.open(artifact, program);
     }
 }

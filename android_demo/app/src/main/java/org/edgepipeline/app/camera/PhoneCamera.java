@@ -15,7 +15,6 @@ import android.hardware.camera2.TotalCaptureResult;
 import android.media.Image;
 import android.media.ImageReader;
 import android.os.Handler;
-import android.os.HandlerThread;
 import android.os.Looper;
 import android.util.Size;
 import android.view.OrientationEventListener;
@@ -40,12 +39,9 @@ public final class PhoneCamera implements RawCamera {
     private final OrientationEventListener turns;
     private volatile int rotation;
     private volatile Listener listener;
-    private HandlerThread thread;
-    private Handler handler;
+    private CameraLink link;
     private CameraChoice choice;
     private ImageReader reader;
-    private CameraDevice device;
-    private CameraCaptureSession session;
     private Surface preview;
     private Image image;
     private TotalCaptureResult result;
@@ -71,9 +67,18 @@ public final class PhoneCamera implements RawCamera {
     @Override
     public void open(TextureView view, Listener told) {
         listener = told;
-        thread = new HandlerThread("camera");
-        thread.start();
-        handler = new Handler(thread.getLooper());
+        link = new CameraLink(new CameraLink.Listener() {
+            @Override
+            public void onSession() throws CameraAccessException {
+                link.repeat(preview);
+                listener.onReady(choice.size.getWidth(), choice.size.getHeight());
+            }
+
+            @Override
+            public void onFailed(String sentence) {
+                fail(sentence);
+            }
+        });
         turns.enable();
         if (view.isAvailable()) {
             start(view.getSurfaceTexture());
@@ -114,38 +119,28 @@ public final class PhoneCamera implements RawCamera {
             preview = new Surface(texture);
             reader = ImageReader.newInstance(
                     size.getWidth(), size.getHeight(), ImageFormat.RAW_SENSOR, 2);
-            reader.setOnImageAvailableListener(this::onImage, handler);
-            manager.openCamera(choice.id, new DeviceState(), handler);
-        } catch (CameraAccessException | SecurityException | IllegalArgumentException error) {
+            reader.setOnImageAvailableListener(this::onImage, link.handler());
+            link.open(manager, choice.id, Arrays.asList(preview, reader.getSurface()));
+        } catch (CameraAccessException | IllegalArgumentException error) {
             fail("The camera cannot be opened; close other apps that use it.");
         }
-    }
-
-    private CaptureRequest.Builder request(int template, Surface surface)
-            throws CameraAccessException {
-        CaptureRequest.Builder request = device.createCaptureRequest(template);
-        request.addTarget(surface);
-        request.set(CaptureRequest.CONTROL_AF_MODE,
-                CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE);
-        request.set(CaptureRequest.CONTROL_AE_MODE, CaptureRequest.CONTROL_AE_MODE_ON);
-        return request;
     }
 
     @Override
     public void capture() {
         try {
             CaptureRequest.Builder request =
-                    request(CameraDevice.TEMPLATE_STILL_CAPTURE, reader.getSurface());
+                    link.request(CameraDevice.TEMPLATE_STILL_CAPTURE, reader.getSurface());
             request.set(CaptureRequest.STATISTICS_LENS_SHADING_MAP_MODE,
                     CaptureRequest.STATISTICS_LENS_SHADING_MAP_MODE_ON);
-            session.capture(request.build(), new CameraCaptureSession.CaptureCallback() {
+            link.capture(request, new CameraCaptureSession.CaptureCallback() {
                 @Override
                 public void onCaptureCompleted(CameraCaptureSession own, CaptureRequest made,
                         TotalCaptureResult found) {
                     result = found;
                     finish();
                 }
-            }, handler);
+            });
         } catch (CameraAccessException | IllegalStateException error) {
             fail("The camera did not capture; try again.");
         }
@@ -215,13 +210,9 @@ public final class PhoneCamera implements RawCamera {
     public void close() {
         listener = null;
         turns.disable();
-        if (session != null) {
-            session.close();
-            session = null;
-        }
-        if (device != null) {
-            device.close();
-            device = null;
+        if (link != null) {
+            link.close();
+            link = null;
         }
         if (reader != null) {
             reader.close();
@@ -230,69 +221,6 @@ public final class PhoneCamera implements RawCamera {
         if (preview != null) {
             preview.release();
             preview = null;
-        }
-        if (thread != null) {
-            thread.quitSafely();
-            thread = null;
-        }
-    }
-
-    /** Follows the device, and begins to show its view. */
-    private final class DeviceState extends CameraDevice.StateCallback {
-        @Override
-        public void onOpened(CameraDevice opened) {
-            main.post(() -> begin(opened));
-        }
-
-        @Override
-        public void onDisconnected(CameraDevice lost) {
-            lost.close();
-            fail("Another app took the camera; open it again.");
-        }
-
-        @Override
-        public void onError(CameraDevice lost, int error) {
-            lost.close();
-            fail("The camera failed; open it again.");
-        }
-    }
-
-    @SuppressWarnings("deprecation") // its successor requires Android 9
-    private void begin(CameraDevice opened) {
-        if (listener == null) {
-            opened.close();
-            return;
-        }
-        device = opened;
-        try {
-            device.createCaptureSession(Arrays.asList(preview, reader.getSurface()),
-                    new CameraCaptureSession.StateCallback() {
-                        @Override
-                        public void onConfigured(CameraCaptureSession made) {
-                            main.post(() -> show(made));
-                        }
-
-                        @Override
-                        public void onConfigureFailed(CameraCaptureSession failed) {
-                            fail(NONE);
-                        }
-                    }, handler);
-        } catch (CameraAccessException | IllegalStateException error) {
-            fail("The camera failed; open it again.");
-        }
-    }
-
-    private void show(CameraCaptureSession made) {
-        if (listener == null) {
-            return;
-        }
-        session = made;
-        try {
-            session.setRepeatingRequest(
-                    request(CameraDevice.TEMPLATE_PREVIEW, preview).build(), null, handler);
-            listener.onReady(choice.size.getWidth(), choice.size.getHeight());
-        } catch (CameraAccessException | IllegalStateException error) {
-            fail("The camera failed; open it again.");
         }
     }
 }

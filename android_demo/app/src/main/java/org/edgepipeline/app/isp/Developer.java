@@ -7,12 +7,14 @@ import org.edgepipeline.app.dng.Matrices;
 import org.edgepipeline.app.errors.AppException;
 import org.edgepipeline.app.runner.Runners;
 import org.edgepipeline.app.runner.Tensor;
+import org.edgepipeline.app.tiles.Span;
 
 /**
  * Develops captures: normalises them, runs the network on tiles, applies colour and tone.
  *
- * <p>A picture is that of `edge-pipeline develop --hot-pixels off --fringes off`. Besides the
- * capture, the memory is that of one tile.
+ * <p>A picture is that of `edge-pipeline develop --hot-pixels off --fringes off`, or that of
+ * `develop` without options if the capture was corrected before. Besides the capture, the memory
+ * is that of one tile.
  */
 public final class Developer {
     /** Largest side of a tile in packed pixels: about 40 MB in the runtime. */

@@ -15,6 +15,7 @@ import org.edgepipeline.app.errors.RunException;
 import org.edgepipeline.app.runner.Runner;
 import org.edgepipeline.app.runner.Runners;
 import org.edgepipeline.app.runner.Tensor;
+import org.edgepipeline.app.tiles.Span;
 
 /** Runs an artifact's network over a signal of any size, tile by tile. */
 final class Network implements AutoCloseable {

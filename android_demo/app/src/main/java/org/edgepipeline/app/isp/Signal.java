@@ -1,5 +1,7 @@
 package org.edgepipeline.app.isp;
 
+import org.edgepipeline.app.tiles.Reflection;
+
 /**
  * Light of at most 1 that begins on red, with even sizes; pixels around it are its reflection.
  *
@@ -52,7 +54,7 @@ final class Signal {
     private static int[] padded(int size, int before, int multiple) {
         int[] indices = new int[(before + size + multiple - 1) / multiple * multiple];
         for (int i = 0; i < indices.length; i++) {
-            indices[i] = Plane.reflect(i - before, size);
+            indices[i] = Reflection.of(i - before, size);
         }
         return indices;
     }
@@ -60,7 +62,7 @@ final class Signal {
     private static int[] longer(int[] indices, int size) {
         int[] result = new int[Math.max(size, indices.length)];
         for (int i = 0; i < result.length; i++) {
-            result[i] = indices[Plane.reflect(i, indices.length)];
+            result[i] = indices[Reflection.of(i, indices.length)];
         }
         return result;
     }
@@ -95,7 +97,7 @@ final class Signal {
     private static int[] indices(int[] axis, int start, int count) {
         int[] result = new int[count];
         for (int i = 0; i < count; i++) {
-            result[i] = axis[Plane.reflect(start + i, axis.length)];
+            result[i] = axis[Reflection.of(start + i, axis.length)];
         }
         return result;
     }

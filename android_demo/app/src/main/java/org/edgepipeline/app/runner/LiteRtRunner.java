@@ -12,7 +12,7 @@ import org.edgepipeline.app.errors.AppException;
 import org.edgepipeline.app.errors.RunException;
 import org.tensorflow.lite.Interpreter;
 
-/** A program in TensorFlow Lite on the CPU, with the XNNPACK delegate. */
+/** A program in TensorFlow Lite. */
 final class LiteRtRunner implements Runner {
     private static final String RUNTIME = "TensorFlow Lite";
     private static final int IDENTIFIER_AT = 4;
@@ -21,15 +21,18 @@ final class LiteRtRunner implements Runner {
     private final Interpreter interpreter;
     private final ProgramSpec program;
     private final String signature;
+    private final LiteRtDelegate delegate;
 
-    private LiteRtRunner(Interpreter interpreter, ProgramSpec program, String signature) {
+    private LiteRtRunner(Interpreter interpreter, LiteRtDelegate delegate, ProgramSpec program,
+            String signature) {
         this.interpreter = interpreter;
+        this.delegate = delegate;
         this.program = program;
         this.signature = signature;
     }
 
     static LiteRtRunner open(Artifact artifact, ProgramSpec program, Map<String, byte[]> replaced,
-            int threads) throws AppException {
+            int threads, String delegateName) throws AppException {
         byte[] changed = replaced.get(program.file);
         byte[] content = changed == null ? artifact.content(program.file) : changed;
         checkIdentifier(content, program);
@@ -37,19 +40,23 @@ final class LiteRtRunner implements Runner {
         ByteBuffer model = ByteBuffer.allocateDirect(content.length).order(ByteOrder.nativeOrder());
         model.put(content);
         model.rewind();
-        Interpreter.Options options = new Interpreter.Options();
-        options.setNumThreads(threads);
-        options.setUseXNNPACK(true);
-        Interpreter interpreter;
+        LiteRtDelegate delegate = LiteRtDelegate.of(delegateName);
+        Interpreter interpreter = null;
         try {
-            interpreter = new Interpreter(model, options);
+            interpreter = new Interpreter(model, delegate.options(threads));
+            return new LiteRtRunner(
+                    interpreter, delegate, program, signatureOf(interpreter, program));
         } catch (LinkageError error) {
             throw new RunException(RUNTIME + " is not in this build of the app, or not for this"
                     + " processor; compile the artifact for onnx.");
-        } catch (IllegalArgumentException | IllegalStateException error) {
-            throw Runners.failure(RUNTIME, "load", program);
+        } catch (IllegalArgumentException | IllegalStateException
+                | UnsupportedOperationException error) {
+            close(interpreter, delegate);
+            throw delegate.failure("load", program.name);
+        } catch (RunException error) {
+            close(interpreter, delegate);
+            throw error;
         }
-        return new LiteRtRunner(interpreter, program, signatureOf(interpreter, program));
     }
 
     /** Checks that the file is of this format, before native code reads it. */
@@ -70,7 +77,6 @@ final class LiteRtRunner implements Runner {
                 return key;
             }
         }
-        interpreter.close();
         throw new RunException(program.file + " has no signature " + program.name
                 + "; compile the artifact again.");
     }
@@ -94,7 +100,7 @@ final class LiteRtRunner implements Runner {
         try {
             interpreter.runSignature(feed, results, signature);
         } catch (IllegalArgumentException | IllegalStateException error) {
-            throw Runners.failure(RUNTIME, "run", program);
+            throw delegate.failure("run", program.name);
         }
         Map<String, Tensor> outputs = Runners.outputs();
         for (TensorSpec one : program.outputs) {
@@ -111,8 +117,15 @@ final class LiteRtRunner implements Runner {
         return ByteBuffer.allocateDirect(4 * count).order(ByteOrder.nativeOrder()).asFloatBuffer();
     }
 
+    private static void close(Interpreter interpreter, LiteRtDelegate delegate) {
+        if (interpreter != null) {
+            interpreter.close();
+        }
+        delegate.close();
+    }
+
     @Override
     public void close() {
-        interpreter.close();
+        close(interpreter, delegate);
     }
 }

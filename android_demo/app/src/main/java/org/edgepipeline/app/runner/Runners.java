@@ -1,9 +1,11 @@
 package org.edgepipeline.app.runner;
 
 import java.io.File;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.edgepipeline.app.artifact.Artifact;
 import org.edgepipeline.app.artifact.ProgramSpec;
@@ -18,16 +20,49 @@ public final class Runners {
     /** Folder for temporary files, such as a program with the filters of a capture. */
     private final File temporary;
     private final int threads;
+    private final String delegate;
+
+    /**
+     * Creates an opener for the default delegate of each runtime.
+     *
+     * @param temporary folder for temporary files
+     * @param threads number of threads that compute, 1 or more
+     */
+    public Runners(File temporary, int threads) {
+        this(temporary, threads, null);
+    }
 
     /**
      * Creates an opener.
      *
      * @param temporary folder for temporary files
      * @param threads number of threads that compute, 1 or more
+     * @param delegate one of {@link #delegates}; null for the default one of each runtime
      */
-    public Runners(File temporary, int threads) {
+    public Runners(File temporary, int threads, String delegate) {
         this.temporary = temporary;
         this.threads = Math.max(1, threads);
+        this.delegate = delegate;
+    }
+
+    /** Returns the names of the delegates that a runtime may have, the default one first. */
+    public static List<String> delegates(String backend) {
+        return backend.equals("onnx") ? Collections.singletonList("cpu")
+                : Arrays.asList(LiteRtDelegate.DEFAULT, "cpu", "nnapi", "gpu");
+    }
+
+    /**
+     * Returns the name of the delegate on which the artifacts of a backend run.
+     *
+     * @throws RunException if the runtime does not know the one that was asked for
+     */
+    public String delegate(String backend) throws RunException {
+        List<String> known = delegates(backend);
+        if (delegate != null && !known.contains(delegate)) {
+            throw new RunException("Artifacts for " + backend + " run on the delegate "
+                    + String.join(", ", known) + "; got " + delegate + ".");
+        }
+        return delegate == null ? known.get(0) : delegate;
     }
 
     /**
@@ -75,10 +110,11 @@ public final class Runners {
             }
         }
         if (backend.equals("onnx")) {
+            delegate(backend); // refuses one that it does not have
             return OnnxRunner.open(artifact, program, replaced, threads, temporary);
         }
         if (backend.equals("litert")) {
-            return LiteRtRunner.open(artifact, program, replaced, threads);
+            return LiteRtRunner.open(artifact, program, replaced, threads, delegate(backend));
         }
         throw new RunException(artifact.folder.getName() + " was compiled for " + backend
                 + "; this app runs artifacts for onnx and litert.");

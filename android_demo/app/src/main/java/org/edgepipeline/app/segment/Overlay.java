@@ -14,18 +14,16 @@ public final class Overlay {
     private static final int LARGE_SIDE = 800;
     private static final int BAND_ROWS = 128;
 
-    private final PixelSource picture;
     private final byte[] labels;
     private final LabelNames names;
     private final int width;
     private final int height;
 
-    private Overlay(PixelSource picture, byte[] labels, LabelNames names) {
-        this.picture = picture;
+    private Overlay(int width, int height, byte[] labels, LabelNames names) {
         this.labels = labels;
         this.names = names;
-        this.width = picture.width();
-        this.height = picture.height();
+        this.width = width;
+        this.height = height;
     }
 
     /**
@@ -38,7 +36,7 @@ public final class Overlay {
      */
     public static void draw(
             PixelSource picture, byte[] labels, LabelNames names, PictureSink sink) {
-        Overlay overlay = new Overlay(picture, labels, names);
+        Overlay overlay = new Overlay(picture.width(), picture.height(), labels, names);
         sink.begin(overlay.width, overlay.height);
         for (int top = 0; top < overlay.height; top += BAND_ROWS) {
             int rows = Math.min(BAND_ROWS, overlay.height - top);
@@ -47,6 +45,30 @@ public final class Overlay {
             overlay.paint(band, top, rows);
             sink.put(band, 0, top, overlay.width, rows);
         }
+    }
+
+    /**
+     * Returns labels as they are drawn, transparent elsewhere.
+     *
+     * @param labels the labels, row by row
+     * @param width number of columns
+     * @param names their names; the background is not coloured
+     * @return pixels as Android's Color has them, not premultiplied
+     */
+    public static int[] mask(byte[] labels, int width, LabelNames names) {
+        Overlay overlay = new Overlay(width, labels.length / width, labels, names);
+        int[] pixels = new int[labels.length];
+        for (int at = 0; at < labels.length; at++) {
+            int label = labels[at] & 0xFF;
+            boolean isEdge = overlay.isEdge(at / width, at % width, 1);
+            if (label > 0 || !names.hasBackground) {
+                int opacity = isEdge ? 255 : Math.round(255 * OPACITY);
+                pixels[at] = opacity << 24 | names.colour(label) & 0xFFFFFF;
+            } else if (isEdge) {
+                pixels[at] = Math.round(255 * (1 - DARK)) << 24;
+            }
+        }
+        return pixels;
     }
 
     private void paint(int[] band, int top, int rows) {

@@ -12,6 +12,7 @@ import org.edgepipeline.app.errors.RunException;
 import org.edgepipeline.app.isp.Progress;
 import org.edgepipeline.app.runner.Runner;
 import org.edgepipeline.app.runner.Tensor;
+import org.edgepipeline.app.tiles.Span;
 
 /** Segments pictures tile by tile; the labels are those of `edge-pipeline segment`. */
 public final class Segmenter {
@@ -60,6 +61,13 @@ public final class Segmenter {
                 && sides(picture).equals(sides(scores))
                 && picture.shapeText().equals(manifest.path().inputs.get(0).shapeText())
                 && scores.shapeText().equals(manifest.path().outputs.get(0).shapeText());
+    }
+
+    /** Returns the longest side of a picture that one tile holds. */
+    public int side() {
+        int high = input.isFree(2) ? FREE_SIDE : input.size(2);
+        int wide = input.isFree(3) ? FREE_SIDE : input.size(3);
+        return Math.min(high, wide);
     }
 
     private static boolean isNchw(TensorSpec tensor) {
@@ -111,7 +119,7 @@ public final class Segmenter {
         }
         boolean fits = manifest.halo >= 0 && window - 2 * manifest.halo >= manifest.stride;
         int margin = fits ? manifest.halo : window / MARGIN_SHARE;
-        return Span.of(size, window, margin, manifest.stride);
+        return Span.overlapping(size, window, margin, manifest.stride);
     }
 
     /** Returns the window of a tile, extended by reflection: 1 x C x h x w, 0 to 1. */
@@ -121,13 +129,13 @@ public final class Segmenter {
         int left = least(across);
         int[] line = new int[most(across) + 1 - left];
         int channels = input.size(1);
-        int plane = row.window * column.window;
+        int plane = row.window() * column.window();
         float[] values = new float[Math.multiplyExact(channels, plane)];
-        for (int y = 0; y < row.window; y++) {
+        for (int y = 0; y < row.window(); y++) {
             picture.read(line, left, down[y], line.length, 1);
-            for (int x = 0; x < column.window; x++) {
+            for (int x = 0; x < column.window(); x++) {
                 int pixel = line[across[x] - left];
-                int at = y * column.window + x;
+                int at = y * column.window() + x;
                 float red = (pixel >> 16 & 0xFF) / 255f;
                 float green = (pixel >> 8 & 0xFF) / 255f;
                 float blue = (pixel & 0xFF) / 255f;
@@ -140,7 +148,7 @@ public final class Segmenter {
                 }
             }
         }
-        return new Tensor(new int[] {1, channels, row.window, column.window}, values);
+        return new Tensor(new int[] {1, channels, row.window(), column.window()}, values);
     }
 
     private static int least(int[] values) {
@@ -163,16 +171,16 @@ public final class Segmenter {
     private void keep(Tensor scores, Span row, Span column, byte[] labels, int width)
             throws RunException {
         int count = scores.shape[1];
-        int plane = row.window * column.window;
+        int plane = row.window() * column.window();
         for (float score : scores.values) {
             if (!(Math.abs(score) <= Float.MAX_VALUE)) {
                 throw new RunException(manifest.title
                         + " returned values that are not finite; verify the artifact.");
             }
         }
-        for (int y = row.first; y < row.last; y++) {
-            for (int x = column.first; x < column.last; x++) {
-                int at = (y - row.start) * column.window + x - column.start;
+        for (int y = row.coreStart; y < row.coreStop; y++) {
+            for (int x = column.coreStart; x < column.coreStop; x++) {
+                int at = (y - row.start) * column.window() + x - column.start;
                 int best = count == 1 && scores.values[at] > 0 ? 1 : 0;
                 float most = scores.values[at];
                 for (int label = 1; label < count; label++) {

@@ -1,9 +1,7 @@
 package org.edgepipeline.app.ui;
 
-import android.Manifest;
 import android.app.Activity;
 import android.content.Intent;
-import android.content.pm.PackageManager;
 import android.os.Bundle;
 import android.view.View;
 import android.widget.TextView;
@@ -16,22 +14,20 @@ import org.edgepipeline.app.camera.RawCamera;
 public final class CameraActivity extends Activity implements RawCamera.Listener {
     /** Extra of the result: path of the DNG file. */
     static final String DNG = "dng";
-    private static final int PERMISSION = 1;
 
     /** Creates the camera; tests replace it. */
     static RawCamera.Factory cameras = PhoneCamera::new;
 
     private TextView status;
     private RawCamera camera;
-    private boolean isRefused;
+    private CameraPermission permission;
 
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.camera);
         status = findViewById(R.id.status);
-        findViewById(R.id.allow).setOnClickListener(view -> requestPermissions(
-                new String[] {Manifest.permission.CAMERA}, PERMISSION));
+        permission = new CameraPermission(this, R.string.camera_reason);
         findViewById(R.id.back).setOnClickListener(view -> finish());
         findViewById(R.id.capture).setOnClickListener(view -> capture());
     }
@@ -43,16 +39,11 @@ public final class CameraActivity extends Activity implements RawCamera.Listener
     }
 
     private void begin() {
-        boolean isAllowed = checkSelfPermission(Manifest.permission.CAMERA)
-                == PackageManager.PERMISSION_GRANTED;
         show(R.id.capture, false);
-        show(R.id.allow, !isAllowed && !isRefused);
-        if (isAllowed) {
+        if (permission.isGranted()) {
             status.setText(R.string.camera_starting);
             camera = cameras.create(this);
             camera.open(findViewById(R.id.view), this);
-        } else {
-            status.setText(isRefused ? R.string.camera_refused : R.string.camera_reason);
         }
     }
 
@@ -71,8 +62,7 @@ public final class CameraActivity extends Activity implements RawCamera.Listener
 
     @Override
     public void onRequestPermissionsResult(int request, String[] permissions, int[] results) {
-        isRefused = results.length > 0 && results[0] != PackageManager.PERMISSION_GRANTED
-                && !shouldShowRequestPermissionRationale(Manifest.permission.CAMERA);
+        permission.answered(results);
         if (camera == null) {
             begin();
         }

@@ -1,21 +1,20 @@
 package org.edgepipeline.app.ui;
 
-import android.app.Activity;
 import android.content.Intent;
 import android.net.Uri;
 import android.os.Bundle;
-import android.view.View;
-import android.widget.ProgressBar;
 import android.widget.SeekBar;
 import android.widget.TextView;
 import java.io.File;
 import org.edgepipeline.app.R;
+import org.edgepipeline.app.correct.Corrections;
+import org.edgepipeline.app.screen.JobActivity;
 import org.edgepipeline.app.work.DevelopJob;
 import org.edgepipeline.app.work.Documents;
 import org.edgepipeline.app.work.Gallery;
 
 /** The screen that develops a capture and shows it before and after. */
-public final class DevelopActivity extends Activity implements DevelopJob.Listener {
+public final class DevelopActivity extends JobActivity<DevelopJob> {
     private static final String IS_DEVELOPING = "is_developing";
     private static final String SPLIT = "split";
     private static final String SOURCE = "source";
@@ -24,8 +23,6 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
     static final int SAVE = 3;
 
     private PictureView picture;
-    private TextView status;
-    private ProgressBar progress;
     private SeekBar split;
 
     @Override
@@ -33,8 +30,6 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
         super.onCreate(saved);
         setContentView(R.layout.develop);
         picture = findViewById(R.id.picture);
-        status = findViewById(R.id.status);
-        progress = findViewById(R.id.progress);
         split = findViewById(R.id.split);
         findViewById(R.id.sample).setOnClickListener(view -> start(null));
         findViewById(R.id.open).setOnClickListener(
@@ -42,7 +37,6 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
         findViewById(R.id.camera).setOnClickListener(
                 view -> startActivityForResult(new Intent(this, CameraActivity.class), CAPTURE));
         findViewById(R.id.save).setOnClickListener(view -> save());
-        findViewById(R.id.cancel).setOnClickListener(view -> cancel());
         findViewById(R.id.more).setOnClickListener(view -> ScreenMenu.open(this, view));
         split.setOnSeekBarChangeListener(new SeekBar.OnSeekBarChangeListener() {
             @Override
@@ -67,20 +61,8 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
     }
 
     @Override
-    protected void onStart() {
-        super.onStart();
-        if (DevelopJob.current() != null) {
-            DevelopJob.current().setListener(this);
-            onJobChanged();
-        }
-    }
-
-    @Override
-    protected void onStop() {
-        if (DevelopJob.current() != null) {
-            DevelopJob.current().setListener(null);
-        }
-        super.onStop();
+    protected DevelopJob job() {
+        return DevelopJob.current();
     }
 
     @Override
@@ -117,8 +99,7 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
     }
 
     private void start(Uri source) {
-        DevelopJob.start(this, source).setListener(this);
-        onJobChanged();
+        follow(DevelopJob.start(this, source));
     }
 
     private void save() {
@@ -135,63 +116,42 @@ public final class DevelopActivity extends Activity implements DevelopJob.Listen
         }
     }
 
-    private void cancel() {
-        if (DevelopJob.current() != null) {
-            DevelopJob.current().cancel();
-        }
-    }
-
     @Override
-    public void onJobChanged() {
-        DevelopJob job = DevelopJob.current();
-        if (job == null) {
-            return;
-        }
-        boolean isRunning = job.state() == DevelopJob.State.RUNNING;
+    protected void show(DevelopJob job) {
+        boolean isRunning = job.isRunning();
         boolean isFinished = job.state() == DevelopJob.State.FINISHED;
         boolean isFailed = job.state() == DevelopJob.State.FAILED;
         picture.setPictures(isFailed ? null : job.before(), isFailed ? null : job.after());
         // While tiles arrive they cover the first picture; the boundary is for the finished one.
         picture.setSplit(isFinished ? (float) split.getProgress() / split.getMax() : 0);
-        progress.setVisibility(isRunning ? View.VISIBLE : View.INVISIBLE);
-        progress.setIndeterminate(job.total() == 0);
-        progress.setMax(Math.max(1, job.total()));
-        progress.setProgress(job.done());
-        show(R.id.cancel, isRunning);
-        show(R.id.sample, !isRunning);
-        show(R.id.open, !isRunning);
-        show(R.id.camera, !isRunning);
-        show(R.id.save, isFinished);
+        visible(R.id.sample, !isRunning);
+        visible(R.id.open, !isRunning);
+        visible(R.id.camera, !isRunning);
+        visible(R.id.save, isFinished);
         findViewById(R.id.save).setEnabled(!job.isSaving());
-        show(R.id.comparison, isFinished);
+        visible(R.id.comparison, isFinished);
         TextView before = findViewById(R.id.before);
         before.setText(job.hasPreview() ? R.string.before_camera : R.string.before);
-        status.setText(textOf(job));
-    }
-
-    private void show(int view, boolean isVisible) {
-        findViewById(view).setVisibility(isVisible ? View.VISIBLE : View.GONE);
+        say(isFinished ? textOf(job) : unfinished(job));
     }
 
     private String textOf(DevelopJob job) {
-        switch (job.state()) {
-            case RUNNING:
-                return job.total() == 0 ? getString(R.string.preparing)
-                        : getString(R.string.tiles, Math.min(job.done() + 1, job.total()),
-                                job.total());
-            case FINISHED:
-                if (job.isSaving()) {
-                    return getString(R.string.saving);
-                }
-                if (!job.notice().isEmpty()) {
-                    return job.notice();
-                }
-                return getString(R.string.finished, job.after().getWidth(),
-                        job.after().getHeight(), job.seconds());
-            case CANCELLED:
-                return getString(R.string.cancelled);
-            default:
-                return job.failure();
+        if (job.isSaving()) {
+            return getString(R.string.saving);
         }
+        if (!job.notice().isEmpty()) {
+            return job.notice();
+        }
+        StringBuilder text = new StringBuilder(getString(R.string.finished,
+                job.after().getWidth(), job.after().getHeight(), job.seconds()));
+        Corrections found = job.corrections();
+        if (found.hotPixels + found.deadPixels > 0) {
+            text.append("\n").append(
+                    getString(R.string.repaired, found.hotPixels + found.deadPixels));
+        }
+        if (found.isRedMoved || found.isBlueMoved) {
+            text.append("\n").append(getString(R.string.realigned));
+        }
+        return text.toString();
     }
 }

@@ -1,14 +1,9 @@
 package org.edgepipeline.app.ui;
 
 import android.app.Activity;
-import android.app.AlertDialog;
 import android.content.Intent;
 import android.view.View;
 import android.widget.PopupMenu;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
-import java.util.Scanner;
 import org.edgepipeline.app.R;
 import org.edgepipeline.app.bench.BenchActivity;
 
@@ -35,7 +30,7 @@ final class ScreenMenu {
         } else if (item == R.id.screen_benchmark) {
             show(screen, BenchActivity.class);
         } else if (item == R.id.screen_licences) {
-            showLicences(screen);
+            screen.startActivity(new Intent(screen, LicencesActivity.class));
         }
     }
 
@@ -44,20 +39,5 @@ final class ScreenMenu {
             screen.startActivity(new Intent(screen, other)
                     .addFlags(Intent.FLAG_ACTIVITY_REORDER_TO_FRONT));
         }
-    }
-
-    private static void showLicences(Activity screen) {
-        String text;
-        try (InputStream stream = screen.getResources().openRawResource(R.raw.notices);
-                Scanner scanner = new Scanner(stream, StandardCharsets.UTF_8.name())) {
-            text = scanner.useDelimiter("\\A").next();
-        } catch (IOException error) {
-            throw new IllegalStateException("the app contains its licences", error);
-        }
-        new AlertDialog.Builder(screen)
-                .setTitle(R.string.licences)
-                .setMessage(text)
-                .setPositiveButton(R.string.close, null)
-                .show();
     }
 }

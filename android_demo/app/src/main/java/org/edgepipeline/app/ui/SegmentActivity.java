@@ -1,36 +1,22 @@
 package org.edgepipeline.app.ui;
 
-import android.app.Activity;
 import android.content.Intent;
 import android.net.Uri;
 import android.os.Bundle;
-import android.view.View;
-import android.widget.ProgressBar;
-import android.widget.SeekBar;
-import android.widget.TextView;
-import java.util.Map;
 import org.edgepipeline.app.R;
-import org.edgepipeline.app.artifact.Phi;
-import org.edgepipeline.app.work.DevelopJob;
+import org.edgepipeline.app.screen.JobActivity;
 import org.edgepipeline.app.work.Documents;
 import org.edgepipeline.app.work.SegmentJob;
 
 /** The screen that segments a picture at a value of phi. */
-public final class SegmentActivity extends Activity implements DevelopJob.Listener {
+public final class SegmentActivity extends JobActivity<SegmentJob> {
     static final int OPEN = 1;
     private static final String IS_SEGMENTING = "is_segmenting";
     private static final String SOURCE = "source";
     private static final String PHI = "phi";
-    /** Steps of the slider, so that phi has three decimals. */
-    private static final double STEPS = 1000;
 
     private PictureView picture;
-    private TextView status;
-    private TextView label;
-    private ProgressBar progress;
-    private SeekBar slider;
-    private boolean isShowing;
-    private boolean isTouched;
+    private PhiSlider slider;
 
     @Override
     protected void onCreate(Bundle saved) {
@@ -38,32 +24,13 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
         setContentView(R.layout.segment);
         picture = findViewById(R.id.picture);
         picture.setSplit(0);
-        status = findViewById(R.id.status);
-        label = findViewById(R.id.phi_label);
-        progress = findViewById(R.id.progress);
-        slider = findViewById(R.id.phi);
+        slider = new PhiSlider(this, value -> job().setPhi(value));
         findViewById(R.id.more).setOnClickListener(view -> ScreenMenu.open(this, view));
         findViewById(R.id.sample).setOnClickListener(view -> start(null, Double.NaN));
+        findViewById(R.id.live).setOnClickListener(
+                view -> startActivity(new Intent(this, LiveActivity.class)));
         findViewById(R.id.open).setOnClickListener(
                 view -> startActivityForResult(Documents.request("image/*"), OPEN));
-        findViewById(R.id.cancel).setOnClickListener(view -> cancel());
-        slider.setOnSeekBarChangeListener(new SeekBar.OnSeekBarChangeListener() {
-            @Override
-            public void onProgressChanged(SeekBar bar, int value, boolean fromUser) {
-                moved(value);
-            }
-
-            @Override
-            public void onStartTrackingTouch(SeekBar bar) {
-                isTouched = true;
-            }
-
-            @Override
-            public void onStopTrackingTouch(SeekBar bar) {
-                isTouched = false;
-                onJobChanged(); // the slider shows the value that the artifact serves
-            }
-        });
         // After the death of the process, its work begins again.
         if (saved != null && saved.getBoolean(IS_SEGMENTING) && SegmentJob.current() == null) {
             Uri source = saved.getParcelable(SOURCE);
@@ -72,20 +39,8 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
     }
 
     @Override
-    protected void onStart() {
-        super.onStart();
-        if (SegmentJob.current() != null) {
-            SegmentJob.current().setListener(this);
-            onJobChanged();
-        }
-    }
-
-    @Override
-    protected void onStop() {
-        if (SegmentJob.current() != null) {
-            SegmentJob.current().setListener(null);
-        }
-        super.onStop();
+    protected SegmentJob job() {
+        return SegmentJob.current();
     }
 
     @Override
@@ -109,89 +64,21 @@ public final class SegmentActivity extends Activity implements DevelopJob.Listen
     }
 
     private void start(Uri source, double phi) {
-        SegmentJob.start(this, source, phi).setListener(this);
-        onJobChanged();
-    }
-
-    private void cancel() {
-        if (SegmentJob.current() != null) {
-            SegmentJob.current().cancel();
-        }
-    }
-
-    private void moved(int value) {
-        SegmentJob job = SegmentJob.current();
-        if (!isShowing && job != null && job.range() != null) {
-            job.setPhi(Math.rint(job.range().low() * STEPS + value) / STEPS);
-        }
+        follow(SegmentJob.start(this, source, phi));
     }
 
     @Override
-    public void onJobChanged() {
-        SegmentJob job = SegmentJob.current();
-        if (job == null) {
-            return;
-        }
-        SegmentJob.State state = job.state();
+    protected void show(SegmentJob job) {
         SegmentJob.Result result = job.result();
-        boolean isRunning = state == SegmentJob.State.RUNNING;
-        boolean isFailed = state == SegmentJob.State.FAILED;
+        boolean isFailed = job.state() == SegmentJob.State.FAILED;
         picture.setPictures(isFailed ? null : job.picture(),
                 isFailed || result == null ? null : result.overlay);
-        progress.setVisibility(isRunning ? View.VISIBLE : View.INVISIBLE);
-        progress.setIndeterminate(job.total() == 0);
-        progress.setMax(Math.max(1, job.total()));
-        progress.setProgress(job.done());
-        show(R.id.cancel, isRunning);
-        showSlider(job);
-        status.setText(textOf(job));
-    }
-
-    private void showSlider(SegmentJob job) {
-        Phi range = job.range();
-        boolean isFree = range != null && range.isFree();
-        show(R.id.phi_row, isFree);
-        if (!isFree) {
-            return;
-        }
-        label.setText(getString(R.string.phi, job.phi()));
-        if (!isTouched) {
-            isShowing = true;
-            slider.setMax((int) Math.rint((range.high() - range.low()) * STEPS));
-            slider.setProgress((int) Math.rint((job.phi() - range.low()) * STEPS));
-            isShowing = false;
-        }
-    }
-
-    private void show(int view, boolean isVisible) {
-        findViewById(view).setVisibility(isVisible ? View.VISIBLE : View.GONE);
-    }
-
-    private String textOf(SegmentJob job) {
-        switch (job.state()) {
-            case RUNNING:
-                return job.total() == 0 ? getString(R.string.preparing)
-                        : getString(R.string.tiles, Math.min(job.done() + 1, job.total()),
-                                job.total());
-            case FINISHED:
-                return textOf(job.result());
-            case CANCELLED:
-                return getString(R.string.cancelled);
-            default:
-                return job.failure();
-        }
+        slider.show(job.range(), job.phi());
+        visible(R.id.live, !job.isRunning()); // Cancel takes its place
+        say(job.state() == SegmentJob.State.FINISHED ? textOf(result) : unfinished(job));
     }
 
     private String textOf(SegmentJob.Result result) {
-        StringBuilder text = new StringBuilder();
-        if (!Double.isNaN(result.phi)) {
-            text.append(getString(R.string.phi, result.phi)).append(" · ");
-        }
-        text.append(getString(R.string.cost, result.macs / 1e6, result.milliseconds));
-        for (Map.Entry<String, Double> share : result.shares.entrySet()) {
-            text.append("\n").append(
-                    getString(R.string.share, share.getKey(), 100 * share.getValue()));
-        }
-        return text.toString();
+        return PhiSlider.cost(this, result.phi, result.macs, result.milliseconds, result.shares);
     }
 }

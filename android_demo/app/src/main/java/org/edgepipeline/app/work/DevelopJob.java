@@ -3,11 +3,10 @@ package org.edgepipeline.app.work;
 import android.content.Context;
 import android.graphics.Bitmap;
 import android.net.Uri;
-import android.os.Handler;
-import android.os.Looper;
 import java.io.File;
 import org.edgepipeline.app.R;
 import org.edgepipeline.app.artifact.Artifact;
+import org.edgepipeline.app.correct.Corrections;
 import org.edgepipeline.app.dng.Capture;
 import org.edgepipeline.app.dng.DngReader;
 import org.edgepipeline.app.dng.Shot;
@@ -16,47 +15,25 @@ import org.edgepipeline.app.errors.CancelledException;
 import org.edgepipeline.app.isp.Developer;
 import org.edgepipeline.app.isp.Plain;
 import org.edgepipeline.app.runner.Runners;
+import org.edgepipeline.app.screen.ScreenJob;
 
 /**
- * The development of one capture on a thread of its own, which outlives the screen that shows it.
+ * The development of one capture on a thread of its own.
  *
- * <p>The methods belong to the main thread, where listeners are called.
+ * <p>The methods belong to the main thread.
  */
-public final class DevelopJob {
-    /** How far a job has come. */
-    public enum State {
-        /** The thread works. */
-        RUNNING,
-        /** The picture is complete. */
-        FINISHED,
-        /** The person cancelled the work. */
-        CANCELLED,
-        /** A sentence says why there is no picture. */
-        FAILED
-    }
-
-    /** Is told when a job has changed. */
-    public interface Listener {
-        /** Reports that state, progress or pictures of the job have changed. */
-        void onJobChanged();
-    }
-
+public final class DevelopJob extends ScreenJob {
     private static DevelopJob current;
 
     private final Context context;
     private final Uri source;
-    private final Handler main = new Handler(Looper.getMainLooper());
     private final BitmapSink before = new BitmapSink(true);
     private final BitmapSink after = new BitmapSink(false);
     private volatile boolean isCancelled;
-    private Listener listener;
-    private State state = State.RUNNING;
-    private String failure = "";
-    private int done;
-    private int total;
     private double seconds;
     private volatile Bitmap preview;
     private volatile Shot shot;
+    private volatile Corrections corrections;
     private volatile String name = "";
     private boolean isSaving;
     private String notice = "";
@@ -92,39 +69,14 @@ public final class DevelopJob {
     public static void forget() {
         if (current != null) {
             current.cancel();
-            current.listener = null;
+            current.setListener(null);
             current = null;
         }
     }
 
-    /** Sets the listener, which is told about later changes; null for none. */
-    public void setListener(Listener listener) {
-        this.listener = listener;
-    }
-
-    /** Ends the work at the next tile. */
+    @Override
     public void cancel() {
         isCancelled = true;
-    }
-
-    /** Returns how far the job has come. */
-    public State state() {
-        return state;
-    }
-
-    /** Returns the sentence of a failed job; empty otherwise. */
-    public String failure() {
-        return failure;
-    }
-
-    /** Returns the number of finished tiles. */
-    public int done() {
-        return done;
-    }
-
-    /** Returns the number of tiles; 0 while it is not known. */
-    public int total() {
-        return total;
     }
 
     /** Returns the time of a finished job in seconds. */
@@ -140,6 +92,11 @@ public final class DevelopJob {
     /** Returns whether the picture before is the camera's own. */
     public boolean hasPreview() {
         return preview != null;
+    }
+
+    /** Returns the corrections of the capture, or null while it is not corrected. */
+    public Corrections corrections() {
+        return corrections;
     }
 
     /** Returns the place of the capture; null for the bundled sample. */
@@ -169,7 +126,7 @@ public final class DevelopJob {
      * @param place the place that the person chose; null for the gallery
      */
     public void save(Uri place) {
-        if (state != State.FINISHED || isSaving) {
+        if (state() != State.FINISHED || isSaving) {
             return;
         }
         isSaving = true;
@@ -177,10 +134,9 @@ public final class DevelopJob {
         tell();
         new Thread(() -> {
             String sentence = saved(place);
-            main.post(() -> {
+            post(() -> {
                 isSaving = false;
                 notice = sentence;
-                tell();
             });
         }, "save").start();
     }
@@ -209,17 +165,10 @@ public final class DevelopJob {
 
     private void work() {
         long start = System.nanoTime();
-        try {
-            develop();
-            end(State.FINISHED, "", System.nanoTime() - start);
-        } catch (CancelledException cancelled) {
-            end(State.CANCELLED, "", 0);
-        } catch (AppException error) {
-            end(State.FAILED, error.getMessage(), 0);
-        } catch (OutOfMemoryError error) {
-            end(State.FAILED, "The phone has too little free memory for this capture;"
-                    + " close other apps and try again.", 0);
-        }
+        attempt("this capture", this::develop, (reached, sentence) -> post(() -> {
+            reach(reached, sentence);
+            seconds = (System.nanoTime() - start) / 1e9;
+        }));
     }
 
     private void develop() throws AppException {
@@ -236,6 +185,7 @@ public final class DevelopJob {
             Plain.develop(capture, before, (finished, all) -> check());
         }
         report(0, 0);
+        corrections = Corrections.correct(capture, (finished, all) -> check());
         Artifact artifact = bundled.open(Bundled.DEVELOPER);
         int threads = Math.min(4, Runtime.getRuntime().availableProcessors());
         Runners runners = new Runners(context.getCacheDir(), threads);
@@ -250,25 +200,6 @@ public final class DevelopJob {
 
     private void report(int finished, int all) throws CancelledException {
         check();
-        main.post(() -> {
-            done = finished;
-            total = all;
-            tell();
-        });
-    }
-
-    private void end(State reached, String sentence, long nanoseconds) {
-        main.post(() -> {
-            state = reached;
-            failure = sentence;
-            seconds = nanoseconds / 1e9;
-            tell();
-        });
-    }
-
-    private void tell() {
-        if (listener != null) {
-            listener.onJobChanged();
-        }
+        post(() -> reach(finished, all));
     }
 }

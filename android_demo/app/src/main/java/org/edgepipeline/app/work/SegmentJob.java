@@ -3,8 +3,6 @@ package org.edgepipeline.app.work;
 import android.content.Context;
 import android.graphics.Bitmap;
 import android.net.Uri;
-import android.os.Handler;
-import android.os.Looper;
 import java.util.Collections;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
@@ -17,32 +15,21 @@ import org.edgepipeline.app.errors.CancelledException;
 import org.edgepipeline.app.isp.Progress;
 import org.edgepipeline.app.runner.Runner;
 import org.edgepipeline.app.runner.Runners;
+import org.edgepipeline.app.screen.ScreenJob;
 import org.edgepipeline.app.segment.Overlay;
 import org.edgepipeline.app.segment.Segmenter;
 
 /**
- * The segmentation of one picture at values of phi, on a thread that outlives the screen.
+ * The segmentation of one picture at values of phi, on a thread of its own.
  *
  * <p>A new value ends the work at the one before it, at the next tile. The methods belong to the
- * main thread, where listeners are called.
+ * main thread.
  */
-public final class SegmentJob {
+public final class SegmentJob extends ScreenJob {
     /** Pixels above which a picture is reduced before it is segmented. */
     static final int MOST_PIXELS = 4_000_000;
     /** Time without another value after which the work begins. */
     private static final long PAUSE_MS = 120;
-
-    /** How far a job has come. */
-    public enum State {
-        /** The thread works, or will. */
-        RUNNING,
-        /** The overlay is that of the chosen phi. */
-        FINISHED,
-        /** The person cancelled the work. */
-        CANCELLED,
-        /** A sentence says why there is no overlay. */
-        FAILED
-    }
 
     /** The labels of a picture, drawn over it, and the cost of the program. */
     public static final class Result {
@@ -70,20 +57,14 @@ public final class SegmentJob {
 
     private final Context context;
     private final Uri source;
-    private final Handler main = new Handler(Looper.getMainLooper());
     private final ExecutorService thread = Executors.newSingleThreadExecutor();
     private final Runnable begin = this::begin;
     private volatile int newest;
-    private DevelopJob.Listener listener;
-    private State state = State.RUNNING;
-    private String failure = "";
     private volatile double wished;
     private volatile Bitmap picture;
     private volatile Artifact artifact;
     private volatile Phi phi;
     private Result result;
-    private int done;
-    private int total;
 
     private SegmentJob(Context context, Uri source, double wished) {
         this.context = context.getApplicationContext();
@@ -114,45 +95,39 @@ public final class SegmentJob {
     public static void forget() {
         if (current != null) {
             current.newest++;
-            current.main.removeCallbacks(current.begin);
-            current.listener = null;
+            current.main().removeCallbacks(current.begin);
+            current.setListener(null);
             current.thread.shutdown();
             current = null;
         }
     }
 
-    /** Sets the listener, which is told about later changes; null for none. */
-    public void setListener(DevelopJob.Listener listener) {
-        this.listener = listener;
-    }
-
     /** Segments at another value of phi, after a pause without further values. */
     public void setPhi(double value) {
         double served = phi == null ? value : phi.nearest(value);
-        boolean isShown = state == State.FINISHED && result != null && result.phi == served;
-        if (isShown || (state == State.RUNNING && served == wished)) {
+        boolean isShown = state() == State.FINISHED && result != null && result.phi == served;
+        if (isShown || (isRunning() && served == wished)) {
             return;
         }
         wished = served;
-        state = State.RUNNING;
+        reach(State.RUNNING, "");
         newest++;
-        main.removeCallbacks(begin);
-        main.postDelayed(begin, PAUSE_MS);
+        main().removeCallbacks(begin);
+        main().postDelayed(begin, PAUSE_MS);
         tell();
     }
 
-    /** Ends the work at the next tile. */
+    @Override
     public void cancel() {
         newest++;
-        main.removeCallbacks(begin);
-        state = State.CANCELLED;
+        main().removeCallbacks(begin);
+        reach(State.CANCELLED, "");
         tell();
     }
 
     private void begin() {
         int number = ++newest;
-        done = 0;
-        total = 0;
+        reach(0, 0);
         thread.execute(() -> work(number));
     }
 
@@ -161,20 +136,13 @@ public final class SegmentJob {
             if (number != newest) {
                 throw new CancelledException();
             }
-            main.post(() -> report(number, finished, all));
+            main().post(() -> report(number, finished, all));
         };
-        try {
+        Result[] made = {null};
+        attempt("this picture", () -> {
             progress.report(0, 0);
-            Result made = segmented(progress);
-            main.post(() -> end(number, State.FINISHED, "", made));
-        } catch (CancelledException superseded) {
-            return;
-        } catch (AppException error) {
-            main.post(() -> end(number, State.FAILED, error.getMessage(), null));
-        } catch (OutOfMemoryError error) {
-            main.post(() -> end(number, State.FAILED, "The phone has too little free memory for"
-                    + " this picture; close other apps and try again.", null));
-        }
+            made[0] = segmented(progress);
+        }, (reached, sentence) -> main().post(() -> end(number, reached, sentence, made[0])));
     }
 
     private Result segmented(Progress progress) throws AppException {
@@ -207,35 +175,17 @@ public final class SegmentJob {
 
     private void report(int number, int finished, int all) {
         if (number == newest) {
-            done = finished;
-            total = all;
+            reach(finished, all);
             tell();
         }
     }
 
     private void end(int number, State reached, String sentence, Result made) {
         if (number == newest) {
-            state = reached;
-            failure = sentence;
+            reach(reached, sentence);
             result = made == null ? result : made;
             tell();
         }
-    }
-
-    private void tell() {
-        if (listener != null) {
-            listener.onJobChanged();
-        }
-    }
-
-    /** Returns how far the job has come. */
-    public State state() {
-        return state;
-    }
-
-    /** Returns the sentence of a failed job; empty otherwise. */
-    public String failure() {
-        return failure;
     }
 
     /** Returns the place of the picture; null for the bundled one. */
@@ -261,15 +211,5 @@ public final class SegmentJob {
     /** Returns the last result, or null. */
     public Result result() {
         return result;
-    }
-
-    /** Returns the number of finished tiles. */
-    public int done() {
-        return done;
-    }
-
-    /** Returns the number of tiles; 0 while it is not known. */
-    public int total() {
-        return total;
     }
 }

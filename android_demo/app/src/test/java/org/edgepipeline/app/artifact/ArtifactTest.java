@@ -105,10 +105,27 @@ public final class ArtifactTest {
         refused(".* at tile.stride: expected a whole number from 1 to 65536\\.");
     }
 
-    @Test(timeout = 60_000)
+    /** With -Dedge.seeds=N, more than one seed is run. */
+    @Test(timeout = 600_000)
     public void mutatedManifestsAreReadOrRefused() throws Exception {
+        for (int seed = 0; seed < Integer.getInteger("edge.seeds", 1); seed++) {
+            mutate(new Random(3 + seed));
+        }
+        StringBuilder deep = new StringBuilder();
+        for (int i = 0; i < 100_000; i++) {
+            deep.append('[');
+        }
+        try {
+            Manifest.parse("m.json", deep.toString());
+            fail("the text was read");
+        } catch (ArtifactException error) {
+            assertEquals("m.json is not JSON: nesting deeper than 32 at character 33.",
+                    error.getMessage());
+        }
+    }
+
+    private void mutate(Random random) throws Exception {
         String own = manifest();
-        Random random = new Random(3);
         String letters = "{}[]\",:0123456789-+.eE\\u\n truefalsn\0";
         int refused = 0;
         for (int i = 0; i < 300; i++) {
@@ -129,16 +146,5 @@ public final class ArtifactTest {
             }
         }
         assertTrue("refused: " + refused, refused > 100);
-        StringBuilder deep = new StringBuilder();
-        for (int i = 0; i < 100_000; i++) {
-            deep.append('[');
-        }
-        try {
-            Manifest.parse("m.json", deep.toString());
-            fail("the text was read");
-        } catch (ArtifactException error) {
-            assertEquals("m.json is not JSON: nesting deeper than 32 at character 33.",
-                    error.getMessage());
-        }
     }
 }

@@ -32,6 +32,13 @@ public final class Golden {
         return (Map<?, ?>) Json.parse(new String(content, StandardCharsets.UTF_8));
     }
 
+    /** Returns the manifest of a shipped artifact. */
+    public static Map<?, ?> manifest(String name) throws IOException {
+        byte[] content = Files.readAllBytes(repository(
+                "calibration/pretrained/" + name + "/artifact/manifest.json").toPath());
+        return (Map<?, ?>) Json.parse(new String(content, StandardCharsets.UTF_8));
+    }
+
     /** Returns a list of numbers. */
     public static double[] numbers(Object list) {
         List<?> items = (List<?>) list;

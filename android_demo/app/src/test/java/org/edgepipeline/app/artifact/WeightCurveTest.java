@@ -5,12 +5,8 @@ import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertTrue;
 import static org.junit.Assert.fail;
 
-import java.io.File;
-import java.math.BigInteger;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.security.MessageDigest;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -97,34 +93,9 @@ public final class WeightCurveTest {
         assertTrue(none.at(Double.NaN).files.isEmpty());
     }
 
-    /** Returns the shipped artifact with programs for 0.15 and 0.3, of which only one changes. */
-    private Artifact several() throws Exception {
-        for (File file : Golden.repository(SEGMENTER).listFiles()) {
-            Files.copy(file.toPath(), new File(folder.getRoot(), file.getName()).toPath());
-        }
-        File file = new File(folder.getRoot(), "manifest.json");
-        String text = new String(Files.readAllBytes(file.toPath()), StandardCharsets.UTF_8);
-        int first = text.indexOf("\"programs\": [") + 13;
-        int last = text.indexOf("\"stages\": ");
-        last = text.lastIndexOf("]", last);
-        String program = text.substring(first, last);
-        String one = program.replace("\"name\": \"forward\",",
-                "\"name\": \"forward_1\", \"fixed\": {\"phi\": 0.15},");
-        String two = program.replace("\"name\": \"forward\",",
-                "\"name\": \"forward_2\", \"fixed\": {\"phi\": 0.3},");
-        byte[] made = (text.substring(0, first) + one + "," + two + text.substring(last))
-                .getBytes(StandardCharsets.UTF_8);
-        Files.write(file.toPath(), made);
-        byte[] hash = MessageDigest.getInstance("SHA-256").digest(made);
-        String seal = String.format("%064x", new BigInteger(1, hash)) + "  manifest.json\n";
-        Files.write(new File(folder.getRoot(), "manifest.sha256").toPath(),
-                seal.getBytes(StandardCharsets.UTF_8));
-        return Artifact.open(folder.getRoot());
-    }
-
     @Test
     public void severalProgramsServeTheNearestValue() throws Exception {
-        Phi phi = Phi.of(several());
+        Phi phi = Phi.of(Several.of(folder.getRoot()));
         assertTrue(phi.isFree());
         assertEquals(0.15, phi.low(), 0);
         assertEquals(0.3, phi.high(), 0);

@@ -73,7 +73,7 @@ public final class BenchActivityTest {
     }
 
     private static String status(ActivityController<BenchActivity> screen) {
-        return text(screen.get().getWindow().getDecorView(), R.id.bench_status);
+        return text(screen.get().getWindow().getDecorView(), R.id.status);
     }
 
     private static void measure(ActivityController<BenchActivity> screen) throws Exception {
@@ -117,7 +117,7 @@ public final class BenchActivityTest {
         Spinner artifact = screen.get().findViewById(R.id.bench_artifact);
         artifact.setSelection(artifact.getCount() - 1);
         screen.get().findViewById(R.id.bench_start).performClick();
-        BenchScreens.runUntil(() -> BenchJob.current().sentence().startsWith("Run "));
+        BenchScreens.runUntil(() -> BenchJob.current().step().startsWith("Run "));
         BenchScreens.save(screen.get(), "bench-running-large-light");
         BenchJob job = BenchJob.current();
         RuntimeEnvironment.setQualifiers("+land");
@@ -127,7 +127,7 @@ public final class BenchActivityTest {
         BenchScreens.runUntil(() -> job.done() > done);
         assertTrue(status(screen), status(screen).startsWith("Run "));
         BenchScreens.save(screen.get(), "bench-running-landscape");
-        screen.get().findViewById(R.id.bench_cancel).performClick();
+        screen.get().findViewById(R.id.cancel).performClick();
         BenchScreens.runUntil(() -> job.state() != BenchJob.State.RUNNING);
         assertEquals("Cancelled. There is no record.", status(screen));
         assertEquals(View.VISIBLE, screen.get().findViewById(R.id.bench_start).getVisibility());

@@ -6,6 +6,7 @@ import static org.junit.Assert.fail;
 
 import org.edgepipeline.app.artifact.Artifact;
 import org.edgepipeline.app.artifact.Golden;
+import org.edgepipeline.app.correct.Corrections;
 import org.edgepipeline.app.dng.Capture;
 import org.edgepipeline.app.dng.DngReader;
 import org.edgepipeline.app.errors.ArtifactException;
@@ -22,7 +23,10 @@ public final class DeveloperTest {
     @Rule public TemporaryFolder folder = new TemporaryFolder();
 
     private Pictures developed(String name, int tile) throws Exception {
-        Capture capture = DngReader.read(Golden.fixture(name + ".dng"));
+        return developed(DngReader.read(Golden.fixture(name + ".dng")), tile);
+    }
+
+    private Pictures developed(Capture capture, int tile) throws Exception {
         Runners runners = new Runners(folder.getRoot(), 1);
         Pictures picture = new Pictures();
         new Developer(Artifact.open(Golden.isp()), runners, tile).develop(capture, picture, SILENT);
@@ -33,13 +37,18 @@ public final class DeveloperTest {
     @Test(timeout = 60_000)
     public void picturesAreThoseOfDevelop() throws Exception {
         for (String name : new String[] {"chart", "bright"}) {
-            Pictures picture = developed(name, 256);
-            double whole = picture.psnr(Pictures.read(Golden.fixture(name + "_default.png")));
-            double same = picture.psnr(Pictures.read(Golden.fixture(name + "_uncorrected.png")));
+            Pictures plain = developed(name, 256);
+            Capture capture = DngReader.read(Golden.fixture(name + ".dng"));
+            Corrections.correct(capture, SILENT);
+            Pictures whole = developed(capture, 256);
+            double off = plain.psnr(Pictures.read(Golden.fixture(name + "_uncorrected.png")));
+            double on = whole.psnr(Pictures.read(Golden.fixture(name + "_default.png")));
+            double between = plain.psnr(Pictures.read(Golden.fixture(name + "_default.png")));
             System.out.printf("%s: %.1f dB to develop, %.1f dB without corrections%n",
-                    name, whole, same);
-            assertTrue(name + " " + same, same > 55);
-            assertTrue(name + " " + whole, whole > 50);
+                    name, on, off);
+            assertTrue(name + " " + off, off > 65);
+            assertTrue(name + " " + on, on > 65);
+            assertTrue("corrections are visible: " + between, between < on - 3);
         }
     }
 

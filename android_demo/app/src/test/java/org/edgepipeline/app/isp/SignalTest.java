@@ -7,6 +7,7 @@ import java.util.Map;
 import org.edgepipeline.app.artifact.Golden;
 import org.edgepipeline.app.dng.Capture;
 import org.edgepipeline.app.dng.DngReader;
+import org.edgepipeline.app.tiles.Reflection;
 import org.junit.Test;
 
 /** Compares the network's input with that of `edge-pipeline develop`. */
@@ -67,8 +68,8 @@ public final class SignalTest {
                 signal.pack(top, 24, left, 20, window, place);
                 for (int i = 0; i < window.length; i++) {
                     int plane = i / 480;
-                    int row = Plane.reflect(2 * (top + i / 20 % 24) + plane / 2, 2 * height);
-                    int column = Plane.reflect(2 * (left + i % 20) + plane % 2, 2 * width);
+                    int row = Reflection.of(2 * (top + i / 20 % 24) + plane / 2, 2 * height);
+                    int column = Reflection.of(2 * (left + i % 20) + plane % 2, 2 * width);
                     float expected = whole[((row % 2 * 2 + column % 2) * height + row / 2) * width
                             + column / 2];
                     assertEquals(expected, window[i], 0);

@@ -19,6 +19,7 @@ import org.edgepipeline.app.errors.CancelledException;
 import org.edgepipeline.app.isp.PictureSink;
 import org.edgepipeline.app.runner.Runner;
 import org.edgepipeline.app.runner.Runners;
+import org.edgepipeline.app.tiles.Span;
 import org.junit.Rule;
 import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
@@ -115,15 +116,44 @@ public final class SegmenterTest {
     }
 
     @Test
+    public void aMaskOverAPictureIsTheDrawing() throws Exception {
+        Held picture = new Held(Golden.fixture("segment/picture.png"));
+        byte[] labels = labelsOf("labels_0.15.png");
+        LabelNames names = new Segmenter(artifact()).names;
+        int[] mask = Overlay.mask(labels, picture.width(), names);
+        int[] line = new int[labels.length];
+        picture.read(line, 0, 0, picture.width(), picture.height());
+        int[] drawn = new int[labels.length];
+        Overlay.draw(picture, labels, names, new PictureSink() {
+            @Override
+            public void begin(int width, int height) {}
+
+            @Override
+            public void put(int[] argb, int left, int top, int width, int height) {
+                System.arraycopy(argb, 0, drawn, top * width, argb.length);
+            }
+        });
+        for (int i = 0; i < mask.length; i++) {
+            float opacity = (mask[i] >>> 24) / 255f;
+            for (int shift = 0; shift < 24; shift += 8) {
+                float code = (line[i] >> shift & 0xFF) * (1 - opacity)
+                        + (mask[i] >> shift & 0xFF) * opacity;
+                assertEquals("pixel " + i, drawn[i] >> shift & 0xFF, code, 1);
+            }
+        }
+    }
+
+    @Test
     public void keptPartsCoverEachPixelOnce() {
         for (int size = 1; size < 700; size += 13) {
             for (int margin : new int[] {0, 8, 31}) {
                 for (int stride : new int[] {1, 8}) {
                     int next = 0;
-                    for (Span span : Span.of(size, 64, margin, stride)) {
-                        assertEquals(next, span.first);
-                        next = span.last;
-                        assertTrue(span.first >= span.start && span.last <= span.start + 64);
+                    for (Span span : Span.overlapping(size, 64, margin, stride)) {
+                        assertEquals(next, span.coreStart);
+                        next = span.coreStop;
+                        assertTrue(span.coreStart >= span.start);
+                        assertTrue(span.coreStop <= span.start + 64);
                         assertEquals(0, Math.floorMod(span.start, stride));
                     }
                     assertEquals(size, next);
@@ -135,7 +165,7 @@ public final class SegmenterTest {
     }
 
     private static int[] places(int size, int window) {
-        return Span.of(size, window, 0, 1).get(0).places(size);
+        return Span.overlapping(size, window, 0, 1).get(0).places(size);
     }
 
     @Test

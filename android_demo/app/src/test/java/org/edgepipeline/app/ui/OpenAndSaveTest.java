@@ -102,6 +102,7 @@ public final class OpenAndSaveTest {
         writeCapture("IMG_1.dng");
         DevelopActivity screen = chosen("IMG_1.dng");
         assertTrue(status(screen), status(screen).startsWith("320 × 240 pixels in "));
+        assertTrue(status(screen), status(screen).endsWith(" s\nRepaired pixels: 8"));
         TextView before = screen.findViewById(R.id.before);
         assertEquals("Camera", before.getText().toString());
         Screens.save(screen, "opened-large-light");
@@ -219,7 +220,7 @@ public final class OpenAndSaveTest {
         ActivityController<CameraActivity> shown =
                 Robolectric.buildActivity(CameraActivity.class).setup();
         CameraActivity screen = shown.get();
-        assertTrue(status(screen), status(screen).startsWith("The app uses the camera only to"));
+        assertTrue(status(screen), status(screen).startsWith("The app captures RAW pictures"));
         assertEquals(View.VISIBLE, screen.findViewById(R.id.allow).getVisibility());
         Screens.save(screen, "camera-reason-large-light");
         screen.findViewById(R.id.allow).performClick();

@@ -22,7 +22,10 @@ import java.io.FileOutputStream;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import org.edgepipeline.app.R;
+import org.edgepipeline.app.artifact.Artifact;
 import org.edgepipeline.app.artifact.Golden;
+import org.edgepipeline.app.artifact.Phi;
+import org.edgepipeline.app.artifact.Several;
 import org.edgepipeline.app.work.SegmentJob;
 import org.junit.After;
 import org.junit.Rule;
@@ -76,7 +79,7 @@ public final class SegmentActivityTest {
         Screens.save(opened().get(), "segment-start-large-light");
         ActivityController<SegmentActivity> screen = segmented();
         assertTrue(status(screen), status(screen).matches(
-                "phi 0\\.300 · 198 M MACs a tile · \\d+ ms\nnucleus: \\d+\\.\\d %"));
+                "phi 0\\.300 · 198 M MACs a tile · \\d+\\u00A0ms\nnucleus: \\d+\\.\\d %"));
         assertEquals(200, slider(screen).getProgress());
         assertEquals(500, slider(screen).getMax());
         Bitmap first = SegmentJob.current().result().overlay;
@@ -208,5 +211,25 @@ public final class SegmentActivityTest {
         choose(screen, "missing.jpg");
         runToEnd();
         assertEquals("missing.jpg cannot be read; choose it again.", status(screen));
+    }
+
+    @Test
+    public void theScreenSaysWhichValuesTheSliderHas() throws Exception {
+        SegmentActivity screen = opened().get();
+        TextView values = screen.findViewById(R.id.phi_values);
+        double[] chosen = {0};
+        PhiSlider own = new PhiSlider(screen, value -> chosen[0] = value);
+        own.show(Phi.of(Several.of(folder.getRoot())), 0.15);
+        assertEquals("Programs for 2 values of phi: 0.15, 0.30. The slider moves to the nearest.",
+                values.getText().toString());
+        assertEquals(View.VISIBLE, values.getVisibility());
+        Screens.save(screen, "segment-values-large-light");
+        ((SeekBar) screen.findViewById(R.id.phi)).setProgress(100);
+        assertEquals(0.25, chosen[0], 0);
+        own.show(Phi.of(Artifact.open(Golden.repository(
+                "calibration/pretrained/phi_unet_nuclei/artifact"))), 0.3);
+        assertEquals("Any phi from 0.10 to 0.60.", values.getText().toString());
+        own.show(Phi.of(Artifact.open(Golden.isp())), Double.NaN);
+        assertEquals(View.GONE, values.getVisibility());
     }
 }
