@@ -128,7 +128,7 @@ def _for_packed_weights(
         FoldConstants(),  # before lowering: a folded weight is not computed
         FoldBias(),  # after constants: it looks for constant addends
         *before,
-        RaiseConvolution(),  # before lowering, which supports conv2d only
+        RaiseConvolution(volumes=True),  # before lowering, which supports conv2d only
         TakeInBias(),  # before lowering: a matrix product adds a bias for free
         LowerConvolution(costs, constants=constants),  # before padding, which it absorbs
         FoldConstants(),  # again: the rearranged constant weights of matrix products

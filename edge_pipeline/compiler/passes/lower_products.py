@@ -30,6 +30,7 @@ class LowerProducts:
 
     linear(x, weight, bias)   -> bmm(x, weight^T) + bias
     mm, matmul, mv, dot(x, y) -> bmm, with the axes before the last two merged
+    matmul(x [B, h, M, K], y [B, 1, K, N]) -> bmm(x as [B, h * M, K], y)
     addmm, baddbmm(a, x, y)   -> a * beta + bmm(x, y) * alpha
     bmm(x, transpose(y [1, N, K])) -> bmm(x, y permuted as [N, 1, K])
 
@@ -42,7 +43,7 @@ class LowerProducts:
     why = "XNNPACK packs the weights of a linear layer, and multiplies computed ones only by bmm"
 
     def run(self, program: ExportedProgram) -> Result:
-        """Return the rewritten program; dynamic shapes and broadcast axes are left unchanged."""
+        """Return the rewritten program; dynamic shapes are left unchanged."""
         editor = Editor(program)
         for node in editor.calls(_LINEAR, _ADDED, _BATCH_ADDED, _BATCHED, *_PLAIN):
             operands = [operand for operand in node.args if isinstance(operand, fx.Node)]
@@ -65,18 +66,30 @@ class LowerProducts:
 
 
 def _is_lowered(left: torch.Size, right: torch.Size, *, constant: bool) -> bool:
-    if len(right) > 2 and len(left) > 2:
-        return left[:-2] == right[:-2]
-    return not constant and len(right) <= 2
+    return len(right) > 2 or not constant
 
 
 def _product(x: Tensor, y: Tensor) -> Tensor:
-    """Return the values of x @ y, [B, M, N], for any ranks and equal leading axes."""
+    """Return the values of x @ y, [B, M, N], for any ranks.
+
+    If y has size 1 along the last leading axes of x, these are more rows of x; other axes along
+    which one operand has size 1 are expanded.
+    """
     x = x.reshape(1, -1) if x.dim() == 1 else x
     y = y.reshape(-1, 1) if y.dim() == 1 else y
-    if y.dim() == 2:
-        return torch.bmm(x.reshape(1, -1, x.shape[-1]), y.reshape(1, *y.shape))
-    return torch.bmm(x.reshape(-1, *x.shape[-2:]), y.reshape(-1, *y.shape[-2:]))
+    lead: torch.Size = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])  # type: ignore[no-untyped-call]
+    x, y = (v.reshape(*[1] * (len(lead) + 2 - v.dim()), *v.shape) for v in (x, y))
+    shared = len(lead)
+    while shared and y.shape[shared - 1] == 1:
+        shared -= 1
+    x, y = _expanded(x, lead[:shared]), _expanded(y, lead[:shared])
+    batch = lead[:shared].numel()
+    return torch.bmm(x.reshape(batch, -1, x.shape[-1]), y.reshape(batch, *y.shape[-2:]))
+
+
+def _expanded(x: Tensor, lead: torch.Size) -> Tensor:
+    """Return x with the sizes `lead` along its first axes."""
+    return x if x.shape[: len(lead)] == lead else x.expand(*lead, *x.shape[len(lead) :])
 
 
 def _turned(y: Tensor, n: int, k: int) -> Tensor:

@@ -48,16 +48,24 @@ class RaiseConvolution:
     conv3d(x [N, C, D, H, W], w)       -> conv2d for each plane of the result
 
     Only computed weights are rewritten, since runtimes support these kinds with constant ones.
+
+    Args:
+        volumes: Whether 3-D convolutions with constant weights are rewritten too.
     """
 
     name = "raise_convolution"
     why = "only conv2d with computed weights becomes products; no delegate supports the other kinds"
 
+    def __init__(self, *, volumes: bool = False) -> None:
+        self._volumes = volumes
+
     def run(self, program: ExportedProgram) -> Result:
         """Return the rewritten program; transposed 3-D ones and dynamic shapes stay."""
         editor = Editor(program)
         for node in editor.calls(*_FORWARD, *_TRANSPOSED, _GENERAL, *_SOLID):
-            if editor.constant(node.args[1]) is None and _is_raised(node):
+            is_constant = editor.constant(node.args[1]) is not None
+            is_taken = not is_constant or (self._volumes and node.target in _SOLID)
+            if is_taken and _is_raised(node):
                 _raise(editor, node)
         return editor.finish()
 

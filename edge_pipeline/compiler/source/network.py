@@ -19,7 +19,7 @@ from edge_pipeline.compiler.program import Pass
 from edge_pipeline.compiler.quiet import untraced_errors
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.nesting import flat_outputs, rebuilt_inputs
-from edge_pipeline.compiler.source.traced import check_function, untraceable
+from edge_pipeline.compiler.source.traced import check_function, failing, untraceable
 from edge_pipeline.errors import EdgePipelineError
 
 __all__ = ["SourceNetwork"]
@@ -135,9 +135,19 @@ class SourceNetwork:
         except EdgePipelineError:
             raise
         except Exception as error:
+            self._try(example)
             raise untraceable(name, error) from error
         check_function(functional, name, [port.name for port in self.geometry.inputs])
         return functional
+
+    def _try(self, example: tuple[Tensor, ...]) -> None:
+        """Raise an error if the network fails on its example, not only when torch traces it."""
+        try:
+            self.run(example)
+        except EdgePipelineError:
+            raise
+        except Exception as error:
+            raise failing(type(self.module).__name__, error) from error
 
     def _free_shapes(self) -> tuple[tuple[Any, ...]] | None:
         """Return the free sizes of the network's maps as dynamic shapes for `torch.export`."""

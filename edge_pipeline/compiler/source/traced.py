@@ -16,9 +16,9 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from edge_pipeline.compiler.analysis.origin import is_of_the_network, place_of
 from edge_pipeline.compiler.analysis.refusals import Refused, refusal
 from edge_pipeline.compiler.program import user_inputs
-from edge_pipeline.errors import CompileError, first_line
+from edge_pipeline.errors import CompileError, InputError, first_line
 
-__all__ = ["check_function", "untraceable"]
+__all__ = ["check_function", "failing", "untraceable"]
 
 _MUTATIONS = {
     OutputKind.BUFFER_MUTATION: "buffer",
@@ -51,10 +51,29 @@ def untraceable(name: str, error: BaseException) -> CompileError:
     for part, clause in _REASONS:
         if part in str(error):
             reason = clause
+    return CompileError(f"torch cannot trace {name}{_place(error)}: {reason}")
+
+
+def failing(name: str, error: BaseException) -> InputError:
+    """Return the error for a network that cannot be run on its example inputs.
+
+    Args:
+        name: Name of the network's class.
+        error: Error that it raised.
+    """
+    kind, detail = type(error).__name__, str(error).strip()
+    reason = f"{kind}: {first_line(error)}" if detail else kind
+    return InputError(
+        f"{name} fails on the example inputs{_place(error)} ({reason}); check their shapes, types "
+        "and ranges"
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of the network in an error's traceback, as a clause."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [place_of(f.filename, f.lineno or 0) for f in frames if is_of_the_network(f.filename)]
-    where = f" at {lines[-1]}" if lines else ""
-    return CompileError(f"torch cannot trace {name}{where}: {reason}")
+    return f" at {lines[-1]}" if lines else ""
 
 
 def check_function(program: ExportedProgram, name: str, inputs: Sequence[str]) -> None:

@@ -49,7 +49,21 @@ def test_constant_weights_keep_their_layer(module):
     assert not run_checked(LowerProducts(), exported(module, x), x).modified
 
 
-def test_axes_that_broadcast_stay():
-    inputs = (torch.randn(2, 6, 3, 4), torch.randn(6, 4, 5))
+@pytest.mark.parametrize(
+    ("left", "right", "expands"),
+    [
+        ((2, 6, 3, 4), (2, 1, 4, 5), False),
+        ((2, 6, 3, 4), (1, 1, 4, 5), False),
+        ((2, 6, 3, 4), (6, 4, 5), True),
+        ((2, 1, 3, 4), (2, 6, 4, 5), True),
+        ((3, 4), (2, 6, 4, 5), True),
+        ((2, 6, 2, 1, 4), (2, 1, 2, 4, 5), True),
+        ((2, 6, 2, 1, 4), (2, 6, 1, 4, 5), False),
+    ],
+)
+def test_axes_of_size_one_are_rows_or_expanded(left, right, expands):
+    inputs = (torch.randn(left), torch.randn(right))
     program = exported(lambda x, y: x @ (y * 2), *inputs)
-    assert not run_checked(LowerProducts(), program, *inputs).modified
+    result = run_checked(LowerProducts(), program, *inputs, tolerance=2e-6)
+    assert not PRODUCTS & set(targets(result.program))
+    assert ("expand" in targets(result.program)) == expands

@@ -133,3 +133,11 @@ def test_three_axes_are_padded_by_name(kernel):
     program = exported(lambda x, w: F.conv3d(x, w * 2, padding="same"), *inputs)
     result = run_checked(STEP, program, *inputs, tolerance=2e-6)
     assert "conv3d" not in targets(result.program)
+
+
+def test_constant_volumes_are_raised_if_requested():
+    x = torch.randn(1, 2, 4, 5, 5)
+    program = exported(torch.nn.Conv3d(2, 3, (1, 3, 3), padding=(0, 1, 1)), x)
+    assert not run_checked(STEP, program, x).modified
+    result = run_checked(RaiseConvolution(volumes=True), program, x, tolerance=2e-6)
+    assert "conv3d" not in targets(result.program)

@@ -86,7 +86,7 @@ def test_layouts_say_which_axes_a_filter_has():
     weights = [Role.of_filter("conv.weight", rank).layout for rank in (1, 2, 3, 4, 5)]
     assert weights == ["O", "OI", "NAB", "OIHW", "NABCD"]
     others = [Role.of_filter("conv.bias", rank).layout for rank in (0, 1, 2, 4)]
-    assert others == ["N", "O", "NC", "NCHW"]
+    assert others == ["", "O", "NC", "NCHW"]
 
 
 def test_folded_filters_do_not_follow_the_input(model, network, packed, filters):

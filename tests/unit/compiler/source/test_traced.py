@@ -113,3 +113,18 @@ def test_fixed_values_go_beside_any_number_of_arguments():
     network = foreign_network(Variadic(), [X, X], fixed={"gain": 2.0})
     (found,) = network.run(network.example)
     torch.testing.assert_close(found, network.module(X, X, gain=2.0))
+
+
+def test_a_network_that_fails_on_its_example_is_said_to():
+    network = foreign_network(nn.Conv2d(4, 2, 3), [X])
+    message = r"Conv2d fails on the example inputs \(RuntimeError: .*\); check their shapes, types"
+    with pytest.raises(InputError, match=message):
+        network.traced()
+
+    def strict(own, x):
+        assert x.shape[-1] == 7
+        return own.layer(x)
+
+    message = r"Own fails on the example inputs at test_traced\.py:\d+ \(AssertionError"
+    with pytest.raises(InputError, match=message):
+        foreign_network(Own(strict), [X]).traced()
