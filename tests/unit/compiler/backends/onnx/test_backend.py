@@ -250,7 +250,7 @@ def test_every_operator_that_onnx_lacks_is_named_at_once():
     with pytest.raises(CompileError) as caught:
         backend.emit(exported(nn.Sequential(Special()), x), EmitOptions("forward", ["x"], ["y"]))
     heading, *lines = str(caught.value).splitlines()
-    assert heading == "2 operators cannot be written in ONNX:"
+    assert heading == "torch's ONNX exporter cannot convert 2 operators:"
     assert "bessel_j0" in lines[0]
-    assert "bessel_i1" in lines[1]
+    assert "i1" in lines[1]
     assert all("0 (test_backend.py:" in line for line in lines)
