@@ -13,8 +13,8 @@ __all__ = ["METHOD", "samples_like"]
 
 METHOD = (
     "the example inputs, unchanged, scaled by 1/2 and 1/8, and with the last axis reversed, and "
-    "three sets of random values between the example's minimum and maximum; integers and booleans "
-    "are not scaled"
+    "three sets of random values between the example's minimum and maximum; integers of 32 "
+    "and 64 bits and booleans are not scaled"
 )
 _SCALES = (1.0, 0.5, 0.125)
 _DRAWS = 3
@@ -30,10 +30,16 @@ def samples_like(example: Sequence[Tensor]) -> tuple[list[tuple[Tensor, ...]], C
         Seven sets of inputs with the example's order and shapes. They depend only on the example.
     """
     generator = torch.Generator().manual_seed(20240304)
-    sets = [tuple(scale * x if x.is_floating_point() else x for x in example) for scale in _SCALES]
+    sets = [tuple(_scaled(x, scale) for x in example) for scale in _SCALES]
     sets.append(tuple(x.flip(-1) if x.dim() else x.clone() for x in example))
     sets += [tuple(_drawn(x, generator) for x in example) for _ in range(_DRAWS)]
     return [tuple(x.contiguous() for x in one) for one in sets], Calibration.of([], METHOD)
+
+
+def _scaled(x: Tensor, scale: float) -> Tensor:
+    """Return a multiple of floats or of 8-bit integers, as pictures have them; else `x`."""
+    is_number = x.is_floating_point() or x.dtype in (torch.uint8, torch.int8)
+    return (scale * x).to(x.dtype) if is_number else x
 
 
 def _drawn(x: Tensor, generator: torch.Generator) -> Tensor:
