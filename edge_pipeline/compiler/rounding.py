@@ -64,7 +64,8 @@ def _error(new: Tensor, old: Tensor) -> float:
     """
     error = (new.double() - old.double()).abs()
     largest = float(error.max())
-    return float(error.mean()) if old.element_size() == 1 and largest <= 1 else largest
+    is_byte = old.dtype in (torch.uint8, torch.int8)
+    return float(error.mean()) if is_byte and largest <= 1 else largest
 
 
 def check_outputs(

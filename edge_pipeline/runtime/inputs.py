@@ -39,9 +39,8 @@ def random_inputs(
     Tensors whose range is known are `noise` (drawn uniformly from the range) or a `picture` (smooth
     fields with a little noise within the range, similar to an int8 calibration set). Others have a
     normal distribution with the mean and the standard deviation of the reference, or a tenth of the
-    mean if all values of the reference are the same. Maps in uint8 and int8 are drawn as if their
-    range were known, which is otherwise that of the reference. Other integers and booleans are drawn
-    uniformly.
+    mean if all values of the reference are the same. Maps in uint8 and int8 without a known range
+    have that of the reference. Other integers and booleans are drawn uniformly.
 
     Args:
         spec: The program.
@@ -60,8 +59,8 @@ def random_inputs(
 def varied_inputs(spec: ProgramSpec, reference: Mapping[str, Array]) -> list[dict[str, Array]]:
     """Return three sets of inputs with the reference's shapes, the same at every call.
 
-    Tensors whose range is known, and maps in uint8 and int8, are a dark, a medium and a bright picture within it. Others are
-    drawn as in `random_inputs`.
+    Tensors whose range is known, and maps in uint8 and int8, are a dark, a medium and a bright
+    picture within the range. Others are drawn as in `random_inputs`.
 
     Args:
         spec: The program.
