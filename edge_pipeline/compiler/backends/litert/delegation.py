@@ -117,12 +117,12 @@ def _conversions(plain: Any, nodes: Sequence[Any], tensors: dict[int, Any]) -> s
         if _whole(node, tensors, "inputs") and int(node["inputs"][0]) in ends:
             found.add(int(node["index"]))
             ends |= {int(t) for t in node["outputs"]}
-    ends = {int(t["index"]) for t in plain.get_output_details()}
-    inner = {int(t) for n in nodes if int(n["index"]) not in found for t in n["inputs"]} - ends
-    for node in reversed(nodes):
-        if _whole(node, tensors, "outputs") and int(node["outputs"][0]) in ends - inner:
+    read: set[int] = set()  # by operators that compute
+    for node in reversed(nodes):  # readers first
+        if _whole(node, tensors, "outputs") and int(node["outputs"][0]) not in read:
             found.add(int(node["index"]))
-            ends.add(int(node["inputs"][0]))
+        else:
+            read |= {int(t) for t in node["inputs"]}
     return found
 
 
