@@ -101,7 +101,10 @@ def foreign_network(
     named = flat_inputs(arguments)
     for key, value in named.items():
         if value.dtype not in DTYPES:
-            raise InputError(f"the input {key} is {value.dtype}; give {', '.join(DTYPES.values())}")
+            raise InputError(
+                f"the input {key} is {str(value.dtype).removeprefix('torch.')}; for every backend, "
+                f"give {', '.join(DTYPES.values())}"
+            )
     ports = tuple(Port.of_unknown(key, tuple(value.shape)) for key, value in named.items())
     geometry = Geometry(
         inputs=ports,

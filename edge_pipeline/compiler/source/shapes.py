@@ -46,7 +46,8 @@ def dtype_of(value: Tensor) -> Dtype:
     """
     if value.dtype not in DTYPES:
         raise CompileError(
-            f"an output is {value.dtype}; return {', '.join(DTYPES.values())} from the network"
+            f"an output is {str(value.dtype).removeprefix('torch.')}; for every backend, return "
+            f"{', '.join(DTYPES.values())} from the network"
         )
     return DTYPES[value.dtype]
 
