@@ -107,9 +107,10 @@ def described(
         if free_sizes:
             geometry = _freed(geometry, network.example, outputs)
     elif free_sizes or {"stride", "halo", "minimum", "scale"} & stated.model_fields_set:
-        shape = "x".join(map(str, network.example[0].shape))
+        first = network.example[0]
+        given = f"{dtype_of(first)} {'x'.join(map(str, first.shape))}"
         raise InputError(
-            f"the first input {ports[0].name} is {dtype_of(network.example[0])} {shape}, and stride, "
+            f"the first input {ports[0].name} is {given}, and stride, "
             "halo, minimum, scale and free sizes are for a map 1xCxHxW of floats; leave them out"
         )
     card = stated.card or network.card
