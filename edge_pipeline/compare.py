@@ -34,7 +34,9 @@ class Difference:
     Attributes:
         max_abs: Largest absolute difference, in the output's unit.
         max_rel: `max_abs` divided by the reference's largest magnitude (by 1 if that is 0). For
-            integers and booleans, such as labels, the share of elements that differ.
+            integers and booleans, such as labels, the share of elements that differ. For uint8 and
+            int8, which are labels or rounded numbers, the mean absolute difference divided by the
+            reference's range: for two labels, this is the share of elements that differ.
         max_rel_elementwise: Largest difference divided by the magnitude of the same element of the
             reference, which counts as at least a thousandth of the largest magnitude.
         rmse: Root of the mean squared difference, in the output's unit.
@@ -42,7 +44,9 @@ class Difference:
             declared; None if nothing differs.
         max_abs_srgb: For pictures, largest difference after clipping to [0, 1] and sRGB encoding.
         own_psnr_db: As `psnr_db`, but with the smallest range that contains the reference and 0,
-            which a number format has to represent, instead of the declared range.
+            which a number format has to represent, instead of the declared range. For uint8 and
+            int8, 20 log10(range / excess), where `excess` is the mean of the differences beyond 1:
+            a small error may turn a number that is rounded into the next one.
         varied: Standard deviation of the output over different inputs, divided by the same range;
             None if unknown.
         single: Whether the output is one number, so that `rmse` is one sample of its error.
@@ -217,6 +221,8 @@ def _difference(
     varied: float | None,
 ) -> Difference:
     reference, output = expected.astype(np.float64), found.astype(np.float64)
+    if expected.dtype.kind in "iu" and expected.dtype.itemsize == 1:
+        return _step_difference(reference, output)
     if expected.dtype.kind != "f":
         return _discrete_difference(reference, output)
     error = np.abs(output - reference)
@@ -250,6 +256,23 @@ def _discrete_difference(reference: NDArray[np.float64], output: NDArray[np.floa
         rmse=math.sqrt(float(np.mean(error**2))),
         psnr_db=None,
         max_abs_srgb=None,
+    )
+
+
+def _step_difference(reference: NDArray[np.float64], output: NDArray[np.float64]) -> Difference:
+    """Return the difference of 8-bit integers, which are labels or rounded numbers."""
+    error = np.abs(output - reference)
+    span = float(reference.max() - reference.min()) or 1.0
+    rmse = math.sqrt(float(np.mean(error**2)))
+    excess = float(np.mean(np.maximum(error - 1, 0)))
+    return Difference(
+        max_abs=float(error.max()),
+        max_rel=float(error.mean()) / span,
+        max_rel_elementwise=float((error / np.maximum(np.abs(reference), 1)).max()),
+        rmse=rmse,
+        psnr_db=20 * math.log10(span / rmse) if rmse > 0 else None,
+        max_abs_srgb=None,
+        own_psnr_db=max(0.0, 20 * math.log10(span / excess)) if excess > 0 else None,
     )
 
 

@@ -30,7 +30,7 @@ def _check_dimension(size: int | str) -> int | str:
 Dimension = Annotated[int | str, AfterValidator(_check_dimension)]
 
 
-Dtype = Literal["float32", "int64", "int32", "bool"]
+Dtype = Literal["float32", "int64", "int32", "uint8", "int8", "bool"]
 """Element types of inputs and outputs, by their NumPy names."""
 
 

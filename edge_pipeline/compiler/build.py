@@ -189,6 +189,8 @@ def passed(source: ExportedProgram, entry: Entry, target: Target, precision: Pre
             changes[step.name] = changes.get(step.name, ()) + lines
             notes.extend(lines if approximation_of(step) else ())
 
+    for value in tensors_of(source)[1]:
+        dtype_of(value)  # refuses other types before the work
     program = run_passes(source, passes, entry.example, on_result=on_result)
     return Passed(source, program, entry, changes, tuple(notes))
 

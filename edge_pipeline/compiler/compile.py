@@ -96,7 +96,8 @@ def compile_module(
     Args:
         module: Module with its weights; it is put into eval mode.
         example_inputs: Tensors in the order of `forward`, or by the names of its parameters, of
-            type float32, int64, int32 or bool. The program is compiled for their shapes.
+            type float32, int64, int32, uint8, int8 or bool. The program is compiled for their
+            shapes.
         output: Folder of the artifact.
         backend: Name of the backend in the registry: `onnx`, `executorch`, `litert`, `coreml`, ...
         filters: `dynamic` computes weights in the program. `split` builds one program that predicts

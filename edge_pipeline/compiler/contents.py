@@ -14,7 +14,7 @@ from edge_pipeline.compiler.backends.base import Backend
 from edge_pipeline.compiler.build import Built
 from edge_pipeline.compiler.passes.lower_convolution import LowerConvolution
 from edge_pipeline.compiler.pipeline import passes_for
-from edge_pipeline.compiler.precision.accuracy import Run, loss_of, trial_for
+from edge_pipeline.compiler.precision.accuracy import Run, Trial, loss_of, trial_for, trial_like
 from edge_pipeline.compiler.proof import board_notes, compiled_run, dead_output_warnings, prove
 from edge_pipeline.compiler.request import CompileRequest
 from edge_pipeline.compiler.source import entries
@@ -166,18 +166,24 @@ class ArtifactContents:
         """
         return self.network.geometry.size(self.request.size, free=False)
 
-    def _losses(self, after: Run | None) -> tuple[Loss, ...]:
-        """Return the losses by folding (measured in eager) and by precision (in the runtime)."""
-        narrow = self.request.precision != "fp32" and after is not None
-        if self.form.filters != "folded" and not narrow:
-            return ()
-        trial = trial_for(
+    def _trial(self) -> Trial:
+        """Return the validation set; inputs similar to the example if some are integers."""
+        if not all(value.is_floating_point() for value in self.network.example):
+            return trial_like(self.network.example)
+        return trial_for(
             self.network.geometry,
             self.network.card,
             self._trial_size(),
             self.request.validation,
             trained=self.network.source.seed is None,
         )
+
+    def _losses(self, after: Run | None) -> tuple[Loss, ...]:
+        """Return the losses by folding (measured in eager) and by precision (in the runtime)."""
+        narrow = self.request.precision != "fp32" and after is not None
+        if self.form.filters != "folded" and not narrow:
+            return ()
+        trial = self._trial()
         losses = []
         if self.form.filters == "folded":
             # Folding has already exported the network, so this costs little.

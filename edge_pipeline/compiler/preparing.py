@@ -125,6 +125,7 @@ def prepared(
     size = network.geometry.size(request.size, free=free)
     given = network.example
     if network.example:
+        _check_files(request, network)
         on_step("probing")
         stated = request.description or Description()
         network = described(network, stated, free_sizes=request.free_sizes)
@@ -146,6 +147,18 @@ def prepared(
     alike = request.precision == "int8" and given and not request.calibration
     nearer = samples_like(given, scaled=False) if alike else None
     return Prepared(network, form, samples, observed, options, nearer)
+
+
+def _check_files(request: CompileRequest, network: SourceNetwork) -> None:
+    """Raise InputError if captures or pictures are given for inputs that are not floats."""
+    given = (*request.calibration, *request.validation)
+    ports = zip(network.geometry.inputs, network.example, strict=True)
+    whole = [port.name for port, value in ports if not value.is_floating_point()]
+    if given and whole:
+        raise InputError(
+            f"{given[0]} is read as float32, and the input {whole[0]} has integers; leave out "
+            "--calibration and --validation"
+        )
 
 
 def _samples(

@@ -39,7 +39,8 @@ def random_inputs(
     Tensors whose range is known are `noise` (drawn uniformly from the range) or a `picture` (smooth
     fields with a little noise within the range, similar to an int8 calibration set). Others have a
     normal distribution with the mean and the standard deviation of the reference, or a tenth of the
-    mean if all values of the reference are the same. Integers and booleans are drawn uniformly.
+    mean if all values of the reference are the same. Maps in uint8 and int8 without a known range
+    have that of the reference. Other integers and booleans are drawn uniformly.
 
     Args:
         spec: The program.
@@ -58,8 +59,8 @@ def random_inputs(
 def varied_inputs(spec: ProgramSpec, reference: Mapping[str, Array]) -> list[dict[str, Array]]:
     """Return three sets of inputs with the reference's shapes, the same at every call.
 
-    Tensors whose range is known are a dark, a medium and a bright picture within it. Others are
-    drawn as in `random_inputs`.
+    Tensors whose range is known, and maps in uint8 and int8, are a dark, a medium and a bright
+    picture within the range. Others are drawn as in `random_inputs`.
 
     Args:
         spec: The program.
@@ -71,10 +72,10 @@ def varied_inputs(spec: ProgramSpec, reference: Mapping[str, Array]) -> list[dic
         drawn: dict[str, Array] = {}
         for tensor in spec.inputs:
             value = _draw(tensor, reference[tensor.name].shape, reference[tensor.name], rng)
-            if tensor.range is not None and value.dtype.kind == "f":
-                low, high = tensor.range
-                unit = np.clip((value - low) / (high - low), 0, 1)
-                value = (low + (high - low) * unit**gamma).astype(np.float32)
+            if _is_byte_map(value) or (tensor.range is not None and value.dtype.kind == "f"):
+                low, high = _span(tensor, reference[tensor.name])
+                unit = np.clip((value - low) / ((high - low) or 1.0), 0, 1)
+                value = _as_type(value.dtype, low + (high - low) * unit**gamma)
             drawn[tensor.name] = value
         sets.append(drawn)
     return sets
@@ -103,6 +104,10 @@ def _draw(
     rng: np.random.Generator,
     kind: Kind = "picture",
 ) -> Array:
+    if _is_byte_map(reference):
+        low, high = _span(tensor, reference)
+        unit = rng.random(shape) if kind == "noise" else _picture(shape, rng)
+        return _as_type(reference.dtype, low + (high - low) * unit)
     if reference.dtype.kind != "f":
         return _drawn_whole(tensor, shape, reference, rng)
     if tensor.range is None:
@@ -113,6 +118,20 @@ def _draw(
     low, high = tensor.range
     unit = rng.random(shape) if kind == "noise" or len(shape) < 2 else _picture(shape, rng)
     return (low + (high - low) * unit).astype(np.float32)
+
+
+def _is_byte_map(value: Array) -> bool:
+    """Return whether an array may be a picture in uint8 or int8."""
+    return value.dtype.kind in "iu" and value.dtype.itemsize == 1 and value.ndim > 1
+
+
+def _span(tensor: TensorSpec, reference: Array) -> tuple[float, float]:
+    """Return the declared range of a tensor, or that of its reference."""
+    return tensor.range or (float(reference.min()), float(reference.max()))
+
+
+def _as_type(dtype: np.dtype[Any], value: NDArray[np.float64]) -> Array:
+    return (value if dtype.kind == "f" else value.round()).astype(dtype)
 
 
 def _drawn_whole(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_pipeline.artifact.provenance import Calibration, CalibrationFile, Loss, ModelCard
+from edge_pipeline.compiler.precision.like_example import samples_like
 from edge_pipeline.compiler.precision.samples import (
     bundled_files,
     mask_file,
@@ -26,7 +27,7 @@ from edge_pipeline.data.validation import psnr_db, validation_sample
 from edge_pipeline.files import sha256_of
 from edge_pipeline.raw.colour import to_srgb
 
-__all__ = ["Example", "Run", "Trial", "loss_of", "trial_for"]
+__all__ = ["Example", "Run", "Trial", "loss_of", "trial_for", "trial_like"]
 
 Array = NDArray[np.float32]
 Metric = Literal["psnr_db", "dice", "agreement", "psnr_to_before_db"]
@@ -92,6 +93,12 @@ def trial_for(
     return Trial("psnr_to_before_db", tuple(Example(one, None) for one in inputs), on)
 
 
+def trial_like(example: Sequence[Tensor]) -> Trial:
+    """Return a validation set of inputs similar to the user's example, for any types."""
+    samples, on = samples_like(example)
+    return Trial("psnr_to_before_db", tuple(Example(one, None) for one in samples), on)
+
+
 def loss_of(cause: Literal["folding", "precision"], trial: Trial, before: Run, after: Run) -> Loss:
     """Return the loss between two runs of a validation set, averaged over its examples.
 
@@ -106,6 +113,7 @@ def loss_of(cause: Literal["folding", "precision"], trial: Trial, before: Run, a
     for example in trial.examples:
         was, found = before(example.inputs), after(example.inputs)
         if trial.metric == "psnr_to_before_db":
+            was, found = was.astype(np.float64), found.astype(np.float64)
             span = float(was.max() - was.min()) or 1.0
             second.append(psnr_db(found / span, was / span))
         elif trial.metric == "agreement":

@@ -16,7 +16,8 @@ _METHOD = (
     "random values between the example's minimum and maximum{kept}"
 )
 METHOD = _METHOD.format(
-    scaled=", scaled by 1/2 and 1/8,", kept="; integers and booleans are not scaled"
+    scaled=", scaled by 1/2 and 1/8,",
+    kept="; integers of 32 and 64 bits and booleans are not scaled",
 )
 NEARER = _METHOD.format(scaled="", kept="")
 _SCALES = (1.0, 0.5, 0.125)
@@ -38,12 +39,18 @@ def samples_like(
     """
     generator = torch.Generator().manual_seed(20240304)
     scales = _SCALES if scaled else _SCALES[:1]
-    sets = [tuple(scale * x if x.is_floating_point() else x for x in example) for scale in scales]
+    sets = [tuple(_scaled(x, scale) for x in example) for scale in scales]
     sets.append(tuple(x.flip(-1) if x.dim() else x.clone() for x in example))
     sets += [tuple(_drawn(x, generator) for x in example) for _ in range(_DRAWS)]
     return [tuple(x.contiguous() for x in one) for one in sets], Calibration.of(
         [], METHOD if scaled else NEARER
     )
+
+
+def _scaled(x: Tensor, scale: float) -> Tensor:
+    """Return a multiple of floats or of 8-bit integers, as pictures have them; else `x`."""
+    is_number = x.is_floating_point() or x.dtype in (torch.uint8, torch.int8)
+    return (scale * x).to(x.dtype) if is_number else x
 
 
 def _drawn(x: Tensor, generator: torch.Generator) -> Tensor:

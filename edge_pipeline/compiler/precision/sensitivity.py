@@ -189,7 +189,8 @@ def _in_steps(value: Tensor, limits: tuple[float, float]) -> Tensor:
 
 def _error(expected: Tensor, found: Tensor) -> float:
     """Return the mean squared error over the squared range of the expected values and 0."""
-    if not expected.is_floating_point():
+    if not (expected.is_floating_point() or expected.dtype in (torch.uint8, torch.int8)):
         return 0.0
+    expected, found = expected.double(), found.double()
     span = max(float(expected.max()), 0.0) - min(float(expected.min()), 0.0)
     return float((found - expected).square().mean()) / max(span, 1e-30) ** 2

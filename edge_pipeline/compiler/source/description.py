@@ -16,6 +16,7 @@ from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source.fixed_weights import Size, ratio_to
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.network import SourceNetwork
+from edge_pipeline.compiler.source.shapes import dtype_of
 from edge_pipeline.compiler.source.size_probe import SizeProbe
 from edge_pipeline.errors import InputError, first_fault
 from edge_pipeline.models.network import Port
@@ -106,10 +107,11 @@ def described(
         if free_sizes:
             geometry = _freed(geometry, network.example, outputs)
     elif free_sizes or {"stride", "halo", "minimum", "scale"} & stated.model_fields_set:
-        shape = "x".join(map(str, network.example[0].shape))
+        first = network.example[0]
+        given = f"{dtype_of(first)} {'x'.join(map(str, first.shape))}"
         raise InputError(
-            f"the first input {ports[0].name} is {shape}, and stride, halo, minimum, scale and "
-            "free sizes are for a map 1xCxHxW; leave them out"
+            f"the first input {ports[0].name} is {given}, and stride, "
+            "halo, minimum, scale and free sizes are for a map 1xCxHxW of floats; leave them out"
         )
     card = stated.card or network.card
     described = replace(network, geometry=geometry, card=card)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch._dynamo.eval_frame import OptimizedModule
 
 from edge_pipeline.artifact.provenance import ModelCard, Source
+from edge_pipeline.artifact.tensors import Dtype
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.naming import InputShape
 from edge_pipeline.compiler.source.nesting import flat_inputs, nested
@@ -105,7 +106,10 @@ def foreign_network(
     named = flat_inputs(arguments)
     for key, value in named.items():
         if value.dtype not in DTYPES:
-            raise InputError(f"the input {key} is {value.dtype}; give {', '.join(DTYPES.values())}")
+            raise InputError(
+                f"the input {key} is {str(value.dtype).removeprefix('torch.')}; for every backend, "
+                f"give {', '.join(DTYPES.values())}"
+            )
     ports = tuple(Port.of_unknown(key, tuple(value.shape)) for key, value in named.items())
     geometry = Geometry(
         inputs=ports,
@@ -254,15 +258,34 @@ def drawn_inputs(
     Args:
         shapes: Shapes and types by name; integers include both ends of their range.
         seed: Seed; two draws with the same seed are equal.
-        ranges: Ranges by name; 0 to 1 by default.
+        ranges: Ranges by name; by default all values of uint8 and int8, and 0 to 1 otherwise.
+
+    Raises:
+        InputError: If a range contains values that an 8-bit input cannot have.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = {}
     for name, (sizes, dtype) in shapes.items():
-        low, high = (ranges or {}).get(name, (0.0, 1.0))
+        low, high = _range_of(name, dtype, ranges or {})
         if dtype == "float32":
             drawn[name] = low + (high - low) * torch.rand(sizes, generator=generator)
         else:
             whole = torch.randint(int(low), int(high) + 1, sizes, generator=generator)
             drawn[name] = whole.to(getattr(torch, dtype))
     return drawn
+
+
+def _range_of(
+    name: str, dtype: Dtype, ranges: Mapping[str, tuple[float, float]]
+) -> tuple[float, float]:
+    """Return the range of an input, within the limits of its type."""
+    if dtype not in ("uint8", "int8"):
+        return ranges.get(name, (0.0, 1.0))
+    limits = torch.iinfo(getattr(torch, dtype))
+    low, high = ranges.get(name, (limits.min, limits.max))
+    if low < limits.min or high > limits.max:
+        raise InputError(
+            f"the range of {name} is {low:g} to {high:g}; {dtype} has values from {limits.min} to "
+            f"{limits.max}"
+        )
+    return low, high

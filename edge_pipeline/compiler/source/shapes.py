@@ -19,6 +19,8 @@ DTYPES: dict[torch.dtype, Dtype] = {
     torch.float32: "float32",
     torch.int64: "int64",
     torch.int32: "int32",
+    torch.uint8: "uint8",
+    torch.int8: "int8",
     torch.bool: "bool",
 }
 """The types that inputs and outputs may have, and their names in the manifest."""
@@ -44,7 +46,8 @@ def dtype_of(value: Tensor) -> Dtype:
     """
     if value.dtype not in DTYPES:
         raise CompileError(
-            f"an output is {value.dtype}; return {', '.join(DTYPES.values())} from the network"
+            f"an output is {str(value.dtype).removeprefix('torch.')}; for every backend, return "
+            f"{', '.join(DTYPES.values())} from the network"
         )
     return DTYPES[value.dtype]
 

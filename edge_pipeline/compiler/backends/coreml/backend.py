@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 from torch.export import ExportedProgram
@@ -148,6 +149,12 @@ def _converted(
 
 def _check(program: ExportedProgram) -> None:
     """Raise an error for an operator that an ML Program cannot represent."""
+    for kind, tensors in zip(("input", "output"), tensors_of(program), strict=True):
+        if other := next((t.dtype for t in tensors if t.dtype != torch.float32), None):
+            raise CompileError(
+                f"the network has an {kind} in {str(other).removeprefix('torch.')}; for Core ML, "
+                "inputs and outputs are float32, so convert before and after the network"
+            )
     constants = constants_of(program)
     for node in program.graph.nodes:
         value = node.meta.get("val")

@@ -19,6 +19,7 @@ __all__ = ["Delegate", "delegation_of"]
 # Remedies by operator, which are more specific than the delegate's own remedy.
 _WHOLE_NUMBERS = "compute integers and masks from constants, or compute in floats"
 _PRODUCTS = "make its weight a parameter, or write it as a matrix product"
+_CASTS = ("_to_dim_order_copy", "_to_copy")
 _COMPARISON = "write it with relu, clamp, minimum or maximum"
 _REMEDIES = {
     "convolution": _PRODUCTS,
@@ -52,6 +53,9 @@ def delegation_of(
 ) -> Delegation:
     """Count the operators inside and outside the delegate.
 
+    Conversions at the program's inputs and outputs, such as that of a picture in uint8 to floats,
+    may always stay outside: they do not cut the program into parts.
+
     Args:
         module: The lowered graph.
         delegate: The delegate.
@@ -59,7 +63,7 @@ def delegation_of(
         allowed: Names of operators that may stay outside.
 
     Raises:
-        DelegationError: If other operators stay outside; the message names each.
+        DelegationError: If other operators stay outside; the message names each of them.
     """
     inside: Counter[str] = Counter()
     outside: Counter[str] = Counter()
@@ -69,7 +73,7 @@ def delegation_of(
             handle: Any = node.args[0]
             lowered = getattr(module, handle.target)
             inside += Counter(map(_name, _operators(lowered.original_module.graph)))
-        elif (name := _name(node)) in allowed:
+        elif (name := _name(node)) in allowed or _converts(node):
             outside[name] += 1
         else:
             strays.append(node)
@@ -81,6 +85,21 @@ def delegation_of(
         delegated=dict(sorted(inside.items())),
         outside=dict(sorted(outside.items())),
     )
+
+
+def _converts(node: fx.Node) -> bool:
+    """Return whether a node converts an input, or converts or rounds values that it returns."""
+    if _name(node) in _CASTS:
+        read = all(source.op == "placeholder" for source in node.all_input_nodes)
+        return _changes_type(node) and (read or all(user.op == "output" for user in node.users))
+    return _name(node) == "round" and all(
+        _name(user) in _CASTS and _converts(user) for user in node.users
+    )
+
+
+def _changes_type(node: fx.Node) -> bool:
+    before, after = (n.meta["val"].dtype for n in (node.all_input_nodes[0], node))
+    return bool(before != after)
 
 
 def _stray(node: fx.Node, delegate: Delegate, reasons: dict[str, str]) -> Refused:

@@ -27,6 +27,16 @@ from edge_pipeline.optional import require
 __all__ = ["measured_share"]
 
 _ROUNDS = 9
+# Types by ExecuTorch's numbers for them.
+_KINDS = {
+    0: torch.uint8,
+    1: torch.int8,
+    3: torch.int32,
+    4: torch.int64,
+    5: torch.float16,
+    6: torch.float32,
+    11: torch.bool,
+}
 _BINDING = "executorch.extension.pybindings._portable_lib"
 
 
@@ -93,10 +103,8 @@ def _loaded(
             str(folder / f"{name}.pte"), str(data) if data.exists() else None
         )
         meta = module.method_meta("forward")
-        # Types by ExecuTorch's numbers for them.
-        kinds = {3: torch.int32, 4: torch.int64, 5: torch.float16, 6: torch.float32, 11: torch.bool}
         inputs = [
-            torch.full(tensor.sizes(), 0.5).to(kinds[tensor.dtype()])
+            torch.full(tensor.sizes(), 0.5).to(_KINDS[tensor.dtype()])
             for tensor in map(meta.input_tensor_meta, range(meta.num_inputs()))
         ]
         module.run_method("forward", inputs)

@@ -210,7 +210,7 @@ def _scalars(program: ExportedProgram) -> list[float]:
 def _refuse(placement: Placement, program: ExportedProgram, options: EmitOptions) -> None:
     """Raise an error for all operators that stay outside the delegate and are not allowed to."""
     allowed = {name.lower() for name in options.allowed}
-    strays = [o for o in placement.outside if o.kind.lower() not in allowed]
+    strays = [o for o in placement.outside if not (o.converts or o.kind.lower() in allowed)]
     if strays:
         lines = _lines(program)
         heading = f"{len(strays)} operators stay outside XNNPACK and cut the program into parts"

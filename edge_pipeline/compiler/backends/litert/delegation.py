@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter_ns
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = ["Operator", "Placement", "measured_share", "place"]
 _DELEGATE = "DELEGATE"
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 _PRODUCTS = ("BATCH_MATMUL",)
+_CONVERSIONS = ("CAST", "TRANSPOSE", "RESHAPE")
 _SHARE_RUNS = 15
 
 
@@ -32,6 +33,8 @@ class Operator:
         types: NumPy names of the types of all inputs and outputs.
         weights_computed: Whether the operator requires constant weights and has computed ones.
         computed_product: Whether the operator multiplies two computed tensors.
+        converts: Whether the operator converts an input or an output between integers and floats,
+            or rearranges the integers before or after such a conversion.
     """
 
     index: int
@@ -41,6 +44,7 @@ class Operator:
     types: frozenset[str]
     weights_computed: bool = False
     computed_product: bool = False
+    converts: bool = False
 
     def reason(self) -> str:
         """Return the probable reason for the delegate's refusal; the delegate reports none."""
@@ -91,11 +95,41 @@ def place(data: bytes) -> Placement:
             taken.add(node["index"])
             reached += [int(t) for t in node["inputs"]]
     arguments = {int(t["index"]) for t in plain.get_input_details()}
-    operators = [_operator(node, tensors, producer, arguments) for node in nodes]
+    converts = _conversions(plain, nodes, tensors)
+    operators = [
+        replace(_operator(node, tensors, producer, arguments), converts=node["index"] in converts)
+        for node in nodes
+    ]
     return Placement(
         inside=tuple(o for o in operators if o.index in taken),
         outside=tuple(o for o in operators if o.index not in taken),
     )
+
+
+def _conversions(plain: Any, nodes: Sequence[Any], tensors: dict[int, Any]) -> set[int]:
+    """Return the indices of the operators that convert the file's inputs and outputs.
+
+    The converter may rearrange the axes of the integers instead of the floats.
+    """
+    found: set[int] = set()
+    ends = {int(t["index"]) for t in plain.get_input_details()}
+    for node in nodes:
+        if _whole(node, tensors, "inputs") and int(node["inputs"][0]) in ends:
+            found.add(int(node["index"]))
+            ends |= {int(t) for t in node["outputs"]}
+    read: set[int] = set()  # by operators that compute
+    for node in reversed(nodes):  # readers first
+        if _whole(node, tensors, "outputs") and int(node["outputs"][0]) not in read:
+            found.add(int(node["index"]))
+        else:
+            read |= {int(t) for t in node["inputs"]}
+    return found
+
+
+def _whole(node: Any, tensors: dict[int, Any], side: str) -> bool:
+    """Return whether an operator only converts or rearranges whole numbers on one of its sides."""
+    kind = np.dtype(tensors[int(node[side][0])]["dtype"]).kind
+    return node["op_name"] in _CONVERSIONS and kind != "f"
 
 
 def _operator(

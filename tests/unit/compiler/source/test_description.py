@@ -149,7 +149,7 @@ def test_a_halo_of_a_network_that_sees_everything_is_refused():
 
 
 def test_tiles_of_vectors_are_refused():
-    with pytest.raises(InputError, match="is 1x10, and stride"):
+    with pytest.raises(InputError, match="is float32 1x10, and stride"):
         geometry_of(own.classifier(), [torch.rand(1, 10)], halo=8)
 
 

@@ -72,7 +72,7 @@ def test_a_type_that_no_program_gives_is_refused(tmp_path):
         def forward(self, x):
             return x.double()
 
-    with pytest.raises(CompileError, match=r"an output is torch\.float64; return float32"):
+    with pytest.raises(CompileError, match=r"an output is float64; .* return float32"):
         edge_pipeline.compile(Double(), [torch.rand(1, 3)], tmp_path / "a", backend="onnx")
 
 
