@@ -1,6 +1,7 @@
 """One network for every phi, compared with networks that were trained for one phi each.
 
-    python -m benchmarks.segmenters train RECIPE --runs FOLDER [--threads 1] [--only NAME]
+    python -m benchmarks.segmenters train RECIPE --runs FOLDER [--steps N] [--threads 1]
+                                          [--only NAME]
     python -m benchmarks.segmenters evaluate RECIPE --runs FOLDER [--split test]
     python -m benchmarks.segmenters table RECIPE --runs FOLDER [--plot FILE.svg]
     python -m benchmarks.segmenters deploy RECIPE --runs FOLDER [--phi 0.25]
@@ -36,12 +37,14 @@ def main() -> int:
     parser.add_argument("recipe", help="name or path of the recipe of the network for every phi")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the trainings")
     parser.add_argument("--split", choices=["test", "val"], default="test")
+    parser.add_argument("--steps", type=int, help="steps of each training; else the recipe's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="beginning of the names of the runs to train")
     parser.add_argument("--plot", type=Path, help="file of the plot")
     parser.add_argument("--phi", type=float, default=0.25, help="phi to deploy beside 0.5")
     arguments = parser.parse_args()
-    runs = [run for run in runs_of(arguments.recipe) if run.name.startswith(arguments.only)]
+    planned = runs_of(arguments.recipe, arguments.steps)
+    runs = [run for run in planned if run.name.startswith(arguments.only)]
     if arguments.part == "train":
         for run in runs:
             record = train_run(run, arguments.runs, threads=arguments.threads)

@@ -46,13 +46,17 @@ class Run:
     recipe: Recipe
 
 
-def runs_of(recipe: str) -> Iterator[Run]:
+def runs_of(recipe: str, steps: int | None = None) -> Iterator[Run]:
     """Yield the trainings of a recipe, those of one seed after another.
 
     Args:
         recipe: Name or path of the recipe of the network for every phi.
+        steps: Number of steps of each training; None for that of the recipe.
     """
     base = load_recipe(recipe)
+    if steps is not None:
+        optimiser = base.optimiser.model_copy(update={"steps": steps})
+        base = base.model_copy(update={"optimiser": optimiser})
     for seed in SEEDS:
         yield Run(f"every-{seed}", None, seed, base.model_copy(update={"seed": seed}))
         for phi in FIXED:
