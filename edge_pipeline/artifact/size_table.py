@@ -23,6 +23,7 @@ class LayerColumns(Schema):
     name: str
     macs: NonNegativeInt | None
     output_shape: tuple[NonNegativeInt | None, ...]
+    activations: NonNegativeInt | None = None
 
 
 class TableSpec(Schema):
@@ -35,7 +36,7 @@ class TableSpec(Schema):
         """Return all columns that are named."""
         named = {self.macs}
         for layer in self.layers:
-            named |= {layer.macs, *layer.output_shape}
+            named |= {layer.macs, layer.activations, *layer.output_shape}
         return {column for column in named if column is not None}
 
 

@@ -24,7 +24,7 @@ from edge_pipeline.models.network import check_fixed
 from edge_pipeline.models.reach import Reach
 from edge_pipeline.record import Cost, CostRecord, LayerCost
 
-__all__ = ["cost_of", "cost_of_name", "without_values"]
+__all__ = ["cost_of", "cost_of_name", "operand_place", "without_values"]
 
 _ATEN = torch.ops.aten
 # Matrix products, and the position of their first factor.
@@ -245,7 +245,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             op = self._op(name, func.overloadpacket, args)
             count = self._counts.setdefault(name, _Count(op, 0, ()))
             count.macs += macs
-            count.activations += args[_first(func.overloadpacket)].numel() + result.numel()
+            count.activations += args[operand_place(func.overloadpacket)].numel() + result.numel()
             count.of_inputs |= reached
             count.output_shape = tuple(result.shape)
         return result
@@ -270,10 +270,10 @@ def _macs(packet: Any, args: tuple[Any, ...], result: Any) -> int:
         return int(places * math.prod(weight.shape[1:]))
     if packet not in _PRODUCTS:
         return 0
-    return int(result.numel() * args[_first(packet)].shape[-1])
+    return int(result.numel() * args[operand_place(packet)].shape[-1])
 
 
-def _first(packet: Any) -> int:
+def operand_place(packet: Any) -> int:
     """Return the position of the argument with which the weights are multiplied."""
     return _PRODUCTS.get(packet, 0)
 

@@ -38,5 +38,8 @@ def _moved(layer: LayerCost, own: LayerColumns, numbers: tuple[int, ...]) -> Lay
         return layer
     pairs = zip(own.output_shape, layer.output_shape, strict=True)
     macs = layer.macs if own.macs is None else numbers[own.macs]
+    values = layer.activations if own.activations is None else numbers[own.activations]
     shape = tuple(old if column is None else numbers[column] for column, old in pairs)
-    return layer.model_copy(update={"macs": macs, "flops": 2 * macs, "output_shape": shape})
+    return layer.model_copy(
+        update={"macs": macs, "flops": 2 * macs, "output_shape": shape, "activations": values}
+    )

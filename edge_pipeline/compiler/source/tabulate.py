@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from edge_pipeline.compiler.source.breaks import breaks_of
 from edge_pipeline.compiler.source.network import SourceNetwork
 from edge_pipeline.compiler.source.trail import UNSUPPORTED, Shadow, Shape, Step, Trail
 from edge_pipeline.errors import first_line
+from edge_pipeline.models.cost import operand_place
 
 __all__ = ["NotEveryValue", "Tabulated", "tabulated"]
 
@@ -50,6 +52,7 @@ class _Row:
     sizes: tuple[int, ...]
     idle: frozenset[int]
     macs: tuple[int, ...]
+    activations: tuple[int, ...]
     results: tuple[Shape | None, ...]
 
 
@@ -177,7 +180,16 @@ class _Reader:
         results = tuple(
             shape if macs else None for shape, macs in zip(found.results, found.macs, strict=True)
         )
-        return _Row(flat, frozenset(idle), tuple(found.macs), results)
+        activations = tuple(map(_activations, found.steps, results))
+        return _Row(flat, frozenset(idle), tuple(found.macs), activations, results)
+
+
+def _activations(step: Step, result: Shape | None) -> int:
+    """Return the number of values that an operator reads and writes; 0 if it has no result."""
+    if result is None:
+        return 0
+    source: Shape = step.args[operand_place(step.func.overloadpacket)]
+    return math.prod(source.shape) + math.prod(result.shape)
 
 
 def _sizes(step: Step) -> tuple[int, ...]:
@@ -219,8 +231,11 @@ def _costs(
         macs = columns.add([sum(row.macs[i] for i in own) for row in rows])
         shapes = [result.shape for row in rows if (result := row.results[own[-1]]) is not None]
         sides = tuple(columns.add(vector) for vector in zip(*shapes, strict=True))
-        if macs is not None or any(side is not None for side in sides):
-            found.append(LayerColumns(name=layer, macs=macs, output_shape=sides))
+        values = columns.add([sum(row.activations[i] for i in own) for row in rows])
+        if any(column is not None for column in (macs, values, *sides)):
+            found.append(
+                LayerColumns(name=layer, macs=macs, output_shape=sides, activations=values)
+            )
     return TableSpec(macs=total, layers=tuple(found))
 
 

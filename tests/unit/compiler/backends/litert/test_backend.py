@@ -151,8 +151,9 @@ def test_a_file_that_the_runtime_cannot_load_is_a_compile_error(x, monkeypatch):
         raise RuntimeError("Node number 13 failed to prepare.\nmore")
 
     monkeypatch.setattr(backend, "place", broken)
-    with pytest.raises(CompileError, match=r"cannot load .* Node number 13 failed to prepare"):
+    with pytest.raises(CompileError, match=r"LiteRT cannot convert mul; write it") as caught:
         emitted(lambda x: x * 2.0, x)
+    assert "Node number" not in str(caught.value)
 
 
 def test_what_is_allowed_outside_is_counted_and_its_share_of_the_time_measured(x, tmp_path):
