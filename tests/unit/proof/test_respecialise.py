@@ -143,7 +143,10 @@ def test_a_table_without_the_places_of_its_sizes_is_refused(tmp_path):
         ({"phi": "much"}, "phi=much must be a number"),
         ({"gain": 0.35}, "has no fixed input gain; its fixed inputs: phi, mode"),
         ({"phi": 0.35, "mode": "slow"}, "phi, mode: change one fixed input at a time"),
-        ({"mode": "slow"}, "mode=fast only; compile it with --respecialisable"),
+        (
+            {"mode": "slow"},
+            "mode=fast only, and respecialise changes single numbers only; compile for mode",
+        ),
     ],
 )
 def test_values_that_cannot_be(specialised, tmp_path, fixed, complaint):
