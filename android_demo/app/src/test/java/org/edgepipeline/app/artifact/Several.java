@@ -21,7 +21,7 @@ public final class Several {
         String text = new String(Files.readAllBytes(file.toPath()), StandardCharsets.UTF_8);
         int first = text.indexOf("\"programs\": [") + 13;
         int last = text.lastIndexOf("]", text.indexOf("\"stages\": "));
-        String program = text.substring(first, last);
+        String program = text.substring(first, last).replace("\"fixed\": {},", "");
         String one = program.replace("\"name\": \"forward\",",
                 "\"name\": \"forward_1\", \"fixed\": {\"phi\": 0.15},");
         String two = program.replace("\"name\": \"forward\",",
