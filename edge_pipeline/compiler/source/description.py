@@ -12,7 +12,6 @@ from torch import Tensor
 
 from edge_pipeline.artifact.provenance import ModelCard
 from edge_pipeline.artifact.schema import Schema, Space
-from edge_pipeline.compiler.program import run_program
 from edge_pipeline.compiler.source.fixed_weights import Size, ratio_to
 from edge_pipeline.compiler.source.geometry import Geometry
 from edge_pipeline.compiler.source.network import SourceNetwork
@@ -96,16 +95,16 @@ def described(
     Raises:
         InputError: If a field of the description is wrong; the message states the value found.
     """
-    outputs = run_program(network.traced(), network.example)
+    network.traced()  # first, since it says why a network cannot be compiled
+    outputs = network.named_outputs(network.example)
     ports = _inputs(network, stated)
-    named = dict(zip(network.named_outputs(network.example), outputs, strict=True))
-    geometry = replace(network.geometry, inputs=ports, outputs=_outputs(stated, named))
+    geometry = replace(network.geometry, inputs=ports, outputs=_outputs(stated, outputs))
     if SizeProbe.fits(network):
         rows, columns = network.example[0].shape[2:]
         geometry = replace(geometry, default_size=(rows, columns))
         geometry = _tiles(SizeProbe(network), geometry, stated)
         if free_sizes:
-            geometry = _freed(geometry, network.example, outputs)
+            geometry = _freed(geometry, network.example, tuple(outputs.values()))
     elif free_sizes or {"stride", "halo", "minimum", "scale"} & stated.model_fields_set:
         first = network.example[0]
         given = f"{dtype_of(first)} {'x'.join(map(str, first.shape))}"

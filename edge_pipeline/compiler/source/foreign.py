@@ -195,17 +195,19 @@ def _named(
     if isinstance(inputs, Mapping):
         named = dict(inputs)
     else:
-        by_name = () if star is None else [p.name for p in taken if p.kind is p.KEYWORD_ONLY]
-        places = [key for key in single if key not in by_name]
-        named = dict(zip(places, inputs, strict=False))
-        if len(inputs) > len(named) and star is None:
+        # Parameters after `*args` cannot be given by place.
+        places = [
+            p.name for p in taken if p.name in single and not (star and p.kind is p.KEYWORD_ONLY)
+        ]
+        named, rest = dict(zip(places, inputs, strict=False)), tuple(inputs[len(places) :])
+        if rest and star is None:
             raise InputError(f"{name}.forward expects {len(single)} inputs, not {len(inputs)}")
-        if len(inputs) > len(named):
-            named[str(star)] = tuple(inputs[len(named) :])
+        if rest and star is not None:
+            named[star] = rest
     known = single if star is None else [*single, star]
     unknown = [key for key in named if key not in known]
-    missing = [p.name for p in taken if p.name in single and p.default is p.empty]
-    missing = [key for key in missing if key not in named]
+    required = [p.name for p in taken if p.name in single and p.default is p.empty]
+    missing = [key for key in required if key not in named]
     if (unknown and not has_keywords) or missing or not named:
         problem = f"has no input {unknown[0]!r}" if unknown else f"requires {', '.join(missing)}"
         raise InputError(
