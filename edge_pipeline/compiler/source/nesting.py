@@ -53,9 +53,15 @@ def rebuilt_inputs(structure: Any, values: Iterator[Tensor]) -> Any:
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values with dotted names as dictionaries; names 0, 1, ... of a level form a list."""
+    """Return values with dotted names as dictionaries; names 0, 1, ... of a level form a list.
+
+    Raises:
+        InputError: If a name is that of a tensor and of its container.
+    """
     grouped: dict[str, Any] = {}
     for name, value in flat.items():
+        if inside := next((other for other in flat if other.startswith(f"{name}.")), None):
+            raise InputError(f"the input {name} is given, and {inside} inside it; give one of them")
         first, _, rest = name.partition(".")
         if rest:
             grouped.setdefault(first, {})[rest] = value

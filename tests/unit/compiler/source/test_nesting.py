@@ -88,3 +88,9 @@ def test_tuples_keep_their_type():
     rebuilt = rebuilt_inputs(inputs, iter([A, B, A, B]))
     assert repr(rebuilt) == repr(inputs)
     assert isinstance(rebuilt["pair"], Pair)
+
+
+@pytest.mark.parametrize("names", [["a", "a.b"], ["a.b", "a"], ["a.b.c", "a.b"]])
+def test_a_name_is_that_of_a_tensor_or_of_a_container(names):
+    with pytest.raises(InputError, match=r"is given, and a\.b.* inside it; give one of them"):
+        nested(dict.fromkeys(names, A))
