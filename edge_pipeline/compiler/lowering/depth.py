@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Volume", "over_planes"]
+__all__ = ["Volume", "over_planes", "padded"]
 
 _SLICE = torch.ops.aten.slice.Tensor
 
@@ -65,13 +66,21 @@ def _plane(
     taken = _joined([_SLICE(weight, 2, k, k + 1) for k, _ in inside])
     maps = seen.reshape(n, c * len(inside), height, width)
     kernel = taken.reshape(o, each * len(inside), rows, columns)
-    (top, bottom), (left, right) = how.padding[1:]
-    if (top, left) != (bottom, right):
-        maps = torch.ops.aten.constant_pad_nd.default(maps, [left, right, top, bottom], 0.0)
-        top = left = 0
-    return torch.conv2d(
-        maps, kernel, bias, how.stride[1:], [top, left], how.dilation[1:], how.groups
-    )
+    maps, amounts = padded(maps, how.padding[1:])
+    return torch.conv2d(maps, kernel, bias, how.stride[1:], amounts, how.dilation[1:], how.groups)
+
+
+def padded(x: Tensor, pairs: Sequence[tuple[int, int]]) -> tuple[Tensor, list[int]]:
+    """Return a map, padded with zeros if two sides differ, and the padding left to a convolution.
+
+    Args:
+        x: Map [N, C, H, W].
+        pairs: Zeros before and after the rows and the columns.
+    """
+    (top, bottom), (left, right) = pairs
+    if (top, left) == (bottom, right):
+        return x, [top, left]
+    return torch.ops.aten.constant_pad_nd.default(x, [left, right, top, bottom], 0.0), [0, 0]
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

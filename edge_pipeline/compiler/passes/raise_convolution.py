@@ -9,7 +9,7 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 
 from edge_pipeline.compiler.analysis.movement import has_fixed_shape
-from edge_pipeline.compiler.lowering.depth import Volume, over_planes
+from edge_pipeline.compiler.lowering.depth import Volume, over_planes, padded
 from edge_pipeline.compiler.lowering.transposed import Transposition, transposed
 from edge_pipeline.compiler.program import Editor, Result, value_of
 
@@ -108,23 +108,19 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, kind: _Kind) -> T
         stride, padding, output_padding, dilation = (tuple(pair) for pair in pairs)
         how = Transposition(stride, padding, output_padding, kind.groups, dilation)
         return transposed(x, weight, bias, how)
-    amounts = kind.padding
-    if isinstance(amounts, str):
-        x, amounts = _padded(x, weight, kind)
+    x, amounts = padded(x, _amounts(kind, weight))
     y: Tensor = torch.conv2d(x, weight, bias, kind.stride, amounts, kind.dilation, kind.groups)
     return y
 
 
-def _padded(x: Tensor, weight: Tensor, kind: _Kind) -> tuple[Tensor, list[int]]:
-    """Return the map, padded if both sides differ, and the padding left to the convolution."""
+def _amounts(kind: _Kind, weight: Tensor) -> list[tuple[int, int]]:
+    """Return the zeros before and after each axis; of an odd number, torch puts more at the end."""
+    if not isinstance(kind.padding, str):
+        return [(amount, amount) for amount in kind.padding]
     if kind.padding == "valid":
-        return x, [0, 0]
+        return [(0, 0)] * len(kind.dilation)
     whole = [d * (k - 1) for d, k in zip(kind.dilation, weight.shape[2:], strict=True)]
-    if all(amount % 2 == 0 for amount in whole):
-        return x, [amount // 2 for amount in whole]
-    # torch puts the larger half at the end.
-    (top, bottom), (left, right) = ((amount // 2, amount - amount // 2) for amount in whole)
-    return _ATEN.constant_pad_nd.default(x, [left, right, top, bottom], 0.0), [0, 0]
+    return [(amount // 2, amount - amount // 2) for amount in whole]
 
 
 def _kind(node: fx.Node) -> _Kind:
@@ -149,13 +145,10 @@ def _kind(node: fx.Node) -> _Kind:
 
 
 def _volume(kind: _Kind, weight: Tensor) -> Volume:
-    pairs: Any = []
-    for axis, (dilation, size) in enumerate(zip(kind.dilation, weight.shape[2:], strict=True)):
-        whole = dilation * (size - 1) if kind.padding == "same" else 0
-        amount = 0 if isinstance(kind.padding, str) else kind.padding[axis]
-        pairs.append((amount + whole // 2, amount + whole - whole // 2))
-    stride, apart = (tuple(sizes) for sizes in (kind.stride, kind.dilation))
-    return Volume(stride, tuple(pairs), apart, kind.groups)  # type: ignore[arg-type] # triples
+    stride: Any = tuple(kind.stride)
+    padding: Any = tuple(_amounts(kind, weight))
+    dilation: Any = tuple(kind.dilation)
+    return Volume(stride, padding, dilation, kind.groups)
 
 
 def _of_two_axes(kind: _Kind) -> _Kind:
